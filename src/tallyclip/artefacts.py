@@ -1,0 +1,169 @@
+"""Entry lists and matcher tables on disk: the two things the core itself is made from.
+
+An entry list is a JSON list of strings (the form the authors of the paper publish), a text file with one entry a line, or a Parquet
+file with the columns ``entry`` and, if known, ``source`` and ``score``; ``.gz`` and ``.zst`` are unpacked. A matcher's tables are
+plain ``.npy`` files beside a ``header.json``, so that processes can map them and share one copy.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import fsspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tallyclip.errors import ArtefactError
+from tallyclip.streams import open_stream, without_compression
+
+
+class EntryColumns(NamedTuple):
+    """An entry list as it was found, before it is checked: position i of each column is entry i."""
+
+    entries: list[str]
+    sources: list[str] | None = None
+    scores: list[float] | None = None
+
+
+def read_entries(path: str) -> EntryColumns:
+    """Read an entry list from a local path or an fsspec URL.
+
+    Raises:
+        ArtefactError: the file is missing, of another kind, or not a list of strings.
+    """
+    kind = _kind(path)
+    try:
+        with open_stream(path) as file:
+            if kind == "parquet":
+                return _from_parquet(path, pq.read_table(file))
+            content = file.read()
+    except FileNotFoundError:
+        raise ArtefactError(f"no entry list at {path}", "give a .json, .txt or .parquet file, or 'wordnet'") from None
+    except (OSError, pa.ArrowException) as error:
+        raise ArtefactError(f"{path}: not readable as an entry list: {error}") from error
+    return EntryColumns(_from_json(path, content) if kind == "json" else _from_lines(path, content))
+
+
+def write_entries(path: str, columns: EntryColumns) -> None:
+    """Write an entry list; the suffix chooses the form, and JSON and text keep the entries alone.
+
+    Raises:
+        ArtefactError: the suffix is unknown, or an entry with a line break would be split by the text form.
+    """
+    kind = _kind(path)
+    if kind == "txt" and any("\n" in entry or "\r" in entry for entry in columns.entries):
+        raise ArtefactError(f"{path}: an entry contains a line break, which a text file cannot hold", "write .json or .parquet")
+    if kind != "json":
+        check_unicode(path, columns.entries)
+    target: Any = fsspec.open(path, "wb", compression="infer")
+    with target as file:
+        if kind == "json":
+            file.write(json.dumps(columns.entries).encode())
+        elif kind == "txt":
+            file.write("".join(f"{entry}\n" for entry in columns.entries).encode("utf-8"))
+        else:
+            data: dict[str, list[Any]] = {"entry": columns.entries}
+            if columns.sources is not None:
+                data["source"] = columns.sources
+            if columns.scores is not None:
+                data["score"] = columns.scores
+            pq.write_table(pa.table(data), pa.PythonFile(file))
+
+
+def _kind(path: str) -> str:
+    name = without_compression(path.lower())
+    for kind in ("json", "txt", "parquet"):
+        if name.endswith(f".{kind}"):
+            return kind
+    raise ArtefactError(
+        f"{path}: an entry list cannot be told from this name",
+        "name it .json, .txt or .parquet (.gz and .zst may follow)",
+    )
+
+
+def _from_json(path: str, content: bytes) -> list[str]:
+    try:
+        value = json.loads(content)
+    except ValueError as error:
+        raise ArtefactError(f"{path}: not JSON: {error}") from error
+    if not isinstance(value, list):
+        hint = "this looks like entry counts; its keys are the entries" if isinstance(value, dict) else None
+        raise ArtefactError(f"{path}: expected a JSON list of strings, found {_json_name(value)}", hint)
+    for position, entry in enumerate(value):
+        if not isinstance(entry, str):
+            raise ArtefactError(f"{path}: entry {position} is {_json_name(entry)}, not a string")
+    return value
+
+
+def check_unicode(where: str, entries: Sequence[str]) -> None:
+    """Refuse half a surrogate pair, which JSON can write, but which is no text that other files can have.
+
+    Raises:
+        ArtefactError: an entry has one.
+    """
+    for position, entry in enumerate(entries):
+        if not entry.isascii() and any("\ud800" <= character <= "\udfff" for character in entry):
+            raise ArtefactError(f"{where}: entry {position} is not Unicode text: {entry!r:.60}", "it has a lone surrogate: repair it")
+
+
+def _from_lines(path: str, content: bytes) -> list[str]:
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ArtefactError(f"{path}: byte {error.start} is not UTF-8", "convert the file to UTF-8") from error
+    lines = text.replace("\r\n", "\n").split("\n")
+    return lines[:-1] if lines[-1] == "" else lines
+
+
+def _from_parquet(path: str, table: pa.Table) -> EntryColumns:
+    names = table.column_names
+    name = "entry" if "entry" in names else names[0] if len(names) == 1 else None
+    if name is None:
+        raise ArtefactError(f"{path}: no column 'entry' among {', '.join(names)}")
+    entries = table[name].to_pylist()
+    for position, entry in enumerate(entries):
+        if not isinstance(entry, str):
+            raise ArtefactError(f"{path}: entry {position} is {_json_name(entry)}, not a string")
+    sources = table["source"].to_pylist() if "source" in names else None
+    scores = table["score"].to_pylist() if "score" in names else None
+    return EntryColumns(entries, sources, scores)
+
+
+def _json_name(value: object) -> str:
+    names = {"dict": "an object", "list": "a list", "str": "a string", "bool": "a boolean", "NoneType": "null"}
+    return names.get(type(value).__name__, "a number")
+
+
+def save_arrays(folder: Path, header: Mapping[str, Any], arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
+    """Write arrays as ``.npy`` files and, last, the header that makes the folder whole.
+
+    Files that are there are replaced, not written over: somebody, the caller even, may have them mapped.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "header.json").unlink(missing_ok=True)
+    for name, array in arrays.items():
+        part = folder / f".{name}.npy.part"
+        with part.open("wb") as file:
+            np.save(file, array, allow_pickle=False)
+        part.replace(folder / f"{name}.npy")
+    (folder / "header.json").write_text(json.dumps({**header, "arrays": sorted(arrays)}, indent=1) + "\n")
+
+
+def open_arrays(folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
+    """Map the arrays that ``save_arrays`` wrote; no byte is read before it is used.
+
+    Raises:
+        ArtefactError: there is no header, or an array is missing or cut short.
+    """
+    try:
+        header = json.loads((folder / "header.json").read_text())
+        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in header.pop("arrays")}
+    except FileNotFoundError as error:
+        raise ArtefactError(f"{folder}: no saved matcher: {Path(error.filename).name} is missing", "Matcher.save writes one") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ArtefactError(f"{folder}: a saved matcher that is not whole: {error}", "save it again") from error
+    return header, arrays

@@ -1,0 +1,1 @@
+"""Who names what: texts against entries."""

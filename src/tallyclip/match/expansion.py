@@ -1,0 +1,45 @@
+"""From patterns back to entries, where a mode writes several entries alike."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Int64, UInt32
+
+from tallyclip.data import Matches
+from tallyclip.strings import Strings
+
+
+class PatternGroups(NamedTuple):
+    """Pattern p stands for ``entries[offsets[p]:offsets[p + 1]]``."""
+
+    offsets: Int64[np.ndarray, " P1"]
+    entries: UInt32[np.ndarray, " V"]
+
+
+def group_patterns(written: Strings) -> tuple[Strings, PatternGroups | None]:
+    """The distinct patterns in order of first use, and their entries, or None if every entry has a pattern of its own."""
+    data = written.data.tobytes()
+    bounds = written.offsets.tolist()
+    groups: dict[bytes, list[int]] = {}
+    for entry, (start, end) in enumerate(pairwise(bounds)):
+        groups.setdefault(data[start:end], []).append(entry)
+    if len(groups) == len(bounds) - 1:
+        return written, None
+    lengths = np.cumsum([0] + [len(group) for group in groups.values()])
+    entries = np.array([entry for group in groups.values() for entry in group], dtype=np.uint32)
+    ends = np.cumsum([0] + [len(pattern) for pattern in groups])
+    return Strings(np.frombuffer(b"".join(groups), np.uint8), ends, None), PatternGroups(lengths, entries)
+
+
+def expand(matches: Matches, groups: PatternGroups) -> Matches:
+    """Replace patterns by their entries; the entries of a text ascend again."""
+    sizes = np.diff(groups.offsets)[matches.entry_ids]
+    ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes, dtype=np.int64)])
+    places = np.arange(ends[-1]) + np.repeat(groups.offsets[matches.entry_ids] - ends[:-1], sizes)
+    entries = groups.entries[places]
+    offsets = ends[matches.offsets]
+    texts = np.repeat(np.arange(len(matches)), np.diff(offsets))
+    return Matches(offsets, entries[np.lexsort((entries, texts))])

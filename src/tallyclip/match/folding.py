@@ -1,0 +1,89 @@
+"""Case folding of many texts at once, by Python's own table."""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Int64, UInt8, UInt32
+
+from tallyclip.compiled import ONE, ZERO, compiled, inlined, u64
+from tallyclip.strings import Strings, from_python
+
+GROWTH = 3  # two bytes become six at most (U+03B0), and no other code point grows by more
+
+
+class FoldTable(NamedTuple):
+    """The folded form of code point c is ``data[offsets[c]:offsets[c + 1]]``; an empty form means that c stays."""
+
+    offsets: UInt32[np.ndarray, " 1114113"]
+    data: UInt8[np.ndarray, " B"]
+
+
+@cache
+def build_fold_table() -> FoldTable:
+    """``str.casefold`` of every code point; it looks at one at a time, so this is the whole of it.
+
+    It follows the Unicode version of the Python that builds it; a saved matcher keeps the table it was built with.
+    """
+    folded = (chr(code).casefold() for code in range(sys.maxunicode + 1))
+    strings = from_python([form if form != chr(code) else "" for code, form in enumerate(folded)])
+    return FoldTable(strings.offsets.astype(np.uint32), strings.data)
+
+
+def fold(texts: Strings, table: FoldTable) -> Strings:
+    """Fold every text; bytes that are not UTF-8 stay as they are."""
+    size = int(texts.offsets[-1] - texts.offsets[0])
+    data = np.empty(size * GROWTH, np.uint8)
+    offsets = np.zeros_like(texts.offsets)
+    _fold(texts.data, texts.offsets, table, data, offsets)
+    return Strings(data[: offsets[-1]], offsets, texts.valid)
+
+
+@compiled
+def _fold(
+    data: UInt8[np.ndarray, " B"],
+    offsets: Int64[np.ndarray, " N1"],
+    table: FoldTable,
+    out: UInt8[np.ndarray, " 3*B"],
+    out_offsets: Int64[np.ndarray, " N1"],
+) -> None:
+    at = ZERO
+    for text in range(u64(len(offsets)) - ONE):
+        place, end = u64(offsets[text]), u64(offsets[text + ONE])
+        while place < end:
+            code, size = _code_point(data, place, end)
+            form, form_end = u64(table.offsets[code]), u64(table.offsets[code + ONE])
+            if form == form_end:
+                for i in range(size):
+                    out[at + i] = data[place + i]
+                at += size
+            else:
+                for i in range(form, form_end):
+                    out[at] = table.data[i]
+                    at += ONE
+            place += size
+        out_offsets[text + ONE] = np.int64(at)
+
+
+@inlined
+def _code_point(data: UInt8[np.ndarray, " B"], place: np.uint64, end: np.uint64) -> tuple[np.uint64, np.uint64]:
+    """The code point at a place and its bytes; a byte that begins none counts as code point 0 of one byte, which folds to itself."""
+    lead = u64(data[place])
+    if lead < u64(0x80):
+        return lead, ONE
+    size = u64(2) if lead < u64(0xE0) else u64(3) if lead < u64(0xF0) else u64(4)
+    if lead < u64(0xC2) or lead > u64(0xF4) or place + size > end:
+        return ZERO, ONE
+    code = lead & (u64(0x7F) >> size)
+    for i in range(ONE, size):
+        byte = u64(data[place + i])
+        if byte & u64(0xC0) != u64(0x80):
+            return ZERO, ONE
+        code = (code << u64(6)) | (byte & u64(0x3F))
+    smallest = u64(0x80) if size == u64(2) else u64(0x800) if size == u64(3) else u64(0x10000)
+    if code < smallest or code > u64(0x10FFFF):
+        return ZERO, ONE
+    return code, size

@@ -1,0 +1,413 @@
+"""The compiled matcher: texts in, entry ids out.
+
+Texts are worked on in blocks that fit the cache, and a block in steps that are plain loops over flat arrays, so that the processor has
+many independent look-ups under way at once:
+
+1. split     64 bytes at a time become bit masks of blanks and punctuation, and the masks become words
+2. key       a word becomes a 64-bit key, and the cache line it will be looked up in is asked for
+3. look up   the key becomes a node of the trie (tables.py); a long word's bytes are compared
+4. filter    pairs of neighbours that may start a phrase are singled out by a bitmap
+5. emit      a text's words and phrases are collected, sorted and rid of repeats
+
+A text longer than a block, or with so many words that its matches might outgrow the scratch, goes through ``_match_long``: the same
+rule, one word after the other. It is also the simplest statement of what the steps above compute.
+
+Over 300 lines, because the steps share their scratch and are read as one.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Int64, UInt8, UInt32, UInt64
+
+from tallyclip.compiled import ONE, ZERO, compiled, inlined, u64
+from tallyclip.machine import byte_mask, prefetch, sort_16, sort_32, trailing_zeros
+from tallyclip.match.spacing import BLANKS, PUNCTUATION
+from tallyclip.match.tables import HAS_LONGER, NODE, PAD, Tables
+from tallyclip.match.words import SHORT_WORD, bucket_of, filter_bit, find_pair, find_word, first_place, same_bytes, word_key
+
+BLOCK_BYTES = 8192
+BLOCK_ROWS = 2048
+SPARE = 32  # the padding that sorting in fixed steps reads and writes beyond a row
+
+blank_mask = byte_mask(BLANKS)
+punctuation_mask = byte_mask(PUNCTUATION)
+
+
+class Scratch(NamedTuple):
+    """Working memory of one thread, used again for every batch. T bounds the words of a block: two a byte, and one a row."""
+
+    text: UInt8[np.ndarray, " BLOCK_BYTES+2*PAD"]
+    starts: UInt32[np.ndarray, " T"]  # of words, in ``text``
+    lengths: UInt32[np.ndarray, " T"]
+    keys: UInt64[np.ndarray, " T"]
+    nodes: UInt32[np.ndarray, " T"]
+    picked: UInt32[np.ndarray, " T"]  # positions of words that a step looks at again
+    phrases: UInt32[np.ndarray, " T"]  # nodes of the phrases of two words that start at each word
+    longer: UInt64[np.ndarray, " T"]  # (word << 32) + node, where such a phrase may go on
+    ids: UInt32[np.ndarray, " 2*T"]  # entry ids in the order of the words
+    id_ends: UInt32[np.ndarray, " T"]  # for each word, how many of these there are up to it
+    row_ends: UInt64[np.ndarray, " BLOCK_ROWS"]  # in words
+    row: UInt32[np.ndarray, " R"]  # the entry ids of one text, unsorted
+
+
+def make_scratch(patterns: int) -> Scratch:
+    """Scratch for tables of that many patterns. ``row`` holds them all and as many again, up to a limit, before repeats go."""
+    words = 2 * BLOCK_BYTES + BLOCK_ROWS + SPARE
+    return Scratch(
+        text=np.zeros(BLOCK_BYTES + 2 * PAD, np.uint8),
+        starts=np.zeros(words, np.uint32),
+        lengths=np.zeros(words, np.uint32),
+        keys=np.zeros(words, np.uint64),
+        nodes=np.zeros(words, np.uint32),
+        picked=np.zeros(words, np.uint32),
+        phrases=np.zeros(words, np.uint32),
+        longer=np.zeros(words, np.uint64),
+        ids=np.zeros(2 * words, np.uint32),
+        id_ends=np.zeros(words, np.uint32),
+        row_ends=np.zeros(BLOCK_ROWS, np.uint64),
+        row=np.zeros(patterns + (1 << 16) + SPARE, np.uint32),
+    )
+
+
+@compiled
+def match_rows(
+    data: UInt8[np.ndarray, " B"],
+    offsets: Int64[np.ndarray, " N1"],
+    tables: Tables,
+    scratch: Scratch,
+    first: np.uint64,
+    out_ids: UInt32[np.ndarray, " C"],
+    out_offsets: Int64[np.ndarray, " N1"],
+) -> np.uint64:
+    """Match texts from ``first`` on until all are done or ``out_ids`` is full; returns the first text not done.
+
+    If a text is longer than BLOCK_BYTES, ``data`` must be readable PAD bytes before the first text and after the last.
+
+    ``out_offsets[first]`` says where to write; ``out_offsets`` up to the returned text is filled in.
+    """
+    rows = u64(len(offsets)) - ONE
+    while first < rows:
+        start = u64(offsets[first])
+        last = first
+        while last < rows and last - first < u64(BLOCK_ROWS) and u64(offsets[last + ONE]) - start <= u64(BLOCK_BYTES):
+            last += ONE
+        if last == first:
+            count = _match_long(data, start, u64(offsets[first + ONE]), tables, scratch.row)
+            last = first + ONE
+            at = u64(out_offsets[first])
+            done = first
+            if at + count <= u64(len(out_ids)):
+                out_offsets[last] = np.int64(_append_distinct(scratch.row, count, out_ids, at))
+                done = last
+        else:
+            _copy(data, start, u64(offsets[last]), scratch.text)
+            words = _split(offsets, first, last, scratch)
+            _key(words, tables, scratch)
+            _look_up(words, tables, scratch)
+            longer = _find_phrases(words, last - first, tables, scratch)
+            _collect(words, tables, scratch)
+            done = _write(offsets, first, last, longer, tables, scratch, out_ids, out_offsets)
+        if done < last:
+            return done
+        first = last
+    return first
+
+
+@inlined
+def _copy(data: UInt8[np.ndarray, " B"], start: np.uint64, end: np.uint64, text: UInt8[np.ndarray, " BLOCK_BYTES+2*PAD"]) -> None:
+    for i in range(end - start):
+        text[u64(PAD) + i] = data[start + i]
+
+
+@compiled
+def _split(offsets: Int64[np.ndarray, " N1"], first: np.uint64, last: np.uint64, scratch: Scratch) -> np.uint64:
+    """Cut the block's texts into words; returns how many.
+
+    A blank or a mark ends a word, which may be empty, and a mark is a word of its own: this is what splitting the spaced text at each
+    space gives. Every step writes two words and counts as many as there were, which costs less than asking.
+    """
+    text, starts, lengths, row_ends = scratch.text, scratch.starts, scratch.lengths, scratch.row_ends
+    shift = u64(offsets[first]) - u64(PAD)
+    words = ZERO
+    for row in range(first, last):
+        word_start = place = u64(offsets[row]) - shift
+        end = u64(offsets[row + ONE]) - shift
+        while place < end:
+            marks = punctuation_mask(text, place)
+            breaks = blank_mask(text, place) | marks
+            if end - place < u64(64):
+                breaks &= (ONE << (end - place)) - ONE
+            while breaks != ZERO:
+                bit = trailing_zeros(breaks)
+                breaks &= breaks - ONE
+                at = place + bit
+                starts[words] = np.uint32(word_start)
+                lengths[words] = np.uint32(at - word_start)
+                starts[words + ONE] = np.uint32(at)
+                lengths[words + ONE] = np.uint32(1)
+                words += ONE + ((marks >> bit) & ONE)
+                word_start = at + ONE
+            place += u64(64)
+        starts[words] = np.uint32(word_start)
+        lengths[words] = np.uint32(end - word_start)
+        words += ONE
+        row_ends[row - first] = words
+    return words
+
+
+@compiled
+def _key(words: np.uint64, tables: Tables, scratch: Scratch) -> None:
+    text, starts, lengths, keys, table = scratch.text, scratch.starts, scratch.lengths, scratch.keys, tables.words
+    seed = tables.sizes[ONE]
+    bits = _bucket_bits(table)
+    for i in range(words):
+        key = word_key(text, u64(starts[i]), u64(lengths[i]), seed)
+        keys[i] = key
+        prefetch(table, bucket_of(key, bits))
+
+
+@compiled
+def _look_up(words: np.uint64, tables: Tables, scratch: Scratch) -> None:
+    """Nodes of words; 0 for a word that no entry has."""
+    text, starts, lengths, keys = scratch.text, scratch.starts, scratch.lengths, scratch.keys
+    nodes, picked = scratch.nodes, scratch.picked
+    table, spill, known_starts, known_bytes = tables.words, tables.spill, tables.word_starts, tables.word_bytes
+    bits = _bucket_bits(table)
+    for i in range(words):
+        nodes[i] = np.uint32(find_word(table, bits, spill, keys[i]))
+    long_words = ZERO
+    for i in range(words):
+        picked[long_words] = np.uint32(i)
+        long_words += u64(lengths[i] >= SHORT_WORD) & u64(nodes[i] != 0)
+    for k in range(long_words):
+        i = u64(picked[k])
+        if not same_bytes(text, u64(starts[i]), known_bytes, u64(known_starts[nodes[i]]), u64(lengths[i])):
+            nodes[i] = np.uint32(0)
+
+
+@compiled
+def _find_phrases(words: np.uint64, rows: np.uint64, tables: Tables, scratch: Scratch) -> np.uint64:
+    """Nodes of phrases of two words; returns how many of them may go on, which are left for ``_write``."""
+    nodes, picked, phrases, longer, row_ends = (
+        scratch.nodes,
+        scratch.picked,
+        scratch.phrases,
+        scratch.longer,
+        scratch.row_ends,
+    )
+    bitmap, table = tables.phrase_filter, tables.phrases
+    bits = trailing_zeros(u64(len(bitmap))) + u64(6)
+    count = ZERO
+    for i in range(words - ONE):
+        bit = filter_bit(u64(nodes[i]), u64(nodes[i + ONE]), bits)
+        picked[count] = np.uint32(i)
+        count += (bitmap[bit >> u64(6)] >> (bit & u64(63))) & ONE
+    for k in range(count):
+        i = u64(picked[k])
+        prefetch(table, first_place(table, (u64(nodes[i]) << u64(32)) | u64(nodes[i + ONE])))
+    for i in range(words):
+        phrases[i] = np.uint32(0)
+    going_on = ZERO
+    for k in range(count):
+        i = u64(picked[k])
+        node = find_pair(table, (u64(nodes[i]) << u64(32)) | u64(nodes[i + ONE]))
+        phrases[i] = np.uint32(node & NODE)
+        longer[going_on] = (i << u64(32)) | (node & NODE)
+        bit = filter_bit(node & NODE, u64(nodes[i + u64(2)]), bits)
+        going_on += (node >> u64(31)) & (bitmap[bit >> u64(6)] >> (bit & u64(63)))
+    for row in range(rows):
+        phrases[row_ends[row] - ONE] = np.uint32(0)  # the last word of a text and the first of the next are no phrase
+    return going_on
+
+
+@compiled
+def _collect(words: np.uint64, tables: Tables, scratch: Scratch) -> None:
+    """Gather the entries among the nodes, text after text; node 0 becomes the largest number, which is no entry."""
+    patterns = np.uint32(tables.sizes[ZERO])
+    nodes, phrases, ids, id_ends = scratch.nodes, scratch.phrases, scratch.ids, scratch.id_ends
+    count = ZERO
+    for i in range(words):
+        word, phrase = nodes[i] - np.uint32(1), phrases[i] - np.uint32(1)
+        ids[count] = word
+        count += u64(word < patterns)
+        ids[count] = phrase
+        count += u64(phrase < patterns)
+        id_ends[i] = np.uint32(count)
+
+
+@compiled
+def _write(
+    offsets: Int64[np.ndarray, " N1"],
+    first: np.uint64,
+    last: np.uint64,
+    longer: np.uint64,
+    tables: Tables,
+    scratch: Scratch,
+    out_ids: UInt32[np.ndarray, " C"],
+    out_offsets: Int64[np.ndarray, " N1"],
+) -> np.uint64:
+    """Write each text's entry ids in order and without repeats; returns the first text for which there was no room."""
+    ids, id_ends, row_ends, row = scratch.ids, scratch.id_ends, scratch.row_ends, scratch.row
+    depth = tables.sizes[u64(2)]
+    shift = u64(offsets[first]) - u64(PAD)
+    start = word = k = ZERO
+    for text in range(first, last):
+        word_end = row_ends[text - first]
+        end = u64(id_ends[word_end - ONE])
+        count = end - start
+        at = u64(out_offsets[text])
+        if k < longer and scratch.longer[k] >> u64(32) < word_end:
+            if (word_end - word) * depth + u64(SPARE) > u64(len(row)):
+                count = _match_long(scratch.text, u64(offsets[text]) - shift, u64(offsets[text + ONE]) - shift, tables, row)
+                while k < longer and scratch.longer[k] >> u64(32) < word_end:
+                    k += ONE
+            else:
+                for i in range(count):
+                    row[i] = ids[start + i]
+                while k < longer and scratch.longer[k] >> u64(32) < word_end:
+                    count = _follow(scratch.longer[k], word_end, tables, scratch, count)
+                    k += ONE
+            if at + count > u64(len(out_ids)):
+                return u64(text)
+            at = _append_distinct(row, count, out_ids, at)
+        elif at + count + u64(SPARE) > u64(len(out_ids)):
+            return u64(text)
+        elif count <= u64(16):
+            sort_16(ids, start, count, row)
+            at = _append_sorted(row, u64(16), out_ids, at)
+        elif count <= u64(32):
+            sort_32(ids, start, count, row)
+            at = _append_sorted(row, u64(32), out_ids, at)
+        else:
+            for i in range(count):
+                row[i] = ids[start + i]
+            at = _append_distinct(row, count, out_ids, at)
+        out_offsets[text + ONE] = np.int64(at)
+        start = end
+        word = word_end
+    return last
+
+
+@inlined
+def _follow(longer: np.uint64, word_end: np.uint64, tables: Tables, scratch: Scratch, count: np.uint64) -> np.uint64:
+    """Add the phrases of three words and more that begin with a phrase of two."""
+    nodes, row, table = scratch.nodes, scratch.row, tables.phrases
+    patterns = np.uint32(tables.sizes[ZERO])
+    node = longer & NODE
+    after = (longer >> u64(32)) + u64(2)
+    while after < word_end:
+        node = find_pair(table, ((node & NODE) << u64(32)) | u64(nodes[after]))
+        if node == ZERO:
+            break
+        entry = np.uint32(node & NODE) - np.uint32(1)
+        row[count] = entry
+        count += u64(entry < patterns)
+        if node < HAS_LONGER:
+            break
+        after += ONE
+    return count
+
+
+@compiled
+def _match_long(
+    text: UInt8[np.ndarray, " B"], start: np.uint64, end: np.uint64, tables: Tables, row: UInt32[np.ndarray, " R"]
+) -> np.uint64:
+    """Collect the entry ids of one text of any length, word after word; returns how many, repeats among them. PAD bytes beside the
+    text must be readable."""
+    patterns = np.uint32(tables.sizes[ZERO])
+    count = ZERO
+    cursor = start << ONE
+    while True:
+        word_start, word_end, following = _next_word(text, cursor, end)
+        node = _find_word(text, word_start, word_end, tables)
+        inner = following
+        while node != ZERO:
+            if count + u64(SPARE) >= u64(len(row)):
+                count = _sort_distinct(row, count)
+            entry = np.uint32(node & NODE) - np.uint32(1)
+            row[count] = entry
+            count += u64(entry < patterns)
+            if inner == ZERO:
+                break
+            next_start, next_end, inner = _next_word(text, inner, end)
+            follower = _find_word(text, next_start, next_end, tables)
+            node = find_pair(tables.phrases, ((node & NODE) << u64(32)) | follower)
+        if following == ZERO:
+            return count
+        cursor = following
+
+
+@inlined
+def _next_word(text: UInt8[np.ndarray, " B"], cursor: np.uint64, end: np.uint64) -> tuple[np.uint64, np.uint64, np.uint64]:
+    """The word at a cursor, and the cursor of the next word or 0. A cursor is twice a position, plus 1 where a mark is the word."""
+    start = cursor >> ONE
+    if cursor & ONE:
+        return start, start + ONE, (start + ONE) << ONE
+    place = start
+    while place < end:
+        byte = text[place]
+        if byte == 32 or byte == 9 or byte == 10 or byte == 13:
+            return start, place, (place + ONE) << ONE
+        if byte == 44 or byte == 46 or byte == 59 or byte == 58 or byte == 63 or byte == 33 or byte == 96:
+            return start, place, (place << ONE) + ONE
+        place += ONE
+    return start, end, ZERO
+
+
+@inlined
+def _find_word(text: UInt8[np.ndarray, " B"], start: np.uint64, end: np.uint64, tables: Tables) -> np.uint64:
+    """The node of one word, 0 if no entry has it."""
+    key = word_key(text, start, end - start, tables.sizes[ONE])
+    node = find_word(tables.words, _bucket_bits(tables.words), tables.spill, key)
+    is_long = node != ZERO and end - start >= SHORT_WORD
+    if is_long and not same_bytes(text, start, tables.word_bytes, u64(tables.word_starts[node]), end - start):
+        return ZERO
+    return node
+
+
+@inlined
+def _bucket_bits(words: UInt64[np.ndarray, " W"]) -> np.uint64:
+    return trailing_zeros(u64(len(words))) - u64(3)
+
+
+@inlined
+def _append_sorted(row: UInt32[np.ndarray, " R"], count: np.uint64, out_ids: UInt32[np.ndarray, " C"], at: np.uint64) -> np.uint64:
+    """Append a sorted row, which the largest number ends, without repeats; returns where the output now ends."""
+    for i in range(count):
+        out_ids[at] = row[i]
+        at += u64(row[i] != row[i + ONE])
+    return at
+
+
+@inlined
+def _append_distinct(row: UInt32[np.ndarray, " R"], count: np.uint64, out_ids: UInt32[np.ndarray, " C"], at: np.uint64) -> np.uint64:
+    """Sort a row and append it without repeats; returns where the output now ends."""
+    count = _sort_distinct(row, count)
+    for i in range(count):
+        out_ids[at + i] = row[i]
+    return at + count
+
+
+@compiled
+def _sort_distinct(row: UInt32[np.ndarray, " R"], count: np.uint64) -> np.uint64:
+    """Sort the first ``count`` numbers in place (Shell's sort) and drop repeats; returns how many are left."""
+    gap = ONE
+    while gap < count // u64(3):
+        gap = gap * u64(3) + ONE
+    while gap > ZERO:
+        for i in range(gap, count):
+            value = row[i]
+            place = i
+            while place >= gap and row[place - gap] > value:
+                row[place] = row[place - gap]
+                place -= gap
+            row[place] = value
+        gap //= u64(3)
+    left = ZERO
+    for i in range(count):
+        row[left] = row[i]
+        left += u64(i + ONE == count or row[i + ONE] != row[i])
+    return left

@@ -1,0 +1,181 @@
+"""The matcher that users hold: entries in, then texts in and matches out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+
+from tallyclip.artefacts import open_arrays, save_arrays
+from tallyclip.compiled import u64
+from tallyclip.data import Matches, Metadata, concatenate
+from tallyclip.errors import ArtefactError, OptionError
+from tallyclip.match.expansion import PatternGroups, expand, group_patterns
+from tallyclip.match.folding import FoldTable, build_fold_table, fold
+from tallyclip.match.kernel import BLOCK_BYTES, Scratch, make_scratch, match_rows
+from tallyclip.match.reference import Mode
+from tallyclip.match.spacing import spaced
+from tallyclip.match.tables import LAYOUT, PAD, Tables, build_tables
+from tallyclip.strings import StringArray, Strings, from_python, to_strings
+
+GUESSED_MATCHES_PER_BYTE = 0.25
+FIRST_ROOM = 1 << 12
+
+
+class Matcher:
+    """Finds which entries each text names; exact, compiled, and safe to use from many threads at once.
+
+    Entry e matches a text when ``" " + e + " "`` is a part of the spaced text (see ``spacing.py``; arXiv 2309.16671, section 3.2).
+
+    Modes, of which every manifest names the one used:
+
+    - ``exact``: the entry is taken as it is. This is the published rule, so "St. Louis" can never match: in a text its full stop
+      stands between spaces.
+    - ``spaced-entries``: the entry is spaced as the text is, so "St. Louis" and "8:30" match where they stand between spaces, marks
+      or the ends of the text.
+    - ``casefold``: entry and text are case-folded (``str.casefold``) first; entries that fold to the same all match.
+
+    Any text is allowed: empty, of many megabytes, with NULs or lone surrogates. A null matches nothing.
+
+    Args:
+        metadata: the V entries.
+
+    >>> import tallyclip as tc
+    >>> matcher = tc.Matcher(tc.Metadata(["dog", "New York", "York"]))
+    >>> matcher.match(["a dog in New York", "hot-dog", None])
+    Matches(offsets=array([0, 3, 3, 3]), entry_ids=array([0, 1, 2], dtype=uint32))
+    """
+
+    def __init__(self, metadata: Metadata, mode: Mode = "exact") -> None:
+        if mode not in get_args(Mode):
+            raise OptionError(f"no matching mode {mode!r}", f"the modes are {', '.join(get_args(Mode))}")
+        fold_table = build_fold_table() if mode == "casefold" else None
+        patterns, groups = _patterns(metadata, mode, fold_table)
+        self._set(mode, metadata.fingerprint, len(metadata), build_tables(patterns), groups, fold_table)
+
+    def _set(
+        self,
+        mode: Mode,
+        metadata_fingerprint: str,
+        entries: int,
+        tables: Tables,
+        groups: PatternGroups | None,
+        folds: FoldTable | None,
+    ) -> None:
+        self.mode: Mode = mode
+        self.metadata_fingerprint = metadata_fingerprint
+        self._entries = entries
+        self._tables = tables
+        self._groups = groups
+        self._folds = folds
+        self._idle: deque[Scratch] = deque()
+
+    def __len__(self) -> int:
+        """How many entries can be matched: V."""
+        return self._entries
+
+    def __repr__(self) -> str:
+        return f"Matcher({self._entries:,} entries, mode {self.mode!r}, fingerprint {self.fingerprint[:12]})"
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with the entries, the mode, and any change to how tables are laid out."""
+        return matcher_fingerprint(self.metadata_fingerprint, self.mode)
+
+    def match(self, captions: StringArray) -> Matches:
+        """Which entries does each of N texts name?
+
+        Args:
+            captions: an Arrow array (string, large_string, string_view, dictionary, and the same of binary) or chunked array, a column
+                of pandas or Polars, or a list of strings; None and null match nothing. Arrow text is taken as the bytes it is,
+                without a check.
+
+        Returns:
+            Matches with N rows; a text's entry ids ascend and do not repeat.
+
+        Raises:
+            TypeError: ``captions`` holds something other than strings.
+        """
+        return concatenate([self._match_chunk(chunk) for chunk in to_strings(captions)])
+
+    def _match_chunk(self, texts: Strings) -> Matches:
+        if self._folds is not None:
+            texts = fold(texts, self._folds)
+        scratch = self._idle.pop() if self._idle else make_scratch(int(self._tables.sizes[0]))
+        matches = _run(texts, self._tables, scratch)
+        self._idle.append(scratch)
+        return expand(matches, self._groups) if self._groups is not None else matches
+
+    def save(self, folder: str | Path) -> None:
+        """Write the tables as plain ``.npy`` files that ``open`` maps."""
+        header = {
+            "mode": self.mode,
+            "metadata_fingerprint": self.metadata_fingerprint,
+            "entries": self._entries,
+            "layout": LAYOUT,
+        }
+        arrays = dict(zip(Tables._fields, self._tables, strict=True))
+        if self._groups is not None:
+            arrays |= {"group_offsets": self._groups.offsets, "group_entries": self._groups.entries}
+        if self._folds is not None:
+            arrays |= {"fold_offsets": self._folds.offsets, "fold_data": self._folds.data}
+        save_arrays(Path(folder), header, arrays)
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Matcher:
+        """Map a saved matcher: nothing is copied, and processes on one machine share the memory.
+
+        Raises:
+            ArtefactError: the folder holds no whole matcher, or one that another version of tallyclip laid out.
+        """
+        header, arrays = open_arrays(Path(folder))
+        try:
+            if header["layout"] != LAYOUT:
+                raise ArtefactError(f"{folder}: a matcher of layout {header['layout']}, this version reads {LAYOUT}", "build it again")
+            tables = Tables(*(arrays[name] for name in Tables._fields))
+            groups = PatternGroups(arrays["group_offsets"], arrays["group_entries"]) if "group_offsets" in arrays else None
+            folds = FoldTable(arrays["fold_offsets"], arrays["fold_data"]) if "fold_data" in arrays else None
+            matcher = cls.__new__(cls)
+            matcher._set(header["mode"], header["metadata_fingerprint"], header["entries"], tables, groups, folds)
+        except KeyError as error:
+            raise ArtefactError(f"{folder}: a saved matcher without {error}", "save it again") from None
+        return matcher
+
+
+def matcher_fingerprint(metadata_fingerprint: str, mode: Mode) -> str:
+    """The fingerprint that a matcher of this list would have."""
+    return hashlib.sha256(f"{metadata_fingerprint} {mode} layout {LAYOUT}".encode()).hexdigest()
+
+
+def _patterns(metadata: Metadata, mode: Mode, folds: FoldTable | None) -> tuple[Strings, PatternGroups | None]:
+    """What to look for, as bytes: distinct patterns, and which entries each stands for unless every entry is its own."""
+    if mode == "exact":
+        return from_python(metadata.entries), None
+    written = [spaced(entry)[1:-1] for entry in metadata.entries] if mode == "spaced-entries" else metadata.entries
+    strings = from_python(written)
+    return group_patterns(fold(strings, folds) if folds is not None else strings)
+
+
+def _run(texts: Strings, tables: Tables, scratch: Scratch) -> Matches:
+    texts = _padded(texts) if np.diff(texts.offsets).max(initial=0) > BLOCK_BYTES else texts
+    rows = len(texts.offsets) - 1
+    size = int(texts.offsets[-1] - texts.offsets[0])
+    ids = np.empty(int(size * GUESSED_MATCHES_PER_BYTE) + FIRST_ROOM, np.uint32)
+    offsets = np.zeros(rows + 1, np.int64)
+    done = match_rows(texts.data, texts.offsets, tables, scratch, u64(0), ids, offsets)
+    while done < rows:
+        larger = np.empty(2 * len(ids) + len(scratch.row), np.uint32)
+        larger[: offsets[done]] = ids[: offsets[done]]
+        ids = larger
+        done = match_rows(texts.data, texts.offsets, tables, scratch, done, ids, offsets)
+    return Matches(offsets, ids[: offsets[-1]].copy())
+
+
+def _padded(texts: Strings) -> Strings:
+    """A copy with readable bytes on both sides, which texts longer than a block need."""
+    first, last = texts.offsets[0], texts.offsets[-1]
+    side = np.zeros(PAD, np.uint8)
+    return Strings(np.concatenate([side, texts.data[first:last], side]), texts.offsets - first + PAD, texts.valid)

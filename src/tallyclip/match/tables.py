@@ -1,0 +1,236 @@
+"""Building the matcher's tables: a trie over words, laid out in flat arrays.
+
+A pattern is a row of words with one space between two of them, and it matches where the spaced text has the same words in a row. So
+the patterns form a trie whose edges are words. Its nodes are numbered from 1: node p + 1 is where pattern p ends, and nodes that end no
+pattern follow after them. The first edge is the table ``words`` (key of a word → node); all further edges are in ``phrases`` ((node,
+node of the next word alone) → node), guarded by the bitmap ``phrase_filter``, which small enough stays in cache and says no to nearly
+every pair of words that starts no phrase.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, UInt8, UInt32, UInt64
+
+from tallyclip.compiled import ONE, ZERO, compiled, u64
+from tallyclip.errors import ArtefactError
+from tallyclip.match.words import SHORT_WORD, SLOTS, bucket_of, filter_bit, find_pair, put_pair, same_bytes, word_key
+from tallyclip.strings import Strings
+
+LAYOUT = 1  # part of every fingerprint: raise it when a table's meaning changes
+PAD = 64  # readable bytes before and after the text of words
+WORDS_PER_BUCKET = 3  # of eight slots, on average at most: a full bucket costs a branch that the processor did not expect
+FILTER_BITS_PER_PHRASE = 16
+MAX_NODES = (1 << 31) - 2  # the top bit of a phrase's node says that longer phrases follow
+HAS_LONGER = u64(1 << 31)
+NODE = u64((1 << 31) - 1)
+
+
+class Tables(NamedTuple):
+    """The arrays; every length but those of ``word_starts`` and ``word_bytes`` is a power of two."""
+
+    words: UInt64[np.ndarray, " W"]  # buckets of eight slots: what of a word's key its bucket does not tell, above its node
+    spill: UInt64[np.ndarray, " S"]  # (key, node) of the words whose bucket was full
+    word_starts: UInt32[np.ndarray, " nodes"]  # for a node that is a long word: where its bytes are
+    word_bytes: UInt8[np.ndarray, " B"]
+    phrase_filter: UInt64[np.ndarray, " F"]
+    phrases: UInt64[np.ndarray, " P"]  # ((node << 32) + node of the next word, node and HAS_LONGER)
+    sizes: UInt64[np.ndarray, " 3"]  # patterns, seed of the hash of long words, words of the longest pattern
+
+
+def build_tables(patterns: Strings) -> Tables:
+    """Lay out the trie of distinct, non-empty patterns; about a second for 500,000.
+
+    Raises:
+        ArtefactError: the patterns have more words than 31 bits can number.
+    """
+    count = len(patterns.offsets) - 1
+    words = count + int(np.count_nonzero(patterns.data == ord(" ")))
+    if words > MAX_NODES:
+        raise ArtefactError(f"{count:,} entries with {words:,} words are more than one matcher can hold", "split the list")
+    text = np.concatenate([np.zeros(PAD, np.uint8), patterns.data, np.zeros(PAD, np.uint8)])
+    starts = (patterns.offsets + PAD).astype(np.uint64)
+    for seed in range(1 << 32):  # a second seed is needed when two long words share a hash: one list in a hundred million
+        trie = _walk(text, starts, u64(seed), words)
+        if trie is not None:
+            return _lay_out(text, trie, count, seed)
+    raise AssertionError("two words shared every hash")
+
+
+class _Trie(NamedTuple):
+    """Words and edges, both numbered from 1 by first use. An edge leads from its parent, a word or (with HAS_LONGER) an edge."""
+
+    keys: UInt64[np.ndarray, " n"]
+    word_spans: UInt64[np.ndarray, " 2 n"]  # start and length in the text
+    word_ends: UInt64[np.ndarray, " n"]  # the pattern, from 1, that a word alone is; 0 for none
+    edges: UInt64[np.ndarray, " m"]  # (parent << 32) + word
+    edge_ends: UInt64[np.ndarray, " m"]
+    depth: int
+
+
+def _walk(text: UInt8[np.ndarray, " B"], starts: UInt64[np.ndarray, " N1"], seed: np.uint64, words: int) -> _Trie | None:
+    keys, edges = np.zeros(words, np.uint64), np.zeros(words, np.uint64)
+    word_spans, ends = np.zeros((2, words), np.uint64), np.zeros((2, words), np.uint64)
+    n, m, depth = _number(text, starts, seed, _pair_table(words), _pair_table(words), keys, word_spans, edges, ends)
+    if depth == ZERO:
+        return None
+    return _Trie(keys[:n], word_spans[:, :n], ends[0, :n], edges[:m], ends[1, :m], int(depth))
+
+
+def _pair_table(items: int) -> UInt64[np.ndarray, " T"]:
+    """Room for that many (key, value) pairs and as many again that stay free."""
+    return np.zeros(1 << max(3, (4 * items - 1).bit_length()), np.uint64)
+
+
+@compiled
+def _next_word(text: UInt8[np.ndarray, " B"], start: np.uint64, end: np.uint64) -> np.uint64:
+    """Where the word from ``start`` on ends: at the next space, or with the pattern."""
+    while start < end and text[start] != np.uint8(32):
+        start += ONE
+    return start
+
+
+@compiled
+def _number(
+    text: UInt8[np.ndarray, " B"],
+    starts: UInt64[np.ndarray, " N1"],
+    seed: np.uint64,
+    word_table: UInt64[np.ndarray, " T"],
+    edge_table: UInt64[np.ndarray, " T"],
+    keys: UInt64[np.ndarray, " E"],
+    word_spans: UInt64[np.ndarray, " 2 E"],
+    edges: UInt64[np.ndarray, " E"],
+    ends: UInt64[np.ndarray, " 2 E"],
+) -> tuple[np.uint64, np.uint64, np.uint64]:
+    """Number words and edges by first use, and note which pattern ends at each.
+
+    Returns the counts of words and edges and the longest pattern's words; (0, 0, 0) if two long words share a key.
+    """
+    n_words = n_edges = depth = ZERO
+    for pattern in range(u64(len(starts)) - ONE):
+        start = starts[pattern]
+        pattern_end = starts[pattern + ONE]
+        parent = ZERO  # a word's number, or an edge's number with the top bit set
+        length = ZERO
+        while True:
+            end = _next_word(text, start, pattern_end)
+            key = word_key(text, start, end - start, seed)
+            word = find_pair(word_table, key)
+            if word == ZERO:
+                n_words += ONE
+                word = n_words
+                put_pair(word_table, key, word)
+                keys[word - ONE] = key
+                word_spans[0, word - ONE] = start
+                word_spans[1, word - ONE] = end - start
+            elif end - start >= SHORT_WORD:
+                known = word_spans[0, word - ONE], word_spans[1, word - ONE]
+                if known[1] != end - start or not same_bytes(text, known[0], text, start, end - start):
+                    return ZERO, ZERO, ZERO
+            length += ONE
+            if length == ONE:
+                parent = word
+            else:
+                edge = find_pair(edge_table, (parent << u64(32)) | word)
+                if edge == ZERO:
+                    n_edges += ONE
+                    edge = n_edges
+                    put_pair(edge_table, (parent << u64(32)) | word, edge)
+                    edges[edge - ONE] = (parent << u64(32)) | word
+                parent = edge | HAS_LONGER
+            if end == pattern_end:
+                break
+            start = end + ONE
+        ends[u64(1) if parent >= HAS_LONGER else ZERO, (parent & NODE) - ONE] = pattern + ONE
+        depth = max(depth, length)
+    return n_words, n_edges, depth
+
+
+def _lay_out(text: UInt8[np.ndarray, " B"], trie: _Trie, count: int, seed: int) -> Tables:
+    word_nodes, free = _name_nodes(trie.word_ends, count + 1)
+    edge_nodes, _ = _name_nodes(trie.edge_ends, free)
+    parents, followers = trie.edges >> u64(32), (trie.edges & u64(0xFFFF_FFFF)).astype(np.int64)
+    from_edge = parents >= HAS_LONGER
+    parent_index = (parents & NODE).astype(np.int64) - 1
+    parent_nodes = np.empty(len(parents), np.uint64)
+    parent_nodes[from_edge] = edge_nodes[parent_index[from_edge]]
+    parent_nodes[~from_edge] = word_nodes[parent_index[~from_edge]]
+    follower_nodes = word_nodes[followers - 1]
+    edge_nodes[parent_index[from_edge]] |= HAS_LONGER
+
+    most_nodes = int(max(word_nodes.max(), (edge_nodes & NODE).max(initial=0))) + 1
+    bits = max(3, (len(trie.keys) // WORDS_PER_BUCKET).bit_length(), most_nodes.bit_length() - 4)
+    words = np.zeros(int(SLOTS) << bits, np.uint64)
+    spilled = np.zeros(len(trie.keys), np.bool_)
+    _fill_buckets(words, u64(bits), trie.keys, word_nodes, spilled)
+    spill = _pair_table(int(spilled.sum()))
+    _fill_pairs(spill, trie.keys[spilled], word_nodes[spilled])
+
+    is_long = trie.word_spans[1] >= SHORT_WORD
+    long_bytes, long_starts = _gather_bytes(text, trie.word_spans[:, is_long])
+    word_starts = np.zeros(most_nodes, np.uint32)
+    word_starts[word_nodes[is_long].astype(np.int64)] = long_starts
+
+    phrases = _pair_table(len(parents))
+    _fill_pairs(phrases, (parent_nodes << u64(32)) | follower_nodes, edge_nodes)
+    filter_bits = max(6, (FILTER_BITS_PER_PHRASE * len(parents)).bit_length())
+    phrase_filter = np.zeros(1 << (filter_bits - 6), np.uint64)
+    _fill_filter(phrase_filter, u64(filter_bits), parent_nodes, follower_nodes)
+    return Tables(words, spill, word_starts, long_bytes, phrase_filter, phrases, np.array([count, seed, trie.depth], np.uint64))
+
+
+def _name_nodes(ends: UInt64[np.ndarray, " n"], free: int) -> tuple[UInt64[np.ndarray, " n"], int]:
+    """Node numbers: the pattern's where one ends, the next free ones elsewhere."""
+    nodes = ends.copy()
+    unnamed = ends == 0
+    nodes[unnamed] = np.arange(free, free + np.count_nonzero(unnamed), dtype=np.uint64)
+    return nodes, free + int(np.count_nonzero(unnamed))
+
+
+def _gather_bytes(
+    text: UInt8[np.ndarray, " B"], spans: UInt64[np.ndarray, " 2 n"]
+) -> tuple[UInt8[np.ndarray, " b"], UInt64[np.ndarray, " n"]]:
+    starts, lengths = spans.astype(np.int64)
+    ends = np.cumsum(lengths)
+    places = np.arange(lengths.sum()) + np.repeat(starts - (ends - lengths), lengths)
+    return text[places], (ends - lengths).astype(np.uint64)
+
+
+@compiled
+def _fill_buckets(
+    words: UInt64[np.ndarray, " W"],
+    bits: np.uint64,
+    keys: UInt64[np.ndarray, " n"],
+    nodes: UInt64[np.ndarray, " n"],
+    spilled: Bool[np.ndarray, " n"],
+) -> None:
+    """Put words into the first free slot of their bucket, and mark those that found it full."""
+    for i in range(u64(len(keys))):
+        slot = bucket_of(keys[i], bits)
+        last = slot + SLOTS - ONE
+        while slot < last and words[slot] != ZERO:
+            slot += ONE
+        if words[slot] == ZERO:
+            words[slot] = (keys[i] << bits) | nodes[i]
+        else:
+            spilled[i] = True
+
+
+@compiled
+def _fill_pairs(table: UInt64[np.ndarray, " T"], keys: UInt64[np.ndarray, " n"], values: UInt64[np.ndarray, " n"]) -> None:
+    for i in range(u64(len(keys))):
+        put_pair(table, keys[i], values[i])
+
+
+@compiled
+def _fill_filter(
+    phrase_filter: UInt64[np.ndarray, " F"],
+    bits: np.uint64,
+    parents: UInt64[np.ndarray, " m"],
+    followers: UInt64[np.ndarray, " m"],
+) -> None:
+    for i in range(u64(len(parents))):
+        bit = filter_bit(parents[i], followers[i], bits)
+        phrase_filter[bit >> u64(6)] |= ONE << (bit & u64(63))

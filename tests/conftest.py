@@ -1,0 +1,38 @@
+"""Shapes and types in signatures are checked while the tests run, and what they share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import jaxtyping
+import pytest
+from hypothesis import settings
+from jaxtyping import install_import_hook
+
+import tests.shapes  # noqa: F401 - the hook finds it by name
+
+WITH_SHAPES = ("balance", "counts", "data", "export", "match", "plan", "store.matches", "strings", "uids")
+install_import_hook([f"tallyclip.{module}" for module in WITH_SHAPES], "tests.shapes.checked")
+
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
+
+REAL_DATA = Path(os.environ.get("TALLYCLIP_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+@pytest.fixture
+def without_shape_checks() -> Iterator[None]:
+    """For tests of what our own checks say of arguments of the wrong type."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real data, which only some machines have."""
+    if not REAL_DATA.exists():
+        pytest.skip("no real data on this machine (TALLYCLIP_TEST_DATA says where)")
+    return REAL_DATA
