@@ -1,0 +1,1 @@
+"""What there is to choose from: pairs out of any table of captions."""

@@ -1,0 +1,114 @@
+"""What a name leads to: the files of paths, folders, globs and URLs, and what kinds they are of."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterator
+from pathlib import PurePath
+from typing import Any, NamedTuple, cast
+
+from tallyclip.errors import OptionError
+from tallyclip.streams import compression_of, file_name, filesystem, is_url, without_compression
+
+KINDS = {
+    ".parquet": "parquet",
+    ".json": "json",
+    ".jsonl": "json",
+    ".ndjson": "json",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".txt": "text",
+    ".tar": "tar",
+}
+NEVER_COMPRESSED = ("parquet", "tar")  # as a whole
+WEB = ("http://", "https://")
+
+
+class Listing(NamedTuple):
+    """Files, those in folders whose name or folder begins with a dot or an underscore, and what is no file and no folder."""
+
+    files: set[str]
+    hidden: set[str]
+    strange: set[str]
+
+
+def kind_of(path: str) -> str | None:
+    """Which of the readers reads a file, as its name says; None if none does."""
+    kind = KINDS.get(os.path.splitext(without_compression(path))[1].lower())
+    return None if kind in NEVER_COMPRESSED and compression_of(path) else kind
+
+
+def suffix_of(path: str) -> str:
+    """The suffix of a name, with that of its compression."""
+    name = without_compression(path)
+    return os.path.splitext(name)[1] + file_name(path)[len(name) :]
+
+
+def list_files(name: str) -> Listing:
+    """The files that a path, folder, glob or URL names; folders are gone through to their depths.
+
+    Raises:
+        OptionError: the folder cannot be read, or the URL leads nowhere.
+    """
+    name = name.removeprefix("file://")
+    listing = Listing(set(), set(), set())
+    if is_url(name):
+        _list_by_fsspec(name, listing)
+        return listing
+    path = os.path.abspath(os.path.expanduser(name))
+    for found in [path] if os.path.lexists(path) else glob.glob(path, recursive=True):
+        if os.path.isdir(found):
+            for file in _walk(found):
+                _add(file, listing, below=found)
+        else:
+            _add(found, listing)
+    return listing
+
+
+def _add(path: str, listing: Listing, below: str | None = None) -> None:
+    inner = "" if below is None else path.removeprefix(below)
+    if any(part.startswith((".", "_")) for part in PurePath(inner).parts):
+        listing.hidden.add(path)
+    elif is_url(path) or os.path.isfile(path):
+        listing.files.add(path)
+    else:
+        listing.strange.add(path)
+
+
+def _walk(folder: str) -> Iterator[str]:
+    """The files below a folder, also where links lead, but nowhere twice."""
+    seen: set[str] = set()
+    for root, folders, files in os.walk(folder, onerror=_refuse, followlinks=True):
+        real = os.path.realpath(root)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        yield from (os.path.join(root, file) for file in files)
+
+
+def _refuse(error: OSError) -> None:
+    raise OptionError(f"{error.filename}: {error.strerror}", "the pool's folders must be readable")
+
+
+def _list_by_fsspec(name: str, listing: Listing) -> None:
+    fs, inner = filesystem(name)
+    scheme = "" if name.startswith(WEB) else name[: name.index("://") + 3]  # which fsspec strips, but not from web addresses
+    magic = "*[" if name.startswith(WEB) else "*?["
+    try:
+        fs.invalidate_cache()
+        found: dict[str, Any]
+        found = cast(Any, fs.glob(inner, detail=True)) if any(sign in inner for sign in magic) else {inner: fs.info(inner)}
+        for path, info in found.items():
+            if info["type"] == "directory" or (name.startswith(WEB) and not kind_of(path) and fs.isdir(path)):
+                for file in cast(list[str], fs.find(path)):
+                    _add(scheme + file, listing, below=scheme + path)
+            else:
+                _add(scheme + path, listing)
+    except FileNotFoundError:
+        raise OptionError(f"{name}: there is no such file or folder", "check the address and your access to it") from None
+    except OptionError:
+        raise
+    except Exception as error:  # whatever the package for these URLs raises
+        raise OptionError(f"{name}: {type(error).__name__}: {error}", "check the address and your access to it") from error

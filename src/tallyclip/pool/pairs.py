@@ -1,0 +1,236 @@
+"""From records to pairs: an image with one text each, and a uid that says which."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute
+from jaxtyping import Bool, Int32, Int64, UInt64
+
+from tallyclip.errors import OptionError
+from tallyclip.pool.columns import Columns
+from tallyclip.pool.reading import is_utf8, shown
+from tallyclip.pool.records import Drop, Records
+from tallyclip.uids import make_uids, parse_uids, uid_strings
+
+SUCCESS = "success"
+pc: Any = pyarrow.compute  # which makes its functions when it is imported, where no type checker sees them
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """N pairs made from the records of one batch.
+
+    Attributes:
+        records: int64[N], rising: the place of each pair's record in the batch's table.
+        rows: int64[N]: the record's number in its file.
+        text_numbers: int32[N]: which of its record's texts this is, from 0.
+        texts: N strings, none null, all UTF-8.
+        uids: uint64[N, 2].
+        own_uids: how many of these are the pool's own.
+        drops: records and texts that are no pair.
+    """
+
+    records: Int64[np.ndarray, " N"]
+    rows: Int64[np.ndarray, " N"]
+    text_numbers: Int32[np.ndarray, " N"]
+    texts: pa.Array
+    uids: UInt64[np.ndarray, "N 2"]
+    own_uids: int
+    drops: list[Drop]
+
+
+def pairs_of(records: Records, columns: Columns) -> Pairs:
+    """The pairs of a batch of records: records that failed to download, null texts and texts that are not UTF-8 are dropped.
+
+    Raises:
+        OptionError: a column with a role holds something else.
+    """
+    table = records.table
+    drops = list(records.drops)
+    chosen = np.arange(len(table))
+    if columns.status is not None:
+        chosen = _successes(table, columns.status, records.rows, drops)
+    parents, numbers, texts, singles = _flat_texts(table, columns.caption)
+    keep = np.ones(len(parents), np.bool_)
+    if len(chosen) < len(table):
+        keep = np.isin(parents, chosen)
+    keep &= _note(texts.is_null().to_numpy(zero_copy_only=False), keep, "no caption", records.rows[parents], texts, drops)
+    keep &= _note(~_are_utf8(texts), keep, "not UTF-8", records.rows[parents], texts, drops)
+    without_texts = np.bincount(parents, minlength=len(table)) == 0
+    drops += [Drop("no caption", int(records.rows[i]), "") for i in chosen[without_texts[chosen]]]
+    urls = _strings(table, columns.url, "--url-column") if columns.url is not None else None
+    if urls is not None and not (good_urls := _are_utf8(urls)).all():
+        of_texts = urls.take(pa.array(parents))
+        keep &= _note(~good_urls[parents], keep, "address is not UTF-8", records.rows[parents], of_texts, drops)
+    if not keep.all():
+        places = np.flatnonzero(keep)
+        parents, numbers, texts, singles = (
+            parents[places],
+            numbers[places],
+            texts.take(pa.array(places)),
+            singles[places],
+        )
+    uids, own = _uids(table, columns, urls, parents, texts, singles)
+    return Pairs(parents, records.rows[parents], numbers, texts, uids, own, drops)
+
+
+def texts_at(
+    records: Records, columns: Columns, rows: Int64[np.ndarray, " K"], text_numbers: Int32[np.ndarray, " K"]
+) -> tuple[Int64[np.ndarray, " K"], pa.Array]:
+    """Where in the batch's table the records with these numbers are, and the texts of theirs with these numbers."""
+    places = np.searchsorted(records.rows, rows)
+    parents, _, texts, _ = _flat_texts(records.table, columns.caption)
+    return places, texts.take(pa.array(np.searchsorted(parents, places) + text_numbers))
+
+
+def check_types(schema: pa.Schema, columns: Columns) -> None:
+    """Can pairs be made from these columns?
+
+    Raises:
+        OptionError: a column with a role holds something else.
+    """
+    nothing = schema.empty_table()
+    _flat_texts(nothing, columns.caption)
+    if columns.url is not None:
+        _strings(nothing, columns.url, "--url-column")
+    for name in (columns.status, columns.key):
+        if name is not None:
+            _printed(nothing, name)
+
+
+def _successes(table: pa.Table, name: str, rows: Int64[np.ndarray, " N"], drops: list[Drop]) -> Int64[np.ndarray, " n"]:
+    status = _printed(table, name)
+    good = pc.fill_null(pc.equal(status, SUCCESS), False).to_numpy(zero_copy_only=False)
+    for i in np.flatnonzero(~good):
+        drops.append(Drop(f"download: {status[int(i)].as_py() or 'no status'}", int(rows[i]), ""))
+    return np.flatnonzero(good)
+
+
+def _combined(column: pa.ChunkedArray) -> pa.Array:
+    """A column as one array, of plain strings where it has bytes, a dictionary or nothing but nulls."""
+    array = column.combine_chunks()
+    if isinstance(array, pa.ChunkedArray):  # of no chunk, in old versions of Arrow
+        array = pa.array([], column.type)
+    return _as_text(array)
+
+
+def _as_text(array: pa.Array) -> pa.Array:
+    if isinstance(array, pa.DictionaryArray):
+        array = array.dictionary_decode()
+    if pa.types.is_binary(array.type):
+        return array.view(pa.string())
+    if pa.types.is_large_binary(array.type):
+        return array.view(pa.large_string())
+    return array.cast(pa.string()) if pa.types.is_null(array.type) else array
+
+
+def _flat_texts(table: pa.Table, name: str) -> tuple[Int64[np.ndarray, " N"], Int32[np.ndarray, " N"], pa.Array, Bool[np.ndarray, " N"]]:
+    """Texts with the place of their record, their number in it, and whether they are its only one."""
+    captions = _combined(table[name])
+    kind = captions.type
+    if _is_string(kind):
+        count = len(captions)
+        return np.arange(count), np.zeros(count, np.int32), captions, np.ones(count, np.bool_)
+    if not _is_list(kind):
+        raise OptionError(f"column {name!r} holds {kind}, not text", "name the column of captions with --caption-column")
+    parents = pc.list_parent_indices(captions).to_numpy().astype(np.int64)
+    values = captions.flatten()
+    if pa.types.is_struct(values.type) and values.type.get_field_index("text") >= 0:
+        values = pc.struct_field(values, "text")
+    elif _is_list(values.type):
+        values = _second_of(values)  # of key and text
+    values = _as_text(values)
+    if not _is_string(values.type):
+        raise OptionError(f"column {name!r} holds {kind}, not texts or pairs of a key and a text", "name another with --caption-column")
+    first = np.searchsorted(parents, parents)
+    sizes = np.bincount(parents, minlength=len(captions))
+    return parents, (np.arange(len(parents)) - first).astype(np.int32), values, sizes[parents] == 1
+
+
+def _second_of(lists: pa.Array) -> pa.Array:
+    """The second value of each list, null where there is none."""
+    sizes = pc.fill_null(pc.list_value_length(lists), 0).to_numpy()
+    ends = np.cumsum(sizes)  # flattened, null lists have no values
+    return lists.flatten().take(pa.array(np.where(sizes > 1, ends - sizes + 1, 0), mask=sizes < 2))
+
+
+def _is_string(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+
+
+def _are_utf8(texts: pa.Array) -> Bool[np.ndarray, " N"]:
+    try:
+        texts.validate(full=True)
+    except pa.ArrowInvalid:
+        values = texts.cast(pa.large_binary()).to_pylist()
+        return np.array([value is None or is_utf8(value) for value in values], np.bool_)
+    return np.ones(len(texts), np.bool_)
+
+
+def _note(
+    bad: Bool[np.ndarray, " N"],
+    keep: Bool[np.ndarray, " N"],
+    reason: str,
+    rows: Int64[np.ndarray, " N"],
+    texts: pa.Array,
+    drops: list[Drop],
+) -> Bool[np.ndarray, " N"]:
+    """Record the pairs that are dropped for a reason, unless they were before; returns those that are not."""
+    for i in np.flatnonzero(bad & keep):
+        value = texts[int(i)]
+        drops.append(Drop(reason, int(rows[i]), shown(value.as_buffer().to_pybytes()) if value.is_valid else ""))
+    return ~bad
+
+
+def _strings(table: pa.Table, name: str, flag: str) -> pa.Array:
+    array = _combined(table[name])
+    if not _is_string(array.type):
+        raise OptionError(f"column {name!r} holds {array.type}, not text", f"name another with {flag}")
+    return array
+
+
+def _printed(table: pa.Table, name: str) -> pa.Array:
+    """A column of text or numbers as text."""
+    array = _combined(table[name])
+    if not (_is_string(array.type) or pa.types.is_integer(array.type)):
+        raise OptionError(f"column {name!r} holds {array.type}, not text or numbers", "rename it, or name others with --caption-column")
+    return array.cast(pa.string()) if pa.types.is_integer(array.type) else array
+
+
+def _uids(
+    table: pa.Table,
+    columns: Columns,
+    urls: pa.Array | None,
+    parents: Int64[np.ndarray, " N"],
+    texts: pa.Array,
+    singles: Bool[np.ndarray, " N"],
+) -> tuple[UInt64[np.ndarray, "N 2"], int]:
+    """The pool's own uid where it is one and the image has one text, else a hash of the best name that the image has, and the text."""
+    whole = len(parents) == len(table) and bool(singles.all())
+
+    def of_pairs(array: pa.Array) -> pa.Array:
+        return array if whole else array.take(pa.array(parents))
+
+    image_urls = of_pairs(urls) if urls is not None else None
+    uids = make_uids(image_urls, texts)
+    if columns.key is not None:
+        keys = of_pairs(_printed(table, columns.key))
+        nameless = np.ones(len(parents), np.bool_) if image_urls is None else image_urls.is_null().to_numpy(zero_copy_only=False)
+        if nameless.any():
+            uids[nameless] = make_uids(keys, texts, image_kind="key")[nameless]
+    own = np.zeros(len(parents), np.bool_)
+    if columns.uid is not None:
+        column = _combined(table[columns.uid])
+        if _is_string(column.type):
+            own_uids, own = parse_uids(of_pairs(column))
+            with_others = make_uids(uid_strings(own_uids), texts, image_kind="uid") if not singles.all() else own_uids
+            uids = np.where((own & singles)[:, None], own_uids, np.where(own[:, None], with_others, uids))
+    return uids, int(np.count_nonzero(own))

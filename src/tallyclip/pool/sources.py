@@ -1,0 +1,172 @@
+"""The files of a pool, and the shards they are worked on in."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import msgspec
+
+from tallyclip.errors import OptionError, SourceError
+from tallyclip.pool import parquet
+from tallyclip.pool.listing import KINDS, kind_of, list_files, suffix_of
+from tallyclip.pool.reading import reading
+from tallyclip.streams import file_name, filesystem, is_url, without_compression
+
+ROWS_PER_SHARD = 1_000_000  # of a Parquet file; other files cannot be cut
+STATS_SUFFIX = "_stats.json"  # img2dataset's, beside its shards
+LONGEST_KEY = 120  # file names are made of it
+FILES_AT_ONCE = 16  # whose footers are read
+STAMPS = ("ETag", "etag", "Last-Modified", "LastModified", "last_modified", "mtime", "updated", "blob_id", "created")  # one for each store
+
+
+class PoolFile(msgspec.Struct, frozen=True):
+    """One file of the pool.
+
+    Attributes:
+        path: local and absolute, or a URL.
+        key: a name that no other file of the pool has, made from the path's end.
+        kind: one of the values of KINDS.
+        size: in bytes; 0 where a server does not say.
+        fingerprint: changes when the file does: its size, its ETag or time, and for Parquet a hash of its footer.
+        rows: how many records, where the format says so.
+        groups: rows of each row group of a Parquet file.
+    """
+
+    path: str
+    key: str
+    kind: str
+    size: int
+    fingerprint: str
+    rows: int | None = None
+    groups: list[int] | None = None
+
+
+class Shard(msgspec.Struct, frozen=True):
+    """A file, or some row groups of one: what is read, matched and written at a time."""
+
+    key: str
+    file: PoolFile
+    groups: tuple[int, int] | None = None
+    first_row: int = 0
+
+    @property
+    def rows(self) -> int | None:
+        if self.groups is None or self.file.groups is None:
+            return self.file.rows
+        return sum(self.file.groups[slice(*self.groups)])
+
+
+def find_files(pool: Sequence[str]) -> tuple[list[PoolFile], dict[str, int]]:
+    """The files that paths, folders, globs and URLs name, in a fixed order, and how many of each other suffix were passed over.
+
+    In folders, names that begin with a dot or an underscore are passed over. A Parquet file of img2dataset's stands for the tar beside it.
+
+    Raises:
+        OptionError: a name leads nowhere, or to nothing that can be read.
+        SourceError: a file has gone meanwhile.
+    """
+    paths: set[str] = set()
+    skipped: Counter[str] = Counter()
+    for name in pool:
+        listing = list_files(name)
+        for path in sorted(listing.strange):
+            if kind_of(path):
+                raise OptionError(f"{path}: no regular file, or a link that leads nowhere", "remove it, or name the other files alone")
+        usable = {path for path in listing.files if kind_of(path) and not path.endswith(STATS_SUFFIX)}
+        if not usable:
+            raise OptionError(*_nothing_found(name, listing.files))
+        skipped.update(suffix_of(path) for path in (listing.files | listing.strange) - usable if not path.endswith(STATS_SUFFIX))
+        skipped.update(f"hidden {suffix_of(path)}" for path in listing.hidden if kind_of(path))
+        paths |= usable
+    once = {path if is_url(path) else os.path.realpath(path): path for path in sorted(paths, reverse=True)}
+    with_sidecar = {path for path in once.values() if path.endswith(".tar") and f"{path.removesuffix('.tar')}.parquet" in paths}
+    ordered = sorted(set(once.values()) - with_sidecar)
+    keys = _keys(ordered)
+    with ThreadPoolExecutor(FILES_AT_ONCE) as threads:
+        return list(threads.map(lambda path: _describe(path, keys[path]), ordered)), dict(skipped)
+
+
+def cut(files: Iterable[PoolFile]) -> list[Shard]:
+    """The shards of files: one each, or for a large Parquet file one for each million rows or so."""
+    shards: list[Shard] = []
+    for file in files:
+        if file.groups is None or file.rows is None or file.rows <= ROWS_PER_SHARD * 3 // 2 or len(file.groups) == 1:
+            shards.append(Shard(file.key, file))
+            continue
+        start = first_row = rows = 0
+        for group, size in enumerate(file.groups, 1):
+            rows += size
+            if rows >= ROWS_PER_SHARD or group == len(file.groups):
+                shards.append(Shard(f"{file.key}+{start:05d}", file, (start, group), first_row))  # no file's key has a "+"
+                start, first_row, rows = group, first_row + rows, 0
+    return shards
+
+
+def fingerprint(path: str) -> str:
+    """What tells one state of a file from another: size, ETag or time, and a Parquet file's footer.
+
+    Raises:
+        SourceError: the file is gone.
+    """
+    if is_url(path):
+        filesystem(path)[0].invalidate_cache()  # of listings, which would tell of an earlier state
+    return _describe(path, "").fingerprint
+
+
+def _describe(path: str, key: str) -> PoolFile:
+    kind = kind_of(path)
+    assert kind is not None
+    size, stamp = _state(path)
+    parts = [str(size), stamp]
+    rows = groups = None
+    if kind == "parquet":
+        try:
+            footer, footer_hash = parquet.footer(path)
+            parts.append(footer_hash)
+            rows, groups = footer.num_rows, [footer.row_group(i).num_rows for i in range(footer.num_row_groups)]
+        except SourceError:
+            parts.append("no footer")  # the shard will fail and say why; the others go on
+    return PoolFile(path, key, kind, size, hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32], rows, groups)
+
+
+def _state(path: str) -> tuple[int, str]:
+    """A file's size, and its ETag or time."""
+    if not is_url(path):
+        try:
+            status = os.stat(path)
+        except OSError as error:
+            raise SourceError(f"{path}: {error.strerror}", "a pool's files must stay where they are until the run is done") from error
+        return status.st_size, str(status.st_mtime_ns)
+    fs, inner = filesystem(path)
+    with reading(path):
+        info: dict[str, Any] = fs.info(inner)
+    return int(info.get("size") or 0), next((str(info[name]) for name in STAMPS if info.get(name)), "")
+
+
+def _nothing_found(name: str, found: Iterable[str]) -> tuple[str, str]:
+    known = ", ".join(KINDS) + " (and .gz, .zst, .bz2 of the text formats)"
+    suffixes = [suffix_of(path) or "no suffix" for path in found]
+    if not suffixes:
+        return f"{name}: no such file, folder or glob, or an empty one", f"POOL takes files, folders, globs and URLs of {known}"
+    return f"{name}: nothing that can be read among {len(suffixes):,} files ({', '.join(sorted(set(suffixes)))})", f"known are {known}"
+
+
+def _keys(paths: list[str]) -> dict[str, str]:
+    """For each path the shortest end of it by which no two are the same, without its suffix if that is enough."""
+    for depth in range(1, 2 + max((path.count("/") for path in paths), default=0)):
+        for suffix in (False, True):
+            keys = {path: _key(path, depth, suffix) for path in paths}
+            if len({key.lower() for key in keys.values()}) == len(paths) and max(map(len, keys.values()), default=0) <= LONGEST_KEY:
+                return keys
+    return {path: f"{_key(path, 1, suffix=True)[:LONGEST_KEY]}-{hashlib.sha256(path.encode()).hexdigest()[:8]}" for path in paths}
+
+
+def _key(path: str, depth: int, suffix: bool) -> str:
+    name = file_name(path) if suffix else os.path.splitext(without_compression(path))[0]
+    return re.sub(r"[^A-Za-z0-9._-]", "_", "-".join(name.split("/")[-depth:])).lstrip("._-") or "pool"

@@ -1,0 +1,116 @@
+"""Servers on this machine that pools are read from."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+
+class Site(NamedTuple):
+    """A web server, and the folder that it shows."""
+
+    url: str
+    folder: Path
+
+
+class _Plain(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+class _WithRanges(_Plain):
+    """Python's own server gives whole files alone; most others also give parts of them."""
+
+    def send_head(self) -> Any:
+        asked = self.headers.get("Range", "")
+        path = Path(self.translate_path(self.path))
+        if not asked.startswith("bytes=") or not path.is_file():
+            return super().send_head()
+        size = path.stat().st_size
+        first, _, last = asked.removeprefix("bytes=").partition("-")
+        start, end = (int(first), min(int(last or size - 1), size - 1)) if first else (max(0, size - int(last)), size - 1)
+        self.send_response(HTTPStatus.PARTIAL_CONTENT)
+        self.send_header("Content-Range", f"bytes {start}-{end}/{size}")
+        self.send_header("Content-Length", str(end - start + 1))
+        self.send_header("Last-Modified", self.date_time_string(path.stat().st_mtime))
+        self.end_headers()
+        if self.command == "GET":
+            with path.open("rb") as file:
+                file.seek(start)
+                self.wfile.write(file.read(end - start + 1))
+        return None
+
+    def end_headers(self) -> None:
+        self.send_header("Accept-Ranges", "bytes")
+        super().end_headers()
+
+
+def _serve(handler: type[_Plain], folder: Path) -> Iterator[Site]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(folder))) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield Site(f"http://127.0.0.1:{server.server_port}", folder)
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    """A web server that gives parts of files."""
+    (tmp_path / "site").mkdir()
+    yield from _serve(_WithRanges, tmp_path / "site")
+
+
+@pytest.fixture
+def plain_site(tmp_path: Path) -> Iterator[Site]:
+    """A web server that gives whole files only."""
+    (tmp_path / "plain").mkdir()
+    yield from _serve(_Plain, tmp_path / "plain")
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def bucket(s3_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """An empty bucket of an S3 server, as a URL; the file system finds the server by the environment."""
+    import s3fs
+
+    for name, value in {
+        "AWS_ENDPOINT_URL": s3_server,
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_CONFIG_FILE": str(tmp_path / "no config"),
+    }.items():
+        monkeypatch.setenv(name, value)
+    s3fs.S3FileSystem.clear_instance_cache()
+    name = f"pool-{abs(hash(tmp_path)):x}"
+    s3fs.S3FileSystem().mkdir(name)
+    yield f"s3://{name}"
+    s3fs.S3FileSystem.clear_instance_cache()
+
+
+@pytest.fixture
+def memory() -> Iterator[str]:
+    """The file system in this process's memory, empty."""
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    MemoryFileSystem.store.clear()
+    yield "memory://pool"
+    MemoryFileSystem.store.clear()

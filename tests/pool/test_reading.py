@@ -1,0 +1,87 @@
+"""Opening files, and what is said when that does not work."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tallyclip.errors import MissingExtraError, OptionError, SourceError
+from tallyclip.pool import reading
+from tallyclip.pool.reading import read_chunks, read_lines
+from tallyclip.streams import compression_of, file_name, filesystem, open_file, without_compression
+
+
+@pytest.mark.parametrize(
+    ("path", "compression", "without"),
+    [
+        ("a.jsonl", None, "a.jsonl"),
+        ("a.jsonl.gz", "gzip", "a.jsonl"),
+        ("a.JSONL.ZST", "zstd", "a.JSONL"),
+        ("d.gz/a.txt", None, "d.gz/a.txt"),
+        ("a.txt.bz2.gz", "gzip", "a.txt.bz2"),
+        ("https://a.example/a.csv.gz?x=y.zst", "gzip", "https://a.example/a.csv"),
+        ("s3://bucket/a.csv?.gz", "gzip", "s3://bucket/a.csv?"),
+    ],
+)
+def test_the_name_says_how_a_file_is_compressed(path: str, compression: str | None, without: str) -> None:
+    assert compression_of(path) == compression
+    assert without_compression(path) == without
+
+
+def test_only_web_addresses_have_a_query() -> None:
+    assert file_name("https://a.example/b.csv?c#d") == "https://a.example/b.csv"
+    assert file_name("/pool/what?.csv") == "/pool/what?.csv"
+
+
+@pytest.mark.parametrize("content", [b"a\nb", b"a\nb\n", b"\n", b"\n\na", b"\xef\xbb\xbfa\n", b"a\r\nb", b"a" * 100])
+@pytest.mark.parametrize("chunk", [1, 2, 3, 1000])
+def test_lines_are_the_same_wherever_chunks_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, chunk: int) -> None:
+    monkeypatch.setattr(reading, "CHUNK", chunk)
+    (tmp_path / "a.txt").write_bytes(content)
+    expected = content.removesuffix(b"\n").split(b"\n")
+    if chunk >= len(reading.BOM):
+        expected[0] = expected[0].removeprefix(reading.BOM)
+    assert list(read_lines(str(tmp_path / "a.txt"))) == expected
+
+
+def test_chunks_of_a_file_that_is_gone_are_an_error_that_names_it(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"gone\.txt: .*No such file"):
+        next(read_chunks(str(tmp_path / "gone.txt")))
+
+
+def test_an_error_of_a_package_behind_a_url_becomes_one_of_ours() -> None:
+    with pytest.raises(SourceError, match=r"s3://bucket/a\.txt: KeyError: 'x'") as caught, reading.reading("s3://bucket/a.txt"):
+        raise KeyError("x")
+    assert "copy it to this machine" in str(caught.value.hint)
+
+
+def test_an_error_that_has_nothing_to_do_with_reading_stays_what_it_is(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), reading.reading(str(tmp_path / "a.txt")):
+        raise KeyError("x")
+
+
+def test_a_url_of_an_unknown_kind_is_refused() -> None:
+    with pytest.raises(OptionError, match=r"nosuch://a/b: Protocol not known: nosuch"):
+        filesystem("nosuch://a/b")
+
+
+@pytest.mark.parametrize(
+    ("package", "url", "hint"), [("s3fs", "s3://a/b.csv", "pip install 'tallyclip[s3]'"), ("gcsfs", "gs://a/b.csv", "install")]
+)
+def test_a_url_whose_package_is_not_installed_is_refused_with_what_installs_it(package: str, url: str, hint: str) -> None:
+    program = f"import sys; sys.modules[{package!r}] = None\nfrom tallyclip.streams import filesystem\nfilesystem({url!r})"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert f"{MissingExtraError.__name__}: {url}: " in done.stderr
+    assert f"Hint: {hint}" in done.stderr
+
+
+def test_a_url_can_be_read_with_nothing_fetched_ahead(memory: str) -> None:
+    import fsspec
+
+    with fsspec.open(f"{memory}/a.bin", "wb") as file:
+        file.write(b"0123456789")
+    with open_file(f"{memory}/a.bin", ahead=False) as opened:
+        assert opened.read_at(3, 4) == b"456"
