@@ -1,0 +1,1 @@
+"""Where the work runs: one task at a time in each of several processes."""

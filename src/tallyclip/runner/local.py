@@ -1,0 +1,285 @@
+"""Worker processes on this machine, with exact blame.
+
+Every worker has a pipe of its own and works on one task at a time, so when a worker dies it is known which task it died of; an executor
+with a shared queue can only say that some process is gone. A worker notices within moments that the driver has died, and ends too.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing import forkserver, get_context, resource_tracker
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any, Generic, TypeVar
+
+from tallyclip.errors import OutputError, TallyclipError
+
+Tick = Callable[[int], None]
+Payload = TypeVar("Payload")
+Result = TypeVar("Result")
+
+CRASHES_ALLOWED = 2  # a task that kills a third worker has failed
+SECONDS_BETWEEN_TICKS = 0.2
+SECONDS_TO_LEAVE = 2.0
+
+
+@dataclass(frozen=True)
+class Task(Generic[Payload]):
+    """A unit of work: ``function(payload, tick)`` runs in a worker, where ``tick(rows)`` reports progress."""
+
+    key: str
+    payload: Payload
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A task has done that many more rows."""
+
+    key: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class Done(Generic[Result]):
+    key: str
+    result: Result
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A task did not work: ``what`` says why, ``hint`` what may help."""
+
+    key: str
+    what: str
+    hint: str | None = None
+
+
+Event = Progress | Done[Any] | Failed
+
+
+class _Worker:
+    def __init__(self, context: Any) -> None:
+        self.pipe, theirs = context.Pipe()
+        watched, self.alive = context.Pipe(duplex=False)  # closes when this process ends, however it ends
+        self.process: BaseProcess = context.Process(target=_serve, args=(theirs, watched), daemon=True)
+        with _undisturbed():
+            self.process.start()
+        theirs.close()
+        watched.close()
+        self.task: Task[Any] | None = None
+
+    def give(self, function: Callable[..., Any], task: Task[Any]) -> bool:
+        """Hand over a task; False if the worker died before there was one to blame."""
+        try:
+            self.pipe.send((function, task.payload))
+        except (BrokenPipeError, ConnectionResetError):
+            return False
+        self.task = task
+        return True
+
+    def close(self) -> None:
+        self.alive.close()
+        self.pipe.close()
+        self.process.join(SECONDS_TO_LEAVE)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
+
+
+class Workers:
+    """A number of worker processes, started when first needed and used until the block ends.
+
+    ``preload`` names modules that every worker needs; they are imported once and shared.
+    """
+
+    def __init__(self, count: int, preload: Sequence[str] = ()) -> None:
+        self.count = count
+        self._context = get_context("forkserver")
+        self._context.set_forkserver_preload(list(preload))
+        self._workers: list[_Worker] = []
+
+    def __enter__(self) -> Workers:
+        with _deaf_to_interrupts():
+            forkserver.ensure_running()  # it imports what is to be preloaded while the driver prepares the work
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._dismiss(self._workers)
+
+    def map(self, function: Callable[[Payload, Tick], Result], tasks: Iterable[Task[Payload]]) -> Iterator[Event]:
+        """Run every task, yielding what happens as it happens; tasks finish in any order.
+
+        A task whose worker dies is given to a new one up to ``CRASHES_ALLOWED`` times and then fails, and so does one that raises.
+
+        Raises:
+            OutputError: a worker cannot write; going on would only fail again and again.
+        """
+        waiting = deque(tasks)
+        self._dismiss([worker for worker in self._workers if not worker.process.is_alive()])
+        while len(self._workers) < min(self.count, len(waiting)):
+            self._workers.append(_Worker(self._context))
+        try:
+            yield from self._run(function, waiting)
+        finally:  # a worker that has not finished would give its answer to the next call
+            self._dismiss([worker for worker in self._workers if worker.task])
+
+    def _run(self, function: Callable[[Payload, Tick], Result], waiting: deque[Task[Payload]]) -> Iterator[Event]:
+        crashes: Counter[str] = Counter()
+        idle = list(self._workers)
+        while waiting or any(worker.task for worker in self._workers):
+            while waiting and idle:
+                worker = idle.pop()
+                if worker.give(function, waiting[0]):
+                    waiting.popleft()
+                else:
+                    idle.append(self._replace(worker))
+            ready = wait([worker.pipe for worker in self._workers if worker.task])
+            for worker in [worker for worker in self._workers if worker.pipe in ready]:
+                task = worker.task
+                assert task is not None
+                try:
+                    message = worker.pipe.recv()
+                except (EOFError, OSError):
+                    idle.append(self._replace(worker))
+                    crashes[task.key] += 1
+                    if crashes[task.key] <= CRASHES_ALLOWED:
+                        waiting.append(task)
+                    else:
+                        yield Failed(
+                            task.key,
+                            f"its worker died {crashes[task.key]} times, {_cause(worker.process)}",
+                            _CRASH_HINT,
+                        )
+                    continue
+                event = _event(task.key, message)
+                if not isinstance(event, Progress):
+                    worker.task = None
+                    idle.append(worker)
+                yield event
+
+    def _replace(self, dead: _Worker) -> _Worker:
+        dead.close()
+        fresh = _Worker(self._context)
+        self._workers[self._workers.index(dead)] = fresh
+        return fresh
+
+    def _dismiss(self, leaving: list[_Worker]) -> None:
+        for worker in leaving:
+            worker.process.terminate()
+        for worker in leaving:
+            worker.close()
+        self._workers = [worker for worker in self._workers if worker not in leaving]
+
+
+def _event(key: str, message: tuple[Any, ...]) -> Event:
+    match message:
+        case ("tick", rows):
+            return Progress(key, rows)
+        case ("done", result):
+            return Done(key, result)
+        case ("unwritable", what, hint):
+            raise OutputError(what, hint)
+        case (_, what, hint):
+            return Failed(key, what, hint)
+        case _:
+            raise AssertionError(message)
+
+
+_CRASH_HINT = "memory may have run out: try fewer --workers; or the file may make a library crash: look at it alone"
+
+
+def _cause(process: BaseProcess) -> str:
+    code = process.exitcode or 0
+    if code >= 0:
+        return f"last with exit code {code}"
+    names = {known.value: known.name for known in signal.Signals}
+    return f"last by signal {names.get(-code, -code)}"
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Generator[None]:
+    """Processes started in this block, and theirs, never see Ctrl-C, which is the driver's to handle."""
+    resource_tracker.ensure_running()  # before, for it would let the signal through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _undisturbed() -> Generator[None]:
+    """Ctrl-C waits until the block ends: a process that is only half started would have something to say of its own."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    interrupts: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: interrupts.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if interrupts:
+        raise KeyboardInterrupt
+
+
+def _serve(pipe: Connection, watched: Connection) -> None:
+    """What a worker does: take a task, send the result, until the pipe closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # for a driver that had a fork server before we came
+    threading.Thread(target=_leave_with_driver, args=(watched,), daemon=True).start()
+    while True:
+        try:
+            function, payload = pipe.recv()
+        except (EOFError, OSError):
+            return
+        tick = _Ticker(pipe)
+        try:
+            result = function(payload, tick)
+            tick.say()
+            _send(pipe, ("done", result))
+        except OutputError as error:
+            _send(pipe, ("unwritable", error.what, error.hint))
+        except TallyclipError as error:
+            _send(pipe, ("failed", error.what, error.hint))
+        except MemoryError:
+            _send(pipe, ("failed", "memory ran out", "try fewer --workers"))
+        except Exception as error:  # a shard that fails in a way nobody foresaw fails alone, and says how
+            _send(pipe, ("failed", f"{type(error).__name__}: {error}", None))
+
+
+def _send(pipe: Connection, message: tuple[Any, ...]) -> None:
+    with suppress(BrokenPipeError, ConnectionResetError):  # the driver has gone, and this process is about to
+        pipe.send(message)
+
+
+def _leave_with_driver(watched: Connection) -> None:
+    try:
+        watched.recv_bytes()
+    except (EOFError, OSError):
+        os._exit(1)
+
+
+class _Ticker:
+    """Tells the driver of rows done, not too often."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+        self._rows_unsaid = 0
+        self._said = time.monotonic()
+
+    def __call__(self, rows: int) -> None:
+        self._rows_unsaid += rows
+        if time.monotonic() - self._said >= SECONDS_BETWEEN_TICKS:
+            self.say()
+
+    def say(self) -> None:
+        if self._rows_unsaid:
+            _send(self._pipe, ("tick", self._rows_unsaid))
+        self._rows_unsaid, self._said = 0, time.monotonic()

@@ -1,0 +1,1 @@
+"""Files: every path of a run, and writing that leaves either the whole of a file or nothing."""

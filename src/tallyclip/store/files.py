@@ -1,0 +1,104 @@
+"""Writing files so that each is either whole or absent."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tallyclip.errors import ArtefactError, OutputError
+
+PART = ".part-"  # in the name of a file that is being written
+
+
+@contextmanager
+def writing(path: Path, said: Path | None = None) -> Generator[None]:
+    """Turn what goes wrong in writing to a file or folder into an OutputError that says where; other errors go through.
+
+    Args:
+        path: what is written to.
+        said: what the message calls it, if not that.
+
+    Raises:
+        OutputError: the disk is full, or the folder cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        about = str(error.filename or path)
+        if not (about.startswith(str(path)) or str(path).startswith(about)):
+            raise  # of another file, one that is read
+        if error.errno is None:  # NumPy does not say why a write fell short
+            error = OSError(errno.ENOSPC, str(error))
+        raise OutputError.of(said or path, error) from error
+
+
+@contextmanager
+def replacing(path: Path) -> Generator[Path]:
+    """A path to write to, which becomes ``path`` at the end of the block and vanishes if the block fails.
+
+    Raises:
+        OutputError: the disk is full, or the folder cannot be written.
+    """
+    part = path.with_name(f".{path.name}{PART}{os.getpid()}")
+    with writing(part, path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield part
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def clear_parts(folder: Path, *, below: bool = False) -> None:
+    """Delete what an interruption has left half written in a folder, or also in those below it."""
+    pattern = f".*{PART}*"
+    for part in folder.rglob(pattern) if below else folder.glob(pattern):
+        part.unlink(missing_ok=True)
+
+
+def write_array(path: Path, array: np.ndarray[Any, Any]) -> None:
+    """Write an array as ``.npy``."""
+    with replacing(path) as part, part.open("wb") as file:
+        np.save(file, array, allow_pickle=False)
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write a JSON object, a key a line."""
+    with replacing(path) as part:
+        part.write_text(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        ArtefactError: the file is not whole.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ArtefactError(f"{path}: not readable: {error}") from error
+    if not isinstance(value, dict):
+        raise ArtefactError(f"{path}: not a JSON object")
+    return value
+
+
+def remove(path: Path, trash: Path) -> None:
+    """Take a file or a folder out of sight in one step, then delete it."""
+    if not path.exists():
+        return
+    trash.mkdir(parents=True, exist_ok=True)
+    gone = trash / f"{path.name}-{os.getpid()}-{len(os.listdir(trash))}"
+    path.rename(gone)
+    if gone.is_dir():
+        shutil.rmtree(gone, ignore_errors=True)
+    else:
+        gone.unlink()

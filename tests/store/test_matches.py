@@ -1,0 +1,69 @@
+"""Matched pairs on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tallyclip.data import Matches
+from tallyclip.errors import ArtefactError
+from tallyclip.store.matches import MatchedPairs, MatchWriter, read_matches
+
+UINT64 = st.integers(0, 2**64 - 1)
+PAIRS = st.lists(
+    st.tuples(st.integers(0, 2**62), st.integers(0, 2**30), UINT64, UINT64, st.sets(st.integers(0, 2**32 - 1), min_size=1, max_size=5)),
+    max_size=20,
+)
+
+
+def matched_pairs(rows: list[tuple[int, int, int, int, set[int]]]) -> MatchedPairs:
+    ids = [sorted(entry_ids) for *_, entry_ids in rows]
+    offsets = np.cumsum([0, *map(len, ids)])
+    return MatchedPairs(
+        np.array([row[0] for row in rows], np.int64),
+        np.array([row[1] for row in rows], np.int32),
+        np.array([row[2:4] for row in rows], np.uint64).reshape(len(rows), 2),
+        Matches(offsets, np.array([i for some in ids for i in some], np.uint32)),
+    )
+
+
+def written(folder: Path, batches: list[MatchedPairs]) -> Path:
+    with MatchWriter(folder / "a.arrow") as writer:
+        for batch in batches:
+            writer.write(batch)
+    return folder / "a.arrow"
+
+
+def as_lists(pairs: MatchedPairs) -> list[object]:
+    return [pairs.rows.tolist(), pairs.text_numbers.tolist(), pairs.uids.tolist(), [pairs.matches[i].tolist() for i in range(len(pairs))]]
+
+
+@given(st.lists(PAIRS, max_size=4))
+def test_what_was_written_is_read_batch_by_batch(batches: list[list[tuple[int, int, int, int, set[int]]]]) -> None:
+    expected = [matched_pairs(rows) for rows in batches]
+    with TemporaryDirectory() as folder:
+        found = list(read_matches(written(Path(folder), expected)))
+        assert [as_lists(pairs) for pairs in found] == [as_lists(pairs) for pairs in expected]
+
+
+@given(PAIRS.filter(bool), st.data())
+def test_taking_pairs_takes_all_that_is_known_of_them(rows: list[tuple[int, int, int, int, set[int]]], data: st.DataObject) -> None:
+    places = data.draw(st.lists(st.integers(0, len(rows) - 1)))
+    taken = matched_pairs(rows).take(np.array(places, np.int64))
+    assert as_lists(taken) == as_lists(matched_pairs([rows[place] for place in places]))
+
+
+@pytest.mark.parametrize("damage", ["missing", "empty", "cut short", "of another kind"])
+def test_a_file_that_is_not_whole_is_named(tmp_path: Path, damage: str) -> None:
+    path = written(tmp_path, [matched_pairs([(n, 0, n, n, {n}) for n in range(1000)])])
+    content = {"empty": b"", "cut short": path.read_bytes()[:-100], "of another kind": b"PAR1" * 100}.get(damage)
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ArtefactError, match=r"a\.arrow: not readable"):
+        list(read_matches(path))
