@@ -1,0 +1,1 @@
+"""What came out: the data card and its pictures."""

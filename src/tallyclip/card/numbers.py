@@ -1,0 +1,46 @@
+"""Numbers and texts as people read them."""
+
+from __future__ import annotations
+
+LONGEST = 120  # characters of a text
+JOINER = "\u200d"  # of emoji
+
+
+def short(value: float, _: object = None) -> str:
+    """A number as people say it: 1.2M, 20k, 37.
+
+    >>> short(20_000), short(1_234_567), short(0.06), short(0)
+    ('20k', '1.23M', '0.06', '0')
+    """
+    for size, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size * 0.9995:
+            return f"{value / size:.3g}{unit}"
+    return f"{value:.3g}"
+
+
+def number(value: float) -> str:
+    """A number in full, or to four digits.
+
+    >>> number(1234.0), number(0.060051)
+    ('1,234', '0.06005')
+    """
+    return f"{value:,.0f}" if float(value).is_integer() or abs(value) >= 100 else f"{value:,.4g}"
+
+
+def percent(part: float, whole: float = 1) -> str:
+    """A share.
+
+    >>> percent(1, 8), percent(1, 0)
+    ('12.5%', '–')
+    """
+    return f"{part / whole:.1%}" if whole else "–"
+
+
+def visible(text: str) -> str:
+    """A text with the characters that cannot be seen, or that turn its direction, written out; a long one is cut.
+
+    >>> visible("a\\tdog"), len(visible("dog" * 1000))
+    ('a\\\\tdog', 121)
+    """
+    seen = (c if c.isprintable() or c == JOINER else c.encode("unicode_escape").decode() for c in text[:LONGEST])
+    return "".join(seen) + ("…" if len(text) > LONGEST else "")

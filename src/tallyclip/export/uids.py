@@ -1,0 +1,137 @@
+"""The uids of a set, sorted and each once: DataComp's form of a subset, which its resharder reads.
+
+Sorted runs are written as they come and merged range by range, so neither step holds more than a fixed number of uids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import UInt64
+
+from tallyclip.store.files import replacing
+from tallyclip.uids import SUBSET, as_columns
+
+HELD = 1 << 22  # uids in memory, 64 MB
+SAMPLED = 1 << 16  # uids to choose ranges by
+RUNS_AT_ONCE = 64  # open at a time
+GOLDEN = 0.6180339887
+
+
+class Merged(NamedTuple):
+    """How many uids were written, and how many there were with repeats."""
+
+    unique: int
+    total: int
+
+
+class RunWriter:
+    """Collects uids and writes them as sorted runs, files ``path(0)``, ``path(1)`` and so on, repeats kept."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._folder = folder
+        self._name = name
+        self._held: list[UInt64[np.ndarray, "_ 2"]] = []
+        self._size = 0
+        self.paths: list[Path] = []
+
+    def add(self, uids: UInt64[np.ndarray, "N 2"]) -> None:
+        self._held.append(uids)
+        self._size += len(uids)
+        if self._size >= HELD:
+            self._flush()
+
+    def __enter__(self) -> RunWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if kind is None:
+            self._flush()
+
+    def _flush(self) -> None:
+        path = self._folder / f"{self._name}.{len(self.paths)}.npy"
+        with replacing(path) as part, part.open("wb") as file:
+            np.save(file, sort_uids(np.concatenate(self._held or [np.zeros((0, 2), np.uint64)])))
+        self.paths.append(path)
+        self._held, self._size = [], 0
+
+
+def sort_uids(uids: UInt64[np.ndarray, "N 2"]) -> UInt64[np.ndarray, "N 2"]:
+    """Uids in ascending order, repeats kept."""
+    by_high = uids[np.argsort(uids[:, 0], kind="stable")]  # Timsort: what is a row of sorted runs is only merged
+    high = by_high[:, 0]
+    tied = np.flatnonzero(high[1:] == high[:-1])
+    if len(tied):  # repeats, or a pool whose uids begin alike
+        return uids[np.lexsort((uids[:, 1], uids[:, 0]))]
+    return by_high
+
+
+def merge_runs(paths: Sequence[Path], out: Path) -> Merged:
+    """Merge sorted runs into one ``.npy`` of dtype ``u8,u8``, sorted and without repeats.
+
+    A number of runs at a time, into longer runs beside them, until that number is left: a process may not have all open at once.
+    """
+    total = sum(len(np.load(path, mmap_mode="r")) for path in paths)
+    runs, longer = list(paths), 0
+    while len(runs) > RUNS_AT_ONCE:
+        target = runs[0].with_name(f"merged.{longer}.npy")
+        _merge(runs[:RUNS_AT_ONCE], target)
+        runs, longer = [*runs[RUNS_AT_ONCE:], target], longer + 1
+    return Merged(_merge(runs, out), total)
+
+
+def _merge(paths: Sequence[Path], out: Path) -> int:
+    """Merge a few runs, range by range; returns how many uids there are. Equal uids fall into one range."""
+    runs = [as_columns(np.load(path, mmap_mode="r")) for path in paths]
+    bounds = _bounds(runs)
+    unique = 0
+    with replacing(out) as part, part.open("wb") as file:
+        _write_header(file, 0)
+        for low, high in zip([None, *bounds], [*bounds, None], strict=True):
+            slices = [run[_place(run, low) : _place(run, high)] for run in runs]
+            merged = sort_uids(np.concatenate([np.zeros((0, 2), np.uint64), *slices]))
+            fresh = np.ones(len(merged), np.bool_)
+            fresh[1:] = (merged[1:] != merged[:-1]).any(axis=1)
+            merged[fresh].tofile(file)
+            unique += int(np.count_nonzero(fresh))
+        file.seek(0)
+        _write_header(file, unique)
+    return unique
+
+
+def _bounds(runs: Sequence[UInt64[np.ndarray, "_ 2"]]) -> list[tuple[int, int]]:
+    """Where ranges end, each of which has about HELD uids, by a sample.
+
+    Of every run each so-manieth is taken, but not from the first on: from a place that differs from run to run, in steps of the golden
+    ratio. Else a sample of many short runs would have their smallest uids alone.
+    """
+    total = sum(map(len, runs))
+    ranges = -(-total // HELD)
+    if ranges <= 1:
+        return []
+    step = max(1, total // SAMPLED)
+    sample = sort_uids(np.concatenate([run[int(number * GOLDEN % 1 * step) :: step] for number, run in enumerate(runs)]))
+    if len(sample) == 0:
+        return []
+    chosen = sample[np.linspace(0, len(sample), ranges + 1).astype(int)[1:-1]]
+    return sorted({(int(high), int(low)) for high, low in chosen})
+
+
+def _place(run: UInt64[np.ndarray, "n 2"], bound: tuple[int, int] | None) -> int | None:
+    """Where in a sorted run the uids begin that are not below a bound."""
+    if bound is None:
+        return None
+    high, low = bound
+    first = int(np.searchsorted(run[:, 0], np.uint64(high)))
+    last = int(np.searchsorted(run[:, 0], np.uint64(high), side="right"))
+    return first + int(np.searchsorted(run[first:last, 1], np.uint64(low)))
+
+
+def _write_header(file: object, size: int) -> None:
+    """A header of ``.npy``, the same length for any size: numpy leaves room for the digits."""
+    header = {"descr": np.lib.format.dtype_to_descr(SUBSET), "fortran_order": False, "shape": (size,)}
+    np.lib.format.write_array_header_1_0(file, header)  # type: ignore[arg-type]

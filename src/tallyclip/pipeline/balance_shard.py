@@ -1,0 +1,277 @@
+"""Balancing one shard: from its matches to probabilities, and from the pool to the pairs that stay."""
+
+from __future__ import annotations
+
+import base64
+import heapq
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from jaxtyping import Float64
+
+from tallyclip.balance import TextsPolicy, draw, keep_probability, pick_one
+from tallyclip.counts import add_to_counts
+from tallyclip.data import Matches, concatenate
+from tallyclip.errors import StaleError
+from tallyclip.export.uids import RunWriter
+from tallyclip.pipeline.match_shard import SAMPLE_LENGTH, SAMPLES, Sample, smallest_uids
+from tallyclip.pipeline.shards import ShardJob, ShardReport, sizes_of
+from tallyclip.plan import parts_of
+from tallyclip.pool.columns import ColumnChoice, Columns
+from tallyclip.pool.pairs import texts_at
+from tallyclip.pool.read import columns_of, read_shard
+from tallyclip.pool.records import Records, as_kind
+from tallyclip.pool.sources import fingerprint
+from tallyclip.store.files import replacing
+from tallyclip.store.layout import BalanceFolder
+from tallyclip.store.matches import MatchedPairs, read_matches
+from tallyclip.uids import uid_strings
+
+ROWS_PER_GROUP = 131_072  # of the Parquet files written
+EXAMPLES_PER_BATCH = 3  # of pairs that do not stay
+WRITING: Any = {"compression": "zstd", "compression_level": 1, "write_page_checksum": True, "write_statistics": False}
+PROBABILITIES = pa.schema(
+    [
+        ("uid_high", pa.uint64()),
+        ("uid_low", pa.uint64()),
+        ("file", pa.dictionary(pa.int32(), pa.string())),
+        ("row", pa.int64()),
+        ("text", pa.int32()),
+        ("keep_probability", pa.float64()),
+    ]
+)
+
+
+class BalanceJob(ShardJob, frozen=True):
+    """What a worker needs to balance a shard. ``columns_out`` maps the pool's columns to their names in the curated set."""
+
+    choice: ColumnChoice
+    matches: str
+    probability: str
+    folder: str
+    seed: int
+    policy: TextsPolicy
+    schema: str
+    columns_out: dict[str, str]
+    several_texts: bool
+
+
+class BalanceReport(ShardReport, kw_only=True):
+    """``rows`` counts the pairs that name an entry; ``candidates`` those that could be drawn, one for each
+    image if so asked; ``kept`` those that stay; ``thinned`` are examples of those that do not."""
+
+    kept: int
+    expected_parts: int
+    candidates: int
+    thinned: list[Sample]
+    uid_runs: list[str]
+
+
+def balance_shard(job: BalanceJob, tick: Callable[[int], None]) -> BalanceReport:
+    """Write the probabilities of all of a shard's matched pairs, the pairs that stay with all their columns, and their uids."""
+    started = time.perf_counter()
+    folder, key, file = BalanceFolder(Path(job.folder)), job.shard.key, job.shard.file
+    if fingerprint(file.path) != file.fingerprint:
+        raise StaleError(f"{file.path} changed after it was matched", "put it back as it was, or give a new --out")
+    columns = columns_of(file, job.choice)
+    schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(job.schema)))
+    thinned: list[Sample] = []
+    with (
+        replacing(folder.probabilities_of(key)) as probabilities_part,
+        replacing(folder.curated_of(key)) as curated_part,
+        RunWriter(folder.uid_runs, key) as uid_runs,
+        _GroupWriter(probabilities_part, PROBABILITIES, repetitive=["file", "text"]) as probabilities,
+        _GroupWriter(curated_part, _curated_schema(schema, job), repetitive=_repetitive(schema, columns, job)) as curated,
+    ):
+        draws = _Draws(job, probabilities, uid_runs)
+        for records in read_shard(job.shard, columns, job.choice, everything=True, schema=schema):
+            if len(records.rows):
+                kept, keep, examples = draws.up_to(int(records.rows[-1]))
+                curated.write(_curated_table(records, columns, schema, kept, keep, job))
+                thinned = heapq.nsmallest(SAMPLES, thinned + _read_examples(records, columns, examples))
+                tick(len(kept))
+    with replacing(folder.counts_of(key)) as part, part.open("wb") as out:
+        named = np.flatnonzero(draws.counts)
+        np.savez(out, entry_ids=named.astype(np.uint32), counts=draws.counts[named])
+    files = [folder.probabilities_of(key), folder.curated_of(key), folder.counts_of(key), *uid_runs.paths]
+    return BalanceReport(
+        path=file.path,
+        fingerprint=file.fingerprint,
+        rows=draws.rows,
+        seconds=round(time.perf_counter() - started, 3),
+        outputs=sizes_of(folder.path, *files),
+        kept=curated.rows,
+        expected_parts=draws.expected_parts,
+        candidates=draws.candidates,
+        thinned=thinned,
+        uid_runs=[path.name for path in uid_runs.paths],
+    )
+
+
+class _Draws:
+    """Goes through a shard's matches once: probabilities, draws, and what is said of them."""
+
+    def __init__(self, job: BalanceJob, probabilities: _GroupWriter, uid_runs: RunWriter) -> None:
+        self._job = job
+        self._p = np.load(job.probability, mmap_mode="r")
+        self._batches = read_matches(Path(job.matches))
+        self._probabilities = probabilities
+        self._uid_runs = uid_runs
+        self._kept: list[tuple[MatchedPairs, Float64[np.ndarray, " n"]]] = []
+        self._examples: list[tuple[int, int, int]] = []  # row, text number, the number to sample by
+        self._seen = -1
+        self.counts = np.zeros(len(self._p), np.int64)
+        self.rows = 0
+        self.expected_parts = self.candidates = 0
+
+    def up_to(self, row: int) -> tuple[MatchedPairs, Float64[np.ndarray, " K"], list[tuple[int, int, int]]]:
+        """The pairs that stay, not yet given out, of records up to a row; their probabilities; and examples of those that do not."""
+        while self._seen < row and (batch := next(self._batches, None)) is not None:
+            self._draw(batch)
+        given = [_split(pairs, keep, row) for pairs, keep in self._kept]
+        self._kept = [rest for _, rest in given if len(rest[0])]
+        examples = [example for example in self._examples if example[0] <= row]
+        self._examples = [example for example in self._examples if example[0] > row]
+        return *_join([now for now, _ in given]), examples
+
+    def _draw(self, pairs: MatchedPairs) -> None:
+        keep = keep_probability(pairs.matches, self._p)
+        candidates = pick_one(pairs.rows, pairs.uids) if self._job.policy == "one-per-image" else np.ones(len(pairs), np.bool_)
+        kept = draw(keep, pairs.uids, self._job.seed) & candidates
+        self._probabilities.write(_probability_table(pairs, keep, self._job.shard.file.path))
+        chosen = pairs.take(np.flatnonzero(kept))
+        self._kept.append((chosen, keep[kept]))
+        self._uid_runs.add(chosen.uids)
+        add_to_counts(self.counts, chosen.matches)
+        self.rows += len(pairs)
+        self.expected_parts += parts_of(keep[candidates])
+        self.candidates += int(np.count_nonzero(candidates))
+        self._seen = int(pairs.rows[-1]) if len(pairs) else self._seen
+        for i in smallest_uids(pairs.uids, np.flatnonzero(candidates & ~kept), EXAMPLES_PER_BATCH):
+            self._examples.append((int(pairs.rows[i]), int(pairs.text_numbers[i]), int(pairs.uids[i, 0])))
+
+
+def _split(
+    pairs: MatchedPairs, keep: Float64[np.ndarray, " N"], row: int
+) -> tuple[tuple[MatchedPairs, Float64[np.ndarray, " K"]], tuple[MatchedPairs, Float64[np.ndarray, " R"]]]:
+    place = int(np.searchsorted(pairs.rows, row, side="right"))
+    if place == len(pairs):
+        return (pairs, keep), (pairs.take(np.zeros(0, np.int64)), keep[:0])
+    first, rest = np.arange(place), np.arange(place, len(pairs))
+    return (pairs.take(first), keep[:place]), (pairs.take(rest), keep[place:])
+
+
+def _join(
+    parts: list[tuple[MatchedPairs, Float64[np.ndarray, " n"]]],
+) -> tuple[MatchedPairs, Float64[np.ndarray, " K"]]:
+    if len(parts) == 1:
+        return parts[0]
+    nothing = MatchedPairs(
+        np.zeros(0, np.int64),
+        np.zeros(0, np.int32),
+        np.zeros((0, 2), np.uint64),
+        Matches(np.zeros(1, np.int64), np.zeros(0, np.uint32)),
+    )
+    pairs = [nothing, *(pairs for pairs, _ in parts)]
+    joined = MatchedPairs(
+        np.concatenate([part.rows for part in pairs]),
+        np.concatenate([part.text_numbers for part in pairs]),
+        np.concatenate([part.uids for part in pairs]),
+        concatenate([part.matches for part in pairs]),
+    )
+    return joined, np.concatenate([np.zeros(0), *(keep for _, keep in parts)])
+
+
+def _probability_table(pairs: MatchedPairs, keep: Float64[np.ndarray, " N"], path: str) -> pa.Table:
+    file = pa.DictionaryArray.from_arrays(pa.array(np.zeros(len(pairs), np.int32)), pa.array([path]))
+    uids = np.ascontiguousarray(pairs.uids.T)
+    columns = [
+        pa.array(uids[0]),
+        pa.array(uids[1]),
+        file,
+        pa.array(pairs.rows),
+        pa.array(pairs.text_numbers),
+        pa.array(keep),
+    ]
+    return pa.table(columns, schema=PROBABILITIES)
+
+
+def _curated_schema(schema: pa.Schema, job: BalanceJob) -> pa.Schema:
+    several = [("caption", pa.string()), ("text_number", pa.int32())] if job.several_texts else []
+    ours = [("uid", pa.string()), *several, ("entry_ids", pa.list_(pa.uint32())), ("keep_probability", pa.float64())]
+    return pa.schema([(job.columns_out[field.name], field.type) for field in schema if field.name in job.columns_out] + ours)
+
+
+def _repetitive(schema: pa.Schema, columns: Columns, job: BalanceJob) -> list[str]:
+    unique = (columns.caption, columns.url, columns.key, columns.uid)
+    fields = [field for field in schema if field.name not in unique and not pa.types.is_floating(field.type)]
+    return [job.columns_out[field.name] for field in fields if field.name in job.columns_out]
+
+
+def _curated_table(
+    records: Records,
+    columns: Columns,
+    schema: pa.Schema,
+    kept: MatchedPairs,
+    keep: Float64[np.ndarray, " K"],
+    job: BalanceJob,
+) -> pa.Table:
+    """The records of the pairs that stay, a row for each pair, with the columns that are ours."""
+    places, texts = texts_at(records, columns, kept.rows, kept.text_numbers)
+    rows = records.table.take(pa.array(places))
+    arrays: list[pa.Array | pa.ChunkedArray] = []
+    for field in schema:
+        if field.name in job.columns_out:
+            missing = field.name not in rows.column_names
+            arrays.append(pa.nulls(len(rows), field.type) if missing else as_kind(rows[field.name], field.type))
+    ids = pa.ListArray.from_arrays(pa.array(kept.matches.offsets.astype(np.int32)), pa.array(kept.matches.entry_ids))
+    several = [texts.cast(pa.string()), pa.array(kept.text_numbers)] if job.several_texts else []
+    ours = [uid_strings(kept.uids), *several, ids, pa.array(keep)]
+    return pa.table([*arrays, *ours], schema=_curated_schema(schema, job))
+
+
+def _read_examples(records: Records, columns: Columns, examples: list[tuple[int, int, int]]) -> list[Sample]:
+    if not examples:
+        return []
+    rows, numbers, draws = (np.array(column) for column in zip(*sorted(examples), strict=True))
+    _, texts = texts_at(records, columns, rows, numbers.astype(np.int32))
+    return [Sample(int(n), int(row), text[:SAMPLE_LENGTH]) for n, row, text in zip(draws, rows, texts.to_pylist(), strict=True)]
+
+
+class _GroupWriter:
+    """A Parquet file written in row groups of a good size, however small the tables that come.
+
+    A dictionary is tried for the columns that may repeat themselves; for the others it would only cost time.
+    """
+
+    def __init__(self, path: Path, schema: pa.Schema, repetitive: list[str]) -> None:
+        self._writer = pq.ParquetWriter(str(path), schema, use_dictionary=cast(bool, repetitive), **WRITING)
+        self._tables: list[pa.Table] = []
+        self._held = 0
+        self.rows = 0
+
+    def write(self, table: pa.Table) -> None:
+        self._tables.append(table)
+        self._held += len(table)
+        self.rows += len(table)
+        if self._held >= ROWS_PER_GROUP:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._held:
+            self._writer.write_table(pa.concat_tables(self._tables), row_group_size=self._held)
+        self._tables, self._held = [], 0
+
+    def __enter__(self) -> _GroupWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if kind is None:
+            self._flush()
+        self._writer.close()

@@ -1,0 +1,64 @@
+"""The stages in a row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from tallyclip.artefacts import check_unicode
+from tallyclip.balance import TextsPolicy, checked_seed
+from tallyclip.card.card import Card
+from tallyclip.data import Metadata
+from tallyclip.match.reference import Mode
+from tallyclip.pipeline.balance import balance_run
+from tallyclip.pipeline.card import make_card
+from tallyclip.pipeline.count import count_matches
+from tallyclip.pipeline.match import match_pool, prepare_metadata, start
+from tallyclip.pipeline.plan import Aim, plan_run
+from tallyclip.pipeline.run import Run
+from tallyclip.pool.columns import ColumnChoice
+
+
+def match(
+    run: Run,
+    pool: Sequence[str],
+    choice: ColumnChoice,
+    metadata: Metadata,
+    mode: Mode = "exact",
+    *,
+    accept_failed: bool = False,
+) -> None:
+    """From a pool to its matches."""
+    check_unicode("the entry list", metadata.entries)
+    frozen = start(run, pool, choice)
+    prepare_metadata(run, metadata, mode)
+    match_pool(run, frozen, accept_failed=accept_failed)
+
+
+def curate(
+    run: Run,
+    pool: Sequence[str],
+    choice: ColumnChoice,
+    metadata: Metadata,
+    aim: Aim,
+    *,
+    mode: Mode = "exact",
+    seed: int = 0,
+    policy: TextsPolicy = "pairs",
+    accept_failed: bool = False,
+) -> Card:
+    """From a pool to a curated set and its card."""
+    aim.check()
+    checked_seed(seed)
+    match(run, pool, choice, metadata, mode, accept_failed=accept_failed)
+    count_matches(run)
+    plan_run(run, aim, policy)
+    balance_run(run, aim, seed=seed, policy=policy)
+    make_card(run)
+    return read_card(run)
+
+
+def read_card(run: Run) -> Card:
+    """The card in place."""
+    return msgspec.json.decode(run.layout.card.json.read_bytes(), type=Card)

@@ -1,0 +1,130 @@
+"""What a run would take, from the beginning of a few files."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+
+from tallyclip.data import Metadata
+from tallyclip.errors import SourceError
+from tallyclip.match.matcher import Matcher
+from tallyclip.match.reference import Mode
+from tallyclip.pool.columns import ColumnChoice
+from tallyclip.pool.estimate import estimate_rows
+from tallyclip.pool.pairs import pairs_of
+from tallyclip.pool.read import columns_of, read_shard
+from tallyclip.pool.sources import Shard, cut, find_files
+
+SHARDS_LOOKED_AT = 3
+# Measured on the benchmark's pool (docs/benchmarks.md); the rest is measured here, on the pool itself.
+SECONDS_TO_START = 5.0
+SECONDS_PER_MATCHED_PAIR = 1.5e-7  # to write and read its matches and its probability
+SECONDS_PER_KEPT_PAIR = 1.2e-6  # to write its row
+BYTES_PER_MATCHED_PAIR = 28 + 22  # without its entry ids: in match/ and in probabilities/
+BYTES_PER_WORKER = 420 << 20
+BYTES_OF_DRIVER = 350 << 20
+
+
+class Estimate(msgspec.Struct):
+    """What a run is expected to take. ``exact_rows`` is True if every file says how many records it has.
+
+    Seconds and bytes are for a set that keeps every matched pair; less is kept, so they are upper ends.
+    """
+
+    files: int
+    bytes: int
+    shards: int
+    rows: int
+    exact_rows: bool
+    pairs: int
+    matched: int
+    matches_per_pair: float
+    columns: str
+    seconds: float
+    disk_bytes: int
+    memory_bytes: int
+    workers: int
+
+
+def estimate_run(pool: Sequence[str], choice: ColumnChoice, metadata: Metadata, mode: Mode, workers: int) -> Estimate:
+    """Read and match the beginning of a few shards, and scale up.
+
+    Raises:
+        OptionError: nothing can be read, or captions cannot be told.
+        SourceError: none of the files looked at can be read.
+    """
+    files, _ = find_files(pool)
+    shards = cut(files)
+    matcher = Matcher(metadata, mode)
+    matcher.match(["compile"])
+    samples = [sample for shard in _spread(shards) if (sample := _look(shard, choice, matcher)) is not None]
+    if not samples:
+        raise SourceError(f"none of the {len(files):,} files could be read", "see what 'tallyclip match' says of them")
+    rows = sum(estimate_rows(shard) for shard in shards)
+    seen = sum(sample.rows for sample in samples)
+    scale = rows / max(1, seen)
+    matched = sum(sample.matched for sample in samples) * scale
+    matches = sum(sample.matches for sample in samples) * scale
+    row_bytes = sum(sample.bytes for sample in samples) / max(1, seen)
+    reading = sum(sample.seconds_matching + sample.seconds_reading for sample in samples) * scale
+    seconds = reading + matched * (SECONDS_PER_MATCHED_PAIR + SECONDS_PER_KEPT_PAIR)
+    return Estimate(
+        files=len(files),
+        bytes=sum(file.size for file in files),
+        shards=len(shards),
+        rows=rows,
+        exact_rows=all(shard.rows is not None for shard in shards),
+        pairs=round(sum(sample.pairs for sample in samples) * scale),
+        matched=round(matched),
+        matches_per_pair=matches / matched if matched else 0.0,
+        columns=samples[0].columns,
+        seconds=SECONDS_TO_START + seconds / min(workers, len(shards)),
+        disk_bytes=round(matched * (BYTES_PER_MATCHED_PAIR + row_bytes) + 2 * 4 * matches),
+        memory_bytes=BYTES_OF_DRIVER + min(workers, len(shards)) * BYTES_PER_WORKER,
+        workers=workers,
+    )
+
+
+class _Sample(msgspec.Struct):
+    rows: int
+    pairs: int
+    matched: int
+    matches: int
+    bytes: int
+    seconds_matching: float
+    seconds_reading: float
+    columns: str
+
+
+def _spread(shards: Sequence[Shard]) -> list[Shard]:
+    places = np.linspace(0, len(shards) - 1, min(len(shards), SHARDS_LOOKED_AT)).astype(int)
+    return [shards[place] for place in places]
+
+
+def _look(shard: Shard, choice: ColumnChoice, matcher: Matcher) -> _Sample | None:
+    """The first batch of a shard; None if the shard cannot be read or is empty."""
+    try:
+        columns = columns_of(shard.file, choice)
+        started = time.perf_counter()
+        records = next(read_shard(shard, columns, choice), None)
+        if records is None:
+            return None
+        pairs = pairs_of(records, columns)
+        matches = matcher.match(pairs.texts)
+        matched_at = time.perf_counter()
+        everything = next(read_shard(shard, columns, choice, everything=True))
+        return _Sample(
+            rows=len(records.rows) + len(records.drops),
+            pairs=len(pairs.rows),
+            matched=int(np.count_nonzero(matches.lengths)),
+            matches=len(matches.entry_ids),
+            bytes=everything.table.nbytes,
+            seconds_matching=matched_at - started,
+            seconds_reading=time.perf_counter() - matched_at,
+            columns=str(columns),
+        )
+    except SourceError:
+        return None

@@ -1,0 +1,246 @@
+"""The stage of matching: every shard of the pool by itself."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tallyclip.data import Metadata
+from tallyclip.errors import IncompleteError, OptionError, SourceError, StaleError
+from tallyclip.match.matcher import Matcher, matcher_fingerprint
+from tallyclip.match.reference import Mode
+from tallyclip.pipeline.match_shard import MatchJob, MatchReport, match_shard
+from tallyclip.pipeline.run import Frozen, Run
+from tallyclip.pipeline.shards import (
+    ShardFailure,
+    failure_message,
+    forget,
+    marked_done,
+    read_failures,
+    read_report,
+    run_shards,
+    sizes_of,
+)
+from tallyclip.pool.columns import ColumnChoice
+from tallyclip.pool.estimate import estimate_rows
+from tallyclip.pool.read import columns_of
+from tallyclip.pool.sources import PoolFile, Shard, cut, find_files
+from tallyclip.store.files import write_json, writing
+from tallyclip.store.layout import MatchFolder, MetadataFolder
+from tallyclip.store.manifest import Manifest, fingerprint_of, read_manifest
+from tallyclip.streams import is_url
+
+
+def start(run: Run, pool: Sequence[str], choice: ColumnChoice) -> Frozen:
+    """Find the pool's files and check what can be checked before any work starts.
+
+    Raises:
+        OptionError: nothing can be read under these names, captions cannot be told, or the run folder cannot be used.
+        StaleError: another process is working on the run.
+    """
+    files, skipped = find_files(pool)
+    _refuse_overlap(run.layout.root, pool, files)
+    for file in files:
+        try:
+            columns = columns_of(file, choice)
+        except SourceError:
+            continue  # its shard will fail and say why
+        run.progress.note(f"columns: {columns}")
+        break
+    if skipped:
+        listed = ", ".join(f"{count:,} {suffix or 'without suffix'}" for suffix, count in sorted(skipped.items()))
+        run.progress.note(f"passed over: {listed}")
+    frozen = Frozen(list(pool), choice, files)
+    run.create(frozen)
+    return frozen
+
+
+def _refuse_overlap(root: Path, pool: Sequence[str], files: Sequence[PoolFile]) -> None:
+    """A pool that holds the run folder would take in the run's own results the next time."""
+    folders = [path for name in pool if not is_url(name) and (path := Path(name).expanduser().resolve()).is_dir()]
+    if any(root.is_relative_to(folder) for folder in folders) or any(Path(file.path).is_relative_to(root) for file in files):
+        raise OptionError(f"{root} and the pool overlap", "give an --out outside of the pool's folders")
+
+
+def prepare_metadata(run: Run, metadata: Metadata, mode: Mode) -> Manifest:
+    """The stage of the entry list: a copy of it, and the matcher's tables."""
+    run.metadata = metadata
+    fingerprint = matcher_fingerprint(metadata.fingerprint, mode)
+    manifest = run.in_place_or_whole("metadata", fingerprint)
+    if manifest is not None:
+        return manifest
+    started = time.perf_counter()
+    under_way = MetadataFolder(run.begin("metadata", fingerprint))
+    run.progress.start("metadata", 1, 0, None)
+    with writing(under_way.path):
+        metadata.save(str(under_way.entries))
+        Matcher(metadata, mode).save(under_way.matcher)
+    run.progress.finish(f"{len(metadata):,} entries, mode {mode}")
+    return run.publish(
+        "metadata",
+        under_way,
+        fingerprint,
+        inputs={"entries": metadata.fingerprint},
+        options={"mode": mode},
+        result={"entries": len(metadata)},
+        outputs=sizes_of(under_way.path, under_way.entries, *under_way.matcher.iterdir()),
+        seconds=time.perf_counter() - started,
+    )
+
+
+def match_pool(run: Run, frozen: Frozen, *, accept_failed: bool = False) -> Manifest:
+    """The stage of matching: every shard that is not done yet, then the frozen set.
+
+    Raises:
+        StaleError: a file changed or went after it was matched.
+        IncompleteError: shards failed and were not accepted, or there is nothing to match.
+    """
+    metadata = run.required("metadata")
+    shards = {shard.key: shard for shard in cut(frozen.files)}
+    inputs = {"metadata": metadata.fingerprint}
+    options = {"columns": msgspec.to_builtins(frozen.choice), "mode": metadata.options["mode"]}
+    stage = _stage_fingerprint(inputs, options)
+    before = read_manifest(run.layout.match)
+    if before is not None and (before.inputs, before.options) == (inputs, options):
+        _refuse_changed(run.layout.match, frozen)
+        in_place = run.in_place("match", _set_fingerprint(stage, {key: shard.file.fingerprint for key, shard in shards.items()}, {}))
+        if in_place is not None:
+            run.record(frozen)
+            return in_place
+        run.reopen("match", stage)
+    under_way = MatchFolder(run.begin("match", stage))
+    for key in {*_refuse_changed(under_way, frozen), *_no_longer(under_way, shards)}:
+        _forget_matches(under_way, key)
+    run.record(frozen)
+    write_json(under_way.pool, msgspec.to_builtins(frozen))
+    given_up = _given_up(under_way, shards) if accept_failed else {}
+    matcher = str(run.layout.metadata.matcher)
+    jobs = {key: MatchJob(shard, frozen.choice, matcher, str(under_way.path)) for key, shard in shards.items() if key not in given_up}
+    reports, failures = run_shards(run, under_way, "match", match_shard, jobs, lambda job: estimate_rows(job.shard), MatchReport)
+    failures |= given_up
+    if failures and not (accept_failed and reports):
+        raise IncompleteError(*failure_message(failures, len(shards)))
+    result = _result(reports, failures)
+    run.progress.finish(f"{result['matched']:,} of {result['texts']:,} texts name an entry")
+    if len(result["columns"]) > 1:
+        run.progress.note(f"columns, over all files: {'; '.join(result['columns'])}")
+    if frozen.choice.uid is not None or 0 < result["own_uids"] < result["texts"]:
+        run.progress.note(f"uids: {result['own_uids']:,} of {result['texts']:,} are the pool's own, 32 hex digits; the others are hashes")
+    return run.publish(
+        "match",
+        under_way,
+        _set_fingerprint(
+            stage,
+            {key: report.fingerprint for key, report in reports.items()},
+            {key: failure.fingerprint for key, failure in failures.items()},
+        ),
+        inputs=inputs,
+        options=options,
+        result=result,
+        outputs=_outputs(under_way, reports),
+        seconds=sum(report.seconds for report in reports.values()),
+    )
+
+
+def unmatch(run: Run, failures: Mapping[str, ShardFailure]) -> None:
+    """Take shards that failed after the barrier back out of the frozen set, to be repaired or given up like those that failed before.
+
+    Matching reads only the columns that it needs, so a file may turn out to be broken when all of them are read.
+    """
+    matched = run.required("match")
+    folder = MatchFolder(run.reopen("match", _stage_fingerprint(matched.inputs, matched.options)))
+    for key, failure in failures.items():
+        forget(folder, key)
+        write_json(folder.failed(key), msgspec.to_builtins(msgspec.structs.replace(failure, late=True)))
+
+
+def match_reports(run: Run, manifest: Manifest) -> dict[str, MatchReport]:
+    """The reports of the frozen set of shards.
+
+    Raises:
+        IncompleteError: one is gone.
+    """
+    reports = {key: read_report(run.layout.match, key, MatchReport) for key in manifest.result["shards"]}
+    gone = [key for key, report in reports.items() if report is None]
+    if gone:
+        raise IncompleteError(
+            f"{run.layout.match.path}: the marks of {', '.join(gone[:3])} are gone or not whole",
+            f"delete {run.layout.match.path} and run 'tallyclip match' or 'tallyclip curate' again",
+        )
+    return {key: report for key, report in reports.items() if report is not None}
+
+
+def _stage_fingerprint(inputs: Mapping[str, str], options: Mapping[str, Any]) -> str:
+    """Of all that matching one shard depends on."""
+    return fingerprint_of(stage="match 1", metadata=inputs["metadata"], options=options)
+
+
+def _set_fingerprint(stage: str, shards: Mapping[str, str], failed: Mapping[str, str]) -> str:
+    """Of a frozen set: the files' states by shard, and likewise those of the shards it goes without."""
+    return fingerprint_of(stage=stage, shards=shards, failed=failed)
+
+
+def _refuse_changed(folder: MatchFolder, frozen: Frozen) -> list[str]:
+    """Raise if a file changed or went after it was matched.
+
+    That is as it should be if another shard of the file failed: then its shards are returned, to be matched again.
+    """
+    now = {file.path: file.fingerprint for file in frozen.files}
+    broken = {failure.path for failure in read_failures(folder).values()}
+    again: list[str] = []
+    for key in marked_done(folder):
+        report = read_report(folder, key, MatchReport)
+        if report is None or now.get(report.path) == report.fingerprint:
+            continue
+        if report.path not in broken:
+            what = "changed" if report.path in now else "left the pool"
+            hint = f"give a new --out to start afresh, or delete {folder.path} to match everything again"
+            raise StaleError(f"{report.path} {what} after it was matched", hint)
+        again.append(key)
+    return again
+
+
+def _no_longer(folder: MatchFolder, shards: Mapping[str, Shard]) -> set[str]:
+    """The shards with marks that the pool, as it is cut now, does not have."""
+    return {*marked_done(folder), *read_failures(folder)} - shards.keys()
+
+
+def _forget_matches(folder: MatchFolder, key: str) -> None:
+    forget(folder, key)
+    for path in (folder.matches(key), folder.counts(key)):
+        path.unlink(missing_ok=True)
+
+
+def _given_up(folder: MatchFolder, shards: Mapping[str, Shard]) -> dict[str, ShardFailure]:
+    """The shards that could be matched but not be read in whole, and whose files are as they were."""
+    failures = read_failures(folder)
+    return {key: failure for key, failure in failures.items() if failure.late and failure.fingerprint == shards[key].file.fingerprint}
+
+
+def _outputs(folder: MatchFolder, reports: Mapping[str, MatchReport]) -> dict[str, int]:
+    outputs = sizes_of(folder.path, folder.pool, *(folder.done(key) for key in reports))
+    for report in reports.values():
+        outputs |= report.outputs
+    return outputs
+
+
+def _result(reports: Mapping[str, MatchReport], failures: Mapping[str, ShardFailure]) -> dict[str, Any]:
+    drops: Counter[str] = Counter()
+    for report in reports.values():
+        drops.update(report.drops)
+    return {
+        "shards": list(reports),
+        "failed_shards": {key: failure.what for key, failure in failures.items()},
+        "records": sum(report.rows for report in reports.values()),
+        "texts": sum(report.texts for report in reports.values()),
+        "matched": sum(report.matched for report in reports.values()),
+        "matches": sum(report.matches for report in reports.values()),
+        "drops": dict(sorted(drops.items())),
+        "own_uids": sum(report.own_uids for report in reports.values()),
+        "columns": sorted({report.columns for report in reports.values()}),
+    }

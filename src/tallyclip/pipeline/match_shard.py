@@ -1,0 +1,160 @@
+"""Matching one shard: from the pool to the pairs that name an entry."""
+
+from __future__ import annotations
+
+import base64
+import heapq
+import time
+from collections import Counter
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Int64, UInt64
+
+from tallyclip.counts import add_to_counts
+from tallyclip.data import Matches
+from tallyclip.match.matcher import Matcher
+from tallyclip.pipeline.shards import ShardJob, ShardReport, sizes_of
+from tallyclip.pool.columns import ColumnChoice, Columns
+from tallyclip.pool.pairs import Pairs, pairs_of
+from tallyclip.pool.read import columns_of, full_schema, read_shard
+from tallyclip.pool.records import Drop, unify
+from tallyclip.pool.sources import Shard
+from tallyclip.store.files import replacing
+from tallyclip.store.layout import MatchFolder
+from tallyclip.store.matches import MatchedPairs, MatchWriter
+
+SAMPLES = 20  # of each reason to drop, kept in a shard's report
+SAMPLE_LENGTH = 200
+LONGEST_COUNTED = 32  # the histogram of matches per text ends with "this many and more"
+UNNAMED = "names no entry"
+
+
+class Sample(msgspec.Struct, order=True):
+    """A dropped text, with a number by which samples of several shards are told apart and thinned without favour."""
+
+    number: int
+    row: int
+    text: str
+
+
+class MatchReport(ShardReport, kw_only=True):
+    """``rows`` counts the records of the shard, dropped ones too; ``texts`` the pairs; ``matched`` those that name an entry."""
+
+    texts: int
+    matched: int
+    matches: int
+    own_uids: int
+    drops: dict[str, int]
+    samples: dict[str, list[Sample]]
+    lengths: list[int]
+    columns: str
+    several_texts: bool
+    schema: str
+
+
+class MatchJob(ShardJob, frozen=True):
+    """What a worker needs to match a shard."""
+
+    choice: ColumnChoice
+    matcher: str
+    folder: str
+
+
+def match_shard(job: MatchJob, tick: Callable[[int], None]) -> MatchReport:
+    """Match one shard: writes the pairs that name an entry, and how often each entry is named."""
+    started = time.perf_counter()
+    folder, key = MatchFolder(Path(job.folder)), job.shard.key
+    matcher = _open_matcher(job.matcher)
+    columns = columns_of(job.shard.file, job.choice)
+    tally = _Tally(len(matcher), columns)
+    with replacing(folder.matches(key)) as part, MatchWriter(part) as writer:
+        for records in read_shard(job.shard, columns, job.choice):
+            pairs = pairs_of(records, columns)
+            matches = matcher.match(pairs.texts)
+            matched = np.flatnonzero(matches.lengths)
+            offsets = np.append(matches.offsets[matched], matches.offsets[-1])
+            found = Matches(offsets, matches.entry_ids)
+            writer.write(MatchedPairs(pairs.rows[matched], pairs.text_numbers[matched], pairs.uids[matched], found))
+            tally.add(records.table.schema, len(records.rows) + len(records.drops), pairs, matches)
+            tick(len(records.rows))
+    named = np.flatnonzero(tally.counts)
+    with replacing(folder.counts(key)) as part, part.open("wb") as file:
+        np.savez(file, entry_ids=named.astype(np.uint32), counts=tally.counts[named])
+    outputs = sizes_of(folder.path, folder.matches(key), folder.counts(key))
+    return tally.report(job.shard, outputs, time.perf_counter() - started)
+
+
+@lru_cache(maxsize=1)
+def _open_matcher(folder: str) -> Matcher:
+    return Matcher.open(folder)
+
+
+class _Tally:
+    """What is said of a shard in its report, added up batch by batch."""
+
+    def __init__(self, entries: int, columns: Columns) -> None:
+        self.counts = np.zeros(entries, np.int64)
+        self.columns = columns
+        self.lengths = np.zeros(LONGEST_COUNTED + 1, np.int64)
+        self.rows = self.texts = self.own_uids = 0
+        self.drops: Counter[str] = Counter()
+        self.samples: dict[str, list[Sample]] = {}
+        self.schemas: list[pa.Schema] = []
+
+    def add(self, schema: pa.Schema, rows: int, pairs: Pairs, matches: Matches) -> None:
+        if not self.schemas or self.schemas[-1] != schema:
+            self.schemas.append(schema)
+        self.rows += rows
+        self.texts += len(matches)
+        self.own_uids += pairs.own_uids
+        add_to_counts(self.counts, matches)
+        self.lengths += np.bincount(np.minimum(matches.lengths, LONGEST_COUNTED), minlength=LONGEST_COUNTED + 1)
+        for drop in pairs.drops:
+            self._drop(drop)
+        self._sample_unnamed(pairs, matches)
+
+    def _drop(self, drop: Drop) -> None:
+        self.drops[drop.reason] += 1
+        samples = self.samples.setdefault(drop.reason, [])
+        if len(samples) < SAMPLES:
+            samples.append(Sample(drop.row, drop.row, drop.sample[:SAMPLE_LENGTH]))
+
+    def _sample_unnamed(self, pairs: Pairs, matches: Matches) -> None:
+        """Keep the unnamed texts with the smallest uids: a fair sample, whatever the cut of the shards."""
+        smallest = smallest_uids(pairs.uids, np.flatnonzero(matches.lengths == 0), SAMPLES)
+        fresh = [Sample(int(pairs.uids[i, 0]), int(pairs.rows[i]), pairs.texts[int(i)].as_py()[:SAMPLE_LENGTH]) for i in smallest]
+        self.samples[UNNAMED] = heapq.nsmallest(SAMPLES, self.samples.get(UNNAMED, []) + fresh)
+
+    def report(self, shard: Shard, outputs: dict[str, int], seconds: float) -> MatchReport:
+        unnamed = int(self.lengths[0])
+        schema = full_schema(shard.file) or unify(self.schemas)
+        caption = self.columns.caption
+        return MatchReport(
+            path=shard.file.path,
+            fingerprint=shard.file.fingerprint,
+            rows=self.rows,
+            seconds=round(seconds, 3),
+            outputs=outputs,
+            texts=self.texts,
+            matched=self.texts - unnamed,
+            matches=int(self.counts.sum()),
+            own_uids=self.own_uids,
+            drops=dict(self.drops) | ({UNNAMED: unnamed} if unnamed else {}),
+            samples={reason: samples for reason, samples in self.samples.items() if samples},
+            lengths=self.lengths.tolist(),
+            columns=str(self.columns),
+            several_texts=caption in schema.names and pa.types.is_nested(schema.field(caption).type),
+            schema=base64.b64encode(schema.serialize().to_pybytes()).decode(),
+        )
+
+
+def smallest_uids(uids: UInt64[np.ndarray, "N 2"], places: Int64[np.ndarray, " K"], count: int) -> Int64[np.ndarray, " k"]:
+    """Of some places, the few whose uids are smallest: a sample that does not depend on how pairs are cut into batches."""
+    if len(places) > count:
+        places = places[np.argpartition(uids[places, 0], count)[:count]]
+    return places[np.argsort(uids[places, 0], kind="stable")]

@@ -1,0 +1,45 @@
+"""What a stage says while it works; the command line shows it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Told of a stage's progress, always from the driver's thread."""
+
+    def start(self, stage: str, shards: int, shards_done: int, rows: int | None) -> None:
+        """A stage begins with that many shards, some of them done before, and that many rows still to do, if known."""
+        ...
+
+    def advance(self, rows: int) -> None:
+        """That many more rows are done."""
+        ...
+
+    def shard_done(self, key: str) -> None: ...
+
+    def shard_failed(self, key: str, what: str) -> None: ...
+
+    def finish(self, result: str) -> None:
+        """The stage has ended; ``result`` is a line for people."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Something people should know."""
+        ...
+
+
+class Silent:
+    """Says nothing."""
+
+    def start(self, stage: str, shards: int, shards_done: int, rows: int | None) -> None: ...
+
+    def advance(self, rows: int) -> None: ...
+
+    def shard_done(self, key: str) -> None: ...
+
+    def shard_failed(self, key: str, what: str) -> None: ...
+
+    def finish(self, result: str) -> None: ...
+
+    def note(self, text: str) -> None: ...

@@ -1,0 +1,44 @@
+"""What a run knows that tells the odds of a single text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from tallyclip.counts import threshold_for_tail
+from tallyclip.errors import ArtefactError, IncompleteError
+from tallyclip.pipeline.plan import PAPER_TAIL_SHARE
+from tallyclip.store.layout import RunLayout
+from tallyclip.store.manifest import read_manifest
+
+
+class Odds(NamedTuple):
+    """Where the list, the tables and the counts of a run are, and its threshold."""
+
+    entries: Path
+    matcher: Path
+    counts: Path
+    t: float
+    why: str
+
+
+def load_odds(run: Path) -> Odds:
+    """The odds of a counted run: at the threshold it was balanced at, or else at the paper's tail share.
+
+    Raises:
+        ArtefactError: there is no run.
+        IncompleteError: the run is not counted.
+    """
+    import numpy as np
+
+    layout = RunLayout(run.resolve())
+    if not layout.record.exists():
+        raise ArtefactError(f"{run}: no run here", "start one with 'tallyclip curate POOL... --out RUN'")
+    if read_manifest(layout.counts) is None:
+        raise IncompleteError(f"{run}: no counts here", "run 'tallyclip curate POOL... --out RUN' or 'tallyclip count RUN' first")
+    balanced = read_manifest(layout.balance)
+    if balanced is not None:
+        t, why = float(balanced.options["t"]), "at which the run was balanced"
+    else:
+        t, why = threshold_for_tail(np.load(layout.counts.counts), PAPER_TAIL_SHARE), "for the paper's tail share"
+    return Odds(layout.metadata.entries, layout.metadata.matcher, layout.counts.counts, t, why)
