@@ -1,0 +1,141 @@
+"""The options and arguments of the commands, with their help."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class ModeName(StrEnum):
+    exact = "exact"
+    spaced_entries = "spaced-entries"
+    casefolded = "casefold"
+
+
+class TextsName(StrEnum):
+    pairs = "pairs"
+    one_per_image = "one-per-image"
+
+
+POOL, WHAT, COLUMNS, HOW = "The pool", "What to keep", "Columns of the pool", "How to run"
+
+Pool = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="POOL",
+        help="Files, folders, globs or fsspec URLs (s3://, https://, hf://): Parquet, JSON or JSONL, CSV, TSV, text, "
+        "img2dataset folders, WebDataset tars, MetaCLIP's JSON; .gz, .zst and .bz2 of the text formats.",
+        show_default=False,
+    ),
+]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)]
+Out = Annotated[
+    Path,
+    typer.Option("--out", metavar="RUN", help="The run folder: new, empty, or one to go on with.", show_default=False),
+]
+Entries = Annotated[
+    str,
+    typer.Option(
+        "--metadata",
+        metavar="wordnet|FILE",
+        help="The entry list: a JSON list, a text file, or Parquet.",
+        rich_help_panel=WHAT,
+    ),
+]
+Clean = Annotated[
+    bool,
+    typer.Option("--clean-metadata", help="Drop empty and repeated entries instead of refusing the list.", rich_help_panel=WHAT),
+]
+Mode = Annotated[ModeName, typer.Option("--mode", help="How entries match texts; 'exact' is the paper's rule.", rich_help_panel=WHAT)]
+T = Annotated[
+    float | None,
+    typer.Option(
+        "--t",
+        metavar="NUMBER",
+        help="The threshold between tail and head (the paper: 20000; inf keeps all that match).",
+        rich_help_panel=WHAT,
+    ),
+]
+Size = Annotated[
+    str | None,
+    typer.Option("--size", metavar="PAIRS", help="Or: the expected number of pairs, such as 1_000_000.", rich_help_panel=WHAT),
+]
+TailShare = Annotated[
+    float | None,
+    typer.Option(
+        "--tail-share",
+        metavar="SHARE",
+        help="Or: the share of matches on tail entries. Without any of the three it is the paper's, 0.06.",
+        rich_help_panel=WHAT,
+    ),
+]
+Seed = Annotated[int, typer.Option("--seed", help="Another seed draws another set.", rich_help_panel=WHAT)]
+Texts = Annotated[
+    TextsName,
+    typer.Option(
+        "--texts",
+        help="Several texts of one image: each a pair of its own, or one picked for the image.",
+        rich_help_panel=WHAT,
+    ),
+]
+CaptionColumn = Annotated[
+    str | None,
+    typer.Option("--caption-column", metavar="NAME", help="Where it is not found by itself.", rich_help_panel=COLUMNS),
+]
+UrlColumn = Annotated[str | None, typer.Option("--url-column", metavar="NAME", help="Likewise.", rich_help_panel=COLUMNS)]
+UidColumn = Annotated[str | None, typer.Option("--uid-column", metavar="NAME", help="Likewise: 32 hex digits.", rich_help_panel=COLUMNS)]
+Header = Annotated[
+    bool | None,
+    typer.Option(
+        "--header/--no-header",
+        help="Of CSV and TSV; found out by default.",
+        rich_help_panel=COLUMNS,
+        show_default=False,
+    ),
+]
+WorkersCount = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        min=1,
+        help="Processes; as many as there are processors by default.",
+        rich_help_panel=HOW,
+        show_default=False,
+    ),
+]
+AcceptFailed = Annotated[
+    bool,
+    typer.Option(
+        "--accept-failed",
+        help="Go on without the shards that cannot be read; the card says which.",
+        rich_help_panel=HOW,
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Say what pairs, time, disk and memory to expect, and stop.", rich_help_panel=HOW),
+]
+MaybePool = Annotated[list[str] | None, typer.Argument(metavar="POOL", help="As for 'curate'.", show_default=False)]
+MaybeOut = Annotated[Path | None, typer.Option("--out", metavar="RUN", help="The run folder.", show_default=False)]
+Text = Annotated[str | None, typer.Option("--text", help="Instead of a pool: one text, to see which entries it names.")]
+OddsOf = Annotated[
+    Path | None,
+    typer.Option("--counts", metavar="RUN", help="With --text: a run to take the entry list, counts and odds from."),
+]
+DemoOut = Annotated[Path, typer.Option("--out", metavar="RUN", help="The run folder.")]
+EntryList = Annotated[str, typer.Argument(metavar="wordnet|FILE", help="An entry list.", show_default=False)]
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        from tallyclip import __version__
+
+        print(f"tallyclip {__version__}")
+        raise typer.Exit
+
+
+Version = Annotated[bool, typer.Option("--version", help="Show the version and exit.", callback=_say_version, is_eager=True)]

@@ -1,0 +1,118 @@
+"""Progress on a terminal as a bar, elsewhere as a line now and then; both on standard error."""
+
+from __future__ import annotations
+
+import time
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from tallyclip.card.numbers import short
+
+SECONDS_BETWEEN_LINES = 10.0
+
+
+class _Rate(ProgressColumn):
+    """Rows a second."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{short(speed)} rows/s" if speed else "", style="cyan")
+
+
+class Shown:
+    """A stage at a time."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+        self._stage = ""
+        self._rows = 0
+        self._total: int | None = None
+        self._shards = (0, 0)
+        self._failed = 0
+        self._started = self._said = time.monotonic()
+
+    def start(self, stage: str, shards: int, shards_done: int, rows: int | None) -> None:
+        self._stop()
+        self._stage, self._rows, self._total, self._shards, self._failed = stage, 0, rows, (shards_done, shards), 0
+        self._started = self._said = time.monotonic()
+        kept = f" ({shards_done:,} of {shards:,} shards are done)" if shards_done else ""
+        if self._console.is_terminal:
+            self._bar = Progress(
+                TextColumn("[bold]{task.description:<8}"),
+                BarColumn(bar_width=28),
+                TextColumn("{task.fields[shards]}"),
+                _Rate(),
+                TimeRemainingColumn(compact=True),
+                console=self._console,
+                transient=True,
+            )
+            self._bar.start()
+            self._task = self._bar.add_task(stage, total=rows or None, shards=self._shards_text())
+            if kept:
+                self.note(f"{stage}: going on{kept}")
+        elif rows:
+            self._line(f"{stage}: {rows:,} rows in {shards:,} shards{kept}")
+
+    def advance(self, rows: int) -> None:
+        self._rows += rows
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, advance=rows)
+        elif time.monotonic() - self._said >= SECONDS_BETWEEN_LINES:
+            self._said = time.monotonic()
+            seconds = self._said - self._started
+            rate = self._rows / seconds
+            left = f", {_duration((self._total - self._rows) / rate)} left" if self._total and rate else ""
+            share = f" of {self._total:,} ({self._rows / self._total:.0%})" if self._total else ""
+            self._line(f"{self._stage}: {self._rows:,}{share} rows, {short(rate)} rows/s{left}")
+
+    def shard_done(self, key: str) -> None:  # noqa: ARG002 - the bar shows how many, not which
+        self._shards = (self._shards[0] + 1, self._shards[1])
+        self._refresh()
+
+    def shard_failed(self, key: str, what: str) -> None:
+        self._failed += 1
+        self._console.print(f"  [red]failed[/red] shard {escape(key)}: {escape(what)}", soft_wrap=True)
+        self._refresh()
+
+    def finish(self, result: str) -> None:
+        seconds = time.monotonic() - self._started
+        rate = f", {short(self._rows / seconds)} rows/s" if self._rows and seconds > 0.5 else ""
+        self._stop()
+        self._console.print(
+            f"[green]✓[/green] [bold]{self._stage:<8}[/bold] {escape(result)} [dim]({seconds:.1f} s{rate})[/dim]",
+            soft_wrap=True,
+        )
+
+    def note(self, text: str) -> None:
+        self._console.print(f"  {escape(text)}", soft_wrap=True)
+
+    def stop(self) -> None:
+        """Take the bar off the terminal."""
+        self._stop()
+
+    def _line(self, text: str) -> None:
+        self._console.print(text, soft_wrap=True, highlight=False)
+
+    def _shards_text(self) -> str:
+        failed = f", {self._failed} failed" if self._failed else ""
+        return f"{self._shards[0]:,}/{self._shards[1]:,} shards{failed}" if self._shards[1] > 1 else ""
+
+    def _refresh(self) -> None:
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, shards=self._shards_text())
+
+    def _stop(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = self._task = None
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"

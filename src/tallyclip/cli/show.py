@@ -1,0 +1,183 @@
+"""Results as tables, trees and lines for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from rich.console import Console, Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from tallyclip.card.card import Card
+from tallyclip.card.numbers import short, visible
+from tallyclip.data import Metadata
+from tallyclip.match.coverage import unmatchable_entries
+from tallyclip.pipeline.dry_run import Estimate
+from tallyclip.pipeline.plan import PlanRow
+from tallyclip.pipeline.status import RunStatus, StageStatus
+
+MARKS = {"done": "[green]✓[/green]", "under way": "[yellow]…[/yellow]", "to do": "[dim]·[/dim]"}
+
+
+def summary(card: Card, root: str) -> str:
+    """Ten lines on what a run did."""
+    kept = card.kept / card.candidates
+    of = "matched" if card.candidates == card.matched else "images"
+    top = ", ".join(f"{visible(row.entry)!r} {short(row.before)} → {short(row.after)}" for row in card.top_before[:3])
+    repeated = f", {card.repeated_uids:,} of them a repeat" if card.repeated_uids else ""
+    dropped = ", ".join(f"{drop.count:,} {drop.reason}" for drop in card.drops[:4]) or "none"
+    dropped += f", and for {len(card.drops) - 4} more reasons" if len(card.drops) > 4 else ""
+    head = card.head_matches / card.matches
+    lines = [
+        f"pool        {card.records:,} records, {card.texts:,} texts; left out: {dropped}",
+        f"entries     {card.entries:,} ({card.mode}); {card.named:,} named, {card.never_named_count:,} never",
+        f"matched     {card.matched:,} texts ({card.matched / card.texts:.1%}), {card.matches / card.matched:.2f} matches each",
+        f"threshold   t = {card.t:,.6g}, {card.why_t}",
+        f"head        {card.head_entries:,} entries with {head:.1%} of the matches; the tail {card.tail_share:.1%}",
+        f"kept        {card.kept:,} pairs ({kept:.1%} of the {of}), {card.expected:,.0f} expected{repeated}",
+        f"most named  {top}",
+        f"curated     {root}/curated/*.parquet",
+        f"uids        {root}/uids.npy",
+        f"data card   {root}/card/card.html",
+    ]
+    return "\n".join(lines)
+
+
+def plan_table(t: float, why: str, rows: Sequence[PlanRow]) -> RenderableType:
+    """A plan's table, the chosen threshold marked."""
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    for title in (
+        "t",
+        "expected pairs",
+        "of the matched",
+        "matches in the tail",
+        "head entries",
+        "matches in the head",
+    ):
+        table.add_column(title, justify="right")
+    for row in rows:
+        cells = (
+            f"{row.t:,.6g}",
+            f"{row.expected_size:,.0f}",
+            f"{row.kept_share:.1%}",
+            f"{row.tail_share:.2%}",
+            f"{row.head_entries:,}",
+            f"{row.head_matches:,}",
+        )
+        table.add_row(*cells, style="bold cyan" if row.t == t else "")
+    return Group(table, Text(f"\nt = {t:,.6g} {why}"))
+
+
+def status_tree(status: RunStatus) -> Tree:
+    """A run as a tree of stages."""
+    tree = Tree(
+        f"[bold]{escape(status.root)}[/bold]  {status.files:,} files of {escape(', '.join(status.pool))}",
+        guide_style="dim",
+    )
+    for stage in status.stages:
+        branch = tree.add(f"{MARKS[stage.state]} [bold]{stage.stage}[/bold]  {_stage_line(stage)}")
+        facts = " · ".join(f"{name.replace('_', ' ')} {_fact(value)}" for name, value in stage.result.items() if _is_fact(value))
+        if facts:
+            branch.add(facts)
+        for failure in stage.failures[:10]:
+            branch.add(f"[red]failed[/red] {escape(failure.shard)}: {escape(failure.what)}")
+        if len(stage.failures) > 10:
+            branch.add(f"[red]and {len(stage.failures) - 10:,} more[/red]")
+    return tree
+
+
+def _stage_line(stage: StageStatus) -> str:
+    if stage.state == "to do":
+        return "[dim]to do[/dim]"
+    if stage.state == "under way":
+        return f"under way, {stage.shards_done:,} {'' if stage.shards is None else f'of {stage.shards:,} '}shards done"
+    shards = f"{stage.shards:,} shards, " if stage.shards is not None else ""
+    return f"[dim]{shards}{stage.finished}, {stage.seconds:.1f} s of work[/dim]"
+
+
+def _is_fact(value: object) -> bool:
+    return isinstance(value, int | float | str)
+
+
+def _fact(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.6g}" if isinstance(value, float) else escape(str(value))
+
+
+def dry_run(estimate: Estimate) -> str:
+    """What a run would take."""
+    pairs, matched = short(estimate.pairs), short(estimate.matched)
+    rows = f"{estimate.rows:,}" if estimate.exact_rows else f"about {estimate.rows:,}"
+    return "\n".join(
+        [
+            f"pool        {estimate.files:,} files, {short(estimate.bytes)} bytes, {rows} records in {estimate.shards:,} shards",
+            f"columns     {estimate.columns}",
+            f"pairs       about {pairs}; about {matched} name an entry, {estimate.matches_per_pair:.1f} each",
+            f"time        about {_minutes(estimate.seconds)} with {estimate.workers} workers",
+            f"disk        up to {short(estimate.disk_bytes)} bytes, if every matched pair were kept",
+            f"memory      about {short(estimate.memory_bytes)} bytes, whatever the pool's size",
+            "nothing was written; run without --dry-run to start",
+        ]
+    )
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def text_matches(
+    text: str,
+    metadata: Metadata,
+    entry_ids: np.ndarray,
+    counts: np.ndarray | None,
+    p: np.ndarray | None,
+    keep: float | None,
+) -> RenderableType:
+    """The entries that one text names, and what a run knows of them."""
+    if not len(entry_ids):
+        return Text(f"{text!r} names no entry")
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    table.add_column("id", justify="right")
+    table.add_column("entry")
+    if counts is not None and p is not None:
+        table.add_column("count", justify="right")
+        table.add_column("selects it with", justify="right")
+    for entry in entry_ids.tolist():
+        more = [] if counts is None or p is None else [f"{counts[entry]:,}", f"{p[entry]:.4g}"]
+        table.add_row(str(entry), Text(visible(metadata.entries[entry])), *more)
+    if keep is None:
+        return table
+    return Group(table, Text(f"\nkept with probability {keep:.6g}"))
+
+
+def metadata_info(path: str, metadata: Metadata) -> str:
+    """What is to be said of an entry list."""
+    lengths = np.array([entry.count(" ") + 1 for entry in metadata.entries])
+    words = ", ".join(f"{np.count_nonzero(lengths == n):,} of {n}" for n in (1, 2, 3)) + f", {np.count_nonzero(lengths > 3):,} of more"
+    lines = [
+        f"list         {path}",
+        f"entries      {len(metadata):,}",
+        f"fingerprint  {metadata.fingerprint}",
+        f"words        {words}",
+        f"first        {', '.join(repr(visible(entry)) for entry in metadata.entries[:5])}",
+        f"last         {', '.join(repr(visible(entry)) for entry in metadata.entries[-3:])}",
+    ]
+    if metadata.sources is not None:
+        names, sizes = np.unique(np.array(metadata.sources), return_counts=True)
+        lines.append("sources      " + ", ".join(f"{name} {size:,}" for name, size in zip(names, sizes, strict=True)))
+    unmatchable = unmatchable_entries(metadata.entries, "exact")
+    total = sum(len(ids) for ids in unmatchable.values())
+    lines.append(f"unmatchable  {total:,} can never be named in exact mode")
+    for reason, ids in unmatchable.items():
+        examples = ", ".join(repr(visible(metadata.entries[i])) for i in ids[:3])
+        lines.append(f"             {len(ids):,}: the entry {reason}; such as {examples}")
+    return "\n".join(lines)
+
+
+def fails(console: Console, what: str, hint: str | None) -> None:
+    """An error, for people."""
+    console.print(Text("Error: ", style="bold red") + Text(what), soft_wrap=True)
+    if hint:
+        console.print(Text("\nHint: ", style="bold") + Text(hint), soft_wrap=True)

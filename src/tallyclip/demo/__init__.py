@@ -1,0 +1,34 @@
+"""A pool small enough to come with the package: real captions, and made ones that look like the web's."""
+
+from __future__ import annotations
+
+import shutil
+from importlib import resources
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tallyclip.data import Metadata
+from tallyclip.demo.weblike import weblike_captions
+from tallyclip.store.files import replacing
+
+WEBLIKE = 75_000
+COCO = "coco-captions.parquet"
+
+
+def demo_pool(folder: Path) -> Path:
+    """Write the demo's pool: the captions of COCO val2017 (CC BY 4.0, see NOTICE) and captions made like the web's.
+
+    The same files each time; files that are there already are left, so that a run on them can go on.
+    """
+    coco, weblike = folder / COCO, folder / "weblike.parquet"
+    if not coco.exists():
+        with resources.as_file(resources.files("tallyclip") / "demo" / COCO) as bundled, replacing(coco) as part:
+            shutil.copyfile(bundled, part)
+    if not weblike.exists():
+        rows = list(weblike_captions(Metadata.wordnet().entries, WEBLIKE, seed=0))
+        table = pa.table({"url": [url for url, _ in rows], "caption": [caption for _, caption in rows]})
+        with replacing(weblike) as part:
+            pq.write_table(table, part, compression="zstd")
+    return folder
