@@ -1,0 +1,119 @@
+"""``tallyclip curate`` from end to end: pairs a second, memory over all processes, seconds of each stage, and Parquet's part in them.
+
+    python benchmarks/generate.py --pairs 10_000_000 --out /tmp/pool
+    python benchmarks/curate.py --pool /tmp/pool --entries /tmp/pool-entries.json --workers 2
+
+Memory is the proportional set size (PSS) of the command and all its children, added up twice a second, and its peak. For
+Parquet's part the same files are read and results of the same size written with nothing done in between, by as many processes. Prints
+lines of JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from multiprocessing import get_context
+from pathlib import Path
+
+import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from record import record
+
+STAGES = ("metadata", "match", "counts", "plan", "balance", "card")
+SECONDS_BETWEEN_LOOKS = 0.5  # a look at a gigabyte takes milliseconds that the workers lack
+
+
+class PeakMemory:
+    """Watches a process and its children from a thread."""
+
+    def __init__(self, pid: int) -> None:
+        self.peak = 0
+        self._root = psutil.Process(pid)
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> int:
+        self._over.set()
+        self._thread.join()
+        return self.peak
+
+    def _watch(self) -> None:
+        while not self._over.wait(SECONDS_BETWEEN_LOOKS):
+            total = 0
+            try:
+                processes = [self._root, *self._root.children(recursive=True)]
+            except psutil.NoSuchProcess:
+                return
+            for process in processes:
+                try:
+                    total += process.memory_full_info().pss
+                except (psutil.NoSuchProcess, psutil.AccessDenied):
+                    continue
+            self.peak = max(self.peak, total)
+
+
+def parquet_alone(job: tuple[str, list[str], str]) -> None:
+    """What a shard costs Parquet: read the two columns to match, read everything, and write what is kept and all probabilities."""
+    pool, columns, run = job
+    pa.set_cpu_count(1)
+    for wanted in (columns, None):
+        for _ in pq.ParquetFile(pool).iter_batches(65_536, columns=wanted, use_threads=False):
+            pass
+    for folder in ("curated", "probabilities"):
+        table = pq.read_table(Path(run) / folder / Path(pool).name, use_threads=False)
+        options = {"use_dictionary": False, "write_statistics": False, "compression": "zstd", "compression_level": 1}
+        pq.write_table(table, Path(run) / f"parquet-alone-{folder}-{Path(pool).name}", row_group_size=131_072, **options)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pool", type=Path, required=True)
+    parser.add_argument("--entries", type=Path, required=True)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--out", type=Path, default=Path("/tmp/tallyclip-benchmark-run"))
+    parser.add_argument("--options", nargs="*", default=[], help="more options for tallyclip curate, without their dashes: t=20000")
+    args = parser.parse_args()
+    shutil.rmtree(args.out, ignore_errors=True)
+    pairs = sum(pq.read_metadata(path).num_rows for path in args.pool.glob("*.parquet"))
+    more = [part for option in args.options for part in ("--" + option.split("=")[0], option.split("=")[1])]
+    command = [sys.executable, "-c", "from tallyclip.cli import main; main()", "curate", str(args.pool), "--metadata", str(args.entries)]
+    command += ["--workers", str(args.workers), "--out", str(args.out), *more]
+    started = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    memory = PeakMemory(process.pid)
+    if process.wait() != 0:
+        raise SystemExit(f"tallyclip curate ended with exit code {process.returncode}")
+    seconds = time.perf_counter() - started
+    peak = memory.stop()
+    manifests = {stage: json.loads((args.out / stage / "_manifest.json").read_text()) for stage in STAGES}
+    kept = manifests["balance"]["result"]["kept"]
+    record(
+        "curate",
+        pairs=pairs,
+        workers=args.workers,
+        seconds=round(seconds, 2),
+        pairs_per_second=round(pairs / seconds),
+        peak_pss_megabytes=round(peak / 1e6),
+        matched=manifests["match"]["result"]["matched"],
+        kept=kept,
+        processor_seconds_of_stages={stage: manifest["seconds"] for stage, manifest in manifests.items()},
+    )
+    columns = ["URL", "TEXT"]
+    jobs = [(str(path), columns, str(args.out)) for path in sorted(args.pool.glob("*.parquet"))]
+    started = time.perf_counter()
+    with get_context("spawn").Pool(args.workers) as pool:
+        pool.map(parquet_alone, jobs, chunksize=1)
+    alone = time.perf_counter() - started
+    record("curate, parquet alone", pairs=pairs, workers=args.workers, seconds=round(alone, 2), share_of_curate=round(alone / seconds, 2))
+
+
+if __name__ == "__main__":
+    main()
