@@ -1,0 +1,31 @@
+"""Draw the README's picture from a run of ``tallyclip demo``:
+
+tallyclip demo --out /tmp/demo && python docs/make_pictures.py /tmp/demo
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from tallyclip.card.plots import cumulative_curve
+from tallyclip.store.layout import RunLayout
+from tallyclip.store.manifest import read_manifest
+
+
+def main(run: str) -> None:
+    """Write the picture of the README from a balanced run."""
+    layout = RunLayout(Path(run).resolve())
+    balanced = read_manifest(layout.balance)
+    assert balanced is not None, f"{run} is not balanced"
+    before, after = np.load(layout.counts.counts), np.load(layout.balance.counts_curated)
+    svg = cumulative_curve(before, after, float(balanced.options["t"]))
+    start = svg.index(">") + 1  # a page may be dark: the picture brings its paper
+    svg = f'{svg[:start]}<rect width="100%" height="100%" fill="white"/>{svg[start:]}'
+    (Path(__file__).parent / "images" / "before-and-after.svg").write_text(svg, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
