@@ -207,3 +207,28 @@ def test_a_mark_of_a_shard_that_is_no_more_says_nothing(pool: Path, tmp_path: Pa
     with pytest.raises(IncompleteError, match="fig"):
         stages.run(tmp_path / "run", pool)
     assert [failure["shard"] for failure in state(tmp_path / "run", "match")["failures"]] == ["fig"]
+
+
+def test_a_broken_file_that_joins_a_finished_run_leaves_its_results_usable(example: Example, tmp_path: Path) -> None:
+    pool, run = tmp_path / "pool", tmp_path / "run"
+    shutil.copytree(example.pool, pool)
+    succeeds(*curated(example, pool, run))
+    before = results(run)
+    (pool / "zebra.parquet").write_bytes((example.pool / "berry.parquet").read_bytes()[:100])
+    assert "1 of 6 shards failed" in fails(1, *curated(example, pool, run))
+    assert results(run) == before
+    succeeds("balance", run, "--seed", "5")
+    assert results(run) != before
+    shutil.copyfile(example.pool / "berry.parquet", pool / "zebra.parquet")
+    succeeds(*curated(example, pool, run))
+    succeeds(*curated(example, pool, tmp_path / "clean"))
+    assert_same(run, results(tmp_path / "clean"))
+
+
+def test_a_file_without_captions_fails_alone_wherever_it_stands(example: Example, tmp_path: Path) -> None:
+    pool, run = tmp_path / "pool", tmp_path / "run"
+    shutil.copytree(example.pool, pool)
+    (pool / "aaa.csv").write_text("name,number\nx,1\n")
+    assert "aaa.csv: no column holds captions" in fails(1, *curated(example, pool, run))
+    succeeds(*curated(example, pool, run, "--accept-failed"))
+    assert failed_in_the_card(run) == ["aaa"]

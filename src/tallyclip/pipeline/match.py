@@ -11,28 +11,20 @@ from typing import Any
 import msgspec
 
 from tallyclip.data import Metadata
-from tallyclip.errors import IncompleteError, OptionError, SourceError, StaleError
+from tallyclip.errors import OptionError, SourceError
 from tallyclip.match.matcher import Matcher, matcher_fingerprint
 from tallyclip.match.reference import Mode
+from tallyclip.pipeline.frozen import FrozenStage, refuse_failures, reports_of
 from tallyclip.pipeline.match_shard import MatchJob, MatchReport, match_shard
 from tallyclip.pipeline.run import Frozen, Run
-from tallyclip.pipeline.shards import (
-    ShardFailure,
-    failure_message,
-    forget,
-    marked_done,
-    read_failures,
-    read_report,
-    run_shards,
-    sizes_of,
-)
+from tallyclip.pipeline.shards import ShardFailure, forget, read_failures, run_shards, sizes_of
 from tallyclip.pool.columns import ColumnChoice
 from tallyclip.pool.estimate import estimate_rows
 from tallyclip.pool.read import columns_of
 from tallyclip.pool.sources import PoolFile, Shard, cut, find_files
 from tallyclip.store.files import write_json, writing
 from tallyclip.store.layout import MatchFolder, MetadataFolder
-from tallyclip.store.manifest import Manifest, fingerprint_of, read_manifest
+from tallyclip.store.manifest import Manifest
 from tallyclip.streams import is_url
 
 
@@ -45,19 +37,32 @@ def start(run: Run, pool: Sequence[str], choice: ColumnChoice) -> Frozen:
     """
     files, skipped = find_files(pool)
     _refuse_overlap(run.layout.root, pool, files)
-    for file in files:
-        try:
-            columns = columns_of(file, choice)
-        except SourceError:
-            continue  # its shard will fail and say why
-        run.progress.note(f"columns: {columns}")
-        break
+    _note_columns(run, files, choice)
     if skipped:
         listed = ", ".join(f"{count:,} {suffix or 'without suffix'}" for suffix, count in sorted(skipped.items()))
         run.progress.note(f"passed over: {listed}")
     frozen = Frozen(list(pool), choice, files)
     run.create(frozen)
     return frozen
+
+
+def _note_columns(run: Run, files: Sequence[PoolFile], choice: ColumnChoice) -> None:
+    """Say how the first file that can be read is read. The shards of those that cannot will fail and say why.
+
+    Raises:
+        OptionError: in no file are there columns as they should be.
+    """
+    refusal: OptionError | None = None
+    for file in files:
+        try:
+            run.progress.note(f"columns: {columns_of(file, choice)}")
+            return
+        except SourceError:
+            continue
+        except OptionError as error:
+            refusal = refusal or error
+    if refusal is not None:
+        raise refusal
 
 
 def _refuse_overlap(root: Path, pool: Sequence[str], files: Sequence[PoolFile]) -> None:
@@ -100,31 +105,18 @@ def match_pool(run: Run, frozen: Frozen, *, accept_failed: bool = False) -> Mani
         StaleError: a file changed or went after it was matched.
         IncompleteError: shards failed and were not accepted, or there is nothing to match.
     """
-    metadata = run.required("metadata")
     shards = {shard.key: shard for shard in cut(frozen.files)}
-    inputs = {"metadata": metadata.fingerprint}
-    options = {"columns": msgspec.to_builtins(frozen.choice), "mode": metadata.options["mode"]}
-    stage = _stage_fingerprint(inputs, options)
-    before = read_manifest(run.layout.match)
-    if before is not None and (before.inputs, before.options) == (inputs, options):
-        _refuse_changed(run.layout.match, frozen)
-        in_place = run.in_place("match", _set_fingerprint(stage, {key: shard.file.fingerprint for key, shard in shards.items()}, {}))
-        if in_place is not None:
-            run.record(frozen)
-            return in_place
-        run.reopen("match", stage)
-    under_way = MatchFolder(run.begin("match", stage))
-    for key in {*_refuse_changed(under_way, frozen), *_no_longer(under_way, shards)}:
-        _forget_matches(under_way, key)
-    run.record(frozen)
-    write_json(under_way.pool, msgspec.to_builtins(frozen))
+    stage = _stage(run, frozen)
+    taken_up = stage.take_up(frozen, shards)
+    if isinstance(taken_up, Manifest):
+        return taken_up
+    under_way = taken_up
     given_up = _given_up(under_way, shards) if accept_failed else {}
     matcher = str(run.layout.metadata.matcher)
     jobs = {key: MatchJob(shard, frozen.choice, matcher, str(under_way.path)) for key, shard in shards.items() if key not in given_up}
     reports, failures = run_shards(run, under_way, "match", match_shard, jobs, lambda job: estimate_rows(job.shard), MatchReport)
     failures |= given_up
-    if failures and not (accept_failed and reports):
-        raise IncompleteError(*failure_message(failures, len(shards)))
+    refuse_failures(failures, reports, len(shards), accept_failed=accept_failed)
     result = _result(reports, failures)
     run.progress.finish(f"{result['matched']:,} of {result['texts']:,} texts name an entry")
     if len(result["columns"]) > 1:
@@ -134,13 +126,9 @@ def match_pool(run: Run, frozen: Frozen, *, accept_failed: bool = False) -> Mani
     return run.publish(
         "match",
         under_way,
-        _set_fingerprint(
-            stage,
-            {key: report.fingerprint for key, report in reports.items()},
-            {key: failure.fingerprint for key, failure in failures.items()},
-        ),
-        inputs=inputs,
-        options=options,
+        stage.fingerprint(reports, failures),
+        inputs=stage.inputs,
+        options=stage.options,
         result=result,
         outputs=_outputs(under_way, reports),
         seconds=sum(report.seconds for report in reports.values()),
@@ -152,8 +140,7 @@ def unmatch(run: Run, failures: Mapping[str, ShardFailure]) -> None:
 
     Matching reads only the columns that it needs, so a file may turn out to be broken when all of them are read.
     """
-    matched = run.required("match")
-    folder = MatchFolder(run.reopen("match", _stage_fingerprint(matched.inputs, matched.options)))
+    folder = _stage(run, run.frozen()).withdraw()
     for key, failure in failures.items():
         forget(folder, key)
         write_json(folder.failed(key), msgspec.to_builtins(msgspec.structs.replace(failure, late=True)))
@@ -165,55 +152,16 @@ def match_reports(run: Run, manifest: Manifest) -> dict[str, MatchReport]:
     Raises:
         IncompleteError: one is gone.
     """
-    reports = {key: read_report(run.layout.match, key, MatchReport) for key in manifest.result["shards"]}
-    gone = [key for key, report in reports.items() if report is None]
-    if gone:
-        raise IncompleteError(
-            f"{run.layout.match.path}: the marks of {', '.join(gone[:3])} are gone or not whole",
-            f"delete {run.layout.match.path} and run 'tallyclip match' or 'tallyclip curate' again",
-        )
-    return {key: report for key, report in reports.items() if report is not None}
+    return reports_of(run.layout.match, MatchReport, manifest.result["shards"], "tallyclip match' or 'tallyclip curate")
 
 
-def _stage_fingerprint(inputs: Mapping[str, str], options: Mapping[str, Any]) -> str:
-    """Of all that matching one shard depends on."""
-    return fingerprint_of(stage="match 1", metadata=inputs["metadata"], options=options)
-
-
-def _set_fingerprint(stage: str, shards: Mapping[str, str], failed: Mapping[str, str]) -> str:
-    """Of a frozen set: the files' states by shard, and likewise those of the shards it goes without."""
-    return fingerprint_of(stage=stage, shards=shards, failed=failed)
-
-
-def _refuse_changed(folder: MatchFolder, frozen: Frozen) -> list[str]:
-    """Raise if a file changed or went after it was matched.
-
-    That is as it should be if another shard of the file failed: then its shards are returned, to be matched again.
-    """
-    now = {file.path: file.fingerprint for file in frozen.files}
-    broken = {failure.path for failure in read_failures(folder).values()}
-    again: list[str] = []
-    for key in marked_done(folder):
-        report = read_report(folder, key, MatchReport)
-        if report is None or now.get(report.path) == report.fingerprint:
-            continue
-        if report.path not in broken:
-            what = "changed" if report.path in now else "left the pool"
-            hint = f"give a new --out to start afresh, or delete {folder.path} to match everything again"
-            raise StaleError(f"{report.path} {what} after it was matched", hint)
-        again.append(key)
-    return again
-
-
-def _no_longer(folder: MatchFolder, shards: Mapping[str, Shard]) -> set[str]:
-    """The shards with marks that the pool, as it is cut now, does not have."""
-    return {*marked_done(folder), *read_failures(folder)} - shards.keys()
-
-
-def _forget_matches(folder: MatchFolder, key: str) -> None:
-    forget(folder, key)
-    for path in (folder.matches(key), folder.counts(key)):
-        path.unlink(missing_ok=True)
+def _stage(run: Run, frozen: Frozen) -> FrozenStage[MatchFolder, MatchReport]:
+    metadata = run.required("metadata")
+    inputs = {"metadata": metadata.fingerprint}
+    if frozen.made_here:
+        inputs["pool"] = run.required("pool").fingerprint
+    options = {"columns": msgspec.to_builtins(frozen.choice), "mode": metadata.options["mode"]}
+    return FrozenStage(run, "match", 1, MatchFolder, MatchReport, inputs, options)
 
 
 def _given_up(folder: MatchFolder, shards: Mapping[str, Shard]) -> dict[str, ShardFailure]:

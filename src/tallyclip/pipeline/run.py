@@ -25,12 +25,15 @@ from tallyclip.pool.columns import ColumnChoice
 from tallyclip.pool.sources import PoolFile
 from tallyclip.runner.local import Workers
 from tallyclip.store.files import PART, clear_parts, remove, write_json
-from tallyclip.store.layout import RunLayout, StageFolder
+from tallyclip.store.layout import MANIFEST, RunLayout, StageFolder
 from tallyclip.store.manifest import Manifest, read_manifest, read_struct, write_manifest
 from tallyclip.streams import is_url
 
 # What is built on what: when a stage is put into place, whatever was built on its predecessor goes.
 BUILT_ON = {
+    "parse": ("duplicates", "pool", "match", "counts", "plan", "balance", "card"),
+    "duplicates": ("pool", "match", "counts", "plan", "balance", "card"),
+    "pool": ("match", "counts", "plan", "balance", "card"),
     "metadata": ("match", "counts", "plan", "balance", "card"),
     "match": ("counts", "plan", "balance", "card"),
     "counts": ("plan", "balance", "card"),
@@ -39,6 +42,9 @@ BUILT_ON = {
     "card": (),
 }
 COMMANDS = {
+    "parse": "tallyclip pool CRAWL... --out RUN",
+    "duplicates": "tallyclip pool CRAWL... --out RUN",
+    "pool": "tallyclip pool CRAWL... --out RUN",
     "metadata": "tallyclip match POOL... --out RUN",
     "match": "tallyclip match POOL... --out RUN",
     "counts": "tallyclip count RUN",
@@ -49,11 +55,15 @@ COMMANDS = {
 
 
 class Frozen(msgspec.Struct, frozen=True):
-    """What is matched: the pool as it was named and found, and its columns."""
+    """What is read: the pool as it was named and found, and its columns.
+
+    ``made_here``: the files are those of the stage "pool", made from crawl files.
+    """
 
     pool: list[str]
     choice: ColumnChoice
     files: list[PoolFile]
+    made_here: bool = False
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -214,10 +224,28 @@ class Run:
         self.put_in_place(stage, under_way, manifest)
         return manifest
 
-    def reopen(self, stage: str, fingerprint: str) -> Path:
-        """Take a stage in place back under way, to change it."""
+    def copy_of(self, stage: str, fingerprint: str) -> Path:
+        """The folder to change a stage in: what is in place stays there until the changed one is whole.
+
+        Its files are links to those in place, which are never written to, only replaced.
+        """
         path = self.layout.under_way(stage, fingerprint)
-        remove(path, self.layout.trash)
+        if not path.exists():
+            fresh = self.layout.trash / path.name
+            shutil.rmtree(fresh, ignore_errors=True)
+            shutil.copytree(self.layout.root / stage, fresh, copy_function=_link, ignore=shutil.ignore_patterns(MANIFEST))
+            fresh.rename(path)
+        return path
+
+    def withdraw(self, stage: str, fingerprint: str) -> Path:
+        """Take a stage in place back under way, because what it was made from turns out to be broken; what was built on it goes."""
+        trash = self.layout.trash
+        for later in reversed(BUILT_ON[stage]):
+            folder, results = self._places(later)
+            for place in (folder, *reversed(results)):
+                remove(place, trash)
+        path = self.layout.under_way(stage, fingerprint)
+        remove(path, trash)
         self.layout.work.mkdir(exist_ok=True)
         (self.layout.root / stage).rename(path)
         return path
@@ -279,6 +307,13 @@ class Run:
             "balance": [layout.entry_counts_curated, layout.uids, layout.probabilities, layout.curated],
         }
         return layout.root / stage, outside.get(stage, [])
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # a file system without links
+        shutil.copy2(source, target)
 
 
 def _size(path: Path) -> int | None:

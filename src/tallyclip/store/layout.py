@@ -2,6 +2,9 @@
 
     RUN/
     ├── run.json                     what was asked for, and with which versions
+    ├── parse/                       of crawl files: their pairs, and the keys of these
+    ├── duplicates/                  of crawl files: which pairs repeat others, and the keys of those that stay
+    ├── pool/*.parquet               of crawl files: the pool they become
     ├── metadata/                    the entry list and the matcher's tables
     ├── match/                       which pairs name which entries, a file a shard
     ├── counts/                      how often each entry is named in the frozen set of shards
@@ -16,7 +19,7 @@
     └── .work/                       stages under way, each under its fingerprint; gone when they are done
 
 A stage's folder holds its outputs, ``_done/<shard>.json`` for each shard that is finished, ``_failed/<shard>.json`` for each that
-failed, and, once the stage is whole, ``_manifest.json``; that of matching also the files it is made from, ``_pool.json``. It is built
+failed, and, once the stage is whole, ``_manifest.json``; those of parsing and matching also the files they are made from, ``_pool.json``. It is built
 under ``.work`` and renamed into place. Names with an underscore are skipped by readers of Parquet folders.
 """
 
@@ -43,10 +46,53 @@ class StageFolder:
         return self.path / FAILED / f"{shard}.json"
 
 
-class MatchFolder(StageFolder):
+class FilesFolder(StageFolder):
+    """A stage that reads files from outside; ``_pool.json`` says which."""
+
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self.pool = path / "_pool.json"
+
+    def outputs_of(self, shard: str) -> list[Path]:
+        raise NotImplementedError
+
+
+class ParseFolder(FilesFolder):
+    """Per crawl file its pairs, their keys in ascending order, and the rows that repeat others of the file."""
+
+    def pairs(self, shard: str) -> Path:
+        return self.path / f"{shard}.parquet"
+
+    def keys(self, shard: str) -> Path:
+        return self.path / f"{shard}.keys.npy"
+
+    def repeats(self, shard: str) -> Path:
+        return self.path / f"{shard}.repeats.npy"
+
+    def outputs_of(self, shard: str) -> list[Path]:
+        return [self.pairs(shard), self.keys(shard), self.repeats(shard)]
+
+
+class DuplicatesFolder(StageFolder):
+    """Per bucket of keys the places of the rows that go, and the keys of those that stay."""
+
+    def losers(self, bucket: int) -> Path:
+        return self.path / f"{bucket:05d}.losers.npy"
+
+    def index(self, bucket: int) -> Path:
+        return self.path / f"{bucket:05d}.index.npy"
+
+
+class PoolFolder(StageFolder):
+    """The pool that crawl files become."""
+
+    def pairs(self, shard: str) -> Path:
+        return self.path / f"{shard}.parquet"
+
+
+class MatchFolder(FilesFolder):
+    def outputs_of(self, shard: str) -> list[Path]:
+        return [self.matches(shard), self.counts(shard)]
 
     def matches(self, shard: str) -> Path:
         return self.path / f"{shard}.arrow"
@@ -117,6 +163,9 @@ class RunLayout:
         self.lock = root / ".lock"
         self.work = root / ".work"
         self.trash = self.work / "trash"
+        self.parse = ParseFolder(root / "parse")
+        self.duplicates = DuplicatesFolder(root / "duplicates")
+        self.pool = PoolFolder(root / "pool")
         self.metadata = MetadataFolder(root / "metadata")
         self.match = MatchFolder(root / "match")
         self.counts = CountsFolder(root / "counts")
