@@ -13,7 +13,10 @@ from jaxtyping import install_import_hook
 
 import tests.shapes  # noqa: F401 - the hook finds it by name
 
-WITH_SHAPES = ("balance", "counts", "data", "export", "match", "plan", "store.matches", "strings", "uids")
+WITH_SHAPES = (
+    *("balance", "counts", "crawl.gather", "data", "duplicates", "export", "match", "plan"),
+    *("pool.language", "store.matches", "strings", "uids"),
+)
 install_import_hook([f"tallyclip.{module}" for module in WITH_SHAPES], "tests.shapes.checked")
 
 settings.register_profile("no deadline", deadline=None)

@@ -60,6 +60,25 @@ class Unmatchable(msgspec.Struct):
     samples: list[str]
 
 
+class CrawlPart(msgspec.Struct, kw_only=True):
+    """What crawl files became a pool of.
+
+    Attributes:
+        files, bytes: that were read; bytes are 0 where a server does not say.
+        counts: what was seen: records, pages, images, texts that are not empty, and these by their field.
+        pairs: that became the pool.
+        duplicates: of what one stays: "pair", "url" or "off".
+        drops: texts and records that were left out on the way.
+    """
+
+    files: int
+    bytes: int
+    counts: dict[str, int]
+    pairs: int
+    duplicates: str
+    drops: list[Reason]
+
+
 class Card(msgspec.Struct, kw_only=True):
     """Everything a data card says. Counts are of pairs (an image with one text) unless they say otherwise."""
 
@@ -69,6 +88,8 @@ class Card(msgspec.Struct, kw_only=True):
     files: int
     bytes: int
     columns: list[str]
+    crawl: CrawlPart | None
+    languages: str | None
     records: int
     texts: int
     matched: int

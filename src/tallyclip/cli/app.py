@@ -15,6 +15,8 @@ from rich.console import Console
 from rich.text import Text
 
 from tallyclip.cli import options
+from tallyclip.cli.pool import pool as pool_command
+from tallyclip.cli.pool import pool_options, source_of
 from tallyclip.cli.prepare import OpenRun, aim_of, choice_of, count_of, load_metadata
 from tallyclip.errors import TallyclipError
 
@@ -88,8 +90,8 @@ def _show() -> Any:
 @app.command(rich_help_panel="The whole way")
 @reports_errors
 def curate(
-    pool: options.Pool,
-    out_folder: options.Out,
+    pool: options.Pool = None,
+    out_folder: options.Out = ...,  # type: ignore[assignment]
     metadata: options.Entries = "wordnet",
     clean_metadata: options.Clean = False,
     t: options.T = None,
@@ -98,6 +100,14 @@ def curate(
     seed: options.Seed = 0,
     mode: options.Mode = options.ModeName.exact,
     texts: options.Texts = options.TextsName.pairs,
+    crawl: options.CrawlName = None,
+    sample: options.Sample = None,
+    kind: options.CrawlKind = options.CrawlKindName.wat,
+    base_url: options.BaseUrl = None,
+    duplicates: options.Duplicates = options.DuplicatesName.pair,
+    languages: options.Languages = None,
+    language_threshold: options.LanguageThreshold = None,
+    salvage: options.Salvage = False,
     caption_column: options.CaptionColumn = None,
     url_column: options.UrlColumn = None,
     uid_column: options.UidColumn = None,
@@ -116,22 +126,41 @@ def curate(
     """
     if dry_run:
         from tallyclip.balance import checked_seed
+        from tallyclip.errors import OptionError
         from tallyclip.pipeline.dry_run import estimate_run
 
         aim_of(t, size, tail_share)
         checked_seed(seed)
+        if crawl is not None or not pool:
+            raise OptionError("--dry-run looks into files, so it needs a POOL", "make a pool of a small --sample to see what a crawl takes")
         choice = choice_of(caption_column, url_column, uid_column, header)
         entries = load_metadata(metadata, clean=clean_metadata)
-        _say(_show().dry_run(estimate_run(pool, choice, entries, mode.value, count_of(workers))))
+        show_text(_show().dry_run(estimate_run(pool, choice, entries, mode.value, count_of(workers))))
         return
     with OpenRun(out_folder, workers, err) as run:
         from tallyclip.pipeline import curate as pipeline
 
         aim = aim_of(t, size, tail_share)
         choice = choice_of(caption_column, url_column, uid_column, header)
+        source = source_of(pool, crawl, sample, kind, base_url)
+        asked = pool_options(duplicates, languages, language_threshold, salvage=salvage)
         entries = load_metadata(metadata, clean=clean_metadata)
-        card = pipeline.curate(run, pool, choice, entries, aim, mode=mode.value, seed=seed, policy=texts.value, accept_failed=accept_failed)
-    _say(_show().summary(card, str(out_folder)))
+        card = pipeline.curate(
+            run,
+            source,
+            choice,
+            entries,
+            aim,
+            mode=mode.value,
+            seed=seed,
+            policy=texts.value,
+            options=asked,
+            accept_failed=accept_failed,
+        )
+    show_text(_show().summary(card, str(out_folder)))
+
+
+app.command("pool", rich_help_panel="The whole way")(reports_errors(pool_command))
 
 
 @app.command(rich_help_panel="Step by step")
@@ -144,6 +173,14 @@ def match(
     metadata: options.Entries = "wordnet",
     clean_metadata: options.Clean = False,
     mode: options.Mode = options.ModeName.exact,
+    crawl: options.CrawlName = None,
+    sample: options.Sample = None,
+    kind: options.CrawlKind = options.CrawlKindName.wat,
+    base_url: options.BaseUrl = None,
+    duplicates: options.Duplicates = options.DuplicatesName.pair,
+    languages: options.Languages = None,
+    language_threshold: options.LanguageThreshold = None,
+    salvage: options.Salvage = False,
     caption_column: options.CaptionColumn = None,
     url_column: options.UrlColumn = None,
     uid_column: options.UidColumn = None,
@@ -164,14 +201,16 @@ def match(
             raise OptionError("--text matches one text, so it takes no POOL and no --out", 'tallyclip match --text "a photo of a dog"')
         _match_text(text, counts, metadata, clean_metadata, mode.value)
         return
-    if not pool or out_folder is None:
+    if out_folder is None:
         raise OptionError("a POOL and --out RUN are needed, or --text", "see 'tallyclip match --help'")
     with OpenRun(out_folder, workers, err) as run:
         from tallyclip.pipeline import curate as pipeline
 
         choice = choice_of(caption_column, url_column, uid_column, header)
+        source = source_of(pool, crawl, sample, kind, base_url)
+        asked = pool_options(duplicates, languages, language_threshold, salvage=salvage)
         entries = load_metadata(metadata, clean=clean_metadata)
-        pipeline.match(run, pool, choice, entries, mode.value, accept_failed=accept_failed)
+        pipeline.match(run, source, choice, entries, mode.value, options=asked, accept_failed=accept_failed)
 
 
 @app.command(rich_help_panel="Step by step")
@@ -237,7 +276,7 @@ def card(run_folder: options.RunFolder, workers: options.WorkersCount = None) ->
 
         run.open()
         make_card(run)
-        _say(_show().summary(read_card(run), str(run_folder)))
+        show_text(_show().summary(read_card(run), str(run_folder)))
 
 
 @app.command(rich_help_panel="The whole way")
@@ -273,14 +312,14 @@ def demo(
         run.progress.note("the first run on a machine compiles the matcher, which takes some 20 seconds")
         pool = demo_pool(run.layout.root.parent / f"{run.layout.root.name}-pool")
         card = pipeline.curate(run, [str(pool)], ColumnChoice(), Metadata.wordnet(), Aim())
-    _say(_show().summary(card, str(out_folder)))
+    show_text(_show().summary(card, str(out_folder)))
 
 
 @metadata_app.command()
 @reports_errors
 def info(path: options.EntryList) -> None:
     """Show the size, fingerprint, sources and unmatchable entries of an entry list."""
-    _say(_show().metadata_info(path, load_metadata(path, clean=False)))
+    show_text(_show().metadata_info(path, load_metadata(path, clean=False)))
 
 
 def _match_text(text: str, counts: Path | None, metadata: str, clean: bool, mode: Any) -> None:
@@ -305,10 +344,10 @@ def _match_text(text: str, counts: Path | None, metadata: str, clean: bool, mode
     p = entry_probability(values, odds.t)
     keep = float(keep_probability(matches, p)[0])
     out.print(_show().text_matches(text, entries, matches[0], values, p, keep))
-    _say(f"(t = {odds.t:,.6g}, {odds.why})")
+    show_text(f"(t = {odds.t:,.6g}, {odds.why})")
 
 
-def _say(text: str) -> None:
+def show_text(text: str) -> None:
     """Print a text as it is: an entry or a path may look like markup."""
     out.print(Text(text), soft_wrap=True)
 

@@ -23,11 +23,11 @@ class TextsName(StrEnum):
 POOL, WHAT, COLUMNS, HOW = "The pool", "What to keep", "Columns of the pool", "How to run"
 
 Pool = Annotated[
-    list[str],
+    list[str] | None,
     typer.Argument(
         metavar="POOL",
         help="Files, folders, globs or fsspec URLs (s3://, https://, hf://): Parquet, JSON or JSONL, CSV, TSV, text, "
-        "img2dataset folders, WebDataset tars, MetaCLIP's JSON; .gz, .zst and .bz2 of the text formats.",
+        "img2dataset folders, WebDataset tars, MetaCLIP's JSON; .gz, .zst and .bz2 of the text formats. Or WAT and WARC files.",
         show_default=False,
     ),
 ]
@@ -128,6 +128,143 @@ OddsOf = Annotated[
 ]
 DemoOut = Annotated[Path, typer.Option("--out", metavar="RUN", help="The run folder.")]
 EntryList = Annotated[str, typer.Argument(metavar="wordnet|FILE", help="An entry list.", show_default=False)]
+
+
+# Crawl files and the pool that they become.
+
+CRAWL, LEAVE_OUT = "Which crawl files", "What to leave out"
+
+
+class DuplicatesName(StrEnum):
+    pair = "pair"
+    url = "url"
+    off = "off"
+
+
+class CrawlKindName(StrEnum):
+    wat = "wat"
+    warc = "warc"
+
+
+CrawlFiles = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="CRAWL",
+        help="WAT or WARC files, folders, globs or URLs of these; gzip, Zstandard, LZ4 or none. Or name a crawl with --crawl.",
+        show_default=False,
+    ),
+]
+CrawlName = Annotated[
+    str | None,
+    typer.Option("--crawl", metavar="NAME", help="A crawl of Common Crawl, such as CC-MAIN-2024-22.", rich_help_panel=CRAWL),
+]
+Sample = Annotated[
+    str | None,
+    typer.Option(
+        "--sample",
+        metavar="SHARE",
+        help="With --crawl: how much of its files, such as 1/1000. A smaller sample is part of a larger one.",
+        rich_help_panel=CRAWL,
+    ),
+]
+CrawlKind = Annotated[CrawlKindName, typer.Option("--kind", help="With --crawl: which of its files.", rich_help_panel=CRAWL)]
+BaseUrl = Annotated[
+    str | None,
+    typer.Option("--base-url", metavar="URL", help="With --crawl: where crawl-data/ is, if not at Common Crawl's.", rich_help_panel=CRAWL),
+]
+Salvage = Annotated[
+    bool,
+    typer.Option(
+        "--salvage",
+        help="Keep what can be read of damaged files, and count the loss, instead of giving up each as a whole.",
+        rich_help_panel=CRAWL,
+    ),
+]
+Duplicates = Annotated[
+    DuplicatesName,
+    typer.Option(
+        "--duplicates",
+        help="Of crawl files: of what one stays, of pairs (address and text) or of addresses; 'off' keeps all.",
+        rich_help_panel=LEAVE_OUT,
+    ),
+]
+Known = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--known",
+        metavar="RUN",
+        help="The run folder of an earlier pool: what is in that is left out of this. May be given again.",
+        rich_help_panel=LEAVE_OUT,
+        show_default=False,
+    ),
+]
+Languages = Annotated[
+    str | None,
+    typer.Option(
+        "--languages",
+        metavar="en|en,de|all",
+        help="Keep texts in these languages, and say for each which it is in; 'all' keeps any. Without it no language is asked for.",
+        rich_help_panel=LEAVE_OUT,
+        show_default=False,
+    ),
+]
+LanguageThreshold = Annotated[
+    float | None,
+    typer.Option(
+        "--language-threshold",
+        metavar="SCORE",
+        help="The lowest score with which a text is taken to be in a language; 0.2 by default.",
+        rich_help_panel=LEAVE_OUT,
+        show_default=False,
+    ),
+]
+MaxUrlLength = Annotated[
+    int | None,
+    typer.Option("--max-url-length", metavar="N", help="Drop addresses of more characters.", rich_help_panel=LEAVE_OUT),
+]
+MinTextLength = Annotated[
+    int | None,
+    typer.Option("--min-text-length", metavar="N", help="Drop texts of fewer characters.", rich_help_panel=LEAVE_OUT),
+]
+MaxTextLength = Annotated[
+    int | None,
+    typer.Option("--max-text-length", metavar="N", help="Drop texts of more characters.", rich_help_panel=LEAVE_OUT),
+]
+DropNoLetters = Annotated[
+    bool,
+    typer.Option("--drop-no-letters", help="Drop texts without a letter.", rich_help_panel=LEAVE_OUT),
+]
+DropFileNames = Annotated[
+    bool,
+    typer.Option("--drop-file-names", help="Drop texts that are a file name, an id, a number or a date.", rich_help_panel=LEAVE_OUT),
+]
+MaxSiteRepeats = Annotated[
+    int | None,
+    typer.Option(
+        "--max-site-repeats",
+        metavar="N",
+        help="Drop texts that stand with more than N different images on the pages of one host: a site's boilerplate.",
+        rich_help_panel=LEAVE_OUT,
+    ),
+]
+BlockedDomains = Annotated[
+    str | None,
+    typer.Option(
+        "--blocked-domains",
+        metavar="FILE",
+        help="Drop images of these hosts and those below them: a text file, a domain a line.",
+        rich_help_panel=LEAVE_OUT,
+    ),
+]
+BlockedKeywords = Annotated[
+    str | None,
+    typer.Option(
+        "--blocked-keywords",
+        metavar="FILE",
+        help="Drop texts with one of these: a text file, a word or phrase a line.",
+        rich_help_panel=LEAVE_OUT,
+    ),
+]
 
 
 def _say_version(wanted: bool) -> None:

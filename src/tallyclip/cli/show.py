@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from rich.console import Console, Group, RenderableType
@@ -13,6 +14,7 @@ from rich.tree import Tree
 
 from tallyclip.card.card import Card
 from tallyclip.card.numbers import short, visible
+from tallyclip.crawl.links import FIELDS
 from tallyclip.data import Metadata
 from tallyclip.match.coverage import unmatchable_entries
 from tallyclip.pipeline.dry_run import Estimate
@@ -181,3 +183,23 @@ def fails(console: Console, what: str, hint: str | None) -> None:
     console.print(Text("Error: ", style="bold red") + Text(what), soft_wrap=True)
     if hint:
         console.print(Text("\nHint: ", style="bold") + Text(hint), soft_wrap=True)
+
+
+def pool_summary(run: Any, root: str) -> str:
+    """A few lines on what crawl files became."""
+    manifest = run.required("pool")
+    parsed = run.required("parse")
+    counts, pairs = manifest.result["counts"], manifest.result["pairs"]
+    fields = ", ".join(f"{counts[field]:,} {field}" for field in FIELDS if counts.get(field))
+    drops = sorted(manifest.result["drops"].items(), key=lambda drop: -drop[1])
+    lines = [
+        f"files       {len(parsed.result['shards']):,}, {counts.get('records', 0):,} records, {counts.get('pages', 0):,} pages",
+        f"images      {counts.get('images', 0):,}, with {counts.get('texts', 0):,} texts: {fields or 'none'}",
+        *(f"{'left out' if not place else '':<11} {count:,} {reason}" for place, (reason, count) in enumerate(drops)),
+        f"pairs       {pairs:,}",
+        f"pool        {root}/pool/*.parquet",
+    ]
+    failed = len(parsed.result["failed_shards"])
+    if failed:
+        lines.insert(1, f"not read    {failed:,} files, which failed and were given up")
+    return "\n".join(lines)

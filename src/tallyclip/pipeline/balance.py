@@ -28,9 +28,11 @@ from tallyclip.pool.sources import PoolFile, cut, fingerprint
 from tallyclip.store.files import remove, write_array
 from tallyclip.store.layout import BalanceFolder
 from tallyclip.store.manifest import Manifest, fingerprint_of
+from tallyclip.store.matches import LANGUAGE
 
 OURS = ("uid", "entry_ids", "keep_probability")
-OURS_WITH_SEVERAL = (*OURS, "caption", "text_number")
+OURS_WITH_SEVERAL = ("caption", "text_number")  # besides, where images have several texts
+OURS_WITH_LANGUAGES = tuple(LANGUAGE.names)  # and where languages were asked for
 
 
 def balance_run(run: Run, aim: Aim, *, seed: int = 0, policy: TextsPolicy = "pairs") -> Manifest:
@@ -103,7 +105,9 @@ def _balance_shards(
     schema = unify([pa.ipc.read_schema(pa.py_buffer(base64.b64decode(report.schema))) for report in matched.values()])
     several = any(report.several_texts for report in matched.values())
     all_own = not several and all(report.own_uids == report.texts for report in matched.values())
-    columns_out = rename_columns(schema.names, several, all_own)
+    with_languages = run.required("match").options["languages"] is not None
+    ours = (*OURS, *(OURS_WITH_SEVERAL if several else ()), *(OURS_WITH_LANGUAGES if with_languages else ()))
+    columns_out = rename_columns(schema.names, ours, all_own)
     for folder in (under_way.probabilities, under_way.curated, under_way.uid_runs):
         folder.mkdir(exist_ok=True)
     jobs = {
@@ -118,6 +122,7 @@ def _balance_shards(
             schema=base64.b64encode(schema.serialize().to_pybytes()).decode(),
             columns_out=columns_out,
             several_texts=several,
+            with_languages=with_languages,
         )
         for key in matched
     }
@@ -138,12 +143,11 @@ def _is_as_it_was(file: PoolFile) -> bool:
         return False
 
 
-def rename_columns(names: list[str], several: bool, all_own: bool) -> dict[str, str]:
+def rename_columns(names: list[str], ours: tuple[str, ...], all_own: bool) -> dict[str, str]:
     """The pool's columns under the names they have in the curated set: those that are ours give way, as ``pool_...``.
 
     The pool's uid does not travel where it is the pair's uid everywhere.
     """
-    ours = OURS_WITH_SEVERAL if several else OURS
     taken = {*names, *ours}
     renamed: dict[str, str] = {}
     for name in names:

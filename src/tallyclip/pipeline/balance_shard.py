@@ -7,12 +7,9 @@ import heapq
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from jaxtyping import Float64
 
 from tallyclip.balance import TextsPolicy, draw, keep_probability, pick_one
@@ -30,12 +27,11 @@ from tallyclip.pool.records import Records, as_kind
 from tallyclip.pool.sources import fingerprint
 from tallyclip.store.files import replacing
 from tallyclip.store.layout import BalanceFolder
-from tallyclip.store.matches import MatchedPairs, read_matches
+from tallyclip.store.matches import LANGUAGE, LanguageTags, MatchedPairs, read_matches
+from tallyclip.store.tables import TableWriter
 from tallyclip.uids import uid_strings
 
-ROWS_PER_GROUP = 131_072  # of the Parquet files written
 EXAMPLES_PER_BATCH = 3  # of pairs that do not stay
-WRITING: Any = {"compression": "zstd", "compression_level": 1, "write_page_checksum": True, "write_statistics": False}
 PROBABILITIES = pa.schema(
     [
         ("uid_high", pa.uint64()),
@@ -60,6 +56,7 @@ class BalanceJob(ShardJob, frozen=True):
     schema: str
     columns_out: dict[str, str]
     several_texts: bool
+    with_languages: bool
 
 
 class BalanceReport(ShardReport, kw_only=True):
@@ -86,8 +83,8 @@ def balance_shard(job: BalanceJob, tick: Callable[[int], None]) -> BalanceReport
         replacing(folder.probabilities_of(key)) as probabilities_part,
         replacing(folder.curated_of(key)) as curated_part,
         RunWriter(folder.uid_runs, key) as uid_runs,
-        _GroupWriter(probabilities_part, PROBABILITIES, repetitive=["file", "text"]) as probabilities,
-        _GroupWriter(curated_part, _curated_schema(schema, job), repetitive=_repetitive(schema, columns, job)) as curated,
+        TableWriter(probabilities_part, PROBABILITIES, repetitive=["file", "text"]) as probabilities,
+        TableWriter(curated_part, _curated_schema(schema, job), repetitive=_repetitive(schema, columns, job)) as curated,
     ):
         draws = _Draws(job, probabilities, uid_runs)
         for records in read_shard(job.shard, columns, job.choice, everything=True, schema=schema):
@@ -117,7 +114,7 @@ def balance_shard(job: BalanceJob, tick: Callable[[int], None]) -> BalanceReport
 class _Draws:
     """Goes through a shard's matches once: probabilities, draws, and what is said of them."""
 
-    def __init__(self, job: BalanceJob, probabilities: _GroupWriter, uid_runs: RunWriter) -> None:
+    def __init__(self, job: BalanceJob, probabilities: TableWriter, uid_runs: RunWriter) -> None:
         self._job = job
         self._p = np.load(job.probability, mmap_mode="r")
         self._batches = read_matches(Path(job.matches))
@@ -172,6 +169,8 @@ def _join(
 ) -> tuple[MatchedPairs, Float64[np.ndarray, " K"]]:
     if len(parts) == 1:
         return parts[0]
+    tags = [part.languages for part, _ in parts if part.languages is not None]
+    languages = LanguageTags(np.concatenate([tag.labels for tag in tags]), np.concatenate([tag.scores for tag in tags])) if tags else None
     nothing = MatchedPairs(
         np.zeros(0, np.int64),
         np.zeros(0, np.int32),
@@ -184,6 +183,7 @@ def _join(
         np.concatenate([part.text_numbers for part in pairs]),
         np.concatenate([part.uids for part in pairs]),
         concatenate([part.matches for part in pairs]),
+        languages,
     )
     return joined, np.concatenate([np.zeros(0), *(keep for _, keep in parts)])
 
@@ -204,7 +204,8 @@ def _probability_table(pairs: MatchedPairs, keep: Float64[np.ndarray, " N"], pat
 
 def _curated_schema(schema: pa.Schema, job: BalanceJob) -> pa.Schema:
     several = [("caption", pa.string()), ("text_number", pa.int32())] if job.several_texts else []
-    ours = [("uid", pa.string()), *several, ("entry_ids", pa.list_(pa.uint32())), ("keep_probability", pa.float64())]
+    languages = list(LANGUAGE) if job.with_languages else []
+    ours = [("uid", pa.string()), *several, *languages, ("entry_ids", pa.list_(pa.uint32())), ("keep_probability", pa.float64())]
     return pa.schema([(job.columns_out[field.name], field.type) for field in schema if field.name in job.columns_out] + ours)
 
 
@@ -232,8 +233,16 @@ def _curated_table(
             arrays.append(pa.nulls(len(rows), field.type) if missing else as_kind(rows[field.name], field.type))
     ids = pa.ListArray.from_arrays(pa.array(kept.matches.offsets.astype(np.int32)), pa.array(kept.matches.entry_ids))
     several = [texts.cast(pa.string()), pa.array(kept.text_numbers)] if job.several_texts else []
-    ours = [uid_strings(kept.uids), *several, ids, pa.array(keep)]
+    ours = [uid_strings(kept.uids), *several, *_languages(kept, job), ids, pa.array(keep)]
     return pa.table([*arrays, *ours], schema=_curated_schema(schema, job))
+
+
+def _languages(kept: MatchedPairs, job: BalanceJob) -> list[pa.Array]:
+    if not job.with_languages:
+        return []
+    if kept.languages is None:  # of no pair at all
+        return [pa.array([], field.type) for field in LANGUAGE]
+    return [pa.array(kept.languages.labels.tolist(), pa.string()), pa.array(kept.languages.scores)]
 
 
 def _read_examples(records: Records, columns: Columns, examples: list[tuple[int, int, int]]) -> list[Sample]:
@@ -242,36 +251,3 @@ def _read_examples(records: Records, columns: Columns, examples: list[tuple[int,
     rows, numbers, draws = (np.array(column) for column in zip(*sorted(examples), strict=True))
     _, texts = texts_at(records, columns, rows, numbers.astype(np.int32))
     return [Sample(int(n), int(row), text[:SAMPLE_LENGTH]) for n, row, text in zip(draws, rows, texts.to_pylist(), strict=True)]
-
-
-class _GroupWriter:
-    """A Parquet file written in row groups of a good size, however small the tables that come.
-
-    A dictionary is tried for the columns that may repeat themselves; for the others it would only cost time.
-    """
-
-    def __init__(self, path: Path, schema: pa.Schema, repetitive: list[str]) -> None:
-        self._writer = pq.ParquetWriter(str(path), schema, use_dictionary=cast(bool, repetitive), **WRITING)
-        self._tables: list[pa.Table] = []
-        self._held = 0
-        self.rows = 0
-
-    def write(self, table: pa.Table) -> None:
-        self._tables.append(table)
-        self._held += len(table)
-        self.rows += len(table)
-        if self._held >= ROWS_PER_GROUP:
-            self._flush()
-
-    def _flush(self) -> None:
-        if self._held:
-            self._writer.write_table(pa.concat_tables(self._tables), row_group_size=self._held)
-        self._tables, self._held = [], 0
-
-    def __enter__(self) -> _GroupWriter:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if kind is None:
-            self._flush()
-        self._writer.close()

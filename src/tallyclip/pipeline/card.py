@@ -6,6 +6,7 @@ import heapq
 import shlex
 import time
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -14,12 +15,14 @@ from tallyclip.match.coverage import unmatchable_entries
 from tallyclip.pipeline.balance import balance_reports
 from tallyclip.pipeline.match import match_reports
 from tallyclip.pipeline.match_shard import SAMPLES, Sample
+from tallyclip.pipeline.parse import parse_reports
 from tallyclip.pipeline.plan import load_counts, steps_to, tabulate
-from tallyclip.pipeline.run import Run, versions
+from tallyclip.pipeline.pool import pool_reports
+from tallyclip.pipeline.run import Frozen, Run, versions
 from tallyclip.pipeline.shards import sizes_of
 from tallyclip.store.files import replacing
 from tallyclip.store.layout import CardFolder
-from tallyclip.store.manifest import Manifest, fingerprint_of
+from tallyclip.store.manifest import Manifest, fingerprint_of, read_struct
 
 
 def make_card(run: Run) -> Manifest:
@@ -71,12 +74,14 @@ def _describe(run: Run, balanced: Manifest, before: np.ndarray, after: np.ndarra
         files=len(frozen.files),
         bytes=sum(file.size for file in frozen.files),
         columns=matched.result["columns"],
+        crawl=_crawl_part(run) if frozen.made_here else None,
+        languages=_languages(matched.options["languages"]),
         records=matched.result["records"],
         texts=matched.result["texts"],
         matched=matched.result["matched"],
         matches=int(before.sum()),
         drops=cards.reasons(matched.result["drops"], _merged_samples(report.samples for report in reports.values())),
-        failed_shards=matched.result["failed_shards"],
+        failed_shards=(run.required("parse").result["failed_shards"] if frozen.made_here else {}) | matched.result["failed_shards"],
         entries=len(entries),
         metadata_fingerprint=run.metadata.fingerprint,
         mode=mode,
@@ -111,6 +116,27 @@ def _describe(run: Run, balanced: Manifest, before: np.ndarray, after: np.ndarra
         versions=versions(),
         fingerprints=dict(balanced.inputs) | {"balance": balanced.fingerprint},
     )
+
+
+def _crawl_part(run: Run) -> cards.CrawlPart:
+    parsed, pool = run.required("parse"), run.required("pool")
+    files = read_struct(run.layout.parse.pool, Frozen)
+    assert files is not None  # the stage is whole
+    parts = [*parse_reports(run, parsed).values(), *pool_reports(run, pool).values()]
+    return cards.CrawlPart(
+        files=len(parsed.result["shards"]),
+        bytes=sum(file.size for file in files.files),
+        counts=pool.result["counts"],
+        pairs=pool.result["pairs"],
+        duplicates=parsed.options["duplicates"],
+        drops=cards.reasons(pool.result["drops"], _merged_samples(part.samples for part in parts)),
+    )
+
+
+def _languages(asked: dict[str, Any] | None) -> str | None:
+    if asked is None:
+        return None
+    return f"{', '.join(asked['languages']) or 'all'} with a score of at least {asked['threshold']:g}, by {asked['model']}"
 
 
 def _merged_samples(of_shards: Iterable[dict[str, list[Sample]]]) -> dict[str, list[str]]:

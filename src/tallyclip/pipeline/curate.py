@@ -14,31 +14,46 @@ from tallyclip.match.reference import Mode
 from tallyclip.pipeline.balance import balance_run
 from tallyclip.pipeline.card import make_card
 from tallyclip.pipeline.count import count_matches
+from tallyclip.pipeline.crawl import Crawl, crawl_files
 from tallyclip.pipeline.match import match_pool, prepare_metadata, start
+from tallyclip.pipeline.parse import PoolOptions
 from tallyclip.pipeline.plan import Aim, plan_run
+from tallyclip.pipeline.pool import make_pool, pool_files
 from tallyclip.pipeline.run import Run
 from tallyclip.pool.columns import ColumnChoice
+from tallyclip.pool.sources import are_crawl_files
+
+DEFAULT_POOL = PoolOptions()  # the paper's: repeated pairs go, nothing else
 
 
 def match(
     run: Run,
-    pool: Sequence[str],
+    pool: Sequence[str] | Crawl,
     choice: ColumnChoice,
     metadata: Metadata,
     mode: Mode = "exact",
     *,
+    options: PoolOptions = DEFAULT_POOL,
     accept_failed: bool = False,
 ) -> None:
-    """From a pool to its matches."""
+    """From a pool to its matches; of crawl files a pool is made first.
+
+    Languages are identified after matching, which leaves fewer texts to look at; the result is the same.
+    """
     check_unicode("the entry list", metadata.entries)
-    frozen = start(run, pool, choice)
+    if options.languages is not None:
+        options.languages.check()
+    frozen = crawl_files(run, pool) if isinstance(pool, Crawl) else start(run, pool, choice)
+    if are_crawl_files(frozen.files):
+        make_pool(run, frozen, msgspec.structs.replace(options, languages=None), accept_failed=accept_failed)
+        frozen = pool_files(run, frozen.pool)
     prepare_metadata(run, metadata, mode)
-    match_pool(run, frozen, accept_failed=accept_failed)
+    match_pool(run, frozen, languages=options.languages, accept_failed=accept_failed)
 
 
 def curate(
     run: Run,
-    pool: Sequence[str],
+    pool: Sequence[str] | Crawl,
     choice: ColumnChoice,
     metadata: Metadata,
     aim: Aim,
@@ -46,12 +61,13 @@ def curate(
     mode: Mode = "exact",
     seed: int = 0,
     policy: TextsPolicy = "pairs",
+    options: PoolOptions = DEFAULT_POOL,
     accept_failed: bool = False,
 ) -> Card:
     """From a pool to a curated set and its card."""
     aim.check()
     checked_seed(seed)
-    match(run, pool, choice, metadata, mode, accept_failed=accept_failed)
+    match(run, pool, choice, metadata, mode, options=options, accept_failed=accept_failed)
     count_matches(run)
     plan_run(run, aim, policy)
     balance_run(run, aim, seed=seed, policy=policy)

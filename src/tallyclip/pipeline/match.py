@@ -20,8 +20,9 @@ from tallyclip.pipeline.run import Frozen, Run
 from tallyclip.pipeline.shards import ShardFailure, forget, read_failures, run_shards, sizes_of
 from tallyclip.pool.columns import ColumnChoice
 from tallyclip.pool.estimate import estimate_rows
+from tallyclip.pool.language import LanguageChoice, asked_languages
 from tallyclip.pool.read import columns_of
-from tallyclip.pool.sources import PoolFile, Shard, cut, find_files
+from tallyclip.pool.sources import PoolFile, Shard, are_crawl_files, cut, find_files
 from tallyclip.store.files import write_json, writing
 from tallyclip.store.layout import MatchFolder, MetadataFolder
 from tallyclip.store.manifest import Manifest
@@ -37,7 +38,8 @@ def start(run: Run, pool: Sequence[str], choice: ColumnChoice) -> Frozen:
     """
     files, skipped = find_files(pool)
     _refuse_overlap(run.layout.root, pool, files)
-    _note_columns(run, files, choice)
+    if not are_crawl_files(files):
+        _note_columns(run, files, choice)
     if skipped:
         listed = ", ".join(f"{count:,} {suffix or 'without suffix'}" for suffix, count in sorted(skipped.items()))
         run.progress.note(f"passed over: {listed}")
@@ -98,22 +100,26 @@ def prepare_metadata(run: Run, metadata: Metadata, mode: Mode) -> Manifest:
     )
 
 
-def match_pool(run: Run, frozen: Frozen, *, accept_failed: bool = False) -> Manifest:
+def match_pool(run: Run, frozen: Frozen, *, languages: LanguageChoice | None = None, accept_failed: bool = False) -> Manifest:
     """The stage of matching: every shard that is not done yet, then the frozen set.
+
+    With ``languages`` the language of every text that names an entry is identified, and the others' texts go.
 
     Raises:
         StaleError: a file changed or went after it was matched.
         IncompleteError: shards failed and were not accepted, or there is nothing to match.
     """
     shards = {shard.key: shard for shard in cut(frozen.files)}
-    stage = _stage(run, frozen)
+    stage = _stage(run, frozen, languages)
     taken_up = stage.take_up(frozen, shards)
     if isinstance(taken_up, Manifest):
         return taken_up
     under_way = taken_up
     given_up = _given_up(under_way, shards) if accept_failed else {}
     matcher = str(run.layout.metadata.matcher)
-    jobs = {key: MatchJob(shard, frozen.choice, matcher, str(under_way.path)) for key, shard in shards.items() if key not in given_up}
+    jobs = {
+        key: MatchJob(shard, frozen.choice, matcher, str(under_way.path), languages) for key, shard in shards.items() if key not in given_up
+    }
     reports, failures = run_shards(run, under_way, "match", match_shard, jobs, lambda job: estimate_rows(job.shard), MatchReport)
     failures |= given_up
     refuse_failures(failures, reports, len(shards), accept_failed=accept_failed)
@@ -140,7 +146,9 @@ def unmatch(run: Run, failures: Mapping[str, ShardFailure]) -> None:
 
     Matching reads only the columns that it needs, so a file may turn out to be broken when all of them are read.
     """
-    folder = _stage(run, run.frozen()).withdraw()
+    asked = run.required("match").options["languages"]
+    languages = None if asked is None else msgspec.convert({name: asked[name] for name in ("languages", "threshold")}, LanguageChoice)
+    folder = _stage(run, run.frozen(), languages).withdraw()
     for key, failure in failures.items():
         forget(folder, key)
         write_json(folder.failed(key), msgspec.to_builtins(msgspec.structs.replace(failure, late=True)))
@@ -155,12 +163,12 @@ def match_reports(run: Run, manifest: Manifest) -> dict[str, MatchReport]:
     return reports_of(run.layout.match, MatchReport, manifest.result["shards"], "tallyclip match' or 'tallyclip curate")
 
 
-def _stage(run: Run, frozen: Frozen) -> FrozenStage[MatchFolder, MatchReport]:
+def _stage(run: Run, frozen: Frozen, languages: LanguageChoice | None) -> FrozenStage[MatchFolder, MatchReport]:
     metadata = run.required("metadata")
     inputs = {"metadata": metadata.fingerprint}
     if frozen.made_here:
         inputs["pool"] = run.required("pool").fingerprint
-    options = {"columns": msgspec.to_builtins(frozen.choice), "mode": metadata.options["mode"]}
+    options = {"columns": msgspec.to_builtins(frozen.choice), "mode": metadata.options["mode"], "languages": asked_languages(languages)}
     return FrozenStage(run, "match", 1, MatchFolder, MatchReport, inputs, options)
 
 

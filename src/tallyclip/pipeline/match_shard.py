@@ -20,13 +20,14 @@ from tallyclip.data import Matches
 from tallyclip.match.matcher import Matcher
 from tallyclip.pipeline.shards import ShardJob, ShardReport, sizes_of
 from tallyclip.pool.columns import ColumnChoice, Columns
+from tallyclip.pool.language import LanguageChoice, default_identifier
 from tallyclip.pool.pairs import Pairs, pairs_of
 from tallyclip.pool.read import columns_of, full_schema, read_shard
 from tallyclip.pool.records import Drop, unify
 from tallyclip.pool.sources import Shard
 from tallyclip.store.files import replacing
 from tallyclip.store.layout import MatchFolder
-from tallyclip.store.matches import MatchedPairs, MatchWriter
+from tallyclip.store.matches import LanguageTags, MatchedPairs, MatchWriter
 
 SAMPLES = 20  # of each reason to drop, kept in a shard's report
 SAMPLE_LENGTH = 200
@@ -63,6 +64,7 @@ class MatchJob(ShardJob, frozen=True):
     choice: ColumnChoice
     matcher: str
     folder: str
+    languages: LanguageChoice | None = None
 
 
 def match_shard(job: MatchJob, tick: Callable[[int], None]) -> MatchReport:
@@ -72,21 +74,43 @@ def match_shard(job: MatchJob, tick: Callable[[int], None]) -> MatchReport:
     matcher = _open_matcher(job.matcher)
     columns = columns_of(job.shard.file, job.choice)
     tally = _Tally(len(matcher), columns)
-    with replacing(folder.matches(key)) as part, MatchWriter(part) as writer:
+    with replacing(folder.matches(key)) as part, MatchWriter(part, with_languages=job.languages is not None) as writer:
         for records in read_shard(job.shard, columns, job.choice):
             pairs = pairs_of(records, columns)
             matches = matcher.match(pairs.texts)
-            matched = np.flatnonzero(matches.lengths)
+            unnamed, matched, languages = np.flatnonzero(matches.lengths == 0), np.flatnonzero(matches.lengths), None
+            if job.languages is not None:
+                matched, languages = _in_languages(pairs, matched, job.languages)
+                matches = _only(matches, matched)
             offsets = np.append(matches.offsets[matched], matches.offsets[-1])
             found = Matches(offsets, matches.entry_ids)
-            writer.write(MatchedPairs(pairs.rows[matched], pairs.text_numbers[matched], pairs.uids[matched], found))
-            tally.add(records.table.schema, len(records.rows) + len(records.drops), pairs, matches)
+            writer.write(MatchedPairs(pairs.rows[matched], pairs.text_numbers[matched], pairs.uids[matched], found, languages))
+            tally.add(records.table.schema, len(records.rows) + len(records.drops), pairs, found, unnamed)
             tick(len(records.rows))
     named = np.flatnonzero(tally.counts)
     with replacing(folder.counts(key)) as part, part.open("wb") as file:
         np.savez(file, entry_ids=named.astype(np.uint32), counts=tally.counts[named])
     outputs = sizes_of(folder.path, folder.matches(key), folder.counts(key))
     return tally.report(job.shard, outputs, time.perf_counter() - started)
+
+
+def _in_languages(pairs: Pairs, matched: Int64[np.ndarray, " M"], choice: LanguageChoice) -> tuple[Int64[np.ndarray, " K"], LanguageTags]:
+    """Of the pairs that name an entry those in the languages asked for, with these; the others are dropped. Only these texts are looked
+    at, for to tell a language takes fifty times as long as to match."""
+    texts = pairs.texts.take(pa.array(matched)).to_pylist()
+    labels, scores = default_identifier().identify(texts)
+    keep = choice.keeps(labels, scores)
+    for i in np.flatnonzero(~keep).tolist():
+        pairs.drops.append(Drop(choice.reason(labels[i]), int(pairs.rows[matched[i]]), f"{labels[i]}: {texts[i]}"))
+    places = np.flatnonzero(keep)
+    return matched[places], LanguageTags(np.array(labels, np.str_)[places], scores[places])
+
+
+def _only(matches: Matches, texts: Int64[np.ndarray, " K"]) -> Matches:
+    """The matches of some texts; the others name nothing."""
+    lengths = np.zeros(len(matches), np.int64)
+    lengths[texts] = matches.lengths[texts]
+    return Matches(np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]), matches.take(texts).entry_ids)
 
 
 @lru_cache(maxsize=1)
@@ -101,22 +125,25 @@ class _Tally:
         self.counts = np.zeros(entries, np.int64)
         self.columns = columns
         self.lengths = np.zeros(LONGEST_COUNTED + 1, np.int64)
-        self.rows = self.texts = self.own_uids = 0
+        self.rows = self.texts = self.matched = self.own_uids = 0
         self.drops: Counter[str] = Counter()
         self.samples: dict[str, list[Sample]] = {}
         self.schemas: list[pa.Schema] = []
 
-    def add(self, schema: pa.Schema, rows: int, pairs: Pairs, matches: Matches) -> None:
+    def add(self, schema: pa.Schema, rows: int, pairs: Pairs, found: Matches, unnamed: Int64[np.ndarray, " U"]) -> None:
+        """A batch: its pairs, the matches of those that stay, and which name nothing."""
         if not self.schemas or self.schemas[-1] != schema:
             self.schemas.append(schema)
         self.rows += rows
-        self.texts += len(matches)
+        self.texts += len(pairs.rows)
+        self.matched += len(found)
         self.own_uids += pairs.own_uids
-        add_to_counts(self.counts, matches)
-        self.lengths += np.bincount(np.minimum(matches.lengths, LONGEST_COUNTED), minlength=LONGEST_COUNTED + 1)
+        add_to_counts(self.counts, found)
+        self.lengths += np.bincount(np.minimum(found.lengths, LONGEST_COUNTED), minlength=LONGEST_COUNTED + 1)
+        self.lengths[0] += len(unnamed)
         for drop in pairs.drops:
             self._drop(drop)
-        self._sample_unnamed(pairs, matches)
+        self._sample_unnamed(pairs, unnamed)
 
     def _drop(self, drop: Drop) -> None:
         self.drops[drop.reason] += 1
@@ -124,9 +151,9 @@ class _Tally:
         if len(samples) < SAMPLES:
             samples.append(Sample(drop.row, drop.row, drop.sample[:SAMPLE_LENGTH]))
 
-    def _sample_unnamed(self, pairs: Pairs, matches: Matches) -> None:
+    def _sample_unnamed(self, pairs: Pairs, unnamed: Int64[np.ndarray, " U"]) -> None:
         """Keep the unnamed texts with the smallest uids: a fair sample, whatever the cut of the shards."""
-        smallest = smallest_uids(pairs.uids, np.flatnonzero(matches.lengths == 0), SAMPLES)
+        smallest = smallest_uids(pairs.uids, unnamed, SAMPLES)
         fresh = [Sample(int(pairs.uids[i, 0]), int(pairs.rows[i]), pairs.texts[int(i)].as_py()[:SAMPLE_LENGTH]) for i in smallest]
         self.samples[UNNAMED] = heapq.nsmallest(SAMPLES, self.samples.get(UNNAMED, []) + fresh)
 
@@ -141,7 +168,7 @@ class _Tally:
             seconds=round(seconds, 3),
             outputs=outputs,
             texts=self.texts,
-            matched=self.texts - unnamed,
+            matched=self.matched,
             matches=int(self.counts.sum()),
             own_uids=self.own_uids,
             drops=dict(self.drops) | ({UNNAMED: unnamed} if unnamed else {}),

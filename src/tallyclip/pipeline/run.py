@@ -41,6 +41,7 @@ BUILT_ON = {
     "balance": ("card",),
     "card": (),
 }
+CRAWL_STAGES = ("parse", "duplicates", "pool")  # of runs over crawl files
 COMMANDS = {
     "parse": "tallyclip pool CRAWL... --out RUN",
     "duplicates": "tallyclip pool CRAWL... --out RUN",
@@ -94,8 +95,9 @@ class Run:
     def __exit__(self, *_: object) -> None:
         if self._lock is not None:
             shutil.rmtree(self.layout.trash, ignore_errors=True)
-            with suppress(OSError):  # something is under way
-                self.layout.work.rmdir()
+            for folder in (self.layout.downloads, self.layout.work):
+                with suppress(OSError):  # something is under way
+                    folder.rmdir()
             os.close(self._lock)
             self._lock = None
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import msgspec
 
 from tallyclip.errors import ArtefactError
-from tallyclip.pipeline.run import BUILT_ON, Frozen, Record
+from tallyclip.pipeline.run import BUILT_ON, CRAWL_STAGES, Frozen, Record
 from tallyclip.pipeline.shards import marked_done, read_failures
 from tallyclip.pool.sources import cut
-from tallyclip.store.layout import MatchFolder, RunLayout, StageFolder
+from tallyclip.store.layout import FilesFolder, RunLayout, StageFolder
 from tallyclip.store.manifest import Manifest, read_manifest, read_struct
 
 
@@ -60,7 +60,9 @@ def read_status(layout: RunLayout) -> RunStatus:
     record = read_struct(layout.record, Record)
     if record is None:
         raise ArtefactError(f"{layout.root}: no run here", "start one with 'tallyclip curate POOL... --out RUN'")
-    return RunStatus(str(layout.root), record.pool, record.files, [_stage(layout, stage) for stage in BUILT_ON])
+    over_crawl = any((layout.root / stage).exists() or layout.attempts(stage) for stage in CRAWL_STAGES)
+    stages = [_stage(layout, stage) for stage in BUILT_ON if over_crawl or stage not in CRAWL_STAGES]
+    return RunStatus(str(layout.root), record.pool, record.files, stages)
 
 
 def _stage(layout: RunLayout, stage: str) -> StageStatus:
@@ -82,11 +84,12 @@ def _changed(path: Path) -> float:
 
 def _shards(layout: RunLayout, stage: str, folder: StageFolder) -> int | None:
     """How many shards a stage under way will have, if that is known."""
-    if stage == "match":
-        frozen = read_struct(MatchFolder(folder.path).pool, Frozen)
+    if stage in ("parse", "match"):
+        frozen = read_struct(FilesFolder(folder.path).pool, Frozen)
         return None if frozen is None else len(cut(frozen.files))
-    matched = read_manifest(layout.match)
-    return None if stage != "balance" or matched is None else len(matched.result["shards"])
+    before = {"pool": layout.parse, "balance": layout.match}.get(stage)
+    manifest = None if before is None else read_manifest(before)
+    return None if manifest is None else len(manifest.result["shards"])
 
 
 def _done(stage: str, manifest: Manifest) -> StageStatus:
@@ -94,5 +97,5 @@ def _done(stage: str, manifest: Manifest) -> StageStatus:
     count = len(shards) if shards is not None else None
     accepted: dict[str, str] = manifest.result.get("failed_shards", {})
     failures = [FailedShard(key, what) for key, what in accepted.items()]
-    result = {key: value for key, value in manifest.result.items() if key not in ("shards", "failed_shards")}
+    result = {key: value for key, value in manifest.result.items() if key not in ("shards", "failed_shards", "counts")}
     return StageStatus(stage, "done", count, count, result, manifest.finished, manifest.seconds, failures)

@@ -20,7 +20,10 @@ KINDS = {
     ".tsv": "tsv",
     ".txt": "text",
     ".tar": "tar",
+    ".wat": "wat",
+    ".warc": "warc",
 }
+CRAWL_KINDS = ("wat", "warc")  # which become a pool first
 NEVER_COMPRESSED = ("parquet", "tar")  # as a whole
 WEB = ("http://", "https://")
 

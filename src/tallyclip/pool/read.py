@@ -9,6 +9,7 @@ import pyarrow as pa
 from tallyclip.errors import OptionError
 from tallyclip.pool import delimited, lines, parquet, tars
 from tallyclip.pool.columns import ColumnChoice, Columns, find_columns
+from tallyclip.pool.listing import CRAWL_KINDS
 from tallyclip.pool.pairs import check_types
 from tallyclip.pool.records import Records
 from tallyclip.pool.sources import PoolFile, Shard
@@ -23,6 +24,8 @@ def columns_of(file: PoolFile, choice: ColumnChoice) -> Columns:
         OptionError: they cannot be told, or hold something else than they should.
         SourceError: the file cannot be read.
     """
+    if file.kind in CRAWL_KINDS:
+        raise OptionError(f"{file.path} is a crawl file", "make a pool of it with 'tallyclip pool CRAWL... --out RUN', then give RUN/pool")
     schema = full_schema(file)
     names = _names(file, choice) if schema is None else schema.names
     try:

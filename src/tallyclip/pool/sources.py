@@ -14,7 +14,7 @@ import msgspec
 
 from tallyclip.errors import OptionError, SourceError
 from tallyclip.pool import parquet
-from tallyclip.pool.listing import KINDS, kind_of, list_files, suffix_of
+from tallyclip.pool.listing import CRAWL_KINDS, KINDS, kind_of, list_files, suffix_of
 from tallyclip.pool.reading import reading
 from tallyclip.streams import file_name, filesystem, is_url, without_compression
 
@@ -106,6 +106,22 @@ def cut(files: Iterable[PoolFile]) -> list[Shard]:
                 shards.append(Shard(f"{file.key}+{start:05d}", file, (start, group), first_row))  # no file's key has a "+"
                 start, first_row, rows = group, first_row + rows, 0
     return shards
+
+
+def are_crawl_files(files: Sequence[PoolFile]) -> bool:
+    """Are these WAT and WARC files, which become a pool first?
+
+    Raises:
+        OptionError: some are and some are not.
+    """
+    crawl = [file for file in files if file.kind in CRAWL_KINDS]
+    if crawl and len(crawl) < len(files):
+        other = next(file for file in files if file.kind not in CRAWL_KINDS)
+        raise OptionError(
+            f"crawl files and tables in one pool: {crawl[0].path} and {other.path}",
+            "make a pool of the crawl files with 'tallyclip pool CRAWL... --out RUN', then give RUN/pool beside the tables",
+        )
+    return bool(crawl)
 
 
 def fingerprint(path: str) -> str:

@@ -2,6 +2,7 @@
 
     RUN/
     ├── run.json                     what was asked for, and with which versions
+    ├── crawl.json                   of a crawl by its name: which of its files were chosen
     ├── parse/                       of crawl files: their pairs, and the keys of these
     ├── duplicates/                  of crawl files: which pairs repeat others, and the keys of those that stay
     ├── pool/*.parquet               of crawl files: the pool they become
@@ -19,8 +20,8 @@
     └── .work/                       stages under way, each under its fingerprint; gone when they are done
 
 A stage's folder holds its outputs, ``_done/<shard>.json`` for each shard that is finished, ``_failed/<shard>.json`` for each that
-failed, and, once the stage is whole, ``_manifest.json``; those of parsing and matching also the files they are made from, ``_pool.json``. It is built
-under ``.work`` and renamed into place. Names with an underscore are skipped by readers of Parquet folders.
+failed, and, once the stage is whole, ``_manifest.json``; those of parsing and matching also the files they are made from,
+``_pool.json``. It is built under ``.work`` and renamed into place. Names with an underscore are skipped by readers of Parquet folders.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class FilesFolder(StageFolder):
 
 
 class ParseFolder(FilesFolder):
-    """Per crawl file its pairs, their keys in ascending order, and the rows that repeat others of the file."""
+    """Per crawl file its pairs, their keys in ascending order, and the rows that repeat others of the file; if asked, keys by site."""
 
     def pairs(self, shard: str) -> Path:
         return self.path / f"{shard}.parquet"
@@ -70,17 +71,27 @@ class ParseFolder(FilesFolder):
         return self.path / f"{shard}.repeats.npy"
 
     def outputs_of(self, shard: str) -> list[Path]:
-        return [self.pairs(shard), self.keys(shard), self.repeats(shard)]
+        return [self.pairs(shard), self.keys(shard), self.repeats(shard), self.sites(shard)]
+
+    def sites(self, shard: str) -> Path:
+        return self.path / f"{shard}.sites.npy"
 
 
 class DuplicatesFolder(StageFolder):
-    """Per bucket of keys the places of the rows that go, and the keys of those that stay."""
+    """Per bucket of keys the places of the rows that go, and the keys of those that stay; and which files have the keys."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.runs = path / "_runs.json"
 
     def losers(self, bucket: int) -> Path:
         return self.path / f"{bucket:05d}.losers.npy"
 
     def index(self, bucket: int) -> Path:
         return self.path / f"{bucket:05d}.index.npy"
+
+    def site_losers(self, bucket: int) -> Path:
+        return self.path / f"{bucket:05d}.site-losers.npy"
 
 
 class PoolFolder(StageFolder):
@@ -160,9 +171,11 @@ class RunLayout:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.record = root / "run.json"
+        self.crawl = root / "crawl.json"
         self.lock = root / ".lock"
         self.work = root / ".work"
         self.trash = self.work / "trash"
+        self.downloads = self.work / "downloads"
         self.parse = ParseFolder(root / "parse")
         self.duplicates = DuplicatesFolder(root / "duplicates")
         self.pool = PoolFolder(root / "pool")

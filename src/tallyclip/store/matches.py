@@ -12,7 +12,7 @@ from types import TracebackType
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Int32, Int64, UInt64
+from jaxtyping import Float32, Int32, Int64, UInt64
 
 from tallyclip.data import Matches
 from tallyclip.errors import ArtefactError
@@ -28,6 +28,21 @@ SCHEMA = pa.schema(
 )
 
 
+LANGUAGE = pa.schema([("language", pa.string()), ("language_score", pa.float32())])  # follow where languages were asked for
+
+
+@dataclass(frozen=True)
+class LanguageTags:
+    """The languages of N texts: N labels, and float32[N] scores."""
+
+    labels: np.ndarray
+    scores: Float32[np.ndarray, " N"]
+
+    def take(self, texts: Int64[np.ndarray, " K"]) -> LanguageTags:
+        """Those of some texts, in the order given."""
+        return LanguageTags(self.labels[texts], self.scores[texts])
+
+
 @dataclass(frozen=True)
 class MatchedPairs:
     """N pairs that each name an entry, in the order of their file.
@@ -37,31 +52,37 @@ class MatchedPairs:
         text_numbers: int32[N]: which of the record's texts it is.
         uids: uint64[N, 2].
         matches: N rows, none empty.
+        languages: of the texts, if asked for.
     """
 
     rows: Int64[np.ndarray, " N"]
     text_numbers: Int32[np.ndarray, " N"]
     uids: UInt64[np.ndarray, "N 2"]
     matches: Matches
+    languages: LanguageTags | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def take(self, pairs: Int64[np.ndarray, " K"]) -> MatchedPairs:
         """Some of the pairs, in the order given."""
-        return MatchedPairs(self.rows[pairs], self.text_numbers[pairs], self.uids[pairs], self.matches.take(pairs))
+        languages = None if self.languages is None else self.languages.take(pairs)
+        return MatchedPairs(self.rows[pairs], self.text_numbers[pairs], self.uids[pairs], self.matches.take(pairs), languages)
 
 
 class MatchWriter:
-    """Writes a file of matched pairs, batch by batch."""
+    """Writes a file of matched pairs, batch by batch; with their languages or without."""
 
-    def __init__(self, path: Path) -> None:
-        self._writer = pa.ipc.new_file(str(path), SCHEMA)
+    def __init__(self, path: Path, *, with_languages: bool = False) -> None:
+        self._schema = pa.schema([*SCHEMA, *LANGUAGE]) if with_languages else SCHEMA
+        self._writer = pa.ipc.new_file(str(path), self._schema)
 
     def write(self, pairs: MatchedPairs) -> None:
         columns = [pairs.rows, pairs.text_numbers, pairs.uids[:, 0], pairs.uids[:, 1]]
         arrays = [pa.array(np.ascontiguousarray(column)) for column in columns]
-        self._writer.write_batch(pa.record_batch([*arrays, pairs.matches.to_arrow()], schema=SCHEMA))
+        tags = pairs.languages
+        languages = [] if tags is None else [pa.array(tags.labels.tolist(), pa.string()), pa.array(tags.scores)]
+        self._writer.write_batch(pa.record_batch([*arrays, pairs.matches.to_arrow(), *languages], schema=self._schema))
 
     def __enter__(self) -> MatchWriter:
         return self
@@ -89,4 +110,8 @@ def _pairs(batch: pa.RecordBatch) -> MatchedPairs:
     lists = batch.column("entry_ids")
     uids = np.stack([batch.column("uid_high").to_numpy(), batch.column("uid_low").to_numpy()], axis=1)
     matches = Matches(lists.offsets.to_numpy(), lists.values.to_numpy())
-    return MatchedPairs(batch.column("row").to_numpy(), batch.column("text").to_numpy(), uids, matches)
+    languages = None
+    if "language" in batch.schema.names:
+        labels = np.array(batch.column("language").to_pylist(), np.str_)
+        languages = LanguageTags(labels, batch.column("language_score").to_numpy())
+    return MatchedPairs(batch.column("row").to_numpy(), batch.column("text").to_numpy(), uids, matches, languages)

@@ -1,0 +1,142 @@
+"""From WAT to a pool on one core: as multiples of the time that FastWARC alone takes to read the same records.
+
+    python benchmarks/crawl.py --wat crawl/*.warc.wat.gz --entries standin-metadata.json.gz --copies 40
+
+The files are written one after the other into one, so many times, in each copy with other alt texts, or nearly all pairs would be repeats.
+Then each step is timed in turn, in this process, and the figure of each is the median of its rounds. Peak memory is that of a process of
+its own that makes the pool. Prints a line of JSON for each step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import gzip
+import re
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import fastwarc
+import pyarrow.parquet as pq
+
+import tallyclip as tc
+from record import record
+from tallyclip.crawl.filters import Filters
+from tallyclip.crawl.gather import Gatherer
+from tallyclip.crawl.wat import read_wat
+from tallyclip.pipeline.parse_shard import ROWS_AT_ONCE, ParseJob, parse_shard
+from tallyclip.pipeline.pool_shard import PoolJob, pool_shard
+from tallyclip.pool.language import default_identifier
+from tallyclip.pool.sources import Shard, find_files
+from tallyclip.store.layout import DuplicatesFolder
+
+
+def write_copies(sources: Sequence[Path], copies: int, target: Path) -> None:
+    """WAT files one after the other, so many times, the alt texts of each copy with its number."""
+    with target.open("wb") as out:
+        for source in sources:
+            with source.open("rb") as file:
+                records = fastwarc.ArchiveIterator(fastwarc.GzipReader(file), parse_http=False, stream_detect=False)
+                contents = [(list(one.headers.astuples()), one.reader.read()) for one in records]
+            for copy in range(copies):
+                for headers, content in contents:
+                    changed = re.sub(rb'"alt":"(?=[^"])', b'"alt":"%d ' % copy, content)
+                    lines = [f"{name}: {len(changed) if name == 'Content-Length' else value}" for name, value in headers]
+                    head = "\r\n".join(["WARC/1.0", *lines, "", ""]).encode()
+                    out.write(gzip.compress(head + changed + b"\r\n\r\n", compresslevel=6, mtime=0))
+
+
+def fastwarc_alone(path: Path) -> int:
+    size = 0
+    with path.open("rb") as file:
+        records = fastwarc.ArchiveIterator(fastwarc.GzipReader(file), parse_http=False, stream_detect=False)
+        for one in records:
+            size += len(one.reader.read())
+    return size
+
+
+def gathered(path: Path) -> int:
+    gather, rows = Gatherer(), 0
+    for _ in read_wat(str(path), gather):
+        if gather.size >= ROWS_AT_ONCE:
+            rows += len(gather.take().uids)
+    return rows + len(gather.take().uids)
+
+
+def pooled(path: Path, folder: Path) -> int:
+    """Both passes over one file, as ``tallyclip pool`` makes them: parsed, and what stays written again."""
+    shard = Shard("wat", find_files([str(path)])[0][0])
+    parse_shard(ParseJob(shard, str(folder), str(folder), "pair", Filters(), salvage=False), lambda _: None)
+    duplicates = DuplicatesFolder(folder / "duplicates")
+    report = pool_shard(PoolJob(shard, 0, 0, 0, str(folder), str(duplicates.path), str(folder / "pool"), None), lambda _: None)
+    return report.kept
+
+
+def texts_of(folder: Path) -> list[str]:
+    return pq.read_table(folder / "pool" / "wat.parquet", columns=["text"])["text"].to_pylist()
+
+
+def timed(step: Callable[[], object], rounds: int) -> list[float]:
+    seconds = []
+    for _ in range(rounds):
+        gc.collect()
+        started = time.perf_counter()
+        step()
+        seconds.append(time.perf_counter() - started)
+    return seconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--wat", nargs="+", type=Path, required=True)
+    parser.add_argument("--entries", type=Path, required=True)
+    parser.add_argument("--copies", type=int, default=10)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--memory-of", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if options.memory_of is not None:
+            pooled(options.memory_of, folder)
+            record(peak_megabytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10, benchmark="crawl, peak memory")
+            return
+        path = folder / "all.warc.wat.gz"
+        write_copies(options.wat, options.copies, path)
+        matcher = tc.Matcher(tc.Metadata.load(options.entries))
+        size, pairs = fastwarc_alone(path), gathered(path)
+        kept = pooled(path, folder)
+        texts = texts_of(folder)
+        column = pq.read_table(folder / "pool" / "wat.parquet", columns=["text"])["text"]
+        matcher.match(column)
+        steps: dict[str, Callable[[], object]] = {
+            "FastWARC alone": lambda: fastwarc_alone(path),
+            "images and texts": lambda: gathered(path),
+            "pool Parquet": lambda: pooled(path, folder),
+            "matching": lambda: matcher.match(column),
+            "language of all": lambda: default_identifier().identify(texts),
+        }
+        rounds = [{step: timed(run, 1)[0] for step, run in steps.items()} for _ in range(options.rounds)]
+        seconds = {step: statistics.median(one[step] for one in rounds) for step in steps}
+        for step in steps:
+            record(
+                benchmark="crawl",
+                step=step,
+                seconds=round(seconds[step], 3),
+                times_fastwarc=round(seconds[step] / seconds["FastWARC alone"], 2),
+                unpacked_megabytes=size // 10**6,
+                packed_megabytes=path.stat().st_size // 10**6,
+                pairs=pairs,
+                kept=kept,
+            )
+        command = [sys.executable, __file__, "--wat", *map(str, options.wat), "--entries", str(options.entries), "--memory-of", str(path)]
+        subprocess.run(command, check=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""The command ``pool``: from crawl files to a pool."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tallyclip.cli import options
+from tallyclip.cli.prepare import OpenRun
+
+
+def pool_options(
+    duplicates: options.DuplicatesName,
+    languages: str | None,
+    language_threshold: float | None,
+    known: list[str] | None = None,
+    filters: dict[str, Any] | None = None,
+    salvage: bool = False,
+    max_site_repeats: int | None = None,
+) -> Any:
+    """What the options of a pool ask for.
+
+    Raises:
+        OptionError: the language model knows no such language, a filter cannot be applied, or a threshold goes without languages.
+    """
+    from tallyclip.crawl.filters import Filters
+    from tallyclip.pipeline.parse import PoolOptions
+
+    asked = PoolOptions(
+        duplicates=duplicates.value,
+        known=list(known or []),
+        languages=language_choice(languages, language_threshold),
+        filters=Filters(**(filters or {})),
+        salvage=salvage,
+        max_site_repeats=max_site_repeats,
+    )
+    asked.check()
+    return asked
+
+
+def language_choice(languages: str | None, threshold: float | None) -> Any:
+    """What --languages and --language-threshold ask for; None if no language is to be identified."""
+    from tallyclip.errors import OptionError
+    from tallyclip.pool.language import DEFAULT_THRESHOLD, LanguageChoice
+
+    if languages is None:
+        if threshold is not None:
+            raise OptionError("--language-threshold goes with --languages", "such as --languages en --language-threshold 0.3")
+        return None
+    names = [] if languages == "all" else [name.strip() for name in languages.split(",") if name.strip()]
+    if not names and languages != "all":
+        raise OptionError(f"--languages {languages!r} names none", "such as --languages en, --languages en,de or --languages all")
+    choice = LanguageChoice(names, DEFAULT_THRESHOLD if threshold is None else threshold)
+    choice.check()
+    return choice
+
+
+def pool(
+    crawl_files: options.CrawlFiles = None,
+    out_folder: options.Out = ...,  # type: ignore[assignment]
+    crawl: options.CrawlName = None,
+    sample: options.Sample = None,
+    kind: options.CrawlKind = options.CrawlKindName.wat,
+    base_url: options.BaseUrl = None,
+    duplicates: options.Duplicates = options.DuplicatesName.pair,
+    known: options.Known = None,
+    languages: options.Languages = None,
+    language_threshold: options.LanguageThreshold = None,
+    max_url_length: options.MaxUrlLength = None,
+    min_text_length: options.MinTextLength = None,
+    max_text_length: options.MaxTextLength = None,
+    drop_no_letters: options.DropNoLetters = False,
+    drop_file_names: options.DropFileNames = False,
+    max_site_repeats: options.MaxSiteRepeats = None,
+    blocked_domains: options.BlockedDomains = None,
+    blocked_keywords: options.BlockedKeywords = None,
+    salvage: options.Salvage = False,
+    workers: options.WorkersCount = None,
+    accept_failed: options.AcceptFailed = False,
+) -> None:
+    """Make a pool of crawl files: image addresses with their texts, each pair once.
+
+    Reads WAT or WARC, resolves addresses, takes alt, title and data-image-title, drops pairs that repeat others over all files, and
+    writes `RUN/pool/*.parquet`, which `tallyclip curate` reads. Without filters nothing else is dropped, as in the paper.
+
+    Examples: `tallyclip pool crawl/*.warc.wat.gz --languages en --out run`, and
+    `tallyclip pool --crawl CC-MAIN-2024-22 --sample 1/1000 --out run`
+    """
+    from tallyclip.cli.app import err, show_text
+
+    filters = {
+        "max_url_length": max_url_length,
+        "min_text_length": min_text_length,
+        "max_text_length": max_text_length,
+        "no_letters": drop_no_letters,
+        "file_names": drop_file_names,
+        "blocked_domains": blocked_domains,
+        "blocked_keywords": blocked_keywords,
+    }
+    with OpenRun(out_folder, workers, err) as run:
+        from tallyclip.cli import show
+        from tallyclip.pipeline.pool import pool_of
+
+        source = source_of(crawl_files, crawl, sample, kind, base_url)
+        asked = pool_options(duplicates, languages, language_threshold, known, filters, salvage, max_site_repeats)
+        pool_of(run, source, asked, accept_failed=accept_failed)
+        text = show.pool_summary(run, str(out_folder))
+    show_text(text)
+
+
+def source_of(files: list[str] | None, crawl: str | None, share: str | None, kind: options.CrawlKindName, base_url: str | None) -> Any:
+    """What to read: the names of files, or a crawl.
+
+    Raises:
+        OptionError: neither is given, or both.
+    """
+    from tallyclip.errors import OptionError
+    from tallyclip.pipeline.crawl import BASE_URL, Crawl
+
+    if bool(files) == bool(crawl):
+        raise OptionError("give files, or a crawl by its name", "such as pool/*.parquet, crawl/*.warc.wat.gz, or --crawl CC-MAIN-2024-22")
+    if crawl is not None:
+        return Crawl(crawl, share or "1", kind.value, base_url or BASE_URL)
+    if share is not None or base_url is not None:
+        raise OptionError("--sample and --base-url go with --crawl", "name fewer files, or the crawl they are from")
+    return files

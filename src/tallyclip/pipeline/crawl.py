@@ -1,0 +1,75 @@
+"""The files of a crawl by its name: a sample of its list, chosen once and kept in the run."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import Literal
+
+import msgspec
+
+from tallyclip.crawl.paths import BASE_URL, list_urls, parse_share, sample
+from tallyclip.errors import OptionError
+from tallyclip.pipeline.run import Frozen, Run
+from tallyclip.pool.columns import ColumnChoice
+from tallyclip.pool.sources import PoolFile
+from tallyclip.store.files import write_json
+from tallyclip.store.manifest import read_struct
+
+
+class Crawl(msgspec.Struct, frozen=True):
+    """A crawl, and how much of it.
+
+    Attributes:
+        name: such as CC-MAIN-2024-22.
+        share: which part of its files, such as "1/1000".
+        kind: of its files.
+        base_url: where its path list and files are.
+    """
+
+    name: str
+    share: str = "1"
+    kind: Literal["wat", "warc"] = "wat"
+    base_url: str = BASE_URL
+
+    def __str__(self) -> str:
+        return f"{self.share} of the {self.kind.upper()} files of {self.name}"
+
+
+class _Chosen(msgspec.Struct, frozen=True):
+    crawl: Crawl
+    urls: list[str]
+
+
+def crawl_files(run: Run, crawl: Crawl) -> Frozen:
+    """The files of a crawl, chosen before any is read; the next time they are those that were chosen then.
+
+    A file of a crawl is known by its address alone: those who publish crawls do not change them, and asking for the state of a hundred
+    thousand files would take longer than reading some.
+
+    Raises:
+        OptionError: there is no such crawl, or the run is of another one.
+        SourceError: its list cannot be read.
+    """
+    share = parse_share(crawl.share)
+    run.create(Frozen([str(crawl)], ColumnChoice(), []))
+    chosen = read_struct(run.layout.crawl, _Chosen)
+    if chosen is not None and chosen.crawl != crawl:
+        raise OptionError(f"{run.layout.root} is a run over {chosen.crawl}, not {crawl}", "give a new --out, or the same crawl and sample")
+    if chosen is None:
+        run.layout.downloads.mkdir(parents=True, exist_ok=True)
+        urls = list_urls(crawl.name, crawl.kind, crawl.base_url, run.layout.downloads)
+        chosen = _Chosen(crawl, sample(urls, share))
+        write_json(run.layout.crawl, msgspec.to_builtins(chosen))
+        run.progress.note(f"{len(chosen.urls):,} of {len(urls):,} {crawl.kind.upper()} files of {crawl.name} chosen")
+    files = [PoolFile(url, _key(url), crawl.kind, 0, hashlib.sha256(url.encode()).hexdigest()[:32]) for url in sorted(chosen.urls)]
+    if len({file.key for file in files}) < len(files):
+        files = [msgspec.structs.replace(file, key=f"{file.key}-{file.fingerprint[:8]}") for file in files]
+    return Frozen([str(crawl)], ColumnChoice(), files)
+
+
+def _key(url: str) -> str:
+    name = os.path.basename(url)
+    for suffix in (".gz", ".wat", ".warc"):
+        name = name.removesuffix(suffix)
+    return name.lstrip("._-") or "crawl"

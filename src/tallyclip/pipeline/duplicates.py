@@ -1,0 +1,122 @@
+"""The stage of duplicates: over all crawl files, which pairs repeat others. A barrier, worked on bucket by bucket."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from tallyclip.duplicates import bucket_bits
+from tallyclip.errors import IncompleteError, OptionError
+from tallyclip.pipeline.duplicates_shard import BucketJob, BucketReport, resolve_bucket
+from tallyclip.pipeline.parse import PoolOptions, parse_reports
+from tallyclip.pipeline.run import Run
+from tallyclip.pipeline.shards import sizes_of
+from tallyclip.runner.local import Done, Failed, Progress, Task
+from tallyclip.store.files import write_json
+from tallyclip.store.layout import DuplicatesFolder, RunLayout
+from tallyclip.store.manifest import Manifest, fingerprint_of, read_manifest, read_struct
+
+ROWS_PER_BUCKET = 4_000_000  # 128 MB of records, and some copies of them
+
+
+def find_duplicates(run: Run, options: PoolOptions) -> Manifest:
+    """Find the pairs that repeat others, or those of earlier pools; with ``duplicates="off"`` there are none.
+
+    Raises:
+        OptionError: an earlier pool has no keys, or keys of another kind.
+        IncompleteError: parsing is not whole, or a bucket could not be worked on.
+    """
+    parsed = run.required("parse")
+    known = [_known(Path(folder), options.duplicates) for folder in options.known]
+    earlier = [manifest.fingerprint for manifest, _ in known]
+    limit = options.max_site_repeats
+    fingerprint = fingerprint_of(stage="duplicates 1", parse=parsed.fingerprint, known=earlier, site_limit=limit)
+    manifest = run.in_place_or_whole("duplicates", fingerprint)
+    if manifest is not None:
+        return manifest
+    started = time.perf_counter()
+    under_way = DuplicatesFolder(run.begin("duplicates", fingerprint))
+    parsed_reports = parse_reports(run, parsed)
+    early = sum(report.repeats for report in parsed_reports.values())
+    rows = parsed.result["pairs"] - early if options.duplicates != "off" else 0
+    bits = bucket_bits(rows, ROWS_PER_BUCKET)
+    folder = run.layout.parse
+    write_json(
+        under_way.runs,
+        {"pairs": [str(folder.keys(key)) for key in parsed_reports], "sites": [str(folder.sites(key)) for key in parsed_reports]},
+    )
+    indexes = [str(path) for manifest, folder in known for path in _index_files(manifest, folder)]
+    jobs = [BucketJob(bucket, bits, str(under_way.runs), indexes, str(under_way.path)) for bucket in range(1 << bits)]
+    files = [path for job in jobs for path in (under_way.losers(job.bucket), under_way.index(job.bucket))]
+    site_bits = bucket_bits(parsed.result["pairs"], ROWS_PER_BUCKET)
+    if limit is not None:
+        sites = [BucketJob(bucket, site_bits, str(under_way.runs), [], str(under_way.path), limit) for bucket in range(1 << site_bits)]
+        files += [under_way.site_losers(job.bucket) for job in sites]
+        jobs, rows = jobs + sites, rows + parsed.result["pairs"]
+    reports = _resolve_all(run, under_way, jobs, rows)
+    of_pairs = [report for job, report in zip(jobs, reports, strict=True) if job.site_limit is None]
+    going, of_known = early + sum(report.going for report in of_pairs), sum(report.known for report in of_pairs)
+    run.progress.finish(f"{going:,} of {parsed.result['pairs']:,} pairs repeat others" if options.duplicates != "off" else "not looked for")
+    return run.publish(
+        "duplicates",
+        under_way,
+        fingerprint,
+        inputs={"parse": parsed.fingerprint},
+        options={"duplicates": options.duplicates, "known": options.known, "max_site_repeats": limit},
+        result={
+            "pairs": parsed.result["pairs"],
+            "repeats": going - of_known,
+            "known": of_known,
+            "buckets": 1 << bits,
+            "site_buckets": 0 if limit is None else 1 << site_bits,
+        },
+        outputs=sizes_of(under_way.path, under_way.runs, *files),
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _resolve_all(run: Run, under_way: DuplicatesFolder, jobs: Sequence[BucketJob], rows: int) -> list[BucketReport]:
+    """The reports of all buckets, of which some may be done."""
+    done = {job.key: report for job in jobs if (report := read_struct(under_way.done(job.key), BucketReport)) is not None}
+    todo = [Task(job.key, job) for job in jobs if job.key not in done]
+    run.progress.start("duplicates", len(jobs), len(done), rows * len(todo) // len(jobs))
+    failures: list[Failed] = []
+    for event in run.workers.map(resolve_bucket, todo):
+        match event:
+            case Progress(_, count):
+                run.progress.advance(count)
+            case Done(key, report):
+                write_json(under_way.done(key), msgspec.to_builtins(report))
+                done[key] = report
+                run.progress.shard_done(key)
+            case Failed():
+                failures.append(event)
+                run.progress.shard_failed(event.key, event.what)
+    if failures:
+        raise IncompleteError(f"bucket {failures[0].key}: {failures[0].what}", failures[0].hint)
+    return [done[job.key] for job in jobs]
+
+
+def _known(folder: Path, duplicates: str) -> tuple[Manifest, DuplicatesFolder]:
+    """The stage of an earlier pool that has its keys.
+
+    Raises:
+        OptionError: it has none, or of another kind.
+    """
+    layout = RunLayout(folder.resolve())
+    manifest = read_manifest(layout.duplicates)
+    if manifest is None:
+        raise OptionError(f"{folder}: no pool was made here", "--known takes the run folders of 'tallyclip pool'")
+    if manifest.options["duplicates"] != duplicates or duplicates == "off":
+        raise OptionError(
+            f"{folder} was made with --duplicates {manifest.options['duplicates']}, this one is with {duplicates}",
+            "an earlier pool can only be told apart by the same kind of duplicates, pair or url",
+        )
+    return manifest, layout.duplicates
+
+
+def _index_files(manifest: Manifest, folder: DuplicatesFolder) -> list[Path]:
+    return [folder.index(bucket) for bucket in range(manifest.result["buckets"])]

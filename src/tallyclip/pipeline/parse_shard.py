@@ -1,0 +1,154 @@
+"""Parsing one crawl file: from WAT or WARC to its pairs, and the keys by which repeats are found."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import UInt64
+
+from tallyclip.crawl.fetch import local_copy
+from tallyclip.crawl.filters import Filters, Screen, host_of
+from tallyclip.crawl.gather import SCHEMA, Gatherer, Rows
+from tallyclip.crawl.warc import read_warc
+from tallyclip.crawl.wat import read_wat
+from tallyclip.duplicates import first_of_each, preferences, sort_records, sorted_records
+from tallyclip.pipeline.match_shard import SAMPLE_LENGTH, Sample
+from tallyclip.pipeline.shards import ShardJob, ShardReport, sizes_of
+from tallyclip.store.files import replacing, write_array
+from tallyclip.store.layout import ParseFolder
+from tallyclip.store.tables import TableWriter
+from tallyclip.uids import make_uids
+
+ROWS_AT_ONCE = 65_536
+READERS = {"wat": read_wat, "warc": read_warc}
+
+Duplicates = Literal["pair", "url", "off"]
+
+
+class ParseReport(ShardReport, kw_only=True):
+    """``rows`` counts the pairs; ``counts`` what was seen; ``repeats`` how many of the pairs repeat others of this file."""
+
+    counts: dict[str, int]
+    drops: dict[str, int]
+    samples: dict[str, list[Sample]]
+    repeats: int
+
+
+class ParseJob(ShardJob, frozen=True):
+    """What a worker needs to parse a crawl file."""
+
+    folder: str
+    scratch: str
+    duplicates: Duplicates
+    filters: Filters
+    salvage: bool
+    by_site: bool = False
+
+
+def parse_shard(job: ParseJob, tick: Callable[[int], None]) -> ParseReport:
+    """Parse a crawl file: writes its pairs, their sorted keys, and which of them repeat others of the file."""
+    started = time.perf_counter()
+    folder, key = ParseFolder(Path(job.folder)), job.shard.key
+    gather, screen, keys = Gatherer(), Screen(job.filters), _Keys(job.duplicates, by_site=job.by_site)
+    with (
+        local_copy(job.shard.file.path, Path(job.scratch)) as path,
+        replacing(folder.pairs(key)) as part,
+        TableWriter(part, SCHEMA, repetitive=["field", "page_url", "crawl_file"]) as writer,
+    ):
+
+        def write(rows: Rows) -> None:
+            rows = _screened(rows, screen, gather)
+            writer.write(rows.table)
+            keys.add(rows)
+            tick(len(rows.uids))
+
+        for _ in READERS[job.shard.file.kind](path, gather, salvage=job.salvage):
+            if gather.size >= ROWS_AT_ONCE:
+                write(gather.take())
+        write(gather.take())
+    records, repeats = keys.resolved()
+    write_array(folder.keys(key), records)
+    write_array(folder.repeats(key), repeats)
+    if job.by_site:
+        write_array(folder.sites(key), keys.by_site())
+    return ParseReport(
+        path=job.shard.file.path,
+        fingerprint=job.shard.file.fingerprint,
+        rows=keys.rows,
+        seconds=round(time.perf_counter() - started, 3),
+        outputs=sizes_of(folder.path, *(path for path in folder.outputs_of(key) if path.exists())),
+        counts=dict(gather.counts),
+        drops=dict(gather.drops),
+        samples={reason: [Sample(d.row, d.row, d.sample[:SAMPLE_LENGTH]) for d in drops] for reason, drops in gather.samples.items()},
+        repeats=len(repeats),
+    )
+
+
+def _screened(rows: Rows, screen: Screen, gather: Gatherer) -> Rows:
+    """The rows that no filter drops."""
+    if not screen.active:
+        return rows
+    good = np.ones(len(rows.uids), np.bool_)
+    pairs = zip(rows.table["url"].to_pylist(), rows.table["text"].to_pylist(), strict=True)
+    for i, (url, text) in enumerate(pairs):
+        reason = screen.reason(url, text)
+        if reason is not None:
+            good[i] = False
+            gather.drop(reason, text)
+    return rows if good.all() else Rows(rows.table.filter(pa.array(good)), rows.uids[good], rows.pages[good])
+
+
+class _Keys:
+    """The keys of a file's rows, batch by batch: 32 bytes a row are held."""
+
+    def __init__(self, duplicates: Duplicates, *, by_site: bool) -> None:
+        self._duplicates = duplicates
+        self._sites: list[UInt64[np.ndarray, "_ 3"]] | None = [] if by_site else None
+        self._keys: list[UInt64[np.ndarray, "_ 2"]] = []
+        self._preferences: list[UInt64[np.ndarray, " _"]] = []
+        self.rows = 0
+
+    def add(self, rows: Rows) -> None:
+        self.rows += len(rows.uids)
+        if self._sites is not None:
+            self._sites.append(np.column_stack([_site_keys(rows.table), rows.uids[:, 0]]))
+        if self._duplicates == "off":
+            return
+        fields = rows.table["field"].combine_chunks().indices.to_numpy().astype(np.uint64)
+        self._keys.append(rows.uids if self._duplicates == "pair" else make_uids(None, rows.table["url"]))
+        self._preferences.append(preferences(rows.pages, fields, rows.uids[:, 0]))
+
+    def resolved(self) -> tuple[UInt64[np.ndarray, "K 4"], UInt64[np.ndarray, " R"]]:
+        """The sorted records of the rows that stay in this file, and the others' numbers in ascending order."""
+        keys = np.concatenate([np.zeros((0, 2), np.uint64), *self._keys])
+        preferences = np.concatenate([np.zeros(0, np.uint64), *self._preferences])
+        records = sorted_records(keys, preferences, np.arange(len(keys), dtype=np.uint64))
+        first = first_of_each(records)
+        return records[first], np.sort(records[~first, 3])
+
+    def by_site(self) -> UInt64[np.ndarray, "N 4"]:
+        """Sorted records of host and text, with the pair's uid and the row."""
+        sites = np.concatenate([np.zeros((0, 3), np.uint64), *(self._sites or [])])
+        return sort_records(np.column_stack([sites, np.arange(len(sites), dtype=np.uint64)]))
+
+
+def _site_keys(table: pa.Table) -> UInt64[np.ndarray, "N 2"]:
+    pages = table["page_url"].combine_chunks()
+    hosts = pa.array([host_of(page) for page in pages.dictionary.to_pylist()], pa.string())
+    return make_uids(hosts.take(pages.indices), table["text"], image_kind="key")
+
+
+def merged_counts(reports: list[ParseReport]) -> tuple[Counter[str], Counter[str]]:
+    """What was seen and what was left out, over all files."""
+    counts: Counter[str] = Counter()
+    drops: Counter[str] = Counter()
+    for report in reports:
+        counts.update(report.counts)
+        drops.update(report.drops)
+    return counts, drops

@@ -1,0 +1,125 @@
+"""From crawl files to a pool: the three stages in a row, the last of which writes what stays."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from tallyclip.errors import IncompleteError, OptionError
+from tallyclip.pipeline.crawl import Crawl, crawl_files
+from tallyclip.pipeline.duplicates import find_duplicates
+from tallyclip.pipeline.match import start
+from tallyclip.pipeline.parse import PoolOptions, parse_files
+from tallyclip.pipeline.pool_shard import PoolJob, PoolReport, pool_shard
+from tallyclip.pipeline.run import Frozen, Run
+from tallyclip.pipeline.shards import failure_message, read_report, run_shards, sizes_of
+from tallyclip.pool.columns import ColumnChoice
+from tallyclip.pool.language import asked_languages
+from tallyclip.pool.sources import are_crawl_files, cut, find_files
+from tallyclip.store.layout import PoolFolder
+from tallyclip.store.manifest import Manifest, fingerprint_of, read_struct
+
+
+def pool_of(run: Run, source: Sequence[str] | Crawl, options: PoolOptions, *, accept_failed: bool = False) -> Manifest:
+    """A pool of crawl files or of a crawl; see ``make_pool``.
+
+    Raises:
+        OptionError: the files are tables already.
+    """
+    frozen = crawl_files(run, source) if isinstance(source, Crawl) else start(run, source, ColumnChoice())
+    if not are_crawl_files(frozen.files):
+        raise OptionError(f"{frozen.files[0].path} is a pool already", "give it to 'tallyclip curate'; 'pool' is for WAT and WARC files")
+    return make_pool(run, frozen, options, accept_failed=accept_failed)
+
+
+def make_pool(run: Run, frozen: Frozen, options: PoolOptions, *, accept_failed: bool = False) -> Manifest:
+    """From crawl files to ``RUN/pool/*.parquet``.
+
+    Raises:
+        StaleError: a file changed or went after it was read.
+        IncompleteError: shards failed and were not accepted, or no pair stays.
+    """
+    options.check()
+    parse_files(run, frozen, options, accept_failed=accept_failed)
+    find_duplicates(run, options)
+    return write_pool(run, options)
+
+
+def write_pool(run: Run, options: PoolOptions) -> Manifest:
+    """The stage that writes the pool."""
+    parsed, found = run.required("parse"), run.required("duplicates")
+    asked = asked_languages(options.languages)
+    fingerprint = fingerprint_of(stage="pool 1", duplicates=found.fingerprint, languages=asked)
+    manifest = run.in_place_or_whole("pool", fingerprint)
+    if manifest is not None:
+        return manifest
+    under_way = PoolFolder(run.begin("pool", fingerprint))
+    parse_frozen = read_struct(run.layout.parse.pool, Frozen)
+    assert parse_frozen is not None  # the stage is whole
+    shards = {shard.key: shard for shard in cut(parse_frozen.files)}
+    jobs = {
+        key: PoolJob(
+            shard=shards[key],
+            number=number,
+            buckets=found.result["buckets"],
+            site_buckets=found.result["site_buckets"],
+            parse=str(run.layout.parse.path),
+            duplicates=str(run.layout.duplicates.path),
+            folder=str(under_way.path),
+            languages=options.languages,
+        )
+        for number, key in enumerate(parsed.result["shards"])
+    }
+    per_shard = parsed.result["pairs"] // max(1, len(jobs))
+    reports, failures = run_shards(run, under_way, "pool", pool_shard, jobs, lambda _: per_shard, PoolReport)
+    if failures:
+        raise IncompleteError(*failure_message(failures, len(jobs)))
+    result = _result(parsed, found, reports)
+    if result["pairs"] == 0:
+        raise IncompleteError(*_nothing_stays(parsed, result))
+    run.progress.finish(f"{result['pairs']:,} pairs stay of {parsed.result['pairs']:,}")
+    return run.publish(
+        "pool",
+        under_way,
+        fingerprint,
+        inputs=found.inputs | {"duplicates": found.fingerprint},
+        options={"languages": asked},
+        result=result,
+        outputs=sizes_of(under_way.path, *(under_way.pairs(key) for key in reports)),
+        seconds=sum(report.seconds for report in reports.values()),
+    )
+
+
+def _result(parsed: Manifest, found: Manifest, reports: dict[str, PoolReport]) -> dict[str, Any]:
+    drops = Counter[str](parsed.result["drops"])
+    if found.result["repeats"]:
+        drops["repeated in the pool"] += found.result["repeats"]
+    if found.result["known"]:
+        drops["in an earlier pool"] += found.result["known"]
+    for report in reports.values():
+        drops.update(report.drops)
+    return {
+        "shards": list(reports),
+        "pairs": sum(report.kept for report in reports.values()),
+        "drops": dict(sorted(drops.items())),
+        "counts": parsed.result["counts"],
+    }
+
+
+def _nothing_stays(parsed: Manifest, result: dict[str, Any]) -> tuple[str, str]:
+    counts, drops = parsed.result["counts"], ", ".join(f"{count:,} {reason}" for reason, count in result["drops"].items())
+    what = f"no pair stays: {counts.get('pages', 0):,} pages with {counts.get('images', 0):,} images and {counts.get('texts', 0):,} texts"
+    return what + (f"; left out: {drops}" if drops else ""), "are these crawl files of pages? WET files, for one, have no links"
+
+
+def pool_files(run: Run, sources: list[str]) -> Frozen:
+    """The pool in place, as what is to be matched."""
+    files, _ = find_files([str(run.layout.pool.path)])
+    return Frozen(sources, ColumnChoice(), files, made_here=True)
+
+
+def pool_reports(run: Run, manifest: Manifest) -> dict[str, PoolReport]:
+    """The reports of the pool's files in place."""
+    reports = {key: read_report(run.layout.pool, key, PoolReport) for key in manifest.result["shards"]}
+    return {key: report for key, report in reports.items() if report is not None}

@@ -1,0 +1,124 @@
+"""Writing one file of the pool: what stays of a crawl file's pairs, in the languages asked for."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from jaxtyping import UInt64
+
+from tallyclip.crawl.gather import SCHEMA
+from tallyclip.duplicates import MOST_ROWS, ROW_BITS
+from tallyclip.pipeline.match_shard import SAMPLE_LENGTH, SAMPLES, Sample
+from tallyclip.pipeline.shards import ShardJob, ShardReport, sizes_of
+from tallyclip.pool.language import LanguageChoice, default_identifier
+from tallyclip.store.files import replacing
+from tallyclip.store.layout import DuplicatesFolder, ParseFolder, PoolFolder
+from tallyclip.store.tables import TableWriter
+from tallyclip.uids import make_uids, uid_strings
+
+BOILERPLATE = "repeated all over its site"
+LANGUAGE = [("language", pa.dictionary(pa.int16(), pa.string())), ("language_score", pa.float32())]
+
+
+class PoolReport(ShardReport, kw_only=True):
+    """``rows`` counts the pairs that came, ``kept`` those that stay; ``repeats`` those that went because others stay in their place."""
+
+    kept: int
+    repeats: int
+    drops: dict[str, int]
+    samples: dict[str, list[Sample]]
+
+
+class PoolJob(ShardJob, frozen=True):
+    """What a worker needs to write a file of the pool. ``number`` is the shard's, as places have it."""
+
+    number: int
+    buckets: int
+    site_buckets: int
+    parse: str
+    duplicates: str
+    folder: str
+    languages: LanguageChoice | None
+
+
+def pool_shard(job: PoolJob, tick: Callable[[int], None]) -> PoolReport:
+    """Write the pairs of a crawl file that stay, with their uids, and with their languages if any are asked for."""
+    started = time.perf_counter()
+    key, folder, parsed = job.shard.key, PoolFolder(Path(job.folder)), ParseFolder(Path(job.parse))
+    folder_of_losers = DuplicatesFolder(Path(job.duplicates))
+    repeats = np.sort(np.concatenate([np.load(parsed.repeats(key)), *_losers(job, map(folder_of_losers.losers, range(job.buckets)))]))
+    of_sites = [np.zeros(0, np.uint64), *_losers(job, map(folder_of_losers.site_losers, range(job.site_buckets)))]
+    going = np.union1d(repeats, np.concatenate(of_sites))
+    drops: Counter[str] = Counter()
+    if len(going) > len(repeats):
+        drops[BOILERPLATE] = len(going) - len(repeats)
+    samples: dict[str, list[Sample]] = {}
+    rows = kept = 0
+    with (
+        replacing(folder.pairs(key)) as part,
+        TableWriter(part, pool_schema(job.languages), repetitive=["field", "page_url", "crawl_file", "language"]) as writer,
+        pq.ParquetFile(str(parsed.pairs(key))) as file,
+    ):
+        for group in range(file.num_row_groups):
+            table = file.read_row_group(group)
+            gone = going[np.searchsorted(going, rows) : np.searchsorted(going, rows + len(table))] - np.uint64(rows)
+            stays = np.ones(len(table), np.bool_)
+            stays[gone.astype(np.int64)] = False
+            rows += len(table)
+            tick(len(table))
+            table = table.filter(pa.array(stays))
+            table = _with_uids(table)
+            if job.languages is not None:
+                table = _in_languages(table, job.languages, drops, samples)
+            kept += len(table)
+            writer.write(table.cast(pool_schema(job.languages)))
+    return PoolReport(
+        path=job.shard.file.path,
+        fingerprint=job.shard.file.fingerprint,
+        rows=rows,
+        seconds=round(time.perf_counter() - started, 3),
+        outputs=sizes_of(folder.path, folder.pairs(key)),
+        kept=kept,
+        repeats=len(repeats),
+        drops=dict(drops),
+        samples=samples,
+    )
+
+
+def pool_schema(languages: LanguageChoice | None) -> pa.Schema:
+    """The columns of a pool that is made from crawl files."""
+    return pa.schema([("uid", pa.string()), *SCHEMA, *(LANGUAGE if languages is not None else [])])
+
+
+def _losers(job: PoolJob, paths: Iterable[Path]) -> Iterator[UInt64[np.ndarray, " _"]]:
+    """The rows of this shard that go, bucket by bucket."""
+    first = np.uint64(job.number << ROW_BITS)
+    for path in paths:
+        places = np.load(path, mmap_mode="r")
+        low, high = np.searchsorted(places, first), np.searchsorted(places, first + np.uint64(MOST_ROWS))
+        yield places[low:high] - first
+
+
+def _with_uids(table: pa.Table) -> pa.Table:
+    return table.add_column(0, "uid", uid_strings(make_uids(table["url"], table["text"])))
+
+
+def _in_languages(table: pa.Table, choice: LanguageChoice, drops: Counter[str], samples: dict[str, list[Sample]]) -> pa.Table:
+    """The rows in the languages asked for, with label and score."""
+    texts = table["text"].to_pylist()
+    labels, scores = default_identifier().identify(texts)
+    keep = choice.keeps(labels, scores)
+    for i in np.flatnonzero(~keep).tolist():
+        reason = choice.reason(labels[i])
+        drops[reason] += 1
+        shown = samples.setdefault(reason, [])
+        if len(shown) < SAMPLES:
+            shown.append(Sample(i, i, f"{labels[i]}: {texts[i]}"[:SAMPLE_LENGTH]))
+    table = table.append_column("language", pa.array(labels).dictionary_encode()).append_column("language_score", pa.array(scores))
+    return table.filter(pa.array(keep))

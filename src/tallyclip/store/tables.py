@@ -1,0 +1,46 @@
+"""Tables on disk, as Parquet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any, cast
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+ROWS_PER_GROUP = 131_072
+WRITING: Any = {"compression": "zstd", "compression_level": 1, "write_page_checksum": True, "write_statistics": False}
+
+
+class TableWriter:
+    """A Parquet file written in row groups of a good size, however small the tables that come.
+
+    A dictionary is tried for the columns that may repeat themselves; for the others it would only cost time.
+    """
+
+    def __init__(self, path: Path, schema: pa.Schema, repetitive: list[str]) -> None:
+        self._writer = pq.ParquetWriter(str(path), schema, use_dictionary=cast(bool, repetitive), **WRITING)
+        self._tables: list[pa.Table] = []
+        self._held = 0
+        self.rows = 0
+
+    def write(self, table: pa.Table) -> None:
+        self._tables.append(table)
+        self._held += len(table)
+        self.rows += len(table)
+        if self._held >= ROWS_PER_GROUP:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._held:
+            self._writer.write_table(pa.concat_tables(self._tables), row_group_size=self._held)
+        self._tables, self._held = [], 0
+
+    def __enter__(self) -> TableWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if kind is None:
+            self._flush()
+        self._writer.close()

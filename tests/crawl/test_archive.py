@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import gzip
+import random
+from collections import Counter
+from pathlib import Path
+
+import fastwarc
+import pytest
+import zstandard
+
+from tallyclip.crawl import archive
+from tallyclip.crawl.archive import CUT_SHORT, NO_RECORD, TOO_LARGE, Record, read_records
+from tallyclip.errors import SourceError
+
+from .tools import packed, record
+
+CONTENTS = [b"x" * size + b"\r\n\r\n" + bytes([65 + size % 26]) * 100 for size in (0, 1, 10, 1000, 40_000)]
+RECORDS = [record("metadata", content, f"http://a.example/{i}") for i, content in enumerate(CONTENTS)]
+
+
+def read(path: Path, *, salvage: bool = False) -> tuple[list[Record], Counter[str]]:
+    losses: Counter[str] = Counter()
+    records = list(read_records(str(path), ("metadata",), lambda reason, _: losses.update([reason]), salvage=salvage))
+    return records, losses
+
+
+def written(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path
+
+
+def lz4(content: bytes, folder: Path) -> bytes:
+    with (folder / "packed.lz4").open("wb") as file:
+        writer = fastwarc.Lz4Writer(file)
+        writer.write(content)
+        writer.close()
+    return (folder / "packed.lz4").read_bytes()
+
+
+@pytest.mark.parametrize("form", ["plain", "members", "one member", "zstandard", "lz4", "bare line ends"])
+def test_records_come_whole_whatever_the_file_is_called_and_packed_with(tmp_path: Path, form: str) -> None:
+    plain = b"".join(RECORDS)
+    bare = b"".join(record("metadata", content, f"http://a.example/{i}", end=b"\n") for i, content in enumerate(CONTENTS))
+    content = {
+        "plain": lambda: plain,
+        "members": lambda: packed(RECORDS),
+        "one member": lambda: gzip.compress(plain),
+        "zstandard": lambda: zstandard.compress(plain),
+        "lz4": lambda: lz4(plain, tmp_path),
+        "bare line ends": lambda: bare,
+    }[form]()
+    records, losses = read(written(tmp_path / "a.warc", content))
+    assert [one.content for one in records] == CONTENTS
+    assert [one.uri for one in records] == [f"http://a.example/{i}" for i in range(len(CONTENTS))]
+    assert not losses
+
+
+@pytest.mark.parametrize("form", [b"".join, packed])
+def test_a_record_says_where_it_begins(tmp_path: Path, form: object) -> None:
+    content = form(RECORDS)  # type: ignore[operator]
+    places = [len(form(RECORDS[:i])) for i in range(len(RECORDS))]  # type: ignore[operator]
+    records, _ = read(written(tmp_path / "a.warc", content))
+    assert [one.offset for one in records] == places
+
+
+@pytest.mark.parametrize("packing", [b"".join, packed])
+def test_a_file_cut_anywhere_inside_a_record_is_not_taken_for_whole(tmp_path: Path, packing: object) -> None:
+    content = packing(RECORDS)  # type: ignore[operator]
+    ends = {len(packing(RECORDS[:i])) for i in range(len(RECORDS) + 1)}  # type: ignore[operator]
+    # Behind a record the four bytes of its end may be missing: nothing is lost then.
+    allowed = ends | ({end - missing for end in ends for missing in range(5)} if packing is not packed else set())
+    random_places = random.Random(3).sample(range(1, len(content)), 60)
+    for cut in {*random_places, *range(1, 60), *(end + 5 for end in ends), *(end - 9 for end in ends)}:
+        if not 0 < cut < len(content) or cut in allowed:
+            continue
+        path = written(tmp_path / "a.warc", content[:cut])
+        with pytest.raises(SourceError) as raised:
+            read(path)
+        assert "a.warc" in raised.value.what
+        if cut > 60:
+            assert CUT_SHORT in raised.value.what or NO_RECORD in raised.value.what
+
+
+@pytest.mark.parametrize("place", [0.05, 0.3, 0.5, 0.8, 0.999])
+def test_a_changed_byte_in_a_gzip_member_is_noticed_and_costs_no_other_record(tmp_path: Path, place: float) -> None:
+    members = [packed([one]) for one in RECORDS]
+    broken = bytearray(members[3])
+    broken[max(12, int(len(broken) * place))] ^= 0xFF
+    path = written(tmp_path / "a.warc.gz", b"".join([*members[:3], bytes(broken), *members[4:]]))
+    with pytest.raises(SourceError, match=r"a\.warc\.gz.*at byte"):
+        read(path)
+    records, losses = read(path, salvage=True)
+    places = [len(packed(RECORDS[:i])) for i in (0, 1, 2, 4)]
+    assert [one.content for one in records] == [CONTENTS[i] for i in (0, 1, 2, 4)]
+    assert [one.offset for one in records] == places
+    assert sum(losses.values()) == 1
+
+
+def test_bytes_between_records_are_noticed_and_what_follows_can_be_salvaged(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.warc", RECORDS[0] + b"something that is no record\r\n\r\n" + b"".join(RECORDS[1:]))
+    with pytest.raises(SourceError, match="--salvage"):
+        try:
+            read(path)
+        except SourceError as error:
+            raise SourceError(str(error)) from None
+    records, losses = read(path, salvage=True)
+    assert [one.content for one in records] == CONTENTS
+    assert losses == {NO_RECORD: 1}
+
+
+def test_what_stands_behind_the_last_record_is_noticed(tmp_path: Path) -> None:
+    for content in (packed(RECORDS), b"".join(RECORDS)):
+        with pytest.raises(SourceError, match=NO_RECORD):
+            read(written(tmp_path / "a.warc", content + b"<html>an error page</html>"))
+
+
+def test_of_a_file_cut_short_the_beginning_can_be_salvaged(tmp_path: Path) -> None:
+    whole = b"".join(RECORDS)
+    records, losses = read(written(tmp_path / "a.warc", whole[:-1000]), salvage=True)
+    assert [one.content for one in records[:-1]] == CONTENTS[:-1]
+    assert CONTENTS[-1].startswith(records[-1].content)
+    assert losses == {CUT_SHORT: 1}
+
+
+def test_an_empty_file_and_one_of_another_kind_are_refused(tmp_path: Path) -> None:
+    for content, what in ((b"", "nothing in it"), (b"<!DOCTYPE html>", "no archive"), (gzip.compress(b"PAR1 and more"), "no archive")):
+        with pytest.raises(SourceError, match=what):
+            read(written(tmp_path / "a.warc.gz", content))
+
+
+def test_a_record_larger_than_any_page_is_counted_and_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive, "LARGEST", 10_000)
+    records, losses = read(written(tmp_path / "a.warc.gz", packed(RECORDS)))
+    assert [one.content for one in records] == CONTENTS[:-1]
+    assert losses == {TOO_LARGE: 1}
