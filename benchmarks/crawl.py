@@ -134,6 +134,9 @@ def main() -> None:
                 pairs=pairs,
                 kept=kept,
             )
+        sizes = {name: sum(one.stat().st_size for one in folder.glob(name)) for name in ("wat.parquet", "*.npy", "pool/*.parquet")}
+        parsed, keys, _ = (round(size / pairs, 1) for size in sizes.values())
+        record("crawl, bytes a pair", parsed=parsed, keys=keys, pool=round(sizes["pool/*.parquet"] / kept, 1))
         command = [sys.executable, __file__, "--wat", *map(str, options.wat), "--entries", str(options.entries), "--memory-of", str(path)]
         subprocess.run(command, check=True)
 
