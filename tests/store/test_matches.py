@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from tallyclip.data import Matches
 from tallyclip.errors import ArtefactError
-from tallyclip.store.matches import MatchedPairs, MatchWriter, read_matches
+from tallyclip.store.matches import LanguageTags, MatchedPairs, MatchWriter, read_matches
 
 UINT64 = st.integers(0, 2**64 - 1)
 PAIRS = st.lists(
@@ -49,6 +50,22 @@ def test_what_was_written_is_read_batch_by_batch(batches: list[list[tuple[int, i
     with TemporaryDirectory() as folder:
         found = list(read_matches(written(Path(folder), expected)))
         assert [as_lists(pairs) for pairs in found] == [as_lists(pairs) for pairs in expected]
+
+
+@given(PAIRS, st.lists(st.tuples(st.sampled_from(["en", "de", "und"]), st.floats(0, 1, width=32)), min_size=20, max_size=20))
+def test_languages_go_along_if_there_are_any(rows: list[tuple[int, int, int, int, set[int]]], tags: list[tuple[str, float]]) -> None:
+    labels, scores = zip(*tags[: len(rows)], strict=True) if rows else ((), ())
+    pairs = replace(matched_pairs(rows), languages=LanguageTags(np.array(labels, np.str_), np.array(scores, np.float32)))
+    with TemporaryDirectory() as folder:
+        with MatchWriter(Path(folder) / "a.arrow", with_languages=True) as writer:
+            writer.write(pairs)
+        (found,) = read_matches(Path(folder) / "a.arrow")
+    assert as_lists(found) == as_lists(pairs)
+    assert found.languages is not None
+    assert list(zip(found.languages.labels.tolist(), found.languages.scores.tolist(), strict=True)) == tags[: len(rows)]
+    turned = found.take(np.arange(len(rows))[::-1])
+    assert turned.languages is not None
+    assert turned.languages.labels.tolist() == list(labels)[::-1]
 
 
 @given(PAIRS.filter(bool), st.data())
