@@ -121,7 +121,6 @@ def main() -> None:
         parser.error("each WAT file needs its WARC file behind it")
     for wat_path, warc_path in zip(files[::2], files[1::2], strict=True):
         wat, of_warc = read(read_wat, wat_path), read(read_warc, warc_path)
-        # wget writes the addresses of pages in angle brackets, and WAT has them so.
         record(
             "wat against warc",
             libraries=("fastwarc", "selectolax"),

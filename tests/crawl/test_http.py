@@ -214,6 +214,15 @@ def test_a_body_of_countless_chunks_or_members_is_dropped(monkeypatch: pytest.Mo
     assert decoded(gzip.compress(b"x") * 11, "Content-Encoding: gzip") == (None, BROKEN_CODING)
 
 
+@given(piece=st.text("abcd", min_size=1, max_size=40), count=st.integers(1, 40), chunk=st.integers(1, 100))
+def test_no_byte_is_lost_where_a_chunk_ends(piece: str, count: int, chunk: int) -> None:
+    content = piece.encode() * count
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(http, "CHUNK", chunk)
+        for name, pack in {**CODINGS, "deflate": raw_deflate}.items():
+            assert decoded(pack(content), f"Content-Encoding: {name}") == (content, None)
+
+
 # laws
 
 headers = st.sampled_from(["Content-Encoding", "Transfer-Encoding", "Content-Type", "x"])

@@ -22,7 +22,7 @@ from tallyclip.pipeline.pool import pool_of
 from tallyclip.pipeline.run import CRAWL_STAGES, Run
 from tallyclip.pool.language import LanguageChoice
 from tallyclip.runner.local import Workers
-from tests.crawl.tools import image, page, write_wat
+from tests.crawl.tools import image, packed, page, record, write_wat
 from tests.pipeline.test_interruptions import photographed
 from tests.tools import ENTRIES, captions, fails, leftovers, manifest, results, succeeds, write_entries
 
@@ -311,3 +311,22 @@ def test_a_sample_of_a_crawl_is_the_same_each_time_and_part_of_a_larger_one(serv
     assert chosen[0] < chosen[1] == chosen[2]
     assert "there is no such crawl" in fails(2, "pool", "--crawl", "TEST-2", "--base-url", address, "--out", tmp_path / "none")
     assert "no share of the files" in fails(2, "pool", "--crawl", "TEST-1", "--sample", "2", "--base-url", address, "--out", tmp_path / "x")
+
+
+def test_a_page_in_wat_and_in_warc_by_the_web_gives_the_same_rows(tmp_path: Path, server: tuple[str, Path], workers: Workers) -> None:
+    address, root = server
+    html = b'<img src="/a.png" alt="a dog&#10;asleep"><img src="//b.example/c.png" title=" a cat ">'
+    answer = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n" + html
+    records = [record("warcinfo", b""), record("response", answer, "http://zoo.example/x")]
+    (root / "pages.warc.gz").write_bytes(packed(records))
+    links = [image("/a.png", alt="a dog\nasleep"), image("//b.example/c.png", title=" a cat ")]
+    place = ("pages.warc.gz", len(packed(records[:1])))
+    wat = write_wat(tmp_path / "pages.warc.wat.gz", [page("http://zoo.example/x", links, place=place)])
+    with Run(tmp_path / "warc", workers, command=["test"]) as run:
+        pool_of(run, [f"{address}/pages.warc.gz"], PoolOptions())
+    rows = rows_of(made(tmp_path / "wat", workers, wat))
+    assert rows_of(tmp_path / "warc" / "pool") == rows
+    assert sorted((row["url"], row["text"], row["crawl_file"]) for row in rows) == [
+        ("http://b.example/c.png", "a cat", "pages.warc.gz"),
+        ("http://zoo.example/a.png", "a dog asleep", "pages.warc.gz"),
+    ]

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from tallyclip.errors import MissingExtraError, SourceError
+from tallyclip.crawl.extras import load
+from tallyclip.errors import SourceError
 from tallyclip.pool.reading import DAMAGED, EMPTY
 
 LARGEST = 32 << 20  # bytes of a record: pages are cut at one to five megabytes by those who crawl
@@ -27,12 +28,16 @@ Lose = Callable[[str, str], None]  # a reason, and where
 
 
 class Record(NamedTuple):
-    """One record: its place in the file in bytes (of the gzip member, where there are members), and its whole content."""
+    """One record: its place in the file in bytes (of the gzip member, where there are members), and its whole content.
+
+    ``payload_type`` is what those who wrote the file found a page to be, whatever its server said.
+    """
 
     kind: str
     uri: str
     offset: int
     content: bytes
+    payload_type: str | None = None
 
 
 def read_records(path: str, kinds: tuple[str, ...], lose: Lose, *, salvage: bool = False) -> Iterator[Record]:
@@ -103,7 +108,7 @@ class _DamageError(Exception):
 
 
 def _iterate(path: str, magic: bytes, start: int, kinds: tuple[str, ...], lenient: bool) -> Iterator[Any]:
-    fastwarc = load_fastwarc()
+    fastwarc = load("fastwarc", "FastWARC")
     wanted: Any = None
     for kind in kinds:
         bit = getattr(fastwarc.WarcRecordType, kind)
@@ -112,19 +117,6 @@ def _iterate(path: str, magic: bytes, start: int, kinds: tuple[str, ...], lenien
         file.seek(start)
         stream = _unpacked(fastwarc, magic, file)
         yield from fastwarc.ArchiveIterator(stream, record_types=wanted, parse_http=False, quirks_mode=lenient, stream_detect=False)
-
-
-def load_fastwarc() -> Any:
-    """The module FastWARC.
-
-    Raises:
-        MissingExtraError: it is not installed.
-    """
-    try:
-        import fastwarc
-    except ImportError:
-        raise MissingExtraError("reading WAT and WARC needs FastWARC", "pip install 'tallyclip[crawl]'") from None
-    return fastwarc
 
 
 def _unpacked(fastwarc: Any, magic: bytes, file: BinaryIO) -> Any:
@@ -144,7 +136,8 @@ def _read(record: Any, place: int, lose: Lose) -> Record | None:
     if record.content_length > LARGEST:
         lose(TOO_LARGE, f"{uri}: {record.content_length:,} bytes, at byte {place:,}")
         return None
-    return Record(headers.get("WARC-Type") or "", uri, place, record.reader.read())
+    kind, payload_type = headers.get("WARC-Type") or "", headers.get("WARC-Identified-Payload-Type")
+    return Record(kind, uri, place, record.reader.read(), payload_type)
 
 
 def _is_lenient(path: str, magic: bytes) -> bool:
@@ -155,7 +148,7 @@ def _is_lenient(path: str, magic: bytes) -> bool:
     """
     with open(path, "rb") as file:
         try:
-            start: bytes = _unpacked(load_fastwarc(), magic, file).read(len("WARC/1.0\r\n"))
+            start: bytes = _unpacked(load("fastwarc", "FastWARC"), magic, file).read(len("WARC/1.0\r\n"))
         except OSError:
             return False  # the file's damage begins at its beginning, and is found there
     if not start.startswith(b"WARC/"):

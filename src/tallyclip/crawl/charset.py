@@ -8,7 +8,7 @@ from __future__ import annotations
 import codecs
 import re
 
-from tallyclip.crawl.http import load
+from tallyclip.crawl.extras import load
 
 PRESCAN = 8_192  # bytes in which <meta> is looked for; the standard asks for 1,024, but browsers start again when they find a later one
 SAMPLE = 16 << 10  # bytes that a guess is made from
@@ -17,12 +17,8 @@ FALLBACK = "cp1252"  # what browsers take in most countries
 BYTE_ORDER_MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 # What pages that do not say it are in, as far as bytes can tell, the likelier of equals first; of more, many would be found in noise.
 GUESSES = ["cp1252", "cp1251", "gb18030", "big5", "cp949", "cp1250", "cp1253", "cp1254", "cp1255", "cp1256", "koi8_r"]
-SUPERSETS = {
-    "gbk": "gb18030",
-    "shift_jis": "cp932",
-    "euc-kr": "cp949",
-    "big5": "big5hkscs",
-}  # what labels mean on the web, in Python's names
+# What labels mean on the web beyond what they say, in Python's names.
+SUPERSETS = {"gbk": "gb18030", "shift_jis": "cp932", "euc-kr": "cp949", "big5": "big5hkscs"}
 
 _CHARSET = re.compile(r"""charset\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s;,"']+))""", re.IGNORECASE)
 _COMMENT = re.compile(rb"<!--.*?(?:-->|\Z)", re.DOTALL)

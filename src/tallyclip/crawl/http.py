@@ -6,7 +6,6 @@ a coding is undone where the body looks like it, and what is expanded is bounded
 
 from __future__ import annotations
 
-import importlib
 import re
 import zlib
 from collections.abc import Callable, Iterator
@@ -14,7 +13,7 @@ from typing import Any, NamedTuple
 
 import zstandard
 
-from tallyclip.errors import MissingExtraError
+from tallyclip.crawl.extras import load
 
 LARGEST_BODY = 16 << 20  # bytes of a page, decoded
 LARGEST_WINDOW = 8 << 20  # bytes: what RFC 9659 allows Zstandard on the web
@@ -103,18 +102,6 @@ def decode_body(response: Response) -> Body:
     if len(body) > LARGEST_BODY:
         return Body(None, PAGE_TOO_LARGE)
     return Body(body, PAGE_CUT_SHORT if cut else None)
-
-
-def load(module: str, package: str) -> Any:
-    """A module that only those who read pages need.
-
-    Raises:
-        MissingExtraError: it is not installed.
-    """
-    try:
-        return importlib.import_module(module)
-    except ImportError:
-        raise MissingExtraError(f"reading pages needs {package}", "pip install 'tallyclip[crawl]'") from None
 
 
 def _unchunk(body: bytes) -> tuple[bytes, bool]:

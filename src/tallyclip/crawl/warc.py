@@ -25,14 +25,20 @@ _HTML_START = re.compile(
 )
 
 
-def read_warc(path: str, gather: Gatherer, *, salvage: bool = False) -> Iterator[None]:
+def read_warc(path: str, gather: Gatherer, *, name: str | None = None, salvage: bool = False) -> Iterator[None]:
     """Put the images of a WARC file's pages into a gatherer; yields after each record, so that rows can be taken.
+
+    Args:
+        path: on this machine.
+        gather: takes the images in.
+        name: of the file in the rows, if not that of its path.
+        salvage: see ``read_records``.
 
     Raises:
         SourceError: see ``read_records``.
         MissingExtraError: a package that reads pages is not installed.
     """
-    name = path.rsplit("/", 1)[-1]
+    name = name or path.rsplit("/", 1)[-1]
     for record in read_records(path, KINDS, gather.drop, salvage=salvage):
         gather.counts["records"] += 1
         if record.kind == "response":
@@ -46,7 +52,7 @@ def read_warc(path: str, gather: Gatherer, *, salvage: bool = False) -> Iterator
 
 def _read_response(record: Record, name: str, gather: Gatherer) -> None:
     response = parse_response(record.content)
-    if not _may_be_page(response):
+    if not _may_be_page(response, record.payload_type):
         gather.counts[OTHER_RECORDS] += 1
         return
     body = decode_body(response)
@@ -54,7 +60,7 @@ def _read_response(record: Record, name: str, gather: Gatherer) -> None:
         gather.drop(body.reason or "", record.uri)
         return
     content_type = response.header("content-type")
-    if not content_type and not _HTML_START.match(body.content):
+    if not (content_type or record.payload_type) and not _HTML_START.match(body.content):
         gather.counts[OTHER_RECORDS] += 1
         return
     try:
@@ -67,6 +73,6 @@ def _read_response(record: Record, name: str, gather: Gatherer) -> None:
     gather.page(record.uri, base, name, record.offset, images)
 
 
-def _may_be_page(response: Response) -> bool:
-    content_type = response.header("content-type").lower()
+def _may_be_page(response: Response, found: str | None) -> bool:
+    content_type = (found or response.header("content-type")).lower()
     return response.status is not None and (not content_type or "html" in content_type)

@@ -23,6 +23,7 @@ from tallyclip.pipeline.shards import ShardJob, ShardReport, sizes_of
 from tallyclip.store.files import replacing, write_array
 from tallyclip.store.layout import ParseFolder
 from tallyclip.store.tables import TableWriter
+from tallyclip.streams import file_name
 from tallyclip.uids import make_uids
 
 ROWS_AT_ONCE = 65_536
@@ -55,6 +56,7 @@ def parse_shard(job: ParseJob, tick: Callable[[int], None]) -> ParseReport:
     """Parse a crawl file: writes its pairs, their sorted keys, and which of them repeat others of the file."""
     started = time.perf_counter()
     folder, key = ParseFolder(Path(job.folder)), job.shard.key
+    name = file_name(job.shard.file.path).rsplit("/", 1)[-1]  # not that of a copy
     gather, screen, keys = Gatherer(), Screen(job.filters), _Keys(job.duplicates, by_site=job.by_site)
     with (
         local_copy(job.shard.file.path, Path(job.scratch)) as path,
@@ -68,7 +70,7 @@ def parse_shard(job: ParseJob, tick: Callable[[int], None]) -> ParseReport:
             keys.add(rows)
             tick(len(rows.uids))
 
-        for _ in READERS[job.shard.file.kind](path, gather, salvage=job.salvage):
+        for _ in READERS[job.shard.file.kind](path, gather, name=name, salvage=job.salvage):
             if gather.size >= ROWS_AT_ONCE:
                 write(gather.take())
         write(gather.take())

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from tallyclip.crawl.archive import load_fastwarc
+from tallyclip.crawl.extras import load
 from tallyclip.errors import IncompleteError, OptionError
 from tallyclip.pipeline.crawl import Crawl, crawl_files
 from tallyclip.pipeline.duplicates import find_duplicates
@@ -43,7 +43,7 @@ def make_pool(run: Run, frozen: Frozen, options: PoolOptions, *, accept_failed: 
         IncompleteError: shards failed and were not accepted, or no pair stays.
     """
     options.check()
-    load_fastwarc()  # before every shard fails for the lack of it
+    load("fastwarc", "FastWARC")  # before every shard fails for the lack of it
     parse_files(run, frozen, options, accept_failed=accept_failed)
     find_duplicates(run, options)
     return write_pool(run, options)
