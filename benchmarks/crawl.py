@@ -30,7 +30,7 @@ from record import record
 from tallyclip.crawl.filters import Filters
 from tallyclip.crawl.gather import Gatherer
 from tallyclip.crawl.wat import read_wat
-from tallyclip.pipeline.parse_shard import ROWS_AT_ONCE, ParseJob, parse_shard
+from tallyclip.pipeline.parse_shard import ParseJob, parse_shard
 from tallyclip.pipeline.pool_shard import PoolJob, pool_shard
 from tallyclip.pool.language import default_identifier
 from tallyclip.pool.sources import Shard, find_files
@@ -64,7 +64,7 @@ def fastwarc_alone(path: Path) -> int:
 def gathered(path: Path) -> int:
     gather, rows = Gatherer(), 0
     for _ in read_wat(str(path), gather):
-        if gather.size >= ROWS_AT_ONCE:
+        if gather.is_full:
             rows += len(gather.take().uids)
     return rows + len(gather.take().uids)
 

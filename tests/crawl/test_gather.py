@@ -126,5 +126,15 @@ def test_rows_say_where_they_are_from_and_carry_the_pairs_uid() -> None:
     ]
     assert (rows.uids == make_uids(rows.table["url"], rows.table["text"])).all()
     assert dict(gather.drops) == {REPEATED_ON_PAGE: 2}
-    assert gather.size == 0
     assert len(gather.take().table) == 0
+
+
+def test_many_texts_and_long_ones_are_enough_for_a_batch() -> None:
+    gather = Gatherer()
+    for number in range(7):
+        gather.page("http://a.example/", None, "f", number, [Image(None, "1.png", f"{number}" * 10_000_000)])
+        assert gather.is_full == (number == 6)
+    assert len(gather.take().uids) == 7
+    assert not gather.is_full
+    gather.page("http://a.example/", None, "f", 0, [Image(None, "1.png", f"{number}") for number in range(65_536)])
+    assert gather.is_full

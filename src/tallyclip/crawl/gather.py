@@ -47,6 +47,8 @@ SCHEMA = pa.schema(
 NOT_UNICODE = "not UTF-8"
 REPEATED_ON_PAGE = "repeated on its page"
 KEPT_SAMPLES = 20  # of each reason
+TEXTS_AT_ONCE = 65_536
+CHARACTERS_AT_ONCE = 1 << 26  # for some pages have a book in every attribute
 pc: Any = pyarrow.compute
 
 
@@ -89,7 +91,7 @@ class Gatherer:
         counts: what was seen: "records", "pages", "images", "texts" (that are not empty), and these by their field.
         drops: what was left out, by reason: texts, of which each goes if its image has no address; and records.
         samples: the first of each reason.
-        size: texts taken in since rows were last given out.
+        is_full: has enough come in since rows were last given out?
     """
 
     def __init__(self) -> None:
@@ -104,10 +106,11 @@ class Gatherer:
         self._texts: list[str] = []
         self._fields: list[int] = []
         self._page_numbers: list[int] = []
+        self._characters = 0
 
     @property
-    def size(self) -> int:
-        return len(self._texts)
+    def is_full(self) -> bool:
+        return len(self._texts) >= TEXTS_AT_ONCE or self._characters >= CHARACTERS_AT_ONCE
 
     def page(self, url: str, base: str | None, crawl_file: str, offset: int, images: Iterable[Image]) -> None:
         """A page, the base of addresses if it names one, the place it was read from, and its images."""
@@ -119,6 +122,7 @@ class Gatherer:
                     if text:
                         self._addresses.append(image.url or "")
                         self._texts.append(text)
+                        self._characters += len(text) + len(self._addresses[-1])
                         self._fields.append(field)
                         self._page_numbers.append(number)
         self._pages.append(_Page(url, base_of(url, base), crawl_file, offset))

@@ -26,7 +26,6 @@ from tallyclip.store.tables import TableWriter
 from tallyclip.streams import file_name
 from tallyclip.uids import make_uids
 
-ROWS_AT_ONCE = 65_536
 READERS = {"wat": read_wat, "warc": read_warc}
 
 Duplicates = Literal["pair", "url", "off"]
@@ -71,7 +70,7 @@ def parse_shard(job: ParseJob, tick: Callable[[int], None]) -> ParseReport:
             tick(len(rows.uids))
 
         for _ in READERS[job.shard.file.kind](path, gather, name=name, salvage=job.salvage):
-            if gather.size >= ROWS_AT_ONCE:
+            if gather.is_full:
                 write(gather.take())
         write(gather.take())
     records, repeats = keys.resolved()

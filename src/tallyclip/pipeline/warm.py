@@ -11,9 +11,9 @@ import pyarrow as pa
 import tallyclip as tc
 from tallyclip.counts import add_to_counts
 from tallyclip.data import Matches, Metadata
-from tallyclip.pipeline import balance_shard, match_shard, plan_shard
+from tallyclip.pipeline import balance_shard, duplicates_shard, match_shard, parse_shard, plan_shard, pool_shard
 
-__all__ = ["balance_shard", "match_shard", "plan_shard"]
+__all__ = ["balance_shard", "duplicates_shard", "match_shard", "parse_shard", "plan_shard", "pool_shard"]
 
 
 def _run_once() -> None:
