@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import gzip
 import json
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -94,6 +96,7 @@ def test_columns_must_be_as_long_as_the_list() -> None:
         ("a.json", b'["a", null]', "entry 1 is null"),
         ("a.json", b'["a", ["b"]]', "entry 1 is a list"),
         ("a.json", b'["a", ', "not JSON"),
+        ("a.json", b"[" * 100_000, "nested too deeply"),
         ("a.json", b"", "not JSON"),
         ("a.json", b"[]", "at least one entry"),
         ("a.json", b'["a", "a"]', "repeated entries: 'a' at 1"),
@@ -113,6 +116,20 @@ def test_a_file_that_is_no_list_is_refused_by_name(name: str, content: bytes, me
     with pytest.raises(tc.ArtefactError, match=message) as caught:
         tc.Metadata.load(str(path))
     assert str(path) in caught.value.what
+
+
+@pytest.mark.parametrize(
+    ("value", "name"), [(b"dog", "binary"), (5, "a number"), (0.5, "a number"), (True, "a boolean"), (date(2024, 5, 1), "a date")]
+)
+def test_an_entry_that_is_no_string_is_called_what_it_is(tmp_path: Path, value: Any, name: str) -> None:
+    pq.write_table(pa.table({"entry": [value]}), tmp_path / "a.parquet")
+    with pytest.raises(tc.ArtefactError, match=f"entry 0 is {name}, not a string"):
+        tc.Metadata.load(tmp_path / "a.parquet")
+
+
+def test_a_list_may_leave_open_where_some_entries_are_from(tmp_path: Path) -> None:
+    tc.Metadata(["dog", "cat"], sources=["wordnet", None]).save(tmp_path / "a.parquet")
+    assert tc.Metadata.load(tmp_path / "a.parquet").sources == ("wordnet", None)
 
 
 def test_a_missing_list_is_refused_with_a_hint(tmp_path: Path) -> None:

@@ -7,23 +7,29 @@ functions, arrays in and arrays out:
                                    └──────── keep_probability(matches, p) ─→ keep ─ draw(keep, uids, seed) ─→ kept
 """
 
-from tallyclip.balance import draw, entry_probability, keep_probability, pick_one
-from tallyclip.counts import count_entries, tail_share, threshold_for_tail
-from tallyclip.data import Matches, Metadata
-from tallyclip.errors import (
-    ArtefactError,
-    IncompleteError,
-    MissingExtraError,
-    OptionError,
-    OutputError,
-    SourceError,
-    StaleError,
-    TallyclipError,
-)
-from tallyclip.match.matcher import Matcher
-from tallyclip.match.reference import match_reference
-from tallyclip.plan import expected_size, threshold_for_size
-from tallyclip.uids import make_uids, parse_uids, uid_strings
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tallyclip.balance import draw, entry_probability, keep_probability, pick_one
+    from tallyclip.counts import count_entries, tail_share, threshold_for_tail
+    from tallyclip.data import Matches, Metadata
+    from tallyclip.errors import (
+        ArtefactError,
+        IncompleteError,
+        MissingExtraError,
+        OptionError,
+        OutputError,
+        SourceError,
+        StaleError,
+        TallyclipError,
+    )
+    from tallyclip.match.matcher import Matcher
+    from tallyclip.match.reference import match_reference
+    from tallyclip.plan import expected_size, threshold_for_size
+    from tallyclip.uids import make_uids, parse_uids, uid_strings
 
 __version__ = "0.1.0"
 
@@ -54,3 +60,37 @@ __all__ = [
     "threshold_for_tail",
     "uid_strings",
 ]
+
+# Where each name lives. It is imported when it is first asked for: the command line needs only some of them, and some take half a second.
+_HOMES = {
+    "tallyclip.balance": ("draw", "entry_probability", "keep_probability", "pick_one"),
+    "tallyclip.counts": ("count_entries", "tail_share", "threshold_for_tail"),
+    "tallyclip.data": ("Matches", "Metadata"),
+    "tallyclip.errors": (
+        "ArtefactError",
+        "IncompleteError",
+        "MissingExtraError",
+        "OptionError",
+        "OutputError",
+        "SourceError",
+        "StaleError",
+        "TallyclipError",
+    ),
+    "tallyclip.match.matcher": ("Matcher",),
+    "tallyclip.match.reference": ("match_reference",),
+    "tallyclip.plan": ("expected_size", "threshold_for_size"),
+    "tallyclip.uids": ("make_uids", "parse_uids", "uid_strings"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(home), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

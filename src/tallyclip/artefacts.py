@@ -17,15 +17,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tallyclip.errors import ArtefactError
-from tallyclip.streams import open_stream, without_compression
+from tallyclip.errors import ArtefactError, TallyclipError
+from tallyclip.streams import is_url, open_stream, without_compression
+
+ACCESS = "check the address and your access to it, or copy the file to this machine first"
 
 
 class EntryColumns(NamedTuple):
     """An entry list as it was found, before it is checked: position i of each column is entry i."""
 
     entries: list[str]
-    sources: list[str] | None = None
+    sources: list[str | None] | None = None
     scores: list[float] | None = None
 
 
@@ -43,8 +45,15 @@ def read_entries(path: str) -> EntryColumns:
             content = file.read()
     except FileNotFoundError:
         raise ArtefactError(f"no entry list at {path}", "give a .json, .txt or .parquet file, or 'wordnet'") from None
+    except TallyclipError:
+        raise
     except (OSError, pa.ArrowException) as error:
-        raise ArtefactError(f"{path}: not readable as an entry list: {error}") from error
+        raise ArtefactError(f"{path}: not readable as an entry list: {error}", ACCESS if is_url(path) else None) from error
+    except Exception as error:
+        if not is_url(path):
+            raise
+        # Libraries behind a URL have errors of their own, which are no OSErrors.
+        raise ArtefactError(f"{path}: not readable as an entry list: {type(error).__name__}: {error}", ACCESS) from error
     return EntryColumns(_from_json(path, content) if kind == "json" else _from_lines(path, content))
 
 
@@ -90,6 +99,8 @@ def _from_json(path: str, content: bytes) -> list[str]:
         value = json.loads(content)
     except ValueError as error:
         raise ArtefactError(f"{path}: not JSON: {error}") from error
+    except RecursionError:
+        raise ArtefactError(f"{path}: not a JSON list of strings: it is nested too deeply") from None
     if not isinstance(value, list):
         hint = "this looks like entry counts; its keys are the entries" if isinstance(value, dict) else None
         raise ArtefactError(f"{path}: expected a JSON list of strings, found {_json_name(value)}", hint)
@@ -134,8 +145,8 @@ def _from_parquet(path: str, table: pa.Table) -> EntryColumns:
 
 
 def _json_name(value: object) -> str:
-    names = {"dict": "an object", "list": "a list", "str": "a string", "bool": "a boolean", "NoneType": "null"}
-    return names.get(type(value).__name__, "a number")
+    names = {"dict": "an object", "list": "a list", "str": "a string", "bool": "a boolean", "NoneType": "null", "bytes": "binary"}
+    return names.get(type(value).__name__, "a number" if isinstance(value, int | float) else f"a {type(value).__name__}")
 
 
 def save_arrays(folder: Path, header: Mapping[str, Any], arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:

@@ -25,7 +25,7 @@ class Metadata:
 
     Args:
         entries: V strings, none empty, no two the same.
-        sources: for each entry, where it comes from ("wordnet", "unigram", ...), if known.
+        sources: for each entry, where it comes from ("wordnet", "unigram", ...), or None, if known.
         scores: for each entry, what it was ranked by in its source, if known.
         clean: drop empty and repeated entries instead of raising; of repeats the first stays.
 
@@ -40,7 +40,7 @@ class Metadata:
     def __init__(
         self,
         entries: Iterable[str],
-        sources: Sequence[str] | None = None,
+        sources: Sequence[str | None] | None = None,
         scores: Sequence[float] | None = None,
         *,
         clean: bool = False,

@@ -125,6 +125,17 @@ def test_more_runs_are_merged_than_a_process_may_have_open(tmp_path: Path) -> No
     assert found.tolist() == [(number, part) for number in range(9) for part in range(300)]
 
 
+def test_a_shard_may_have_any_name_however_many_the_runs(tmp_path: Path) -> None:
+    """Shards are called what their files are, and longer runs are written beside theirs."""
+    runs: list[Path] = []
+    for number, key in enumerate([*(f"a{i:03d}" for i in range(3 * module.RUNS_AT_ONCE)), "merged", "merged.0", "uids"]):
+        with RunWriter(tmp_path / "runs", key) as writer:
+            writer.add(as_array([(number, 0)]))
+        runs += writer.paths
+    assert merge_runs(runs, tmp_path / "uids.npy") == Merged(len(runs), len(runs))
+    assert np.load(tmp_path / "uids.npy").tolist() == [(number, 0) for number in range(len(runs))]
+
+
 def test_no_range_is_much_larger_than_it_should_be_however_many_the_runs(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     runs = [[rng.integers(0, 2**63, (50, 2)).tolist()] for _ in range(500)]

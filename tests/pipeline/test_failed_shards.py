@@ -232,3 +232,31 @@ def test_a_file_without_captions_fails_alone_wherever_it_stands(example: Example
     assert "aaa.csv: no column holds captions" in fails(1, *curated(example, pool, run))
     succeeds(*curated(example, pool, run, "--accept-failed"))
     assert failed_in_the_card(run) == ["aaa"]
+
+
+def matched_and_counted(example: Example, pool: Path, run: Path) -> Path:
+    succeeds("match", pool, "--metadata", example.entries, "--out", run)
+    succeeds("count", run)
+    return run
+
+
+def test_what_helps_when_balancing_fails_is_a_command_that_knows_how(example: Example, broken_later: Path, tmp_path: Path) -> None:
+    run = matched_and_counted(example, broken_later, tmp_path / "run")
+    said = " ".join(fails(1, "balance", run, "--t", "20").split())
+    assert "1 of 5 shards failed" in said
+    assert "run 'tallyclip match POOL... --out RUN' or 'tallyclip curate POOL... --out RUN' again" in said
+    succeeds(*curated(example, broken_later, run, "--accept-failed"))
+    assert failed_in_the_card(run) == ["berry"]
+
+
+def test_files_that_changed_before_balancing_are_no_failures_to_accept(example: Example, tmp_path: Path) -> None:
+    shutil.copytree(example.pool, tmp_path / "pool")
+    run = matched_and_counted(example, tmp_path / "pool", tmp_path / "run")
+    write_parquet(tmp_path / "pool" / "berry.parquet", {"caption": captions(800, 9)})
+    said = fails(2, "balance", run, "--t", "20")
+    assert f"{tmp_path / 'pool' / 'berry.parquet'} changed after it was matched" in said
+    assert "--accept-failed" not in said
+    assert f"delete {run / 'match'} and match everything again" in said
+    shutil.rmtree(run / "match")
+    matched_and_counted(example, tmp_path / "pool", run)
+    succeeds("balance", run, "--t", "20")

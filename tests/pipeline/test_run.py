@@ -190,7 +190,7 @@ def test_a_file_that_changes_while_its_pairs_are_drawn_gives_no_result(pool: Pat
     """The command matches, then the file changes, then it balances."""
     stages.run(tmp_path / "run", pool)
     os.utime(pool / "date.tsv", ns=(1, 1))
-    said = fails(1, "balance", tmp_path / "run", "--t", 3)
+    said = fails(2, "balance", tmp_path / "run", "--t", 3)
     assert "date.tsv changed after it was matched" in said
     with pytest.raises(StaleError, match="changed after it was matched"):
         stages.run(tmp_path / "run", pool)

@@ -56,7 +56,7 @@ def test_the_samples_of_a_tar_are_counted_or_estimated(tmp_path: Path, monkeypat
 
 
 @pytest.mark.parametrize("name", ["a.parquet", "a.tar", "a.json", "a.txt", "a.csv.gz", "a.jsonl.zst"])
-@pytest.mark.parametrize("content", [b"", b"x", b"\0" * 600, b"[{", b"<html>"])
+@pytest.mark.parametrize("content", [b"", b"x", b"\0" * 600, b"[{", b"[" * 100_000, b"<html>"])
 def test_a_file_that_cannot_be_read_is_estimated_all_the_same(tmp_path: Path, name: str, content: bytes) -> None:
     path = tmp_path / name
     path.write_bytes(content)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tallyclip.pool import lines, reading, records
+from tallyclip.pool import lines, names, reading, records
 from tests.pool.tools import batches_of, hashed, json_lines, packed, read, refused, refused_option, table_of
 
 ITEMS = [{"url": f"http://a.example/{i}", "caption": f"caption {i}", "width": i} for i in range(5)]
@@ -174,6 +174,53 @@ def test_reading_twice_gives_the_same_batches(tmp_path: Path, monkeypatch: pytes
     ]
 
 
+# names that come late
+
+EARLY = [{"caption": f"caption {i}"} for i in range(names.LOOKED_AT)]
+FORMS = {"a.jsonl": (json_lines, "line"), "a.json": (as_list, "item")}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_a_column_named_by_flag_may_come_late(tmp_path: Path, name: str) -> None:
+    items = [*EARLY, {"caption": "a dog", "link": "http://a"}]
+    path = write(tmp_path / name, FORMS[name][0](items))
+    assert read(path).uids == hashed(None, [item["caption"] for item in items])
+    assert read(path, url="link").uids == [*hashed(None, [item["caption"] for item in EARLY]), *hashed(["http://a"], ["a dog"])]
+    assert read(path, caption="link").texts == ["http://a"]
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_a_column_named_by_flag_that_never_comes_fails_the_file(tmp_path: Path, name: str) -> None:
+    write_items, called = FORMS[name]
+    refused(write(tmp_path / name, write_items([*EARLY, {}])), f"no {called} has the 'lnk' of --url-column", "caption", url="lnk")
+    refused_option(write(tmp_path / name, write_items(EARLY[1:])), "no column 'lnk' for --url-column", url="lnk")
+
+
+LATE = [("url", "url", {}), ("uid", "uid", {}), ("texts", "caption", {"url": "http://a"}), ("text", "caption", {"url": "http://a"})]
+
+
+@pytest.mark.parametrize(("late", "role", "with_"), LATE, ids=[late for late, _, _ in LATE])
+@pytest.mark.parametrize("name", FORMS)
+def test_a_name_that_would_have_had_a_role_is_not_passed_over_when_it_comes_late(
+    tmp_path: Path, name: str, late: str, role: str, with_: dict[str, Any]
+) -> None:
+    write_items, called = FORMS[name]
+    items = [*({**item, **with_} for item in EARLY), {"caption": "a dog", "width": 5}, {"caption": "a cat", late: "x"}]
+    path = write(tmp_path / name, write_items(items))
+    error = refused(path, f"{called} 1,002 is the first with '{late}', which would be the {role}")
+    assert f"--{role}-column {late}" in str(error.hint)
+    assert len(read(path, **{role: late}).texts) == (1 if role == "caption" else len(items))
+    if role == "caption":
+        assert "--caption-column caption" in str(error.hint)
+        assert len(read(path, caption="caption").texts) == len(items)
+
+
+def test_a_name_without_a_role_may_come_at_any_time(tmp_path: Path) -> None:
+    items = [*ITEMS * 201, *({"caption": "a dog", "url": "http://a", f"more {i}": i} for i in range(50)), {"alt": "a cat"}]
+    outcome = read(write(tmp_path / "a.jsonl", json_lines(items)))
+    assert (outcome.records, outcome.reasons) == (len(items), ["no caption"])
+
+
 # what is wrong with a file
 
 
@@ -215,9 +262,15 @@ def test_a_caption_in_angle_brackets_is_no_web_page(tmp_path: Path) -> None:
     assert read(write(tmp_path / "a.txt", "<PERSON> at the gala\n<headline>\n")).texts == ["<PERSON> at the gala", "<headline>"]
 
 
-@pytest.mark.parametrize("content", [b"[]", b"[1, 2]", b"a dog\na cat\n", b'{\n "images": [\n  1\n ]\n}\n'])
+@pytest.mark.parametrize("content", [b"[1, 2]", b"a dog\na cat\n", b'{\n "images": [\n  1\n ]\n}\n'])
 def test_json_without_an_object_fails_with_its_name(tmp_path: Path, content: bytes) -> None:
     refused(write(tmp_path / "a.json", content), "no JSON object in it", "an object a line, or one list of objects")
+
+
+@pytest.mark.parametrize("content", [b"[]", b" [\n]\n"])
+def test_an_empty_list_has_no_records_as_a_table_may(tmp_path: Path, content: bytes) -> None:
+    outcome = read(write(tmp_path / "a.json", content))
+    assert (outcome.records, outcome.layouts) == (0, ["an empty list: caption = caption"])
 
 
 def test_a_list_cut_short_anywhere_fails_with_its_place(tmp_path: Path) -> None:

@@ -99,6 +99,17 @@ def test_what_is_no_regular_file_is_told_apart(tmp_path: Path) -> None:
     assert listing.strange == {str(tmp_path / "b.parquet"), str(tmp_path / "c.parquet")}
 
 
+def test_a_file_whose_name_is_no_text_is_refused_if_it_would_be_read(tmp_path: Path) -> None:
+    """The results of a run name its files, in JSON and in Parquet, which cannot hold such a name."""
+    (tmp_path / os.fsdecode(b"\xff.txt.bak")).touch()
+    (tmp_path / os.fsdecode(b"_\xff.txt")).touch()
+    assert len(list_files(str(tmp_path)).hidden) == 1
+    (tmp_path / os.fsdecode(b"caf\xe9.txt")).touch()
+    for name in (tmp_path, tmp_path / "c*.txt", tmp_path / os.fsdecode(b"caf\xe9.txt")):
+        with pytest.raises(OptionError, match=r"/caf\\udce9\.txt': the name of this file is not UTF-8"):
+            list_files(str(name))
+
+
 def test_a_folder_that_cannot_be_read_is_refused_rather_than_left_out(tmp_path: Path) -> None:
     touch(tmp_path, "a.parquet")
     inner = os.open(tmp_path, os.O_RDONLY)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import string
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -81,12 +83,37 @@ def test_several_texts_of_an_image_are_read(tmp_path: Path, column: pa.Array) ->
     assert outcome.reasons == ["no caption"]
 
 
-def test_views_become_plain_at_any_depth() -> None:
-    view = pa.struct([("text", pa.string_view()), ("more", pa.large_list(pa.list_(pa.binary_view())))])
-    plain = pa.struct([("text", pa.string()), ("more", pa.large_list(pa.list_(pa.binary())))])
-    column = pa.array([[{"text": "a dog", "more": [[b"x"]]}], None], pa.list_(view))
+VIEW, TEXT = pa.string_view(), pa.string()
+INSIDE = [
+    (pa.list_(VIEW), pa.list_(TEXT), [["a dog", None], None, []]),
+    (pa.large_list(pa.binary_view()), pa.large_list(pa.binary()), [[b"x"], None]),
+    (pa.list_(VIEW, 2), pa.list_(TEXT, 2), [["a dog", "a cat"], None]),
+    (pa.list_view(VIEW), pa.list_(TEXT), [["a dog"], None, ["a cat", "a bird"]]),
+    (pa.large_list_view(pa.int32()), pa.large_list(pa.int32()), [[1], None, [2, 3]]),
+    (pa.map_(VIEW, VIEW), pa.map_(TEXT, TEXT), [[("alt", "a dog")], None]),
+    (pa.map_(TEXT, pa.list_(VIEW, 1)), pa.map_(TEXT, pa.list_(TEXT, 1)), [[("alt", ["a dog"])], None]),
+    (pa.list_(pa.dictionary(pa.int32(), TEXT)), pa.list_(TEXT), [["a dog", "a dog"], None]),
+    (pa.struct([("text", VIEW), ("more", VIEW)]), pa.struct([("text", TEXT), ("more", TEXT)]), [{"text": "a dog", "more": None}, None]),
+]
+
+
+def test_the_plain_type_of_a_type_has_no_views_at_any_depth() -> None:
+    view = pa.struct([("text", VIEW), ("more", pa.large_list(pa.list_(pa.binary_view())))])
+    plain = pa.struct([("text", TEXT), ("more", pa.large_list(pa.list_(pa.binary())))])
+    column = pa.array([[{"text": "a dog", "more": [[b"x"]]}], None], pa.list_(view))  # which Arrow cannot write
     assert parquet._plain(column.type) == pa.list_(plain)
-    assert column.cast(parquet._plain(column.type)).to_pylist() == column.to_pylist()
+    assert parquet._plain_column(column).to_pylist() == column.to_pylist()
+
+
+@pytest.mark.parametrize(("kind", "plain", "values"), INSIDE, ids=[str(kind) for kind, _, _ in INSIDE])
+def test_views_and_dictionaries_become_plain_at_any_depth(tmp_path: Path, kind: pa.DataType, plain: pa.DataType, values: list[Any]) -> None:
+    column = pa.array(values, kind)
+    path = write_table(tmp_path / "a.parquet", {"caption": ["a dog"] * len(values), "other": column})
+    (records,) = batches_of(path)
+    assert records.table["other"].type.equals(plain)
+    assert records.table.schema == full_schema(files_of(path)[0])
+    assert records.table["other"].to_pylist() == column.to_pylist()
+    assert records.table.take([len(values) - 1])["other"].to_pylist() == [column[-1].as_py()]
 
 
 def test_captions_that_are_not_utf8_are_dropped_with_their_rows(tmp_path: Path) -> None:
@@ -231,8 +258,8 @@ def write_random(path: Path, groups: int, rows_per_group: int) -> Path:
 
 
 def test_memory_does_not_grow_with_the_number_of_row_groups(tmp_path: Path) -> None:
-    few = allocated_while_reading(write_random(tmp_path / "few.parquet", 4, 10_000))
-    many = allocated_while_reading(write_random(tmp_path / "many.parquet", 32, 10_000))
+    few = allocated_while_reading(write_random(tmp_path / "few.parquet", 16, 10_000))
+    many = allocated_while_reading(write_random(tmp_path / "many.parquet", 64, 10_000))
     assert many < few * 1.5
 
 
@@ -247,6 +274,53 @@ def test_batches_of_large_rows_are_small(tmp_path: Path) -> None:
     )
     assert max(records.table.nbytes for records in batches_of(path)) <= parquet.BYTES_AT_ONCE * 1.1
     assert read(path).rows == list(range(40))
+
+
+LARGE, REPEATED = 100_000, 8000  # bytes of a caption that is in the file once, and by how many rows
+
+
+def most_while_reading(path: Path) -> int:
+    """By how many bytes a process of its own grows at the most, from when it has read another file."""
+    small = write_table(path.with_name("small.parquet"), {"caption": ["a dog"] * 1000})
+    if not Path("/proc/self/status").exists():
+        pytest.skip("getrusage would tell of the parent's memory too, so this needs /proc")
+    command = (
+        "import re, sys\n"
+        "from tallyclip.pool.parquet import read_records\n"
+        "most = lambda: int(re.search('VmHWM:\\\\s*(.*) kB', open('/proc/self/status').read())[1]) << 10\n"
+        "for path in sys.argv[1:]:\n"
+        "    before = most()\n"
+        "    for records in read_records(path, None, 0, None): del records\n"
+        "print(most() - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", command, small, path], capture_output=True, text=True, check=True, timeout=100)
+    return int(done.stdout)
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.string_view(), pa.dictionary(pa.int32(), pa.string()), pa.list_(pa.string())], ids=str)
+def test_a_large_value_that_many_rows_repeat_takes_no_more_memory_than_a_few_batches(tmp_path: Path, kind: pa.DataType) -> None:
+    text = "dog " * (LARGE // 4)
+    plain = pa.array([[text]] * REPEATED if pa.types.is_list(kind) else [text] * REPEATED)
+    column = plain.dictionary_encode() if pa.types.is_dictionary(kind) else plain.cast(kind)
+    path = write_table(tmp_path / "a.parquet", {"caption": column}, rows_per_group=REPEATED)
+    del plain, column
+    assert path.stat().st_size < LARGE
+    assert most_while_reading(path) < 10 * parquet.BYTES_AT_ONCE < LARGE * REPEATED / 2
+
+
+def test_rows_that_become_large_within_a_row_group_take_no_more_memory_than_a_step(tmp_path: Path) -> None:
+    texts = [f"caption {i % 100}" for i in range(50_000)] + ["dog " * (LARGE // 4)] * REPEATED
+    path = write_table(tmp_path / "a.parquet", {"caption": texts}, rows_per_group=len(texts))
+    assert most_while_reading(path) < 10 * parquet.BYTES_AT_ONCE + LARGE * parquet.MOST_ROWS * 1.5
+    assert sum(len(records.rows) for records in batches_of(path)) == len(texts)
+
+
+def test_rows_are_read_in_batches_of_the_usual_size_whatever_the_row_groups(tmp_path: Path) -> None:
+    path = write_table(tmp_path / "a.parquet", many(200_000), rows_per_group=7_000)
+    sizes = [len(records.rows) for records in batches_of(path)]
+    assert sum(sizes) == 200_000
+    assert min(sizes[:-1]) > parquet.RECORDS_AT_ONCE - parquet.MOST_ROWS
+    assert max(sizes) <= parquet.RECORDS_AT_ONCE
 
 
 # servers

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tallyclip.errors import SourceError
-from tallyclip.pool import records, tars
+from tallyclip.pool import names, records, tars
 from tallyclip.pool.tars import member_key
 from tests.pool.conftest import Site
 from tests.pool.tools import batches_of, hashed, read, refused, refused_option, table_of, tar_bytes, write_tar
@@ -54,6 +54,13 @@ def test_a_txt_member_goes_before_the_caption_in_json_whichever_comes_first(tmp_
     both = sample("000", "from txt", {"caption": "from json"})
     assert read(write(tmp_path / "a.tar", both)).texts == ["from txt"]
     assert read(write(tmp_path / "b.tar", [both[0], both[2], both[1]])).texts == ["from txt"]
+
+
+def test_an_address_that_comes_late_is_not_passed_over(tmp_path: Path) -> None:
+    samples = [sample(f"{i:04d}", "a dog") for i in range(names.LOOKED_AT)]
+    path = write(tmp_path / "a.tar", *samples, sample("9999", "a cat", {"url": "http://a"}))
+    refused(path, "sample 1,001 is the first with 'url', which would be the url", "--url-column url")
+    assert read(path, url="url").uids[-1] == hashed(["http://a"], ["a cat"])[0]
 
 
 def test_the_tars_of_img2dataset_are_read_with_all_their_fields(tmp_path: Path) -> None:

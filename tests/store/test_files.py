@@ -8,12 +8,13 @@ import resource
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tallyclip.errors import ArtefactError, OutputError
-from tallyclip.store.files import PART, clear_parts, read_json, remove, replacing, write_array, write_json, writing
+from tallyclip.store.files import PART, clear_parts, read_array, read_arrays, read_json, remove, replacing, write_array, write_json, writing
 
 
 def test_a_file_appears_whole_at_the_end_of_its_block(tmp_path: Path) -> None:
@@ -111,6 +112,8 @@ def test_arrays_and_objects_come_back_as_they_were(tmp_path: Path) -> None:
     value = {"t": 0.1, "name": "Zürich 東京", "none": None}
     write_json(tmp_path / "a.json", value)
     assert read_json(tmp_path / "a.json") == value
+    np.savez(tmp_path / "a.npz", one=np.arange(6))
+    assert read_arrays(tmp_path / "a.npz")["one"].tolist() == list(range(6))
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[1]", b'"text"', b"\xff\xfe{}"])
@@ -118,6 +121,32 @@ def test_what_is_no_json_object_is_an_artefact_that_is_broken(tmp_path: Path, co
     (tmp_path / "a.json").write_bytes(content)
     with pytest.raises(ArtefactError, match=r"a\.json: not"):
         read_json(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x93NUMPY", b"no array", b"{}", None])
+@pytest.mark.parametrize("reader", [read_array, read_arrays])
+def test_what_is_no_array_is_broken_and_the_hint_says_what_to_delete(tmp_path: Path, reader: Any, damage: bytes | None) -> None:
+    path = tmp_path / "counts" / "a.npy"
+    if damage is not None:
+        path.parent.mkdir()
+        path.write_bytes(damage)
+    with pytest.raises(ArtefactError, match="broken") as caught:
+        reader(path)
+    assert str(path) in caught.value.what
+    assert f"delete {path.parent} and" in str(caught.value.hint)
+
+
+def test_any_damage_to_arrays_is_noticed_or_harmless(tmp_path: Path) -> None:
+    path, array = tmp_path / "a.npz", np.arange(40)
+    np.savez(path, a=array)
+    content = path.read_bytes()
+    for place in range(len(content)):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :])
+        try:
+            found = read_arrays(path)
+        except ArtefactError:
+            continue
+        assert found.get("a") is None or np.array_equal(found["a"], array)
 
 
 def test_files_folders_and_nothing_can_be_removed(tmp_path: Path) -> None:

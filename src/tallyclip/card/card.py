@@ -80,7 +80,7 @@ class CrawlPart(msgspec.Struct, kw_only=True):
 
 
 class Card(msgspec.Struct, kw_only=True):
-    """Everything a data card says. Counts are of pairs (an image with one text) unless they say otherwise."""
+    """Everything a data card says. Counts are of pairs (an image with one text) unless they say otherwise; ``shards`` were read."""
 
     title: str
     made: str
@@ -90,6 +90,7 @@ class Card(msgspec.Struct, kw_only=True):
     columns: list[str]
     crawl: CrawlPart | None
     languages: str | None
+    shards: int
     records: int
     texts: int
     matched: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -15,11 +16,13 @@ from rich.console import Console
 from rich.text import Text
 
 from tallyclip.cli import options
+from tallyclip.cli.names import check_unicode
 from tallyclip.cli.pool import pool as pool_command
 from tallyclip.cli.pool import pool_options, source_of
 from tallyclip.cli.prepare import OpenRun, aim_of, choice_of, count_of, load_metadata
 from tallyclip.errors import TallyclipError
 
+TRACEBACK = "TALLYCLIP_TRACEBACK"  # set to 1 in the environment, it shows what went wrong inside
 EPILOG = "Exit codes: 0 done · 1 done in part, or nothing kept · 2 wrong input or option, nothing started · 130 interrupted"
 
 app = typer.Typer(
@@ -52,8 +55,16 @@ def root(version: options.Version = False) -> None:
 
 
 def main() -> None:
-    """The entry point ``tallyclip``."""
-    app()
+    """Read the command line and do what it says."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # of a terminal or a file that has no ✓, or no half surrogate
+    try:
+        check_unicode(sys.argv[1:])
+        app()
+    except TallyclipError as error:  # of an option, before its command starts
+        _show().fails(err, error.what, error.hint)
+        sys.exit(error.exit_code)
 
 
 def reports_errors(command: Command) -> Command:
@@ -77,6 +88,14 @@ def reports_errors(command: Command) -> Command:
             raise typer.Exit(1) from None
         except OSError as error:  # of the machine, where nobody knew more of it
             _show().fails(err, f"{error.filename or 'the machine'}: {error.strerror or error}", None)
+            raise typer.Exit(1) from None
+        except (typer.Exit, typer.Abort):
+            raise
+        except Exception as error:
+            if os.environ.get(TRACEBACK) == "1":
+                raise
+            hint = f"this is a defect of tallyclip: please report it, with what the same command says with {TRACEBACK}=1 set before it"
+            _show().fails(err, f"unexpected: {type(error).__name__}: {error}", hint)
             raise typer.Exit(1) from None
 
     return wrapped  # type: ignore[return-value]
@@ -271,8 +290,7 @@ def balance(
 def card(run_folder: options.RunFolder, workers: options.WorkersCount = None) -> None:
     """Write the data card of a balanced run."""
     with OpenRun(run_folder, workers, err) as run:
-        from tallyclip.pipeline.card import make_card
-        from tallyclip.pipeline.curate import read_card
+        from tallyclip.pipeline.card import make_card, read_card
 
         run.open()
         make_card(run)
@@ -317,16 +335,15 @@ def demo(
 
 @metadata_app.command()
 @reports_errors
-def info(path: options.EntryList) -> None:
+def info(path: options.EntryList, clean_metadata: options.Clean = False) -> None:
     """Show the size, fingerprint, sources and unmatchable entries of an entry list."""
-    show_text(_show().metadata_info(path, load_metadata(path, clean=False)))
+    show_text(_show().metadata_info(path, load_metadata(path, clean=clean_metadata)))
 
 
 def _match_text(text: str, counts: Path | None, metadata: str, clean: bool, mode: Any) -> None:
-    import numpy as np
-
     from tallyclip import Matcher, Metadata, entry_probability, keep_probability
     from tallyclip.pipeline.text import load_odds
+    from tallyclip.store.files import read_array
 
     odds = None
     if counts is None:
@@ -340,7 +357,7 @@ def _match_text(text: str, counts: Path | None, metadata: str, clean: bool, mode
     if odds is None:
         out.print(_show().text_matches(text, entries, matches[0], None, None, None))
         return
-    values = np.load(odds.counts)
+    values = read_array(odds.counts)
     p = entry_probability(values, odds.t)
     keep = float(keep_probability(matches, p)[0])
     out.print(_show().text_matches(text, entries, matches[0], values, p, keep))

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from tallyclip.cli.names import pool_name, run_folder
+
 
 class ModeName(StrEnum):
     exact = "exact"
@@ -25,16 +27,23 @@ POOL, WHAT, COLUMNS, HOW = "The pool", "What to keep", "Columns of the pool", "H
 Pool = Annotated[
     list[str] | None,
     typer.Argument(
+        parser=pool_name,
         metavar="POOL",
         help="Files, folders, globs or fsspec URLs (s3://, https://, hf://): Parquet, JSON or JSONL, CSV, TSV, text, "
         "img2dataset folders, WebDataset tars, MetaCLIP's JSON; .gz, .zst and .bz2 of the text formats. Or WAT and WARC files.",
         show_default=False,
     ),
 ]
-RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)]
+RunFolder = Annotated[Path, typer.Argument(parser=run_folder, metavar="RUN", help="A run folder.", show_default=False)]
 Out = Annotated[
     Path,
-    typer.Option("--out", metavar="RUN", help="The run folder: new, empty, or one to go on with.", show_default=False),
+    typer.Option(
+        "--out",
+        parser=run_folder,
+        metavar="RUN",
+        help="The run folder: new, empty, or one to go on with.",
+        show_default=False,
+    ),
 ]
 Entries = Annotated[
     str,
@@ -119,14 +128,14 @@ DryRun = Annotated[
     bool,
     typer.Option("--dry-run", help="Say what pairs, time, disk and memory to expect, and stop.", rich_help_panel=HOW),
 ]
-MaybePool = Annotated[list[str] | None, typer.Argument(metavar="POOL", help="As for 'curate'.", show_default=False)]
-MaybeOut = Annotated[Path | None, typer.Option("--out", metavar="RUN", help="The run folder.", show_default=False)]
+MaybePool = Annotated[list[str] | None, typer.Argument(parser=pool_name, metavar="POOL", help="As for 'curate'.", show_default=False)]
+MaybeOut = Annotated[Path | None, typer.Option("--out", parser=run_folder, metavar="RUN", help="The run folder.", show_default=False)]
 Text = Annotated[str | None, typer.Option("--text", help="Instead of a pool: one text, to see which entries it names.")]
 OddsOf = Annotated[
     Path | None,
-    typer.Option("--counts", metavar="RUN", help="With --text: a run to take the entry list, counts and odds from."),
+    typer.Option("--counts", parser=run_folder, metavar="RUN", help="With --text: a run to take the entry list, counts and odds from."),
 ]
-DemoOut = Annotated[Path, typer.Option("--out", metavar="RUN", help="The run folder.")]
+DemoOut = Annotated[Path, typer.Option("--out", parser=run_folder, metavar="RUN", help="The run folder.")]
 EntryList = Annotated[str, typer.Argument(metavar="wordnet|FILE", help="An entry list.", show_default=False)]
 
 
@@ -149,6 +158,7 @@ class CrawlKindName(StrEnum):
 CrawlFiles = Annotated[
     list[str] | None,
     typer.Argument(
+        parser=pool_name,
         metavar="CRAWL",
         help="WAT or WARC files, folders, globs or URLs of these; gzip, Zstandard, LZ4 or none. Or name a crawl with --crawl.",
         show_default=False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,7 +31,9 @@ def summary(card: Card, root: str) -> str:
     of = "matched" if card.candidates == card.matched else "images"
     top = ", ".join(f"{visible(row.entry)!r} {short(row.before)} → {short(row.after)}" for row in card.top_before[:3])
     repeated = f", {card.repeated_uids:,} of them a repeat" if card.repeated_uids else ""
-    dropped = ", ".join(f"{drop.count:,} {drop.reason}" for drop in card.drops[:4]) or "none"
+    failed = len(card.failed_shards)
+    unread = [f"{failed:,} of {card.shards + failed:,} shards not read"] if failed else []
+    dropped = ", ".join([*unread, *(f"{drop.count:,} {drop.reason}" for drop in card.drops[:4])]) or "none"
     dropped += f", and for {len(card.drops) - 4} more reasons" if len(card.drops) > 4 else ""
     head = card.head_matches / card.matches
     lines = [
@@ -115,6 +118,7 @@ def dry_run(estimate: Estimate) -> str:
     return "\n".join(
         [
             f"pool        {estimate.files:,} files, {short(estimate.bytes)} bytes, {rows} records in {estimate.shards:,} shards",
+            *(f"not read    {what}" for what in estimate.unread),
             f"columns     {estimate.columns}",
             f"pairs       about {pairs}; about {matched} name an entry, {estimate.matches_per_pair:.1f} each",
             f"time        about {_minutes(estimate.seconds)} with {estimate.workers} workers",
@@ -167,8 +171,8 @@ def metadata_info(path: str, metadata: Metadata) -> str:
         f"last         {', '.join(repr(visible(entry)) for entry in metadata.entries[-3:])}",
     ]
     if metadata.sources is not None:
-        names, sizes = np.unique(np.array(metadata.sources), return_counts=True)
-        lines.append("sources      " + ", ".join(f"{name} {size:,}" for name, size in zip(names, sizes, strict=True)))
+        sizes = Counter("not given" if name is None else str(name) for name in metadata.sources)
+        lines.append("sources      " + ", ".join(f"{visible(name)} {sizes[name]:,}" for name in sorted(sizes)))
     unmatchable = unmatchable_entries(metadata.entries, "exact")
     total = sum(len(ids) for ids in unmatchable.values())
     lines.append(f"unmatchable  {total:,} can never be named in exact mode")

@@ -78,7 +78,7 @@ def merge_runs(paths: Sequence[Path], out: Path) -> Merged:
     total = sum(len(np.load(path, mmap_mode="r")) for path in paths)
     runs, longer = list(paths), 0
     while len(runs) > RUNS_AT_ONCE:
-        target = runs[0].with_name(f"merged.{longer}.npy")
+        target = runs[0].with_name(f"_merged.{longer}.npy")  # no shard's: their keys begin with no underscore
         _merge(runs[:RUNS_AT_ONCE], target)
         runs, longer = [*runs[RUNS_AT_ONCE:], target], longer + 1
     return Merged(_merge(runs, out), total)

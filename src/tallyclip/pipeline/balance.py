@@ -12,10 +12,11 @@ import pyarrow as pa
 
 from tallyclip.balance import TextsPolicy, checked_seed, entry_probability
 from tallyclip.counts import tail_share
-from tallyclip.errors import IncompleteError, SourceError
+from tallyclip.errors import IncompleteError, SourceError, StaleError
 from tallyclip.export.entry_counts import write_entry_counts
 from tallyclip.export.uids import Merged, merge_runs
 from tallyclip.pipeline.balance_shard import BalanceJob, BalanceReport, balance_shard
+from tallyclip.pipeline.count import add_shard
 from tallyclip.pipeline.match import match_reports, unmatch
 from tallyclip.pipeline.match_shard import MatchReport
 from tallyclip.pipeline.plan import Aim, load_counts, resolve
@@ -41,6 +42,7 @@ def balance_run(run: Run, aim: Aim, *, seed: int = 0, policy: TextsPolicy = "pai
     Raises:
         OptionError: the aim or the seed cannot be.
         IncompleteError: counting is not whole, shards failed, or nothing was kept.
+        StaleError: all shards that failed did so because their files changed.
     """
     aim.check()
     checked_seed(seed)
@@ -130,9 +132,12 @@ def _balance_shards(
     reports, failures = run_shards(run, under_way, "balance", balance_shard, jobs, rows, BalanceReport)
     if failures:
         broken = {key: failure for key, failure in failures.items() if _is_as_it_was(shards[key].file)}
-        if broken:
-            unmatch(run, broken)
-        raise IncompleteError(*failure_message(failures, len(jobs)))
+        what, hint = failure_message(failures, len(jobs), "'tallyclip match POOL... --out RUN' or 'tallyclip curate POOL... --out RUN'")
+        if not broken:  # --accept-failed would not help: these files can be read
+            afresh = f"put the files back as they were, give a new --out, or delete {run.layout.match.path} and match everything again"
+            raise StaleError(what, afresh)
+        unmatch(run, broken)
+        raise IncompleteError(what, hint)
     return reports
 
 
@@ -166,8 +171,7 @@ def _merge(run: Run, under_way: BalanceFolder, reports: Mapping[str, BalanceRepo
     """The results that need all shards: the curated set's counts and its sorted uids."""
     counts = np.zeros(len(run.metadata), np.int64)
     for key in reports:
-        with np.load(under_way.counts_of(key)) as shard:
-            counts[shard["entry_ids"]] += shard["counts"]
+        add_shard(counts, under_way.counts_of(key))
     write_array(under_way.counts_curated, counts)
     write_entry_counts(under_way.entry_counts_curated, run.metadata.entries, counts)
     runs: list[Path] = [under_way.uid_runs / name for report in reports.values() for name in report.uid_runs]

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tallyclip.card import card as cards
+from tallyclip.errors import ArtefactError
 from tallyclip.match.coverage import unmatchable_entries
 from tallyclip.pipeline.balance import balance_reports
 from tallyclip.pipeline.match import match_reports
@@ -20,7 +21,7 @@ from tallyclip.pipeline.plan import load_counts, steps_to, tabulate
 from tallyclip.pipeline.pool import pool_reports
 from tallyclip.pipeline.run import Frozen, Run, versions
 from tallyclip.pipeline.shards import sizes_of
-from tallyclip.store.files import replacing
+from tallyclip.store.files import read_array, replacing
 from tallyclip.store.layout import CardFolder
 from tallyclip.store.manifest import Manifest, fingerprint_of, read_struct
 
@@ -32,14 +33,14 @@ def make_card(run: Run) -> Manifest:
         IncompleteError: balancing is not whole.
     """
     balanced = run.required("balance")
-    fingerprint = fingerprint_of(stage="card 1", balance=balanced.fingerprint)
+    fingerprint = fingerprint_of(stage="card 2", balance=balanced.fingerprint)
     manifest = run.in_place_or_whole("card", fingerprint)
     if manifest is not None:
         return manifest
     started = time.perf_counter()
     run.progress.start("card", 1, 0, None)
     under_way = CardFolder(run.begin("card", fingerprint))
-    before, after = load_counts(run), np.load(run.layout.balance.counts_curated)
+    before, after = load_counts(run), read_array(run.layout.balance.counts_curated)
     card = _describe(run, balanced, before, after)
     pictures = cards.draw_pictures(card, before, after)
     for path, content in (
@@ -54,6 +55,18 @@ def make_card(run: Run) -> Manifest:
     seconds = time.perf_counter() - started
     outputs = sizes_of(under_way.path, under_way.markdown, under_way.json, under_way.html)
     return run.publish("card", under_way, fingerprint, inputs=inputs, options={}, result={}, outputs=outputs, seconds=seconds)
+
+
+def read_card(run: Run) -> cards.Card:
+    """The card in place.
+
+    Raises:
+        ArtefactError: it is not whole.
+    """
+    card = read_struct(run.layout.card.json, cards.Card)
+    if card is None:
+        raise ArtefactError(f"{run.layout.card.json} is gone", "run the same command again")
+    return card
 
 
 def _describe(run: Run, balanced: Manifest, before: np.ndarray, after: np.ndarray) -> cards.Card:
@@ -76,6 +89,7 @@ def _describe(run: Run, balanced: Manifest, before: np.ndarray, after: np.ndarra
         columns=matched.result["columns"],
         crawl=_crawl_part(run) if frozen.made_here else None,
         languages=_languages(matched.options["languages"]),
+        shards=len(run.required("parse" if frozen.made_here else "match").result["shards"]),
         records=matched.result["records"],
         texts=matched.result["texts"],
         matched=matched.result["matched"],

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import numpy as np
+from jaxtyping import Int64
 
-from tallyclip.errors import IncompleteError
+from tallyclip.errors import ArtefactError, IncompleteError
 from tallyclip.export.entry_counts import write_entry_counts
 from tallyclip.pipeline.match import match_reports
 from tallyclip.pipeline.run import Run
 from tallyclip.pipeline.shards import sizes_of
-from tallyclip.store.files import write_array
+from tallyclip.store.files import read_arrays, write_array
 from tallyclip.store.layout import CountsFolder
 from tallyclip.store.manifest import Manifest, fingerprint_of
 
@@ -35,8 +37,7 @@ def count_matches(run: Run) -> Manifest:
     run.progress.start("counts", len(reports), 0, None)
     counts = np.zeros(len(run.metadata), np.int64)
     for key in reports:
-        with np.load(run.layout.match.counts(key)) as shard:
-            counts[shard["entry_ids"]] += shard["counts"]
+        add_shard(counts, run.layout.match.counts(key))
         run.progress.shard_done(key)
     write_array(under_way.counts, counts)
     write_entry_counts(under_way.entry_counts, run.metadata.entries, counts)
@@ -52,6 +53,19 @@ def count_matches(run: Run) -> Manifest:
         outputs=sizes_of(under_way.path, under_way.counts, under_way.entry_counts),
         seconds=time.perf_counter() - started,
     )
+
+
+def add_shard(counts: Int64[np.ndarray, " V"], path: Path) -> None:
+    """Add the counts that a shard has left in a file.
+
+    Raises:
+        ArtefactError: the file is not whole.
+    """
+    shard = read_arrays(path)
+    ids, more = shard.get("entry_ids"), shard.get("counts")
+    if ids is None or more is None or len(ids) != len(more) or ids.max(initial=0) >= len(counts):
+        raise ArtefactError(f"{path}: broken: not the counts of a shard", f"delete {path.parent} and run the same command again")
+    counts[ids] += more
 
 
 def _nothing_named(matched: Manifest) -> tuple[str, str]:

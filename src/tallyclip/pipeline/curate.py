@@ -12,7 +12,7 @@ from tallyclip.card.card import Card
 from tallyclip.data import Metadata
 from tallyclip.match.reference import Mode
 from tallyclip.pipeline.balance import balance_run
-from tallyclip.pipeline.card import make_card
+from tallyclip.pipeline.card import make_card, read_card
 from tallyclip.pipeline.count import count_matches
 from tallyclip.pipeline.crawl import Crawl, crawl_files
 from tallyclip.pipeline.match import match_pool, prepare_metadata, start
@@ -73,8 +73,3 @@ def curate(
     balance_run(run, aim, seed=seed, policy=policy)
     make_card(run)
     return read_card(run)
-
-
-def read_card(run: Run) -> Card:
-    """The card in place."""
-    return msgspec.json.decode(run.layout.card.json.read_bytes(), type=Card)

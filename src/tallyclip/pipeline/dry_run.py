@@ -31,6 +31,7 @@ BYTES_OF_DRIVER = 350 << 20
 class Estimate(msgspec.Struct):
     """What a run is expected to take. ``exact_rows`` is True if every file says how many records it has.
 
+    ``unread`` says what is wrong with those files, of the few looked at, that cannot be read.
     Seconds and bytes are for a set that keeps every matched pair; less is kept, so they are upper ends.
     """
 
@@ -43,6 +44,7 @@ class Estimate(msgspec.Struct):
     matched: int
     matches_per_pair: float
     columns: str
+    unread: list[str]
     seconds: float
     disk_bytes: int
     memory_bytes: int
@@ -60,9 +62,21 @@ def estimate_run(pool: Sequence[str], choice: ColumnChoice, metadata: Metadata, 
     shards = cut(files)
     matcher = Matcher(metadata, mode)
     matcher.match(["compile"])
-    samples = [sample for shard in _spread(shards) if (sample := _look(shard, choice, matcher)) is not None]
+    samples: list[_Sample] = []
+    unread: list[str] = []
+    for shard in _spread(shards):
+        try:
+            sample = _look(shard, choice, matcher)
+        except SourceError as error:
+            unread.append(error.what)
+            continue
+        if sample is not None:
+            samples.append(sample)
+    if not samples and unread:
+        listed = "\n  ".join(unread)
+        raise SourceError(f"none of the files looked at could be read:\n  {listed}", "see what 'tallyclip match' says of all of them")
     if not samples:
-        raise SourceError(f"none of the {len(files):,} files could be read", "see what 'tallyclip match' says of them")
+        raise SourceError("the files looked at have no records", "is this the right pool?")
     rows = sum(estimate_rows(shard) for shard in shards)
     seen = sum(sample.rows for sample in samples)
     scale = rows / max(1, seen)
@@ -81,6 +95,7 @@ def estimate_run(pool: Sequence[str], choice: ColumnChoice, metadata: Metadata, 
         matched=round(matched),
         matches_per_pair=matches / matched if matched else 0.0,
         columns=samples[0].columns,
+        unread=unread,
         seconds=SECONDS_TO_START + seconds / min(workers, len(shards)),
         disk_bytes=round(matched * (BYTES_PER_MATCHED_PAIR + row_bytes) + 2 * 4 * matches),
         memory_bytes=BYTES_OF_DRIVER + min(workers, len(shards)) * BYTES_PER_WORKER,
@@ -105,26 +120,27 @@ def _spread(shards: Sequence[Shard]) -> list[Shard]:
 
 
 def _look(shard: Shard, choice: ColumnChoice, matcher: Matcher) -> _Sample | None:
-    """The first batch of a shard; None if the shard cannot be read or is empty."""
-    try:
-        columns = columns_of(shard.file, choice)
-        started = time.perf_counter()
-        records = next(read_shard(shard, columns, choice), None)
-        if records is None:
-            return None
-        pairs = pairs_of(records, columns)
-        matches = matcher.match(pairs.texts)
-        matched_at = time.perf_counter()
-        everything = next(read_shard(shard, columns, choice, everything=True))
-        return _Sample(
-            rows=len(records.rows) + len(records.drops),
-            pairs=len(pairs.rows),
-            matched=int(np.count_nonzero(matches.lengths)),
-            matches=len(matches.entry_ids),
-            bytes=everything.table.nbytes,
-            seconds_matching=matched_at - started,
-            seconds_reading=time.perf_counter() - matched_at,
-            columns=str(columns),
-        )
-    except SourceError:
+    """The first batch of a shard; None if it is empty.
+
+    Raises:
+        SourceError: the shard cannot be read.
+    """
+    columns = columns_of(shard.file, choice)
+    started = time.perf_counter()
+    records = next(read_shard(shard, columns, choice), None)
+    if records is None:
         return None
+    pairs = pairs_of(records, columns)
+    matches = matcher.match(pairs.texts)
+    matched_at = time.perf_counter()
+    everything = next(read_shard(shard, columns, choice, everything=True))
+    return _Sample(
+        rows=len(records.rows) + len(records.drops),
+        pairs=len(pairs.rows),
+        matched=int(np.count_nonzero(matches.lengths)),
+        matches=len(matches.entry_ids),
+        bytes=everything.table.nbytes,
+        seconds_matching=matched_at - started,
+        seconds_reading=time.perf_counter() - matched_at,
+        columns=str(columns),
+    )

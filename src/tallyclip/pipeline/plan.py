@@ -14,16 +14,16 @@ from jaxtyping import Int64
 from tallyclip.balance import TextsPolicy
 from tallyclip.card.plots import plan_curve
 from tallyclip.counts import checked_threshold, tail_share, threshold_for_tail
-from tallyclip.errors import IncompleteError, OptionError
+from tallyclip.errors import ArtefactError, IncompleteError, OptionError
 from tallyclip.pipeline.plan_shard import ExpectJob, expect_shard
 from tallyclip.pipeline.run import Run
 from tallyclip.pipeline.shards import sizes_of
 from tallyclip.plan import UNIT, PlanRow, solve_threshold
 from tallyclip.runner.local import Done, Failed, Task
 from tallyclip.runner.local import Progress as Rows
-from tallyclip.store.files import read_json, replacing, write_json
+from tallyclip.store.files import read_array, replacing, write_json
 from tallyclip.store.layout import PlanFolder
-from tallyclip.store.manifest import Manifest, fingerprint_of
+from tallyclip.store.manifest import Manifest, fingerprint_of, read_struct
 
 PAPER_TAIL_SHARE = 0.06  # arXiv 2507.22062, section 3.3
 STEPS = (1, 2, 5)  # of the table's thresholds in every decade
@@ -54,6 +54,14 @@ class Aim(msgspec.Struct, frozen=True):
                 f"a tail share of {self.tail_share} is not possible",
                 "give a share between 0 and 1; the paper's is 0.06",
             )
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """A plan on disk."""
+
+    t: float
+    why: str
+    rows: list[PlanRow]
 
 
 def resolve(run: Run, aim: Aim, policy: TextsPolicy) -> tuple[float, str]:
@@ -95,7 +103,7 @@ def plan_run(run: Run, aim: Aim, policy: TextsPolicy) -> Manifest:
     run.progress.start("plan", len(run.required("match").result["shards"]), 0, None)
     t, why = resolve(run, aim, policy)
     rows = tabulate(run, counts, sorted({*steps_to(int(counts.max())), t}), policy)
-    write_json(under_way.table, {"t": t, "why": why, "rows": msgspec.to_builtins(rows)})
+    write_json(under_way.table, msgspec.to_builtins(Plan(t, why, rows)))
     with replacing(under_way.curve) as part:
         part.write_text(plan_curve(rows, t), encoding="utf-8")
     chosen = next(row for row in rows if row.t == t)
@@ -118,9 +126,20 @@ def _options(aim: Aim, policy: TextsPolicy) -> dict[str, Any]:
 
 
 def read_plan(run: Run) -> tuple[float, str, list[PlanRow]]:
-    """The threshold, the reason for it, and the table of the plan in place."""
-    plan = read_json(run.layout.plan.table)
-    return plan["t"], plan["why"], msgspec.convert(plan["rows"], list[PlanRow])
+    """The threshold, the reason for it, and the table of the plan in place.
+
+    Raises:
+        ArtefactError: it is not whole.
+    """
+    plan = _read(run)
+    return plan.t, plan.why, plan.rows
+
+
+def _read(run: Run) -> Plan:
+    plan = read_struct(run.layout.plan.table, Plan)
+    if plan is None:
+        raise ArtefactError(f"{run.layout.plan.table} is gone", "run the same command again")
+    return plan
 
 
 def tabulate(run: Run, counts: Int64[np.ndarray, " V"], thresholds: Sequence[float], policy: TextsPolicy) -> list[PlanRow]:
@@ -140,8 +159,17 @@ def tabulate(run: Run, counts: Int64[np.ndarray, " V"], thresholds: Sequence[flo
 
 
 def load_counts(run: Run) -> Int64[np.ndarray, " V"]:
-    """The counts in place."""
-    return np.load(run.layout.counts.counts)
+    """The counts in place.
+
+    Raises:
+        ArtefactError: they are not what was counted.
+    """
+    path, entries = run.layout.counts.counts, run.required("counts").result["entries"]
+    counts = read_array(path)
+    if counts.dtype != np.int64 or counts.shape != (entries,):
+        what = f"{path}: broken: {counts.dtype}{list(counts.shape)}, not the counts of {entries:,} entries"
+        raise ArtefactError(what, f"delete {path.parent} and run the same command again")
+    return counts
 
 
 def steps_to(most: int) -> list[float]:
@@ -190,5 +218,9 @@ def _expect(run: Run, thresholds: Sequence[float], policy: TextsPolicy) -> list[
 
 
 def plan_as_json(run: Run) -> dict[str, Any]:
-    """The plan in place, for programs."""
-    return read_json(run.layout.plan.table)
+    """The plan in place, for programs.
+
+    Raises:
+        ArtefactError: it is not whole.
+    """
+    return msgspec.to_builtins(_read(run))

@@ -123,12 +123,12 @@ def forget(folder: StageFolder, key: str) -> None:
     folder.failed(key).unlink(missing_ok=True)
 
 
-def failure_message(failures: Mapping[str, ShardFailure], shards: int) -> tuple[str, str]:
-    """What to say when shards have failed, and what would help."""
+def failure_message(failures: Mapping[str, ShardFailure], shards: int, again: str = "the same command") -> tuple[str, str]:
+    """What to say when shards have failed, and what would help: a command that reads the pool again, and knows --accept-failed."""
     shown = "\n".join(f"  {key}: {failure.what}" for key, failure in list(failures.items())[:10])
     more = f"\n  and {len(failures) - 10:,} more" if len(failures) > 10 else ""
     hints = dict.fromkeys(failure.hint for failure in failures.values() if failure.hint)
-    help_ = "repair the files and run the same command again (finished shards are kept), or go on without them with --accept-failed"
+    help_ = f"repair the files and run {again} again (finished shards are kept), or go on without them with its --accept-failed"
     return f"{len(failures):,} of {shards:,} shards failed:\n{shown}{more}", "; ".join([*hints, help_])
 
 

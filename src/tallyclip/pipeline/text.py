@@ -8,6 +8,7 @@ from typing import NamedTuple
 from tallyclip.counts import threshold_for_tail
 from tallyclip.errors import ArtefactError, IncompleteError
 from tallyclip.pipeline.plan import PAPER_TAIL_SHARE
+from tallyclip.store.files import read_array
 from tallyclip.store.layout import RunLayout
 from tallyclip.store.manifest import read_manifest
 
@@ -29,8 +30,6 @@ def load_odds(run: Path) -> Odds:
         ArtefactError: there is no run.
         IncompleteError: the run is not counted.
     """
-    import numpy as np
-
     layout = RunLayout(run.resolve())
     if not layout.record.exists():
         raise ArtefactError(f"{run}: no run here", "start one with 'tallyclip curate POOL... --out RUN'")
@@ -40,5 +39,5 @@ def load_odds(run: Path) -> Odds:
     if balanced is not None:
         t, why = float(balanced.options["t"]), "at which the run was balanced"
     else:
-        t, why = threshold_for_tail(np.load(layout.counts.counts), PAPER_TAIL_SHARE), "for the paper's tail share"
+        t, why = threshold_for_tail(read_array(layout.counts.counts), PAPER_TAIL_SHARE), "for the paper's tail share"
     return Odds(layout.metadata.entries, layout.metadata.matcher, layout.counts.counts, t, why)

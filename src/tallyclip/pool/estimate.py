@@ -56,7 +56,7 @@ def _count(start: bytes, kind: str) -> int:
             place += 1
         try:
             place = decoder.raw_decode(text, place)[1]
-        except ValueError:
+        except (ValueError, RecursionError):
             return items
         items += 1
 

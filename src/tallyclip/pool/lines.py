@@ -6,18 +6,18 @@ import codecs
 import json
 import re
 from collections.abc import Iterable, Iterator
-from itertools import chain, islice
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from tallyclip.errors import SourceError
-from tallyclip.pool.columns import Columns
+from tallyclip.pool.columns import ColumnChoice, Columns
+from tallyclip.pool.names import Names, first_names, nothing_there, watched
 from tallyclip.pool.reading import DAMAGED, LARGEST, read_chunks, read_lines, shown
 from tallyclip.pool.records import BYTES_AT_ONCE, RECORDS_AT_ONCE, Bad, Drop, Records, decode_json, in_batches
 
-LOOKED_AT = 1000  # objects, to find out the columns' names
 FORM = "a pool's JSON is an object a line, or one list of objects"
 BLANK = b" \t\r\n"
 BETWEEN_ITEMS = re.compile(r"[\s,]*")
@@ -47,39 +47,35 @@ def _text_records(rows: list[int], texts: list[str], name: str, drops: list[Drop
     return Records(np.array(rows, np.int64), pa.table({name: pa.array(texts, pa.string())}), drops)
 
 
-def json_names(path: str) -> list[str]:
-    """The names in the first objects of a JSON file.
+def json_names(path: str) -> Names:
+    """The names in the first objects of a JSON file; there are none in an empty list.
 
     Raises:
-        SourceError: there is no JSON object among the first lines.
+        SourceError: there is no JSON object among the first lines or items.
     """
-    names: dict[str, None] = {}
-    first: Any = None
-    for item, _ in islice(_items(path), LOOKED_AT):
-        first = item if first is None else first
-        if isinstance(item, dict):
-            names |= dict.fromkeys(item)
-    if not names:
-        begins = f"; it begins with {first.sample}" if isinstance(first, Bad) else ""
-        raise SourceError(f"{path}: no JSON object in it{begins}", FORM)
-    return list(names)
+    names = first_names(_items(path)[1])
+    if names.items and not names.names:
+        raise SourceError(f"{path}: no JSON object in it{nothing_there(names)}", FORM)
+    return names
 
 
-def read_json(path: str, columns: Columns, schema: pa.Schema | None) -> Iterator[Records]:
+def read_json(path: str, columns: Columns, choice: ColumnChoice, schema: pa.Schema | None) -> Iterator[Records]:
     """Stream a JSON file, an object a line or one list of objects; what is no object is dropped.
 
     Raises:
-        SourceError: a list is cut short or broken.
+        SourceError: a list is cut short or broken, or a name that decides on the columns comes too late.
     """
-    return in_batches(_items(path), columns, schema)
+    called, items = _items(path)
+    return in_batches(watched(path, items, columns, choice, called), columns, schema)
 
 
-def _items(path: str) -> Iterator[tuple[Any, int]]:
-    """Values, ``Bad`` where there is none, each with its size."""
+def _items(path: str) -> tuple[str, Iterator[tuple[Any, int]]]:
+    """What to call them; and values, ``Bad`` where there is none, each with its size."""
     chunks = read_chunks(path)
     start = next(chunks)
     chunks = chain([start], chunks)
-    return _list_items(path, chunks) if start.lstrip(BLANK)[:1] == b"[" else _line_items(read_lines(path, chunks))
+    is_list = start.lstrip(BLANK)[:1] == b"["
+    return ("item", _list_items(path, chunks)) if is_list else ("line", _line_items(read_lines(path, chunks)))
 
 
 def _line_items(lines: Iterable[bytes]) -> Iterator[tuple[Any, int]]:

@@ -9,6 +9,7 @@ from pathlib import PurePath
 from typing import Any, NamedTuple, cast
 
 from tallyclip.errors import OptionError
+from tallyclip.pool.reading import is_utf8
 from tallyclip.streams import compression_of, file_name, filesystem, is_url, without_compression
 
 KINDS = {
@@ -52,7 +53,7 @@ def list_files(name: str) -> Listing:
     """The files that a path, folder, glob or URL names; folders are gone through to their depths.
 
     Raises:
-        OptionError: the folder cannot be read, or the URL leads nowhere.
+        OptionError: the folder cannot be read, the URL leads nowhere, or the name of a file of the pool is not UTF-8.
     """
     name = name.removeprefix("file://")
     listing = Listing(set(), set(), set())
@@ -74,6 +75,8 @@ def _add(path: str, listing: Listing, below: str | None = None) -> None:
     if any(part.startswith((".", "_")) for part in PurePath(inner).parts):
         listing.hidden.add(path)
     elif is_url(path) or os.path.isfile(path):
+        if kind_of(path) and not is_utf8(os.fsencode(path)):
+            raise OptionError(f"{path!a}: the name of this file is not UTF-8", "rename it: results name the files that they are from")
         listing.files.add(path)
     else:
         listing.strange.add(path)

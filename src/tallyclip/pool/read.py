@@ -28,6 +28,8 @@ def columns_of(file: PoolFile, choice: ColumnChoice) -> Columns:
         raise OptionError(f"{file.path} is a crawl file", "make a pool of it with 'tallyclip pool CRAWL... --out RUN', then give RUN/pool")
     schema = full_schema(file)
     names = _names(file, choice) if schema is None else schema.names
+    if file.kind == "json" and not names:
+        return Columns(choice.caption or "caption", layout="an empty list")
     try:
         columns = find_columns(names, choice)
         if schema is not None:
@@ -40,11 +42,11 @@ def columns_of(file: PoolFile, choice: ColumnChoice) -> Columns:
 def _names(file: PoolFile, choice: ColumnChoice) -> list[str]:
     match file.kind:
         case "json":
-            return lines.json_names(file.path)
+            return lines.json_names(file.path).with_named(choice)
         case "csv" | "tsv":
             return delimited.column_names(file.path, DELIMITERS[file.kind], choice)[0]
         case "tar":
-            return tars.tar_names(file.path)
+            return tars.tar_names(file.path).with_named(choice)
         case _:
             return [choice.caption or "caption"]
 
@@ -72,11 +74,11 @@ def read_shard(
         case "parquet":
             return parquet.read_records(path, shard.groups, shard.first_row, None if everything else columns.needed)
         case "json":
-            return lines.read_json(path, columns, schema)
+            return lines.read_json(path, columns, choice, schema)
         case "csv" | "tsv":
             delimiter = DELIMITERS[shard.file.kind]
             return delimited.read_records(path, delimiter, *delimited.column_names(path, delimiter, choice))
         case "tar":
-            return tars.read_records(path, columns, schema)
+            return tars.read_records(path, columns, choice, schema)
         case _:
             return lines.read_text(path, columns.caption)

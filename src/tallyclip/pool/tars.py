@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import tarfile
 from collections.abc import Iterator
-from itertools import islice
 from typing import Any, cast
 
 import pyarrow as pa
 
 from tallyclip.errors import SourceError
-from tallyclip.pool.columns import Columns
-from tallyclip.pool.lines import LOOKED_AT
+from tallyclip.pool.columns import ColumnChoice, Columns
+from tallyclip.pool.names import Names, first_names, watched
 from tallyclip.pool.reading import BOM, DAMAGED, LARGEST, reading
 from tallyclip.pool.records import Bad, Records, decode_json, in_batches
 from tallyclip.streams import open_file
@@ -19,33 +18,27 @@ from tallyclip.streams import open_file
 BLOCK = 512
 
 
-def tar_names(path: str) -> list[str]:
+def tar_names(path: str) -> Names:
     """The column names of the first samples.
 
     Raises:
         SourceError: there is no sample in it.
     """
-    names: dict[str, None] = {}
-    bad: Bad | None = None
-    for sample, _ in islice(_samples(path), LOOKED_AT):
-        if isinstance(sample, Bad):
-            bad = bad or sample
-        else:
-            names |= dict.fromkeys(sample)
-    if not names:
-        what = f" that can be read; the first is {bad.reason}" if bad else ""
+    names = first_names(_samples(path))
+    if not names.names:
+        what = f" that can be read; the first is {names.first.reason}" if isinstance(names.first, Bad) else ""
         hint = "a sample is members with one name and the suffixes .jpg, .txt, .json or the like"
         raise SourceError(f"{path}: no sample in it{what}", hint)
-    return list(names)
+    return names
 
 
-def read_records(path: str, columns: Columns, schema: pa.Schema | None) -> Iterator[Records]:
+def read_records(path: str, columns: Columns, choice: ColumnChoice, schema: pa.Schema | None) -> Iterator[Records]:
     """Stream a tar's samples: the fields of their json, their key as ``key``, and their txt as ``caption``. Images are passed over.
 
     Raises:
-        SourceError: the tar is cut short or broken; the message says at which byte.
+        SourceError: the tar is cut short or broken; the message says at which byte. Or a name that decides on the columns comes too late.
     """
-    return in_batches(_samples(path), columns, schema)
+    return in_batches(watched(path, _samples(path), columns, choice, "sample"), columns, schema)
 
 
 def member_key(name: str) -> tuple[str, str] | None:

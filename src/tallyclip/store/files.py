@@ -76,6 +76,36 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
         part.write_text(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
 
 
+def read_array(path: Path) -> np.ndarray[Any, Any]:
+    """Read an array that ``write_array`` wrote for a stage.
+
+    Raises:
+        ArtefactError: the file is not whole.
+    """
+    with _reading(path), path.open("rb") as file:
+        return np.load(file, allow_pickle=False)
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
+    """Read the arrays of an ``.npz`` file of a stage.
+
+    Raises:
+        ArtefactError: the file is not whole.
+    """
+    with _reading(path), path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
+@contextmanager
+def _reading(path: Path) -> Generator[None]:
+    """NumPy, and zlib below it, raise nearly anything over bytes that are no array."""
+    try:
+        yield
+    except Exception as error:
+        hint = f"delete {path.parent} and run the same command again"
+        raise ArtefactError(f"{path}: broken: {' '.join(str(error).split())}", hint) from error
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object.
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 ROWS_PER_GROUP = 131_072
+BYTES_PER_GROUP = 128 << 20  # as Arrow holds them; fewer rows reach it only where they are large
 WRITING: Any = {"compression": "zstd", "compression_level": 1, "write_page_checksum": True, "write_statistics": False}
 
 
@@ -22,20 +23,21 @@ class TableWriter:
     def __init__(self, path: Path, schema: pa.Schema, repetitive: list[str]) -> None:
         self._writer = pq.ParquetWriter(str(path), schema, use_dictionary=cast(bool, repetitive), **WRITING)
         self._tables: list[pa.Table] = []
-        self._held = 0
+        self._held = self._bytes = 0
         self.rows = 0
 
     def write(self, table: pa.Table) -> None:
         self._tables.append(table)
         self._held += len(table)
+        self._bytes += table.nbytes
         self.rows += len(table)
-        if self._held >= ROWS_PER_GROUP:
+        if self._held >= ROWS_PER_GROUP or self._bytes >= BYTES_PER_GROUP:
             self._flush()
 
     def _flush(self) -> None:
         if self._held:
             self._writer.write_table(pa.concat_tables(self._tables), row_group_size=self._held)
-        self._tables, self._held = [], 0
+        self._tables, self._held, self._bytes = [], 0, 0
 
     def __enter__(self) -> TableWriter:
         return self
