@@ -1,4 +1,7 @@
-"""The commands. Each checks its options, hands over to the pipeline, and shows what came out."""
+"""The commands. Each checks its options, hands over to the pipeline, and shows what came out.
+
+The module is longer than others: it is a list, whose options take a line each.
+"""
 
 from __future__ import annotations
 
