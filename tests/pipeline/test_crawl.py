@@ -19,7 +19,8 @@ from tallyclip.crawl.links import base_of, clean_text, web_address
 from tallyclip.pipeline import PRELOAD, duplicates
 from tallyclip.pipeline.parse import PoolOptions
 from tallyclip.pipeline.pool import pool_of
-from tallyclip.pipeline.run import CRAWL_STAGES, Run
+from tallyclip.pipeline.run import Run
+from tallyclip.pipeline.stages import CRAWL_STAGES
 from tallyclip.pool.language import LanguageChoice
 from tallyclip.runner.local import Workers
 from tests.crawl.tools import image, packed, page, record, write_wat

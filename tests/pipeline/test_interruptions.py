@@ -20,7 +20,7 @@ import pytest
 
 from tallyclip.match.reference import Mode
 from tallyclip.pipeline.plan import Aim
-from tallyclip.pipeline.run import BUILT_ON, CRAWL_STAGES
+from tallyclip.pipeline.stages import BUILT_ON, CRAWL_STAGES
 from tests.pipeline.conftest import Example, Stages
 from tests.tools import (
     PATIENCE,

@@ -13,7 +13,8 @@ import pytest
 
 from tallyclip.errors import ArtefactError, IncompleteError, OptionError, StaleError
 from tallyclip.pipeline.plan import Aim
-from tallyclip.pipeline.run import BUILT_ON, Run
+from tallyclip.pipeline.run import Run
+from tallyclip.pipeline.stages import BUILT_ON
 from tests.pipeline.conftest import Example, Stages
 from tests.tools import (
     ENTRIES,

@@ -1,7 +1,8 @@
 """The stages of a run: each reads from the store, calls the core, and writes to the store.
 
-metadata → match → counts ┃ plan, balance → card. Left of the bar a shard is worked on without regard to others; the counts need all of
-them, so they belong to a frozen set of shards, and what follows carries the fingerprint of that set.
+[parse ┃ duplicates → pool →] metadata → match → counts ┃ plan, balance → card; what is in brackets is for crawl files. Left of a bar a
+shard is worked on without regard to others; what is right of it needs all of them. So counts belong to a frozen set of shards, and what
+follows carries the fingerprint of that set.
 """
 
 import sys

@@ -19,8 +19,9 @@ from tallyclip.pipeline.match_shard import SAMPLES, Sample
 from tallyclip.pipeline.parse import parse_reports
 from tallyclip.pipeline.plan import load_counts, steps_to, tabulate
 from tallyclip.pipeline.pool import pool_reports
-from tallyclip.pipeline.run import Frozen, Run, versions
+from tallyclip.pipeline.run import Frozen, Run
 from tallyclip.pipeline.shards import sizes_of
+from tallyclip.pipeline.versions import versions
 from tallyclip.store.files import read_array, replacing
 from tallyclip.store.layout import CardFolder
 from tallyclip.store.manifest import Manifest, fingerprint_of, read_struct

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import platform
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
@@ -13,14 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numba
-import numpy
-import pyarrow
 
-import tallyclip
 from tallyclip.data import Metadata
 from tallyclip.errors import ArtefactError, IncompleteError, OptionError, StaleError
 from tallyclip.pipeline.progress import Progress, Silent
+from tallyclip.pipeline.stages import BUILT_ON, COMMANDS
+from tallyclip.pipeline.versions import versions
 from tallyclip.pool.columns import ColumnChoice
 from tallyclip.pool.sources import PoolFile
 from tallyclip.runner.local import Workers
@@ -28,31 +25,6 @@ from tallyclip.store.files import PART, clear_parts, remove, write_json
 from tallyclip.store.layout import MANIFEST, RunLayout, StageFolder
 from tallyclip.store.manifest import Manifest, read_manifest, read_struct, write_manifest
 from tallyclip.streams import is_url
-
-# What is built on what: when a stage is put into place, whatever was built on its predecessor goes.
-BUILT_ON = {
-    "parse": ("duplicates", "pool", "match", "counts", "plan", "balance", "card"),
-    "duplicates": ("pool", "match", "counts", "plan", "balance", "card"),
-    "pool": ("match", "counts", "plan", "balance", "card"),
-    "metadata": ("match", "counts", "plan", "balance", "card"),
-    "match": ("counts", "plan", "balance", "card"),
-    "counts": ("plan", "balance", "card"),
-    "plan": (),
-    "balance": ("card",),
-    "card": (),
-}
-CRAWL_STAGES = ("parse", "duplicates", "pool")  # of runs over crawl files
-COMMANDS = {
-    "parse": "tallyclip pool CRAWL... --out RUN",
-    "duplicates": "tallyclip pool CRAWL... --out RUN",
-    "pool": "tallyclip pool CRAWL... --out RUN",
-    "metadata": "tallyclip match POOL... --out RUN",
-    "match": "tallyclip match POOL... --out RUN",
-    "counts": "tallyclip count RUN",
-    "plan": "tallyclip plan RUN",
-    "balance": "tallyclip balance RUN",
-    "card": "tallyclip card RUN",
-}
 
 
 class Frozen(msgspec.Struct, frozen=True):
@@ -323,14 +295,3 @@ def _size(path: Path) -> int | None:
         return path.stat().st_size
     except OSError:
         return None
-
-
-def versions() -> dict[str, str]:
-    """What computes: the library versions that the bytes of a result may depend on."""
-    return {
-        "tallyclip": tallyclip.__version__,
-        "python": platform.python_version(),
-        "numpy": numpy.__version__,
-        "numba": numba.__version__,
-        "pyarrow": pyarrow.__version__,
-    }

@@ -7,8 +7,9 @@ from pathlib import Path
 import msgspec
 
 from tallyclip.errors import ArtefactError
-from tallyclip.pipeline.run import BUILT_ON, CRAWL_STAGES, Frozen, Record
+from tallyclip.pipeline.run import Frozen, Record
 from tallyclip.pipeline.shards import marked_done, read_failures
+from tallyclip.pipeline.stages import BUILT_ON, CRAWL_STAGES
 from tallyclip.pool.sources import cut
 from tallyclip.store.layout import FilesFolder, RunLayout, StageFolder
 from tallyclip.store.manifest import Manifest, read_manifest, read_struct
