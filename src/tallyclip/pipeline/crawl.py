@@ -58,6 +58,7 @@ def crawl_files(run: Run, crawl: Crawl) -> Frozen:
         raise OptionError(f"{run.layout.root} is a run over {chosen.crawl}, not {crawl}", "give a new --out, or the same crawl and sample")
     if chosen is None:
         run.layout.downloads.mkdir(parents=True, exist_ok=True)
+        run.progress.note(f"reading the list of {crawl.name} at {crawl.base_url}")
         urls = list_urls(crawl.name, crawl.kind, crawl.base_url, run.layout.downloads)
         chosen = _Chosen(crawl, sample(urls, share))
         write_json(run.layout.crawl, msgspec.to_builtins(chosen))
