@@ -72,9 +72,12 @@ def gathered(path: Path) -> int:
 def pooled(path: Path, folder: Path) -> int:
     """Both passes over one file, as ``tallyclip pool`` makes them: parsed, and what stays written again."""
     shard = Shard("wat", find_files([str(path)])[0][0])
-    parse_shard(ParseJob(shard, str(folder), str(folder), "pair", Filters(), salvage=False), lambda _: None)
+    parse_shard(
+        ParseJob(shard, str(folder), str(folder), "pair", Filters(), salvage=False, by_site=False, collapse=True, languages=None),
+        lambda _: None,
+    )
     duplicates = DuplicatesFolder(folder / "duplicates")
-    report = pool_shard(PoolJob(shard, 0, 0, 0, str(folder), str(duplicates.path), str(folder / "pool"), None), lambda _: None)
+    report = pool_shard(PoolJob(shard, 0, 0, 0, str(folder), str(duplicates.path), str(folder / "pool"), None, "pair"), lambda _: None)
     return report.kept
 
 

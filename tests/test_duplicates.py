@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tallyclip.duplicates import bucket_bits, bucket_slice, first_of_each, frequent, resolve, shard_places, sorted_records
+from tallyclip.duplicates import bucket_bits, bucket_slice, first_of_each, frequent, resolve, shard_places, sorted_records, without
 
 SMALL = st.sampled_from([0, 1, 2, 5, 1 << 63, (1 << 64) - 1])  # so that halves of keys, whole keys and preferences meet often
 ROWS = st.lists(st.tuples(SMALL, SMALL, SMALL), max_size=40)
@@ -37,16 +37,12 @@ def test_of_each_key_the_row_stays_that_a_dictionary_would_keep(shards: list[lis
     gone_early = sum(len(rows) for rows in shards) - sum(map(len, runs))
     earlier = np.unique(np.array(known, np.uint64).reshape(-1, 2), axis=0)
     going: list[int] = []
-    staying: list[list[int]] = []
     for bucket in range(1 << bits):
         slices = [run[bucket_slice(run[:, 0], bucket, bits)] for run in runs]
-        gone, kept, _ = resolve(slices, [earlier[bucket_slice(earlier[:, 0], bucket, bits)]])
-        going += gone.tolist()
-        staying += kept.tolist()
+        going += resolve(slices, [earlier[bucket_slice(earlier[:, 0], bucket, bits)]])[0].tolist()
     expected = survivors(shards, set(known))
     places = {int(place) for run in runs for place in run[:, 3]}
     assert places - set(going) == {place for _, place in expected.values()}
-    assert [tuple(key) for key in staying] == sorted(expected)
     assert len(going) + gone_early + len(expected) == sum(map(len, shards))
 
 
@@ -70,8 +66,15 @@ def test_there_are_enough_buckets_and_not_twice_as_many(rows: int, per_bucket: i
 
 
 def test_a_key_of_an_earlier_pool_wins_against_all_rows() -> None:
-    gone, kept, known = resolve([records_of([(7, 7, 0), (7, 7, 1), (8, 8, 0)])], [np.array([[7, 7]], np.uint64)])
-    assert (gone.tolist(), kept.tolist(), known) == ([0, 1], [[8, 8]], 2)
+    gone, known = resolve([records_of([(7, 7, 0), (7, 7, 1), (8, 8, 0)])], [np.array([[7, 7]], np.uint64)])
+    assert (gone.tolist(), known) == ([0, 1], 2)
+
+
+@given(ROWS, st.sets(st.integers(0, 40)))
+def test_records_without_some_places_are_the_others(rows: list[Row], places: set[int]) -> None:
+    records = records_of(rows)
+    left = without(records, np.array(sorted(places), np.uint64))
+    assert left.tolist() == [record for record in records.tolist() if record[3] not in places]
 
 
 @given(st.lists(ROWS, max_size=4), st.integers(1, 4))

@@ -95,15 +95,15 @@ def shard_places(shard: int, rows: UInt64[np.ndarray, " N"]) -> UInt64[np.ndarra
 
 def resolve(
     runs: Sequence[UInt64[np.ndarray, "_ 4"]], known: Sequence[UInt64[np.ndarray, "_ 2"]] = ()
-) -> tuple[UInt64[np.ndarray, " L"], UInt64[np.ndarray, "W 2"], int]:
-    """Of the records of one bucket, from several sorted runs: who goes, and the keys of those who stay.
+) -> tuple[UInt64[np.ndarray, " L"], int]:
+    """Of the records of one bucket, from several sorted runs: who goes.
 
     Args:
         runs: sorted records.
         known: keys of earlier pools; no row with one of them stays.
 
     Returns:
-        the places of the rows that go, ascending; the keys of those that stay, ascending; and how many go because their key is known.
+        the places of the rows that go, ascending; and how many of them because their key is known.
     """
     earlier = [np.column_stack([keys, np.full((len(keys), 2), KNOWN)]) for keys in known]
     records = sort_records(np.concatenate([np.zeros((0, 4), np.uint64), *earlier, *runs]))
@@ -112,7 +112,15 @@ def resolve(
     leaders = np.flatnonzero(first)
     led_by_known = np.repeat(is_known[leaders], np.diff(np.append(leaders, len(records))))
     going = ~is_known & (~first | led_by_known)
-    return np.sort(records[going, 3]), records[first & ~is_known, :2], int(np.count_nonzero(led_by_known & ~is_known))
+    return np.sort(records[going, 3]), int(np.count_nonzero(led_by_known & ~is_known))
+
+
+def without(records: UInt64[np.ndarray, "N 4"], going: UInt64[np.ndarray, " L"]) -> UInt64[np.ndarray, "n 4"]:
+    """The records whose places are not among ascending ones."""
+    if len(going) == 0:
+        return records
+    spots = np.minimum(np.searchsorted(going, records[:, 3]), len(going) - 1)
+    return records[going[spots] != records[:, 3]]
 
 
 def frequent(runs: Sequence[UInt64[np.ndarray, "_ 4"]], limit: int) -> UInt64[np.ndarray, " L"]:

@@ -129,6 +129,18 @@ def test_rows_say_where_they_are_from_and_carry_the_pairs_uid() -> None:
     assert len(gather.take().table) == 0
 
 
+def test_a_base_that_is_a_book_is_none_and_many_long_ones_are_enough_for_a_batch() -> None:
+    gather = Gatherer()
+    gather.page("http://a.example/", f"http://b.example/{'a' * 100_000}/", "f", 0, [Image(None, f"{i}.png", "a dog") for i in range(5)])
+    assert len(gather.take().uids) == 0
+    assert dict(gather.drops) == {"address: not http or https": 5}
+    for page in range(10):
+        images = [Image(None, f"{i}.png", "a dog") for i in range(1_000)]
+        gather.page("http://a.example/", f"http://b.example/{'a' * 7_000}/{page}/", "f", 0, images)
+    assert gather.is_full
+    assert len(gather.take().uids) == 10_000
+
+
 def test_many_texts_and_long_ones_are_enough_for_a_batch() -> None:
     gather = Gatherer()
     for number in range(7):

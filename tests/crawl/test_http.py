@@ -253,3 +253,8 @@ def test_what_was_packed_is_unpacked(content: bytes, stack: list[str], size: int
         body = CODINGS[name](body)
     if body:
         assert decoded(chunked(body, size), f"Content-Encoding: {', '.join(stack)}", "Transfer-Encoding: chunked") == (content, None)
+
+
+def test_a_body_that_is_packed_though_nobody_says_so_is_unpacked() -> None:
+    page = b"<!doctype html><p>" * 10
+    assert decode_body(parse_response(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n" + gzip.compress(page))).content == page

@@ -67,6 +67,10 @@ ODD = [
     (wat_json([image(None, alt="a dog")]), {"address: none": 1}),
     (b"\xff" + wat_json([]), {"not UTF-8": 1}),
     (b'{"Envelope": ' + b"[" * 100_000, {"not JSON": 1}),
+    (b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}", {"not JSON": 1}),
+    (wat_json([image("i.png", alt="XXX")]).replace(b"XXX", b"caf\xe9 au lait"), {"not UTF-8": 1}),
+    (wat_json([image("i.png", alt="x")], place=("f", 10**25)), {}),
+    (wat_json([image("i.png", alt="x")], place=("f", 1 << 63)).replace(b'"9223372036854775808"', b"9223372036854775808"), {}),
     (wat_json([{"path": "IMG@/src", "url": "i.png", "alt": "\ud800 half"}]), {"not UTF-8": 1}),
     (wat_json([image("i.png", alt="x")], place=("f", "no number")), {}),  # type: ignore[arg-type]
     (wat_json([image("i.png", alt="x")]).replace(b'"7"', b"7"), {}),
@@ -79,6 +83,11 @@ def test_a_record_of_another_form_is_counted_and_the_others_are_read(tmp_path: P
     rows, gather = read(write_wat(tmp_path / "a.wat.gz", [good, record("metadata", content, URI), good]))
     assert [row["text"] for row in rows if row["text"] == "good"] == ["good", "good"]
     assert dict(gather.drops) == drops
+
+
+def test_the_type_of_a_record_may_be_written_in_capitals(tmp_path: Path) -> None:
+    rows, _ = read(write_wat(tmp_path / "a.wat.gz", [record("Metadata", wat_json([image("i.png", alt="x")]), URI)]))
+    assert len(rows) == 1
 
 
 def test_good_links_beside_an_odd_one_are_kept(tmp_path: Path) -> None:

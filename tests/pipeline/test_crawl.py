@@ -154,7 +154,7 @@ def test_in_one_go_or_in_steps_and_whenever_languages_are_told_the_set_is_the_sa
 
 
 def pool_bytes(run: Path) -> dict[str, bytes]:
-    files = [*(run / "pool").glob("*.parquet"), *(run / "duplicates").glob("*.npy")]
+    files = [*(run / "pool").rglob("*.parquet"), *(run / "pool").rglob("*.npy"), *(run / "duplicates").glob("*.npy")]
     return {str(path.relative_to(run)): path.read_bytes() for path in files}
 
 
@@ -163,7 +163,7 @@ def test_from_every_rename_of_making_a_pool_the_same_command_goes_on_to_the_same
 ) -> None:
     pictures = photographed(tmp_path, "pool", crawl, "--languages", "en")
     clean = pool_bytes(tmp_path / "run")
-    assert len(clean) == len(PAGES) + 2
+    assert len(clean) == 2 * len(PAGES) + 1
     whole = [tuple(stage for stage in CRAWL_STAGES if (picture / stage / "_manifest.json").exists()) for picture in pictures]
     assert set(whole) == {CRAWL_STAGES[:n] for n in range(3)}
     for picture in pictures:
@@ -298,7 +298,7 @@ def test_a_crawl_by_its_name_is_read_from_the_list_that_was_chosen_at_first(
     assert leftovers(tmp_path / "run") == []
     shutil.rmtree(root / "crawl-data")  # the list and the files are in the run
     succeeds(*command)
-    assert "is a run over 1 of the WAT files of TEST-1" in fails(2, *command, "--sample", "1/2")
+    assert "is a run over 1 of the WAT files of TEST-1 at" in fails(2, *command, "--sample", "1/2")
 
 
 def test_a_sample_of_a_crawl_is_the_same_each_time_and_part_of_a_larger_one(server: tuple[str, Path], tmp_path: Path) -> None:
@@ -331,3 +331,93 @@ def test_a_page_in_wat_and_in_warc_by_the_web_gives_the_same_rows(tmp_path: Path
         ("http://b.example/c.png", "a cat", "pages.warc.gz"),
         ("http://zoo.example/a.png", "a dog asleep", "pages.warc.gz"),
     ]
+
+
+def two_texts(folder: Path, count: int = 20) -> Path:
+    """Images that each have a German and an English text."""
+    links = [image(f"{i}.png", alt=f"{GERMAN[0]} {i}", title=f"a small dog in the garden of house {i}") for i in range(count)]
+    return write_wat(folder / "two.wat.gz", [page("http://a.example/", links)])
+
+
+def test_of_an_address_the_text_that_stays_is_in_a_language_asked_for(tmp_path: Path, workers: Workers) -> None:
+    files = two_texts(tmp_path)
+    rows = rows_of(made(tmp_path / "run", workers, files, duplicates="url", languages=LanguageChoice(["en"])))
+    assert [row["language"] for row in rows] == ["en"] * 20
+    entries = write_entries(tmp_path / "entries.json", ["dog", "Hund"])
+    options = ("--metadata", entries, "--duplicates", "url", "--languages", "en", "--t", "inf")
+    succeeds("curate", files, *options, "--out", tmp_path / "curated")
+    curated = pq.read_table(tmp_path / "curated" / "curated")
+    assert sorted(curated["uid"].to_pylist()) == sorted(row["uid"] for row in rows)
+    assert curated["language"].to_pylist() == ["en"] * 20
+
+
+def test_what_goes_with_its_site_is_no_reason_for_others_to_go(tmp_path: Path, workers: Workers) -> None:
+    everywhere = [image(f"http://cdn.example/{i}.png", alt="click to enlarge") for i in range(20)]
+    pages = [page("http://a.example/", everywhere)]
+    pages += [page(f"http://b{i}.example/", [one]) for i, one in enumerate(everywhere)]
+    files = write_wat(tmp_path / "sites.wat.gz", pages)
+    assert len(rows_of(made(tmp_path / "pair", workers, files, max_site_repeats=5))) == 20
+    links = [image(f"{i}.png", alt="click to enlarge", title=f"only {i}") for i in range(20)]
+    files = write_wat(tmp_path / "titles.wat.gz", [page("http://c.example/", links)])
+    rows = rows_of(made(tmp_path / "url", workers, files, max_site_repeats=5, duplicates="url"))
+    assert sorted(row["text"] for row in rows) == sorted(f"only {i}" for i in range(20))
+
+
+def test_known_is_what_the_earlier_pool_has_and_not_what_it_left_out(tmp_path: Path, workers: Workers) -> None:
+    files = two_texts(tmp_path)
+    german = made(tmp_path / "german", workers, files, languages=LanguageChoice(["de"]))
+    known = [str(tmp_path / "german")]
+    rows = rows_of(made(tmp_path / "english", workers, files, languages=LanguageChoice(["en"]), known=known))
+    assert len(rows_of(german)) == len(rows) == 20
+    assert {row["language"] for row in rows} == {"en"}
+    said = fails(1, "pool", files, "--known", known[0], "--languages", "de", "--out", tmp_path / "none")
+    assert "no pair stays" in said
+    assert "WET" not in said
+    assert "is the run itself" in fails(2, "pool", files, "--known", known[0], "--out", known[0])
+    assert (tmp_path / "german" / "pool").exists()
+    shutil.rmtree(tmp_path / "german" / "pool" / "_index")
+    assert "the pool is not whole" in fails(2, "pool", files, "--known", known[0], "--out", tmp_path / "x")
+    shutil.rmtree(tmp_path / "german" / "pool")
+    assert "no pool was made here" in fails(2, "pool", files, "--known", known[0], "--out", tmp_path / "y")
+
+
+def test_how_many_were_known_does_not_depend_on_how_the_files_are_split(crawl: Path, tmp_path: Path, workers: Workers) -> None:
+    made(tmp_path / "first", workers, crawl / "berry.warc.wat.gz")
+    known = [str(tmp_path / "first")]
+    made(tmp_path / "files", workers, crawl, known=known)
+    (tmp_path / "all.wat.gz").write_bytes(b"".join(path.read_bytes() for path in sorted(crawl.iterdir())))
+    made(tmp_path / "one", workers, tmp_path / "all.wat.gz", known=known)
+    drops = [manifest(tmp_path / name, "pool")["result"]["drops"] for name in ("files", "one")]
+    assert drops[0] == drops[1]
+
+
+@pytest.mark.parametrize(
+    ("command", "options", "what"),
+    [
+        ("pool", ["--kind", "warc"], "--sample, --kind and --base-url go with --crawl"),
+        ("pool", ["--languages", "all", "--language-threshold", 0.9], "keeps every text"),
+        ("curate", ["--caption-column", "text"], "the options of columns are for tables"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(crawl: Path, tmp_path: Path, command: str, options: list[object], what: str) -> None:
+    assert what in fails(2, command, crawl, *options, "--out", tmp_path / "run")
+
+
+def test_tables_have_no_options_of_crawl_files(tmp_path: Path) -> None:
+    (tmp_path / "t.txt").write_text("a dog\n")
+    assert "are for crawl files" in fails(2, "curate", tmp_path / "t.txt", "--duplicates", "url", "--out", tmp_path / "run")
+
+
+def test_a_pool_with_filters_is_not_made_again_without_them(tmp_path: Path) -> None:
+    files = two_texts(tmp_path)
+    succeeds("pool", files, "--max-text-length", 40, "--out", tmp_path / "run")
+    before = pool_bytes(tmp_path / "run")
+    assert "was made with filters" in fails(2, "curate", files, "--out", tmp_path / "run")
+    assert pool_bytes(tmp_path / "run") == before
+
+
+def test_a_crawl_asked_for_in_other_words_is_the_same(server: tuple[str, Path], tmp_path: Path) -> None:
+    _, root = server
+    succeeds("pool", "--crawl", "TEST-1", "--sample", "1/2", "--base-url", root.name, "--out", tmp_path / "run", cwd=root.parent)
+    said = succeeds("pool", "--crawl", "TEST-1", "--sample", "0.5", "--base-url", f"{root}/", "--out", tmp_path / "run", cwd=tmp_path)
+    assert "files       2" in said

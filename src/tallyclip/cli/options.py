@@ -177,7 +177,10 @@ Sample = Annotated[
         rich_help_panel=CRAWL,
     ),
 ]
-CrawlKind = Annotated[CrawlKindName, typer.Option("--kind", help="With --crawl: which of its files.", rich_help_panel=CRAWL)]
+CrawlKind = Annotated[
+    CrawlKindName | None,
+    typer.Option("--kind", help="With --crawl: which of its files; WAT by default.", rich_help_panel=CRAWL, show_default=False),
+]
 BaseUrl = Annotated[
     str | None,
     typer.Option("--base-url", metavar="URL", help="With --crawl: where crawl-data/ is, if not at Common Crawl's.", rich_help_panel=CRAWL),

@@ -49,6 +49,8 @@ def language_choice(languages: str | None, threshold: float | None) -> Any:
     names = [] if languages == "all" else [name.strip() for name in languages.split(",") if name.strip()]
     if not names and languages != "all":
         raise OptionError(f"--languages {languages!r} names none", "such as --languages en, --languages en,de or --languages all")
+    if not names and threshold is not None:
+        raise OptionError("--languages all keeps every text, whatever its score", "leave out --language-threshold")
     choice = LanguageChoice(names, DEFAULT_THRESHOLD if threshold is None else threshold)
     choice.check()
     return choice
@@ -59,7 +61,7 @@ def pool(
     out_folder: options.Out = ...,  # type: ignore[assignment]
     crawl: options.CrawlName = None,
     sample: options.Sample = None,
-    kind: options.CrawlKind = options.CrawlKindName.wat,
+    kind: options.CrawlKind = None,
     base_url: options.BaseUrl = None,
     duplicates: options.Duplicates = options.DuplicatesName.pair,
     known: options.Known = None,
@@ -107,7 +109,9 @@ def pool(
     show_text(text)
 
 
-def source_of(files: list[str] | None, crawl: str | None, share: str | None, kind: options.CrawlKindName, base_url: str | None) -> Any:
+def source_of(
+    files: list[str] | None, crawl: str | None, share: str | None, kind: options.CrawlKindName | None, base_url: str | None
+) -> Any:
     """What to read: the names of files, or a crawl.
 
     Raises:
@@ -119,7 +123,7 @@ def source_of(files: list[str] | None, crawl: str | None, share: str | None, kin
     if bool(files) == bool(crawl):
         raise OptionError("give files, or a crawl by its name", "such as pool/*.parquet, crawl/*.warc.wat.gz, or --crawl CC-MAIN-2024-22")
     if crawl is not None:
-        return Crawl(crawl, share or "1", kind.value, base_url or BASE_URL)
-    if share is not None or base_url is not None:
-        raise OptionError("--sample and --base-url go with --crawl", "name fewer files, or the crawl they are from")
+        return Crawl.of(crawl, share or "1", "wat" if kind is None else kind.value, base_url or BASE_URL)
+    if share is not None or base_url is not None or kind is not None:
+        raise OptionError("--sample, --kind and --base-url go with --crawl", "name fewer files, or the crawl they are from")
     return files

@@ -136,7 +136,7 @@ def _read(record: Any, place: int, lose: Lose) -> Record | None:
     if record.content_length > LARGEST:
         lose(TOO_LARGE, f"{uri}: {record.content_length:,} bytes, at byte {place:,}")
         return None
-    kind, payload_type = headers.get("WARC-Type") or "", headers.get("WARC-Identified-Payload-Type")
+    kind, payload_type = (headers.get("WARC-Type") or "").lower(), headers.get("WARC-Identified-Payload-Type")
     return Record(kind, uri, place, record.reader.read(), payload_type)
 
 

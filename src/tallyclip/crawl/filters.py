@@ -126,13 +126,14 @@ _FILES = r"jpe?g|jpe|jfif|png|gif|webp|bmp|tiff?|svg|ico|heic|avif|psd|eps|cr2|n
 _MONTHS = (
     "jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?"
 )
+LONGEST_NAME = 1000  # characters; the pattern is tried on nothing that is longer
 _DAY = r"\d{1,4}(?:st|nd|rd|th)?"
 _NAME = re.compile(
     rf"""
       .*\S\.(?:{_FILES})                                                    # photo.jpg, my photo.jpg
     | (?:https?|ftp|file):/\S* | data:\S+ | www\.\S+ | \.{{0,2}}/\S+ | [a-z]:\\\S*  # https://a.example, /images/dog, C:\dog
     | [\w-]+(?:\.[\w-]+)*\.(?:com|org|info|biz|edu|gov|co\.uk)(?:[:/?]\S*)? # example.com, example.com/dog
-    | (?:img|imgp|cimg|dsc[nfp]?|pict|pxl|mvi|gopr|dji|hpim|sdc|imag|screenshot)[ _-]?\d{{2,}}[\w().-]*(?:[ ]\(\d+\))?  # IMG 0042 (2)
+    | (?:img|imgp|cimg|dsc[nfp]?|pict|pxl|mvi|gopr|dji|hpim|sdc|imag|screenshot)[ _-]?\d{{2}}[\w().-]*(?:[ ]\(\d+\))?  # IMG 0042 (2)
     | (?=\D*\d)[0-9a-f]{{8,}}                                               # 3fae2b1c
     | \{{?[0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}\}}?           # a UUID
     | (?![@\#])(?=\S*?[^\W_]_+[^\W_])\S+                           # control_14ct
@@ -172,7 +173,7 @@ def is_name(text: str) -> bool:
             words += 1
             if words == 2:
                 return False
-    if _NAME.fullmatch(text.strip()):
+    if len(text) <= LONGEST_NAME and _NAME.fullmatch(text.strip()):
         return True
     return any(map(str.isdigit, text)) and not any(map(str.isalpha, text))
 

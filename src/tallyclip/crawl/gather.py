@@ -115,6 +115,7 @@ class Gatherer:
     def page(self, url: str, base: str | None, crawl_file: str, offset: int, images: Iterable[Image]) -> None:
         """A page, the base of addresses if it names one, the place it was read from, and its images."""
         number, seen = len(self._pages), 0
+        page = _Page(url, base_of(url, base), crawl_file, offset)
         for image in images:
             seen += 1
             if image.alt or image.title or image.data_image_title:
@@ -122,10 +123,10 @@ class Gatherer:
                     if text:
                         self._addresses.append(image.url or "")
                         self._texts.append(text)
-                        self._characters += len(text) + len(self._addresses[-1])
+                        self._characters += len(text) + len(self._addresses[-1]) + len(page.base.url)
                         self._fields.append(field)
                         self._page_numbers.append(number)
-        self._pages.append(_Page(url, base_of(url, base), crawl_file, offset))
+        self._pages.append(page)
         self.counts["pages"] += 1
         self.counts["images"] += seen
 

@@ -92,6 +92,8 @@ def decode_body(response: Response) -> Body:
     names = f"{response.header('content-encoding')},{response.header('transfer-encoding')}".lower().split(",")
     try:
         codings = [_CODINGS[name] for name in map(str.strip, reversed(names)) if name in _CODINGS]
+        if body[:3] == b"\x1f\x8b\x08" and not codings:
+            codings = [_CODINGS["gzip"]]  # of a server that did not say so; no page begins like this
         if len(codings) > MOST_CODINGS:
             raise _BodyError(BROKEN_CODING)
         for undo in codings:

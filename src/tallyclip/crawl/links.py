@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import urljoin, urlsplit
 
+LONGEST_BASE = 8_192  # characters: every plain address of a page gets it in front; browsers and servers have limits of this size too
 FIELDS = ("alt", "title", "data-image-title")  # the attributes of an image that may say what it shows; of equal texts the first counts
 ASCII_BLANKS = " \t\n\r\f"
 BLANKS = ASCII_BLANKS + "\v\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
@@ -62,6 +63,8 @@ def base_of(page: str, base: str | None) -> Base:
     try:
         if base and clean_address(base):
             url = urljoin(page, clean_address(base))
+        if len(url) > LONGEST_BASE:
+            return Base("")
         parts = urlsplit(url)
     except ValueError:
         return Base(url)

@@ -73,7 +73,7 @@ def read_wat(path: str, gather: Gatherer, *, name: str | None = None, salvage: b
             continue
         try:
             wat = _decode(record.content)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             found = _decode_slowly(record.content, gather)
             if found is None:
                 continue
@@ -95,9 +95,10 @@ def _html_of(wat: _Wat) -> _Html | None:
 
 def _whole(offset: str | int | None) -> int | None:
     try:
-        return None if offset is None else int(offset)
+        place = -1 if offset is None else int(offset)
     except ValueError:
         return None
+    return place if 0 <= place < 1 << 63 else None
 
 
 def _decode_slowly(content: bytes, gather: Gatherer) -> _Wat | None:

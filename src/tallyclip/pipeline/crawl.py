@@ -15,6 +15,7 @@ from tallyclip.pool.columns import ColumnChoice
 from tallyclip.pool.sources import PoolFile
 from tallyclip.store.files import write_json
 from tallyclip.store.manifest import read_struct
+from tallyclip.streams import is_url
 
 
 class Crawl(msgspec.Struct, frozen=True):
@@ -32,8 +33,18 @@ class Crawl(msgspec.Struct, frozen=True):
     kind: Literal["wat", "warc"] = "wat"
     base_url: str = BASE_URL
 
+    @classmethod
+    def of(cls, name: str, share: str, kind: Literal["wat", "warc"], base_url: str) -> Crawl:
+        """A crawl as it was asked for: what means the same is the same.
+
+        Raises:
+            OptionError: the share is none.
+        """
+        base = base_url.rstrip("/")
+        return cls(name, str(parse_share(share)), kind, base if is_url(base) else os.path.abspath(base))
+
     def __str__(self) -> str:
-        return f"{self.share} of the {self.kind.upper()} files of {self.name}"
+        return f"{self.share} of the {self.kind.upper()} files of {self.name} at {self.base_url}"
 
 
 class _Chosen(msgspec.Struct, frozen=True):

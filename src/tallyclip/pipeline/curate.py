@@ -10,6 +10,7 @@ from tallyclip.artefacts import check_unicode
 from tallyclip.balance import TextsPolicy, checked_seed
 from tallyclip.card.card import Card
 from tallyclip.data import Metadata
+from tallyclip.errors import OptionError
 from tallyclip.match.reference import Mode
 from tallyclip.pipeline.balance import balance_run
 from tallyclip.pipeline.card import make_card, read_card
@@ -18,7 +19,7 @@ from tallyclip.pipeline.crawl import Crawl, crawl_files
 from tallyclip.pipeline.match import match_pool, prepare_metadata, start
 from tallyclip.pipeline.parse import PoolOptions
 from tallyclip.pipeline.plan import Aim, plan_run
-from tallyclip.pipeline.pool import make_pool, pool_files
+from tallyclip.pipeline.pool import make_pool, pool_files, refuse_columns, refuse_other_pool
 from tallyclip.pipeline.run import Run
 from tallyclip.pool.columns import ColumnChoice
 from tallyclip.pool.sources import are_crawl_files
@@ -44,11 +45,20 @@ def match(
     if options.languages is not None:
         options.languages.check()
     frozen = crawl_files(run, pool) if isinstance(pool, Crawl) else start(run, pool, choice)
+    languages = options.languages
     if are_crawl_files(frozen.files):
-        make_pool(run, frozen, msgspec.structs.replace(options, languages=None), accept_failed=accept_failed)
+        refuse_columns(choice)
+        refuse_other_pool(run, options)
+        if options.early_languages is None:
+            options = msgspec.structs.replace(options, languages=None)
+        else:  # they are told with the pool, whose columns they are
+            languages = None
+        make_pool(run, frozen, options, accept_failed=accept_failed)
         frozen = pool_files(run, frozen.pool)
+    elif options.salvage or options.duplicates != "pair":
+        raise OptionError("--salvage and --duplicates are for crawl files", "this pool is of tables: leave them out")
     prepare_metadata(run, metadata, mode)
-    match_pool(run, frozen, languages=options.languages, accept_failed=accept_failed)
+    match_pool(run, frozen, languages=languages, accept_failed=accept_failed)
 
 
 def curate(

@@ -30,7 +30,7 @@ def find_duplicates(run: Run, options: PoolOptions) -> Manifest:
         IncompleteError: parsing is not whole, or a bucket could not be worked on.
     """
     parsed = run.required("parse")
-    known = [_known(Path(folder), options.duplicates) for folder in options.known]
+    known = [earlier_pool(run, Path(folder), options.duplicates) for folder in options.known]
     earlier = [manifest.fingerprint for manifest, _ in known]
     limit = options.max_site_repeats
     fingerprint = fingerprint_of(stage="duplicates 1", parse=parsed.fingerprint, known=earlier, site_limit=limit)
@@ -43,21 +43,24 @@ def find_duplicates(run: Run, options: PoolOptions) -> Manifest:
     early = sum(report.repeats for report in parsed_reports.values())
     rows = parsed.result["pairs"] - early if options.duplicates != "off" else 0
     bits = bucket_bits(rows, ROWS_PER_BUCKET)
-    folder = run.layout.parse
-    write_json(
-        under_way.runs,
-        {"pairs": [str(folder.keys(key)) for key in parsed_reports], "sites": [str(folder.sites(key)) for key in parsed_reports]},
-    )
-    indexes = [str(path) for manifest, folder in known for path in _index_files(manifest, folder)]
-    jobs = [BucketJob(bucket, bits, str(under_way.runs), indexes, str(under_way.path)) for bucket in range(1 << bits)]
-    files = [path for job in jobs for path in (under_way.losers(job.bucket), under_way.index(job.bucket))]
+    parse = run.layout.parse
+    runs = {"pairs": [str(parse.keys(key)) for key in parsed_reports], "sites": [str(parse.sites(key)) for key in parsed_reports]}
+    write_json(under_way.runs, runs)
+    indexes = [str(path) for _, paths in known for path in paths]
+    sites: list[BucketJob] = []
     site_bits = bucket_bits(parsed.result["pairs"], ROWS_PER_BUCKET)
     if limit is not None:
         sites = [BucketJob(bucket, site_bits, str(under_way.runs), [], str(under_way.path), limit) for bucket in range(1 << site_bits)]
-        files += [under_way.site_losers(job.bucket) for job in sites]
-        jobs, rows = jobs + sites, rows + parsed.result["pairs"]
-    reports = _resolve_all(run, under_way, jobs, rows)
-    of_pairs = [report for job, report in zip(jobs, reports, strict=True) if job.site_limit is None]
+    site_losers = [under_way.site_losers(job.bucket) for job in sites]
+    jobs = [
+        BucketJob(bucket, bits, str(under_way.runs), indexes, str(under_way.path), site_losers=list(map(str, site_losers)))
+        for bucket in range(1 << bits)
+    ]
+    files = [*site_losers, *(under_way.losers(job.bucket) for job in jobs)]
+    if sites:
+        _resolve_all(run, under_way, sites, parsed.result["pairs"])  # before pairs: what goes with a site is no reason for others to go
+        run.progress.finish("texts all over a site found")
+    of_pairs = _resolve_all(run, under_way, jobs, rows)
     going, of_known = early + sum(report.going for report in of_pairs), sum(report.known for report in of_pairs)
     run.progress.finish(f"{going:,} of {parsed.result['pairs']:,} pairs repeat others" if options.duplicates != "off" else "not looked for")
     return run.publish(
@@ -100,23 +103,25 @@ def _resolve_all(run: Run, under_way: DuplicatesFolder, jobs: Sequence[BucketJob
     return [done[job.key] for job in jobs]
 
 
-def _known(folder: Path, duplicates: str) -> tuple[Manifest, DuplicatesFolder]:
-    """The stage of an earlier pool that has its keys.
+def earlier_pool(run: Run, folder: Path, duplicates: str) -> tuple[Manifest, list[Path]]:
+    """An earlier pool: its manifest, and the files of its keys.
 
     Raises:
-        OptionError: it has none, or of another kind.
+        OptionError: it is this one, or none, or not whole, or its keys are of another kind.
     """
     layout = RunLayout(folder.resolve())
-    manifest = read_manifest(layout.duplicates)
-    if manifest is None:
+    manifest, found = read_manifest(layout.pool), read_manifest(layout.duplicates)
+    if layout.root == run.layout.root:
+        raise OptionError(f"--known {folder} is the run itself", "give the run folder of an earlier pool")
+    if manifest is None or found is None:
         raise OptionError(f"{folder}: no pool was made here", "--known takes the run folders of 'tallyclip pool'")
-    if manifest.options["duplicates"] != duplicates or duplicates == "off":
+    if found.options["duplicates"] != duplicates or duplicates == "off":
         raise OptionError(
-            f"{folder} was made with --duplicates {manifest.options['duplicates']}, this one is with {duplicates}",
+            f"{folder} was made with --duplicates {found.options['duplicates']}, this one is with {duplicates}",
             "an earlier pool can only be told apart by the same kind of duplicates, pair or url",
         )
-    return manifest, layout.duplicates
-
-
-def _index_files(manifest: Manifest, folder: DuplicatesFolder) -> list[Path]:
-    return [folder.index(bucket) for bucket in range(manifest.result["buckets"])]
+    paths = [layout.pool.index(shard) for shard in manifest.result["shards"]]
+    gone = next((path for path in paths if not path.exists()), None)
+    if gone is not None:
+        raise OptionError(f"{gone} is gone: the pool is not whole", "make it again with the command that made it")
+    return manifest, paths

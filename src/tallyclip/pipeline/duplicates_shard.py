@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from tallyclip.duplicates import bucket_slice, frequent, resolve, shard_places
+from tallyclip.duplicates import bucket_slice, frequent, resolve, shard_places, without
 from tallyclip.store.files import write_array
 from tallyclip.store.layout import DuplicatesFolder
 
@@ -18,7 +18,8 @@ from tallyclip.store.layout import DuplicatesFolder
 class BucketJob(msgspec.Struct, frozen=True):
     """What a worker needs to resolve a bucket of pairs, or with ``site_limit`` one of texts by site.
 
-    ``runs`` is a file that names the files of keys, in the order of the shards.
+    ``runs`` is a file that names the files of keys, in the order of the shards; rows that are in the files ``site_losers`` go already, and
+    are no reason for others to go.
     """
 
     bucket: int
@@ -27,6 +28,7 @@ class BucketJob(msgspec.Struct, frozen=True):
     known: list[str]
     folder: str
     site_limit: int | None = None
+    site_losers: list[str] = []
 
     @property
     def key(self) -> str:
@@ -42,7 +44,7 @@ class BucketReport(msgspec.Struct, frozen=True):
 
 
 def resolve_bucket(job: BucketJob, tick: Callable[[int], None]) -> BucketReport:
-    """Find who goes and who stays in a bucket: writes the places of the ones and the keys of the others."""
+    """Find who goes in a bucket: writes their places."""
     folder = DuplicatesFolder(Path(job.folder))
     runs: list[np.ndarray] = []
     for shard, path in enumerate(_names(job.runs)["pairs" if job.site_limit is None else "sites"]):
@@ -61,9 +63,11 @@ def resolve_bucket(job: BucketJob, tick: Callable[[int], None]) -> BucketReport:
     for path in job.known:
         keys = np.load(path, mmap_mode="r")
         known.append(keys[bucket_slice(keys[:, 0], job.bucket, job.bits)])
-    going, staying, of_known = resolve(runs, known)
+    for path in job.site_losers:
+        losers = np.load(path, mmap_mode="r")
+        runs = [without(run, losers) for run in runs]
+    going, of_known = resolve(runs, known)
     write_array(folder.losers(job.bucket), going)
-    write_array(folder.index(job.bucket), staying)
     return BucketReport(job.key, len(going), of_known)
 
 

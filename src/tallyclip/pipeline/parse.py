@@ -13,7 +13,7 @@ from tallyclip.pipeline.parse_shard import Duplicates, ParseJob, ParseReport, me
 from tallyclip.pipeline.run import Frozen, Run
 from tallyclip.pipeline.shards import run_shards, sizes_of
 from tallyclip.pool.estimate import estimate_rows
-from tallyclip.pool.language import LanguageChoice
+from tallyclip.pool.language import LanguageChoice, asked_languages
 from tallyclip.pool.sources import cut
 from tallyclip.store.layout import ParseFolder
 from tallyclip.store.manifest import Manifest
@@ -38,6 +38,11 @@ class PoolOptions(msgspec.Struct, frozen=True):
     salvage: bool = False
     max_site_repeats: int | None = None
 
+    @property
+    def early_languages(self) -> LanguageChoice | None:
+        """The languages, if they must be told before duplicates are: of an address the text that stays must be in one of them."""
+        return self.languages if self.duplicates == "url" else None
+
     def check(self) -> None:
         """Refuse what cannot be, before any work.
 
@@ -60,8 +65,8 @@ def parse_files(run: Run, frozen: Frozen, options: PoolOptions, *, accept_failed
     """
     shards = {shard.key: shard for shard in cut(frozen.files)}
     asked = {"duplicates": options.duplicates, "filters": Screen(options.filters).fingerprint, "salvage": options.salvage}
-    by_site = options.max_site_repeats is not None
-    asked["by_site"] = by_site
+    by_site, languages = options.max_site_repeats is not None, options.early_languages
+    asked |= {"by_site": by_site, "known": bool(options.known), "languages": asked_languages(languages)}
     stage = FrozenStage(run, "parse", 1, ParseFolder, ParseReport, {}, asked)
     taken_up = stage.take_up(frozen, shards)
     if isinstance(taken_up, Manifest):
@@ -69,7 +74,17 @@ def parse_files(run: Run, frozen: Frozen, options: PoolOptions, *, accept_failed
     under_way = taken_up
     scratch = str(run.layout.downloads)
     jobs = {
-        key: ParseJob(shard, str(under_way.path), scratch, options.duplicates, options.filters, options.salvage, by_site)
+        key: ParseJob(
+            shard=shard,
+            folder=str(under_way.path),
+            scratch=scratch,
+            duplicates=options.duplicates,
+            filters=options.filters,
+            salvage=options.salvage,
+            by_site=by_site,
+            collapse=not by_site and not options.known,
+            languages=languages,
+        )
         for key, shard in shards.items()
     }
     reports, failures = run_shards(run, under_way, "parse", parse_shard, jobs, lambda job: estimate_rows(job.shard), ParseReport)

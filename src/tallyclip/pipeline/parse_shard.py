@@ -20,6 +20,7 @@ from tallyclip.crawl.wat import read_wat
 from tallyclip.duplicates import first_of_each, preferences, sort_records, sorted_records
 from tallyclip.pipeline.match_shard import SAMPLE_LENGTH, Sample
 from tallyclip.pipeline.shards import ShardJob, ShardReport, sizes_of
+from tallyclip.pool.language import LanguageChoice, default_identifier
 from tallyclip.store.files import replacing, write_array
 from tallyclip.store.layout import ParseFolder
 from tallyclip.store.tables import TableWriter
@@ -41,14 +42,19 @@ class ParseReport(ShardReport, kw_only=True):
 
 
 class ParseJob(ShardJob, frozen=True):
-    """What a worker needs to parse a crawl file."""
+    """What a worker needs to parse a crawl file.
+
+    ``collapse``: pairs that repeat others of the file go at once, which keeps a pair that is everywhere from filling its bucket.
+    """
 
     folder: str
     scratch: str
     duplicates: Duplicates
     filters: Filters
     salvage: bool
-    by_site: bool = False
+    by_site: bool
+    collapse: bool
+    languages: LanguageChoice | None
 
 
 def parse_shard(job: ParseJob, tick: Callable[[int], None]) -> ParseReport:
@@ -64,7 +70,7 @@ def parse_shard(job: ParseJob, tick: Callable[[int], None]) -> ParseReport:
     ):
 
         def write(rows: Rows) -> None:
-            rows = _screened(rows, screen, gather)
+            rows = _in_languages(_screened(rows, screen, gather), job.languages, gather)
             writer.write(rows.table)
             keys.add(rows)
             tick(len(rows.uids))
@@ -73,7 +79,7 @@ def parse_shard(job: ParseJob, tick: Callable[[int], None]) -> ParseReport:
             if gather.is_full:
                 write(gather.take())
         write(gather.take())
-    records, repeats = keys.resolved()
+    records, repeats = keys.resolved(collapse=job.collapse)
     write_array(folder.keys(key), records)
     write_array(folder.repeats(key), repeats)
     if job.by_site:
@@ -105,11 +111,28 @@ def _screened(rows: Rows, screen: Screen, gather: Gatherer) -> Rows:
     return rows if good.all() else Rows(rows.table.filter(pa.array(good)), rows.uids[good], rows.pages[good])
 
 
+def _in_languages(rows: Rows, choice: LanguageChoice | None, gather: Gatherer) -> Rows:
+    """The rows in the languages that are asked for, if any are."""
+    if choice is None:
+        return rows
+    texts = rows.table["text"].to_pylist()
+    labels, scores = default_identifier().identify(texts)
+    good = choice.keeps(labels, scores)
+    for i in np.flatnonzero(~good).tolist():
+        gather.drop(choice.reason(labels[i]), f"{labels[i]}: {texts[i]}")
+    return Rows(rows.table.filter(pa.array(good)), rows.uids[good], rows.pages[good])
+
+
+def keys_of(table: pa.Table, duplicates: Duplicates) -> UInt64[np.ndarray, "N 2"]:
+    """Of each row what only one may have: the pair's uid, or that of its address."""
+    return make_uids(None, table["url"]) if duplicates == "url" else make_uids(table["url"], table["text"])
+
+
 class _Keys:
     """The keys of a file's rows, batch by batch: 32 bytes a row are held."""
 
     def __init__(self, duplicates: Duplicates, *, by_site: bool) -> None:
-        self._duplicates = duplicates
+        self._duplicates: Duplicates = duplicates
         self._sites: list[UInt64[np.ndarray, "_ 3"]] | None = [] if by_site else None
         self._keys: list[UInt64[np.ndarray, "_ 2"]] = []
         self._preferences: list[UInt64[np.ndarray, " _"]] = []
@@ -122,15 +145,15 @@ class _Keys:
         if self._duplicates == "off":
             return
         fields = rows.table["field"].combine_chunks().indices.to_numpy().astype(np.uint64)
-        self._keys.append(rows.uids if self._duplicates == "pair" else make_uids(None, rows.table["url"]))
+        self._keys.append(keys_of(rows.table, self._duplicates))
         self._preferences.append(preferences(rows.pages, fields, rows.uids[:, 0]))
 
-    def resolved(self) -> tuple[UInt64[np.ndarray, "K 4"], UInt64[np.ndarray, " R"]]:
+    def resolved(self, *, collapse: bool) -> tuple[UInt64[np.ndarray, "K 4"], UInt64[np.ndarray, " R"]]:
         """The sorted records of the rows that stay in this file, and the others' numbers in ascending order."""
         keys = np.concatenate([np.zeros((0, 2), np.uint64), *self._keys])
         preferences = np.concatenate([np.zeros(0, np.uint64), *self._preferences])
         records = sorted_records(keys, preferences, np.arange(len(keys), dtype=np.uint64))
-        first = first_of_each(records)
+        first = first_of_each(records) if collapse else np.ones(len(records), np.bool_)
         return records[first], np.sort(records[~first, 3])
 
     def by_site(self) -> UInt64[np.ndarray, "N 4"]:

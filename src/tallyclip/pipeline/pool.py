@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from tallyclip.crawl.extras import load
 from tallyclip.errors import IncompleteError, OptionError
 from tallyclip.pipeline.crawl import Crawl, crawl_files
-from tallyclip.pipeline.duplicates import find_duplicates
+from tallyclip.pipeline.duplicates import earlier_pool, find_duplicates
 from tallyclip.pipeline.match import start
 from tallyclip.pipeline.parse import PoolOptions, parse_files
 from tallyclip.pipeline.pool_shard import PoolJob, PoolReport, pool_shard
@@ -19,7 +20,7 @@ from tallyclip.pool.columns import ColumnChoice
 from tallyclip.pool.language import asked_languages
 from tallyclip.pool.sources import are_crawl_files, cut, find_files
 from tallyclip.store.layout import PoolFolder
-from tallyclip.store.manifest import Manifest, fingerprint_of, read_struct
+from tallyclip.store.manifest import Manifest, fingerprint_of, read_manifest, read_struct
 
 
 def pool_of(run: Run, source: Sequence[str] | Crawl, options: PoolOptions, *, accept_failed: bool = False) -> Manifest:
@@ -38,12 +39,15 @@ def make_pool(run: Run, frozen: Frozen, options: PoolOptions, *, accept_failed: 
     """From crawl files to ``RUN/pool/*.parquet``.
 
     Raises:
+        OptionError: an option that cannot be, or an earlier pool that is none.
         MissingExtraError: FastWARC is not installed.
         StaleError: a file changed or went after it was read.
         IncompleteError: shards failed and were not accepted, or no pair stays.
     """
     options.check()
     load("fastwarc", "FastWARC")  # before every shard fails for the lack of it
+    for folder in options.known:
+        earlier_pool(run, Path(folder), options.duplicates)
     parse_files(run, frozen, options, accept_failed=accept_failed)
     find_duplicates(run, options)
     return write_pool(run, options)
@@ -71,6 +75,7 @@ def write_pool(run: Run, options: PoolOptions) -> Manifest:
             duplicates=str(run.layout.duplicates.path),
             folder=str(under_way.path),
             languages=options.languages,
+            kind=options.duplicates,
         )
         for number, key in enumerate(parsed.result["shards"])
     }
@@ -89,7 +94,7 @@ def write_pool(run: Run, options: PoolOptions) -> Manifest:
         inputs=found.inputs | {"duplicates": found.fingerprint},
         options={"languages": asked},
         result=result,
-        outputs=sizes_of(under_way.path, *(under_way.pairs(key) for key in reports)),
+        outputs=sizes_of(under_way.path, *(path for key in reports for path in (under_way.pairs(key), under_way.index(key)))),
         seconds=sum(report.seconds for report in reports.values()),
     )
 
@@ -112,8 +117,12 @@ def _result(parsed: Manifest, found: Manifest, reports: dict[str, PoolReport]) -
 
 def _nothing_stays(parsed: Manifest, result: dict[str, Any]) -> tuple[str, str]:
     counts, drops = parsed.result["counts"], ", ".join(f"{count:,} {reason}" for reason, count in result["drops"].items())
+    if counts.get("texts"):
+        hint = "what was left out says why: other options keep more"
+    else:
+        hint = "are these crawl files of pages? WET files, for one, have no links"
     what = f"no pair stays: {counts.get('pages', 0):,} pages with {counts.get('images', 0):,} images and {counts.get('texts', 0):,} texts"
-    return what + (f"; left out: {drops}" if drops else ""), "are these crawl files of pages? WET files, for one, have no links"
+    return what + (f"; left out: {drops}" if drops else ""), hint
 
 
 def pool_files(run: Run, sources: list[str]) -> Frozen:
@@ -126,3 +135,28 @@ def pool_reports(run: Run, manifest: Manifest) -> dict[str, PoolReport]:
     """The reports of the pool's files in place."""
     reports = {key: read_report(run.layout.pool, key, PoolReport) for key in manifest.result["shards"]}
     return {key: report for key, report in reports.items() if report is not None}
+
+
+def refuse_columns(choice: ColumnChoice) -> None:
+    """Crawl files have no columns to choose.
+
+    Raises:
+        OptionError: some are named.
+    """
+    if choice.named or choice.header is not None:
+        raise OptionError("the options of columns are for tables, and these are crawl files", "leave them out")
+
+
+def refuse_other_pool(run: Run, options: PoolOptions) -> None:
+    """A command that cannot filter would make a pool in place again without the filters it was made with.
+
+    Raises:
+        OptionError: there is one.
+    """
+    parsed, found = read_manifest(run.layout.parse), read_manifest(run.layout.duplicates)
+    filtered = parsed is not None and (parsed.result["filters"] or parsed.options["by_site"] or parsed.options["known"])
+    if found is not None and filtered and not (options.known or options.max_site_repeats):
+        folder = run.layout.pool.path
+        raise OptionError(
+            f"{folder} was made with filters, which this command does not have", f"give {folder} as the POOL, and another --out"
+        )

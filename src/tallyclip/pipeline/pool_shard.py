@@ -14,10 +14,12 @@ from jaxtyping import UInt64
 
 from tallyclip.crawl.gather import SCHEMA
 from tallyclip.duplicates import MOST_ROWS, ROW_BITS
+from tallyclip.export.uids import sort_uids
 from tallyclip.pipeline.match_shard import SAMPLE_LENGTH, SAMPLES, Sample
+from tallyclip.pipeline.parse_shard import Duplicates, keys_of
 from tallyclip.pipeline.shards import ShardJob, ShardReport, sizes_of
 from tallyclip.pool.language import LanguageChoice, default_identifier
-from tallyclip.store.files import replacing
+from tallyclip.store.files import replacing, write_array
 from tallyclip.store.layout import DuplicatesFolder, ParseFolder, PoolFolder
 from tallyclip.store.tables import TableWriter
 from tallyclip.uids import make_uids, uid_strings
@@ -45,6 +47,7 @@ class PoolJob(ShardJob, frozen=True):
     duplicates: str
     folder: str
     languages: LanguageChoice | None
+    kind: Duplicates
 
 
 def pool_shard(job: PoolJob, tick: Callable[[int], None]) -> PoolReport:
@@ -59,6 +62,7 @@ def pool_shard(job: PoolJob, tick: Callable[[int], None]) -> PoolReport:
     if len(going) > len(repeats):
         drops[BOILERPLATE] = len(going) - len(repeats)
     samples: dict[str, list[Sample]] = {}
+    index: list[UInt64[np.ndarray, "_ 2"]] = []
     rows = kept = 0
     with (
         replacing(folder.pairs(key)) as part,
@@ -77,13 +81,15 @@ def pool_shard(job: PoolJob, tick: Callable[[int], None]) -> PoolReport:
             if job.languages is not None:
                 table = _in_languages(table, job.languages, drops, samples)
             kept += len(table)
+            index.append(keys_of(table, job.kind))
             writer.write(table.cast(pool_schema(job.languages)))
+    write_array(folder.index(key), sort_uids(np.concatenate([np.zeros((0, 2), np.uint64), *index])))
     return PoolReport(
         path=job.shard.file.path,
         fingerprint=job.shard.file.fingerprint,
         rows=rows,
         seconds=round(time.perf_counter() - started, 3),
-        outputs=sizes_of(folder.path, folder.pairs(key)),
+        outputs=sizes_of(folder.path, folder.pairs(key), folder.index(key)),
         kept=kept,
         repeats=len(repeats),
         drops=dict(drops),

@@ -4,8 +4,8 @@
     ├── run.json                     what was asked for, and with which versions
     ├── crawl.json                   of a crawl by its name: which of its files were chosen
     ├── parse/                       of crawl files: their pairs, and the keys of these
-    ├── duplicates/                  of crawl files: which pairs repeat others, and the keys of those that stay
-    ├── pool/*.parquet               of crawl files: the pool they become
+    ├── duplicates/                  of crawl files: which pairs repeat others
+    ├── pool/*.parquet               of crawl files: the pool they become, and in _index/ the keys of its pairs
     ├── metadata/                    the entry list and the matcher's tables
     ├── match/                       which pairs name which entries, a file a shard
     ├── counts/                      how often each entry is named in the frozen set of shards
@@ -78,7 +78,7 @@ class ParseFolder(FilesFolder):
 
 
 class DuplicatesFolder(StageFolder):
-    """Per bucket of keys the places of the rows that go, and the keys of those that stay; and which files have the keys."""
+    """Per bucket of keys the places of the rows that go; and which files have the keys."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -87,18 +87,18 @@ class DuplicatesFolder(StageFolder):
     def losers(self, bucket: int) -> Path:
         return self.path / f"{bucket:05d}.losers.npy"
 
-    def index(self, bucket: int) -> Path:
-        return self.path / f"{bucket:05d}.index.npy"
-
     def site_losers(self, bucket: int) -> Path:
         return self.path / f"{bucket:05d}.site-losers.npy"
 
 
 class PoolFolder(StageFolder):
-    """The pool that crawl files become."""
+    """The pool that crawl files become, and per file the keys of its pairs in ascending order."""
 
     def pairs(self, shard: str) -> Path:
         return self.path / f"{shard}.parquet"
+
+    def index(self, shard: str) -> Path:
+        return self.path / "_index" / f"{shard}.npy"
 
 
 class MatchFolder(FilesFolder):
