@@ -127,15 +127,15 @@ names = st.text(st.sampled_from(string.ascii_letters + "._-+ é[](){}$*?#%&'\"\\
 @given(st.sets(st.lists(names, min_size=1, max_size=4).map("/".join), min_size=1, max_size=12))
 def test_keys_are_unique_and_stable_and_safe_as_names_of_files(ends: set[str]) -> None:
     paths = [f"/pool/{end}.txt" for end in ends]
-    keys = sources._keys(paths)
-    assert sources._keys(sorted(paths)) == keys
+    keys = sources.file_keys(paths)
+    assert sources.file_keys(sorted(paths)) == keys
     assert len({key.lower() for key in keys.values()}) == len(paths)  # some disks know no upper case
     assert all(SAFE.fullmatch(key) and "+" not in key and len(key) < 200 for key in keys.values())
 
 
 def test_a_long_address_makes_a_key_that_disks_can_hold(tmp_path: Path) -> None:
     paths = [f"https://a.example/{'x' * 300}/{i}/{'y' * 240}.txt?signature={'z' * 999}" for i in range(2)]
-    keys = sources._keys(paths)
+    keys = sources.file_keys(paths)
     assert len(set(keys.values())) == 2
     assert max(map(len, keys.values())) < 200
 
@@ -227,7 +227,7 @@ def test_only_large_parquet_files_are_cut(tmp_path: Path) -> None:
 def test_no_file_can_have_the_key_of_another_files_shard(tmp_path: Path) -> None:
     groups = [1_000_000, 1_000_000]
     cut_file = PoolFile("/pool/a.parquet", "a", "parquet", 1, "", 2_000_000, groups)
-    keys = set(sources._keys([f"/pool/{shard.key}.parquet" for shard in cut([cut_file])]).values())
+    keys = set(sources.file_keys([f"/pool/{shard.key}.parquet" for shard in cut([cut_file])]).values())
     assert keys.isdisjoint(shard.key for shard in cut([cut_file]))
 
 

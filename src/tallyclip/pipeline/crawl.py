@@ -12,7 +12,7 @@ from tallyclip.crawl.paths import BASE_URL, list_urls, parse_share, sample
 from tallyclip.errors import OptionError
 from tallyclip.pipeline.run import Frozen, Run
 from tallyclip.pool.columns import ColumnChoice
-from tallyclip.pool.sources import PoolFile
+from tallyclip.pool.sources import PoolFile, file_keys
 from tallyclip.store.files import write_json
 from tallyclip.store.manifest import read_struct
 from tallyclip.streams import is_url
@@ -74,14 +74,7 @@ def crawl_files(run: Run, crawl: Crawl) -> Frozen:
         chosen = _Chosen(crawl, sample(urls, share))
         write_json(run.layout.crawl, msgspec.to_builtins(chosen))
         run.progress.note(f"{len(chosen.urls):,} of {len(urls):,} {crawl.kind.upper()} files of {crawl.name} chosen")
-    files = [PoolFile(url, _key(url), crawl.kind, 0, hashlib.sha256(url.encode()).hexdigest()[:32]) for url in sorted(chosen.urls)]
-    if len({file.key for file in files}) < len(files):
-        files = [msgspec.structs.replace(file, key=f"{file.key}-{file.fingerprint[:8]}") for file in files]
+    urls = sorted(chosen.urls)
+    keys = file_keys(urls)
+    files = [PoolFile(url, keys[url], crawl.kind, 0, hashlib.sha256(url.encode()).hexdigest()[:32]) for url in urls]
     return Frozen([str(crawl)], ColumnChoice(), files)
-
-
-def _key(url: str) -> str:
-    name = os.path.basename(url)
-    for suffix in (".gz", ".wat", ".warc"):
-        name = name.removesuffix(suffix)
-    return name.lstrip("._-") or "crawl"

@@ -38,7 +38,6 @@ class BucketJob(msgspec.Struct, frozen=True):
 class BucketReport(msgspec.Struct, frozen=True):
     """How many rows go, and how many of these because their key is of an earlier pool."""
 
-    key: str
     going: int
     known: int
 
@@ -58,7 +57,7 @@ def resolve_bucket(job: BucketJob, tick: Callable[[int], None]) -> BucketReport:
     if job.site_limit is not None:
         going = frequent(runs, job.site_limit)
         write_array(folder.site_losers(job.bucket), going)
-        return BucketReport(job.key, len(going), 0)
+        return BucketReport(len(going), 0)
     known: list[np.ndarray] = []
     for path in job.known:
         keys = np.load(path, mmap_mode="r")
@@ -68,7 +67,7 @@ def resolve_bucket(job: BucketJob, tick: Callable[[int], None]) -> BucketReport:
         runs = [without(run, losers) for run in runs]
     going, of_known = resolve(runs, known)
     write_array(folder.losers(job.bucket), going)
-    return BucketReport(job.key, len(going), of_known)
+    return BucketReport(len(going), of_known)
 
 
 @lru_cache(maxsize=1)

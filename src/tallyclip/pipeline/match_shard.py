@@ -20,7 +20,7 @@ from tallyclip.data import Matches
 from tallyclip.match.matcher import Matcher
 from tallyclip.pipeline.shards import ShardJob, ShardReport, sizes_of
 from tallyclip.pool.columns import ColumnChoice, Columns
-from tallyclip.pool.language import LanguageChoice, default_identifier
+from tallyclip.pool.language import LanguageChoice, told
 from tallyclip.pool.pairs import Pairs, pairs_of
 from tallyclip.pool.read import columns_of, full_schema, read_shard
 from tallyclip.pool.records import Drop, unify
@@ -97,13 +97,9 @@ def match_shard(job: MatchJob, tick: Callable[[int], None]) -> MatchReport:
 def _in_languages(pairs: Pairs, matched: Int64[np.ndarray, " M"], choice: LanguageChoice) -> tuple[Int64[np.ndarray, " K"], LanguageTags]:
     """Of the pairs that name an entry those in the languages asked for, with these; the others are dropped. Only these texts are looked
     at, for to tell a language takes fifty times as long as to match."""
-    texts = pairs.texts.take(pa.array(matched)).to_pylist()
-    labels, scores = default_identifier().identify(texts)
-    keep = choice.keeps(labels, scores)
-    for i in np.flatnonzero(~keep).tolist():
-        pairs.drops.append(Drop(choice.reason(labels[i]), int(pairs.rows[matched[i]]), f"{labels[i]}: {texts[i]}"))
-    places = np.flatnonzero(keep)
-    return matched[places], LanguageTags(np.array(labels, np.str_)[places], scores[places])
+    labels, scores, keep, drops = told(pairs.texts.take(pa.array(matched)).to_pylist(), choice)
+    pairs.drops.extend(Drop(reason, int(pairs.rows[matched[i]]), sample) for i, reason, sample in drops)
+    return matched[keep], LanguageTags(np.array(labels, np.str_)[keep], scores[keep])
 
 
 def _only(matches: Matches, texts: Int64[np.ndarray, " K"]) -> Matches:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -20,7 +21,7 @@ from tallyclip.crawl.wat import read_wat
 from tallyclip.duplicates import first_of_each, preferences, sort_records, sorted_records
 from tallyclip.pipeline.match_shard import SAMPLE_LENGTH, Sample
 from tallyclip.pipeline.shards import ShardJob, ShardReport, sizes_of
-from tallyclip.pool.language import LanguageChoice, default_identifier
+from tallyclip.pool.language import LanguageChoice, told
 from tallyclip.store.files import replacing, write_array
 from tallyclip.store.layout import ParseFolder
 from tallyclip.store.tables import TableWriter
@@ -62,7 +63,7 @@ def parse_shard(job: ParseJob, tick: Callable[[int], None]) -> ParseReport:
     started = time.perf_counter()
     folder, key = ParseFolder(Path(job.folder)), job.shard.key
     name = file_name(job.shard.file.path).rsplit("/", 1)[-1]  # not that of a copy
-    gather, screen, keys = Gatherer(), Screen(job.filters), _Keys(job.duplicates, by_site=job.by_site)
+    gather, screen, keys = Gatherer(), _screen(job.filters), _Keys(job.duplicates, by_site=job.by_site)
     with (
         local_copy(job.shard.file.path, Path(job.scratch)) as path,
         replacing(folder.pairs(key)) as part,
@@ -97,6 +98,12 @@ def parse_shard(job: ParseJob, tick: Callable[[int], None]) -> ParseReport:
     )
 
 
+@lru_cache(maxsize=1)
+def _screen(filters: Filters) -> Screen:
+    """A worker reads the lists of its filters once."""
+    return Screen(filters)
+
+
 def _screened(rows: Rows, screen: Screen, gather: Gatherer) -> Rows:
     """The rows that no filter drops."""
     if not screen.active:
@@ -115,11 +122,9 @@ def _in_languages(rows: Rows, choice: LanguageChoice | None, gather: Gatherer) -
     """The rows in the languages that are asked for, if any are."""
     if choice is None:
         return rows
-    texts = rows.table["text"].to_pylist()
-    labels, scores = default_identifier().identify(texts)
-    good = choice.keeps(labels, scores)
-    for i in np.flatnonzero(~good).tolist():
-        gather.drop(choice.reason(labels[i]), f"{labels[i]}: {texts[i]}")
+    _, _, good, drops = told(rows.table["text"].to_pylist(), choice)
+    for _, reason, sample in drops:
+        gather.drop(reason, sample)
     return Rows(rows.table.filter(pa.array(good)), rows.uids[good], rows.pages[good])
 
 

@@ -18,7 +18,7 @@ from tallyclip.export.uids import sort_uids
 from tallyclip.pipeline.match_shard import SAMPLE_LENGTH, SAMPLES, Sample
 from tallyclip.pipeline.parse_shard import Duplicates, keys_of
 from tallyclip.pipeline.shards import ShardJob, ShardReport, sizes_of
-from tallyclip.pool.language import LanguageChoice, default_identifier
+from tallyclip.pool.language import LanguageChoice, told
 from tallyclip.store.files import replacing, write_array
 from tallyclip.store.layout import DuplicatesFolder, ParseFolder, PoolFolder
 from tallyclip.store.tables import TableWriter
@@ -29,10 +29,9 @@ LANGUAGE = [("language", pa.dictionary(pa.int16(), pa.string())), ("language_sco
 
 
 class PoolReport(ShardReport, kw_only=True):
-    """``rows`` counts the pairs that came, ``kept`` those that stay; ``repeats`` those that went because others stay in their place."""
+    """``rows`` counts the pairs that came, ``kept`` those that stay."""
 
     kept: int
-    repeats: int
     drops: dict[str, int]
     samples: dict[str, list[Sample]]
 
@@ -91,7 +90,6 @@ def pool_shard(job: PoolJob, tick: Callable[[int], None]) -> PoolReport:
         seconds=round(time.perf_counter() - started, 3),
         outputs=sizes_of(folder.path, folder.pairs(key), folder.index(key)),
         kept=kept,
-        repeats=len(repeats),
         drops=dict(drops),
         samples=samples,
     )
@@ -117,14 +115,11 @@ def _with_uids(table: pa.Table) -> pa.Table:
 
 def _in_languages(table: pa.Table, choice: LanguageChoice, drops: Counter[str], samples: dict[str, list[Sample]]) -> pa.Table:
     """The rows in the languages asked for, with label and score."""
-    texts = table["text"].to_pylist()
-    labels, scores = default_identifier().identify(texts)
-    keep = choice.keeps(labels, scores)
-    for i in np.flatnonzero(~keep).tolist():
-        reason = choice.reason(labels[i])
+    labels, scores, keep, dropped = told(table["text"].to_pylist(), choice)
+    for i, reason, sample in dropped:
         drops[reason] += 1
         shown = samples.setdefault(reason, [])
         if len(shown) < SAMPLES:
-            shown.append(Sample(i, i, f"{labels[i]}: {texts[i]}"[:SAMPLE_LENGTH]))
+            shown.append(Sample(i, i, sample[:SAMPLE_LENGTH]))
     table = table.append_column("language", pa.array(labels).dictionary_encode()).append_column("language_score", pa.array(scores))
     return table.filter(pa.array(keep))

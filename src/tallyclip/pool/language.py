@@ -19,7 +19,7 @@ from collections.abc import Collection, Sequence
 from importlib import import_module, metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 import numpy as np
@@ -167,6 +167,23 @@ class LanguageChoice(msgspec.Struct, frozen=True):
         name = _normal(label)
         languages = set(map(_normal, self.languages))
         return name in languages or name.split("-")[0] in languages
+
+
+class Told(NamedTuple):
+    """The languages of N texts: labels, scores, which are kept, and of the others the place, the reason and what they look like."""
+
+    labels: list[str]
+    scores: Float32[np.ndarray, " N"]
+    keep: Bool[np.ndarray, " N"]
+    drops: list[tuple[int, str, str]]
+
+
+def told(texts: Sequence[str], choice: LanguageChoice) -> Told:
+    """Ask the default model, and keep what is asked for."""
+    labels, scores = default_identifier().identify(texts)
+    keep = choice.keeps(labels, scores)
+    drops = [(i, choice.reason(labels[i]), f"{labels[i]}: {texts[i]}") for i in np.flatnonzero(~keep).tolist()]
+    return Told(labels, scores, keep, drops)
 
 
 def _normal(label: str) -> str:

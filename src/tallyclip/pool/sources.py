@@ -87,7 +87,7 @@ def find_files(pool: Sequence[str]) -> tuple[list[PoolFile], dict[str, int]]:
     once = {path if is_url(path) else os.path.realpath(path): path for path in sorted(paths, reverse=True)}
     with_sidecar = {path for path in once.values() if path.endswith(".tar") and f"{path.removesuffix('.tar')}.parquet" in paths}
     ordered = sorted(set(once.values()) - with_sidecar)
-    keys = _keys(ordered)
+    keys = file_keys(ordered)
     with ThreadPoolExecutor(FILES_AT_ONCE) as threads:
         return list(threads.map(lambda path: _describe(path, keys[path]), ordered)), dict(skipped)
 
@@ -173,7 +173,7 @@ def _nothing_found(name: str, found: Iterable[str]) -> tuple[str, str]:
     return f"{name}: nothing that can be read among {len(suffixes):,} files ({', '.join(sorted(set(suffixes)))})", f"known are {known}"
 
 
-def _keys(paths: list[str]) -> dict[str, str]:
+def file_keys(paths: list[str]) -> dict[str, str]:
     """For each path the shortest end of it by which no two are the same, without its suffix if that is enough."""
     for depth in range(1, 2 + max((path.count("/") for path in paths), default=0)):
         for suffix in (False, True):
