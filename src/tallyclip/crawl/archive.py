@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from tallyclip.crawl.extras import load
 from tallyclip.errors import SourceError
+from tallyclip.extras import load
 from tallyclip.pool.reading import DAMAGED, EMPTY
 
 LARGEST = 32 << 20  # bytes of a record: pages are cut at one to five megabytes by those who crawl
@@ -108,7 +108,7 @@ class _DamageError(Exception):
 
 
 def _iterate(path: str, magic: bytes, start: int, kinds: tuple[str, ...], lenient: bool) -> Iterator[Any]:
-    fastwarc = load("fastwarc", "FastWARC")
+    fastwarc = load("fastwarc", "FastWARC", "crawl")
     wanted: Any = None
     for kind in kinds:
         bit = getattr(fastwarc.WarcRecordType, kind)
@@ -148,7 +148,7 @@ def _is_lenient(path: str, magic: bytes) -> bool:
     """
     with open(path, "rb") as file:
         try:
-            start: bytes = _unpacked(load("fastwarc", "FastWARC"), magic, file).read(len("WARC/1.0\r\n"))
+            start: bytes = _unpacked(load("fastwarc", "FastWARC", "crawl"), magic, file).read(len("WARC/1.0\r\n"))
         except OSError:
             return False  # the file's damage begins at its beginning, and is found there
     if not start.startswith(b"WARC/"):

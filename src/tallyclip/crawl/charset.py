@@ -8,7 +8,7 @@ from __future__ import annotations
 import codecs
 import re
 
-from tallyclip.crawl.extras import load
+from tallyclip.extras import load
 
 PRESCAN = 8_192  # bytes in which <meta> is looked for; the standard asks for 1,024, but browsers start again when they find a later one
 SAMPLE = 16 << 10  # bytes that a guess is made from
@@ -45,7 +45,7 @@ def to_utf8(page: bytes, content_type: str = "") -> bytes:
 
 def codec_of(label: str) -> str | None:
     """Python's name of the encoding that a label means on the web; None if it means none."""
-    encoding = load("webencodings", "webencodings").lookup(label)
+    encoding = load("webencodings", "webencodings", "crawl").lookup(label)
     if encoding is None or encoding.name in ("replacement", "x-user-defined"):
         return None
     return SUPERSETS.get(encoding.name) or encoding.codec_info.name
@@ -87,7 +87,7 @@ def _guessed(page: bytes) -> str:
     for codec in ("utf-8", "euc_jp", "cp932"):
         if _is(sample, codec) and (codec == "utf-8" or _is_japanese(sample.decode(codec, "replace"))):
             return codec
-    matches = load("charset_normalizer", "charset-normalizer").from_bytes(sample, cp_isolation=GUESSES, enable_fallback=False)
+    matches = load("charset_normalizer", "charset-normalizer", "crawl").from_bytes(sample, cp_isolation=GUESSES, enable_fallback=False)
     best = min(matches, key=lambda match: (match.chaos, -match.coherence, GUESSES.index(match.encoding)), default=None)
     return FALLBACK if best is None else str(best.encoding)
 

@@ -17,9 +17,9 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from tallyclip.crawl.extras import load
 from tallyclip.crawl.gather import Image
 from tallyclip.crawl.links import ASCII_BLANKS, IS_DATA
+from tallyclip.extras import load
 
 MOST_IMAGES = 100_000  # of a page; those that people make have some thousands
 MOST_ATTRIBUTES = 250  # of a tag; what stands behind them is passed over
@@ -83,7 +83,7 @@ def images_of(html: str | bytes) -> tuple[str | None, list[Image]]:
         TooComplexError: the page is not worth the time.
     """
     page = html.encode("utf-8", "replace") if isinstance(html, str) else html
-    parse = load("selectolax.lexbor", "selectolax").LexborHTMLParser
+    parse = load("selectolax.lexbor", "selectolax", "crawl").LexborHTMLParser
     base: str | None = None
     images: list[Image] = []
     for batch in _batches(_tags(page)):

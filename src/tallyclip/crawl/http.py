@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import zstandard
 
-from tallyclip.crawl.extras import load
+from tallyclip.extras import load
 
 LARGEST_BODY = 16 << 20  # bytes of a page, decoded
 LARGEST_WINDOW = 8 << 20  # bytes: what RFC 9659 allows Zstandard on the web
@@ -165,7 +165,7 @@ def _inflated(decoder: Any, body: bytes) -> Iterator[bytes]:
 def _unbrotli(body: bytes) -> tuple[bytes, bool]:
     if not body:
         return body, False
-    brotli = load("brotli", "brotli")
+    brotli = load("brotli", "brotli", "crawl")
     decoder = brotli.Decompressor()
 
     def parts() -> Iterator[bytes]:

@@ -12,9 +12,9 @@ from typing import Literal
 
 import pyarrow as pa
 
-from tallyclip.crawl.fetch import POLITE, FetchPolicy, MissingFileError, local_copy
 from tallyclip.errors import OptionError, SourceError
 from tallyclip.pool.reading import DAMAGED, EMPTY
+from tallyclip.store.fetch import POLITE, FetchPolicy, MissingFileError, local_copy
 from tallyclip.streams import open_stream
 
 BASE_URL = "https://data.commoncrawl.org"

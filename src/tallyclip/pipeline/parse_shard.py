@@ -13,7 +13,6 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import UInt64
 
-from tallyclip.crawl.fetch import local_copy
 from tallyclip.crawl.filters import Filters, Screen, host_of
 from tallyclip.crawl.gather import SCHEMA, Gatherer, Rows
 from tallyclip.crawl.warc import read_warc
@@ -22,6 +21,7 @@ from tallyclip.duplicates import first_of_each, preferences, sort_records, sorte
 from tallyclip.pipeline.match_shard import SAMPLE_LENGTH, Sample
 from tallyclip.pipeline.shards import ShardJob, ShardReport, sizes_of
 from tallyclip.pool.language import LanguageChoice, told
+from tallyclip.store.fetch import local_copy
 from tallyclip.store.files import replacing, write_array
 from tallyclip.store.layout import ParseFolder
 from tallyclip.store.tables import TableWriter

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tallyclip.crawl.extras import load
 from tallyclip.errors import IncompleteError, OptionError
+from tallyclip.extras import load
 from tallyclip.pipeline.crawl import Crawl, crawl_files
 from tallyclip.pipeline.duplicates import earlier_pool, find_duplicates
 from tallyclip.pipeline.match import start
@@ -45,7 +45,7 @@ def make_pool(run: Run, frozen: Frozen, options: PoolOptions, *, accept_failed: 
         IncompleteError: shards failed and were not accepted, or no pair stays.
     """
     options.check()
-    load("fastwarc", "FastWARC")  # before every shard fails for the lack of it
+    load("fastwarc", "FastWARC", "crawl")  # before every shard fails for the lack of it
     for folder in options.known:
         earlier_pool(run, Path(folder), options.duplicates)
     parse_files(run, frozen, options, accept_failed=accept_failed)

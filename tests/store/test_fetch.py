@@ -25,8 +25,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tallyclip
-from tallyclip.crawl.fetch import FetchPolicy, MissingFileError, fetch, local_copy
 from tallyclip.errors import MissingExtraError, OptionError, OutputError, SourceError, StaleError
+from tallyclip.store.fetch import FetchPolicy, MissingFileError, fetch, local_copy
 from tallyclip.streams import filesystem
 
 QUICK = FetchPolicy(tries=3, first_wait=0.002, longest_wait=0.01)
@@ -316,7 +316,7 @@ def test_a_part_that_its_note_does_not_fit_is_not_gone_on_with(server: Server, t
 
 
 def test_a_process_that_is_killed_leaves_what_the_next_one_goes_on_with(server: Server, target: Path) -> None:
-    code = "import sys, pathlib; from tallyclip.crawl.fetch import fetch; fetch(sys.argv[1], pathlib.Path(sys.argv[2]))"
+    code = "import sys, pathlib; from tallyclip.store.fetch import fetch; fetch(sys.argv[1], pathlib.Path(sys.argv[2]))"
 
     def kill(*script: Answer, when: Callable[[], bool]) -> None:
         server.answers(*script)
@@ -510,7 +510,7 @@ def test_a_full_disk_is_an_error_that_says_so_and_the_part_is_gone_on_with(serve
     code = (
         "import resource, signal, sys, pathlib\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "from tallyclip.crawl.fetch import fetch\n"
+        "from tallyclip.store.fetch import fetch\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))\n"
         "fetch(sys.argv[1], pathlib.Path(sys.argv[2]))\n"
     )
