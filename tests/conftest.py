@@ -14,7 +14,7 @@ from jaxtyping import install_import_hook
 import tests.shapes  # noqa: F401 - the hook finds it by name
 
 WITH_SHAPES = (
-    *("balance", "counts", "crawl.gather", "data", "duplicates", "export", "match", "plan"),
+    *("balance", "counts", "crawl.gather", "data", "duplicates", "export", "match", "metadata.ngrams", "metadata.segment", "plan"),
     *("pool.language", "store.matches", "strings", "uids"),
 )
 install_import_hook([f"tallyclip.{module}" for module in WITH_SHAPES], "tests.shapes.checked")

@@ -1,0 +1,1 @@
+"""How often words, and pairs of neighbouring words, come in texts of any size: counted, merged and ranked."""

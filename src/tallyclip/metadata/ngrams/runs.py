@@ -1,0 +1,276 @@
+"""Sorted runs of counts, and merging them: as many as there are, in bounded memory.
+
+Words are sorted by a hash and, of the few that may share one, by their bytes. So a range of hashes is a slice of every run, and ranges
+can be merged one by one, in any order and at the same time; all that is merged stays sorted. Pairs name their words by position in a run,
+which words that are sorted alike keep in order when the positions become those among the words of all runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple, cast
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Int64, UInt8, UInt32, UInt64
+
+from tallyclip.compiled import ONE, compiled, u64
+from tallyclip.metadata.ngrams.kernel import BETWEEN_BITS, SECOND_BITS
+from tallyclip.store.files import replacing
+from tallyclip.strings import Strings, from_arrow
+
+LOW_BITS = np.uint64(SECOND_BITS + BETWEEN_BITS)
+
+
+class Words(NamedTuple):
+    """W words with their counts, in ascending order of hash and then bytes."""
+
+    hashes: UInt64[np.ndarray, " W"]
+    words: Strings
+    counts: Int64[np.ndarray, " W"]
+
+
+class Pairs(NamedTuple):
+    """P pairs of words with their counts, in ascending order of their keys.
+
+    A key is ``first << 32 | second << 2 | between``: the positions of two words, and an index of ``characters.BETWEEN``.
+    """
+
+    keys: UInt64[np.ndarray, " P"]
+    counts: Int64[np.ndarray, " P"]
+
+
+class Run(NamedTuple):
+    """What was counted in one go."""
+
+    words: Words
+    pairs: Pairs
+
+
+def write_words(path: Path, words: Words) -> None:
+    """Write words as an Arrow file, which many processes can map."""
+    texts = words.words
+    column = pa.LargeBinaryArray.from_buffers(
+        pa.large_binary(), len(texts.offsets) - 1, [None, pa.py_buffer(texts.offsets), pa.py_buffer(texts.data)]
+    )
+    _write(path, pa.record_batch({"hash": words.hashes, "word": column, "count": words.counts}))
+
+
+def read_words(path: Path) -> Words:
+    """Map a file of ``write_words``."""
+    batch = _read(path)
+    return Words(_numbers(batch, "hash"), from_arrow(batch.column("word")), _numbers(batch, "count"))
+
+
+def write_pairs(path: Path, pairs: Pairs) -> None:
+    """Write pairs as an Arrow file."""
+    _write(path, pa.record_batch({"key": pairs.keys, "count": pairs.counts}))
+
+
+def read_pairs(path: Path) -> Pairs:
+    """Map a file of ``write_pairs``."""
+    batch = _read(path)
+    return Pairs(_numbers(batch, "key"), _numbers(batch, "count"))
+
+
+def _write(path: Path, batch: pa.RecordBatch) -> None:
+    with replacing(path) as part, pa.OSFile(str(part), "wb") as file, pa.ipc.new_file(file, batch.schema) as writer:
+        writer.write_batch(batch)
+
+
+def _read(path: Path) -> pa.RecordBatch:
+    return pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
+
+
+def _numbers(batch: pa.RecordBatch, name: str) -> np.ndarray:
+    return cast(np.ndarray, batch.column(name).to_numpy(zero_copy_only=True))
+
+
+def order_of_words(hashes: UInt64[np.ndarray, " W"], words: Strings) -> Int64[np.ndarray, " W"]:
+    """The order by hash and then bytes."""
+    order = np.argsort(hashes, kind="stable")
+    ordered = hashes[order]
+    tied = np.flatnonzero(ordered[1:] == ordered[:-1])
+    if len(tied):  # hardly ever but where words repeat
+        for start, end in _groups(tied):
+            order[start:end] = sorted(order[start:end].tolist(), key=lambda i: _bytes_of(words, i))
+    return order
+
+
+def _groups(tied: Int64[np.ndarray, " T"]) -> list[tuple[int, int]]:
+    """Runs of positions of which each is equal to the next."""
+    ends = np.flatnonzero(np.diff(tied, append=np.int64(-1)) != 1)
+    starts = np.concatenate([np.zeros(1, np.int64), ends[:-1] + 1])
+    return [(int(tied[start]), int(tied[end]) + 2) for start, end in zip(starts, ends, strict=True)]
+
+
+def _bytes_of(words: Strings, position: int) -> bytes:
+    return words.data[words.offsets[position] : words.offsets[position + 1]].tobytes()
+
+
+def take(words: Strings, positions: Int64[np.ndarray, " K"]) -> Strings:
+    """The words at some positions, in their order."""
+    lengths = np.diff(words.offsets)[positions]
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)])
+    data = np.zeros(int(offsets[-1]), np.uint8)
+    _gather(words.data, words.offsets, positions, offsets, data)
+    return Strings(data, offsets, None)
+
+
+@compiled
+def _gather(
+    data: UInt8[np.ndarray, " B"],
+    offsets: Int64[np.ndarray, " N1"],
+    positions: Int64[np.ndarray, " K"],
+    to: Int64[np.ndarray, " K1"],
+    out: UInt8[np.ndarray, " C"],
+) -> None:
+    for i in range(u64(len(positions))):
+        start, at = u64(offsets[positions[i]]), u64(to[i])
+        for j in range(u64(to[i + ONE]) - at):
+            out[at + j] = data[start + j]
+
+
+# merging
+
+
+def hash_range(words: Words, bucket: int, bits: int) -> slice:
+    """Where in sorted words the hashes begin with the ``bits`` bits of a bucket."""
+    if bits == 0:
+        return slice(0, len(words.hashes))
+    low = np.searchsorted(words.hashes, np.uint64(bucket << (64 - bits)))
+    high = len(words.hashes) if bucket + 1 == 1 << bits else np.searchsorted(words.hashes, np.uint64((bucket + 1) << (64 - bits)))
+    return slice(int(low), int(high))
+
+
+def slice_words(words: Words, some: slice) -> Words:
+    """Some words that follow each other."""
+    texts = words.words
+    return Words(words.hashes[some], Strings(texts.data, texts.offsets[some.start : some.stop + 1], None), words.counts[some])
+
+
+def merge_words(parts: Sequence[Words]) -> Words:
+    """The words of several sorted lists, each once, with the sums of their counts."""
+    hashes = np.concatenate([np.zeros(0, np.uint64), *(part.hashes for part in parts)])
+    counts = np.concatenate([np.zeros(0, np.int64), *(part.counts for part in parts)])
+    words = _joined([part.words for part in parts])
+    order = np.argsort(hashes, kind="stable")
+    new = np.ones(len(order), np.bool_)
+    collides = _mark_new(hashes, words.data, words.offsets, order, new)
+    if collides:
+        order = order_of_words(hashes, words)
+        _mark_new(hashes, words.data, words.offsets, order, new)
+    firsts = np.flatnonzero(new)
+    summed = np.add.reduceat(counts[order], firsts) if len(firsts) else counts
+    return Words(hashes[order[firsts]], take(words, order[firsts]), summed)
+
+
+def _joined(parts: Sequence[Strings]) -> Strings:
+    data = [part.data[part.offsets[0] : part.offsets[-1]] for part in parts]
+    lengths = [np.diff(part.offsets) for part in parts]
+    offsets = np.cumsum(np.concatenate([np.zeros(1, np.int64), *lengths]), dtype=np.int64)
+    return Strings(np.concatenate([np.zeros(0, np.uint8), *data]), offsets, None)
+
+
+@compiled
+def _mark_new(
+    hashes: UInt64[np.ndarray, " N"],
+    data: UInt8[np.ndarray, " B"],
+    offsets: Int64[np.ndarray, " N1"],
+    order: Int64[np.ndarray, " N"],
+    new: np.ndarray,
+) -> bool:
+    """Mark, in their order, the words that differ from the one before; returns whether two of the same hash do."""
+    collides = False
+    for i in range(ONE, u64(len(order))):
+        one, other = order[i - ONE], order[i]
+        new[i] = hashes[one] != hashes[other]
+        if not new[i] and not _same(data, offsets, one, data, offsets, other):
+            new[i] = collides = True
+    return collides
+
+
+@compiled
+def _same(
+    data: UInt8[np.ndarray, " B"],
+    offsets: Int64[np.ndarray, " N1"],
+    one: np.int64,
+    other_data: UInt8[np.ndarray, " C"],
+    other_offsets: Int64[np.ndarray, " M1"],
+    other: np.int64,
+) -> bool:
+    start, length = u64(offsets[one]), u64(offsets[one + 1] - offsets[one])
+    other_start = u64(other_offsets[other])
+    if length != u64(other_offsets[other + 1]) - other_start:
+        return False
+    for i in range(length):  # noqa: SIM110 - compiled
+        if data[start + i] != other_data[other_start + i]:
+            return False
+    return True
+
+
+def places_of(words: Words, among: Words) -> UInt32[np.ndarray, " W"]:
+    """The position of every word among sorted words, all of which are there."""
+    places = np.zeros(len(words.hashes), np.uint32)
+    _find_all(words.hashes, words.words.data, words.words.offsets, among.hashes, among.words.data, among.words.offsets, places)
+    return places
+
+
+@compiled
+def _find_all(
+    hashes: UInt64[np.ndarray, " N"],
+    data: UInt8[np.ndarray, " B"],
+    offsets: Int64[np.ndarray, " N1"],
+    among: UInt64[np.ndarray, " M"],
+    among_data: UInt8[np.ndarray, " C"],
+    among_offsets: Int64[np.ndarray, " M1"],
+    places: UInt32[np.ndarray, " N"],
+) -> None:
+    """Seven arguments: two lists of words, and what to fill."""
+    at = np.int64(0)
+    for n in range(len(hashes)):
+        i = np.int64(n)
+        while among[at] != hashes[i] or not _same(data, offsets, i, among_data, among_offsets, at):
+            at += 1
+        places[i] = at
+
+
+def pairs_of(pairs: Pairs, first: int, end: int) -> slice:
+    """Where in sorted pairs those are whose first word is at a position from ``first`` to before ``end``."""
+    low, high = np.searchsorted(pairs.keys, np.array([first, end], np.uint64) << LOW_BITS)
+    return slice(int(low), int(high))
+
+
+def split_keys(keys: UInt64[np.ndarray, " P"]) -> tuple[Int64[np.ndarray, " P"], Int64[np.ndarray, " P"], Int64[np.ndarray, " P"]]:
+    """Of every pair the position of its first word and its second, and the index in ``BETWEEN`` of what stands between them."""
+    second = (keys >> np.uint64(BETWEEN_BITS)) & np.uint64((1 << SECOND_BITS) - 1)
+    between = keys & np.uint64((1 << BETWEEN_BITS) - 1)
+    return (keys >> LOW_BITS).astype(np.int64), second.astype(np.int64), between.astype(np.int64)
+
+
+def renamed(keys: UInt64[np.ndarray, " P"], places: UInt32[np.ndarray, " W"]) -> UInt64[np.ndarray, " P"]:
+    """Pairs of a run as pairs of the words of all runs."""
+    renamed = np.zeros(len(keys), np.uint64)
+    _rename(keys, places, renamed)
+    return renamed
+
+
+@compiled
+def _rename(keys: UInt64[np.ndarray, " P"], places: UInt32[np.ndarray, " W"], out: UInt64[np.ndarray, " P"]) -> None:
+    low = u64(SECOND_BITS + BETWEEN_BITS)
+    mask, between = (ONE << u64(SECOND_BITS)) - ONE, (ONE << u64(BETWEEN_BITS)) - ONE
+    for i in range(u64(len(keys))):
+        key = keys[i]
+        second = u64(places[(key >> u64(BETWEEN_BITS)) & mask])
+        out[i] = (u64(places[key >> low]) << low) | (second << u64(BETWEEN_BITS)) | (key & between)
+
+
+def merge_pairs(parts: Sequence[Pairs]) -> Pairs:
+    """The pairs of several lists, each once, with the sums of their counts."""
+    keys = np.concatenate([np.zeros(0, np.uint64), *(part.keys for part in parts)])
+    counts = np.concatenate([np.zeros(0, np.int64), *(part.counts for part in parts)])
+    order = np.argsort(keys, kind="stable")
+    keys = keys[order]
+    firsts = np.flatnonzero(np.concatenate([np.ones(min(1, len(keys)), np.bool_), keys[1:] != keys[:-1]]))
+    return Pairs(keys[firsts], np.add.reduceat(counts[order], firsts) if len(firsts) else counts)

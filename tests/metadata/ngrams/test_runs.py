@@ -1,0 +1,119 @@
+"""Merging sorted runs adds up, whatever the runs, the buckets and the hashes."""
+
+from __future__ import annotations
+
+from collections import Counter as Tally
+from pathlib import Path
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tallyclip.metadata.ngrams.runs import (
+    Pairs,
+    Words,
+    hash_range,
+    merge_pairs,
+    merge_words,
+    order_of_words,
+    pairs_of,
+    places_of,
+    read_pairs,
+    read_words,
+    renamed,
+    slice_words,
+    split_keys,
+    take,
+    write_pairs,
+    write_words,
+)
+from tallyclip.strings import from_python
+from tests.metadata.ngrams.tools import texts_of
+
+SPREAD = 0x9E3779B97F4A7C15
+names = st.text(alphabet="abé中", min_size=1, max_size=3)
+counts = st.dictionaries(names, st.integers(0, 1 << 40), max_size=12)
+
+
+def words_of(counted: dict[str, int]) -> Words:
+    """Sorted words whose hashes tell little: many share one."""
+    strings = from_python(list(counted))
+    hashes = np.array([len(name) * SPREAD % (1 << 64) for name in counted], np.uint64)
+    order = order_of_words(hashes, strings)
+    return Words(hashes[order], take(strings, order), np.array(list(counted.values()), np.int64)[order])
+
+
+def as_dict(words: Words) -> dict[str, int]:
+    return dict(zip(texts_of(words.words), words.counts.tolist(), strict=True))
+
+
+@given(st.lists(counts, max_size=5), st.integers(0, 3))
+def test_merged_words_have_the_sums_of_counts_also_where_hashes_collide(parts: list[dict[str, int]], bits: int) -> None:
+    runs = [words_of(part) for part in parts]
+    sums = Tally[str]()
+    for part in parts:
+        for name, times in part.items():
+            sums[name] += times
+    buckets = [merge_words([slice_words(run, hash_range(run, bucket, bits)) for run in runs]) for bucket in range(1 << bits)]
+    found: dict[str, int] = {}
+    for bucket in buckets:
+        found |= as_dict(bucket)
+    assert found == sums
+    assert sum(len(bucket.hashes) for bucket in buckets) == len(sums)
+    ordered = [(int(h), name) for bucket in buckets for h, name in zip(bucket.hashes, texts_of(bucket.words), strict=True)]
+    assert [(h, name.encode()) for h, name in ordered] == sorted((h, name.encode()) for h, name in ordered)
+
+
+@given(st.lists(counts, min_size=1, max_size=4))
+def test_every_word_is_found_among_all(parts: list[dict[str, int]]) -> None:
+    runs = [words_of(part) for part in parts]
+    merged = merge_words(runs)
+    everything = texts_of(merged.words)
+    for run in runs:
+        assert [everything[place] for place in places_of(run, merged)] == texts_of(run.words)
+
+
+pairs = st.dictionaries(st.tuples(st.integers(0, 9), st.integers(0, 9), st.integers(0, 2)), st.integers(1, 1 << 40), max_size=20)
+
+
+def pairs_from(counted: dict[tuple[int, int, int], int]) -> Pairs:
+    rows = sorted(((one << 32) | (other << 2) | between, times) for (one, other, between), times in counted.items())
+    return Pairs(np.array([key for key, _ in rows], np.uint64), np.array([times for _, times in rows], np.int64))
+
+
+@given(st.lists(pairs, max_size=4), st.integers(1, 9))
+def test_merged_pairs_have_the_sums_of_counts_in_every_range(parts: list[dict[tuple[int, int, int], int]], cut: int) -> None:
+    sums = Tally[tuple[int, int, int]]()
+    for part in parts:
+        sums.update(part)
+    runs = [pairs_from(part) for part in parts]
+    found: dict[tuple[int, int, int], int] = {}
+    for first, end in ((0, cut), (cut, 10)):
+        slices = [pairs_of(run, first, end) for run in runs]
+        merged = merge_pairs([Pairs(run.keys[some], run.counts[some]) for run, some in zip(runs, slices, strict=True)])
+        found |= dict(zip(zip(*(each.tolist() for each in split_keys(merged.keys)), strict=True), merged.counts.tolist(), strict=True))
+        assert all(first <= key[0] < end for key in found if key[0] >= first)
+    assert found == sums
+
+
+@given(pairs, st.permutations(range(10)))
+def test_renaming_pairs_renames_both_words_and_nothing_else(counted: dict[tuple[int, int, int], int], places: list[int]) -> None:
+    keys = pairs_from(counted).keys
+    first, second, between = split_keys(keys)
+    fresh = split_keys(renamed(keys, np.array(places, np.uint32)))
+    assert fresh[0].tolist() == [places[one] for one in first]
+    assert fresh[1].tolist() == [places[other] for other in second]
+    assert fresh[2].tolist() == between.tolist()
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    words, some = words_of({"a": 1, "bé": 2, "中": 1 << 40}), pairs_from({(1, 2, 0): 3, (0, 1, 1): 4})
+    write_words(tmp_path / "words.arrow", words)
+    write_pairs(tmp_path / "pairs.arrow", some)
+    again, pairs_again = read_words(tmp_path / "words.arrow"), read_pairs(tmp_path / "pairs.arrow")
+    assert as_dict(again) == as_dict(words)
+    assert (again.hashes == words.hashes).all()
+    assert (pairs_again.keys == some.keys).all()
+    assert (pairs_again.counts == some.counts).all()
+    write_words(tmp_path / "none.arrow", words_of({}))
+    assert as_dict(read_words(tmp_path / "none.arrow")) == {}
