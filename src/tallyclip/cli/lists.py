@@ -1,0 +1,164 @@
+"""What comparing, joining and checking entry lists found, as tables for people.
+
+Entries may look like rich's markup, so all that comes from a list is put into ``Text``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import zip_longest
+
+from rich.cells import cell_len
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from tallyclip.card.numbers import percent, visible
+from tallyclip.data import Metadata
+from tallyclip.metadata.check import MODES, Check, Repeats
+from tallyclip.metadata.compare import Difference, added
+
+ROOM = 36  # cells for the samples beside a table's numbers, so that 80 hold the row
+LINE = 72  # and for samples on a line of their own
+
+
+def difference_report(name_a: str, name_b: str, difference: Difference) -> RenderableType:
+    """What ``metadata diff A B`` says."""
+    if not difference.both:
+        shared = "no entry is in both"
+    else:
+        order = "in the same order" if difference.same_order else "in another order"
+        shared = f"{difference.both:,} entries are in both, {order}"
+        if difference.same_order and not difference.only_a.count and not difference.only_b.count:
+            shared = f"both have the same {difference.both:,} entries in the same order"
+    parts: list[RenderableType] = [
+        Text(f"A  {name_a}, {difference.size_a:,} entries\nB  {name_b}, {difference.size_b:,} entries\n{shared}")
+    ]
+    if difference.only_a.count or difference.only_b.count:
+        parts += ["", _only(difference)]
+    for letter, only in (("A", difference.only_a), ("B", difference.only_b)):
+        if only.count:
+            parts += [Text(f"\nonly in {letter}"), _line(map(_quoted, only.samples))]
+    near = difference.near_misses
+    if near.count:
+        pairs = [f"{_quoted(one)} ~ {_quoted(other)}" for one, other in near.samples]
+        parts += [Text(f"\n{near.count:,} entries that only A has are in B but for their case"), _line(pairs)]
+    if difference.moved:
+        table = _table("source in A -> in B", ("entries",), "such as")
+        for moved in difference.moved:
+            table.add_row(Text(visible(moved.change)), f"{moved.count:,}", _such_as(moved.samples))
+        parts += ["", table]
+    return Group(*parts)
+
+
+def merge_report(names: Sequence[str], lists: Sequence[Metadata], merged: Metadata) -> RenderableType:
+    """What ``metadata merge`` says: what each list has, and what it added to those before it."""
+    table = _table("list", ("entries", "of them new"))
+    for name, one, new in zip(names, lists, added(lists), strict=True):
+        table.add_row(Text(name), f"{len(one):,}", f"{new:,}")
+    table.add_row("together", "", f"{len(merged):,}", style="bold")
+    lost = merged.ranks is None and any(one.ranks is not None for one in lists)
+    return Group(table, Text("\nranks were left out, as not every list has them")) if lost else table
+
+
+def check_report(path: str, report: Check) -> RenderableType:
+    """What ``metadata check`` says, the findings last, where eyes are."""
+    parts: list[RenderableType] = [Text(f"{path}, {report.entries:,} entries\n"), _sources(report)]
+    reasons = [one for source in report.sources for one in source.unmatchable["exact"].reasons]
+    for reason in dict.fromkeys(one.reason for one in reasons):
+        alike = [one for one in reasons if one.reason == reason]
+        samples = [entry for row in zip_longest(*(one.samples for one in alike)) for entry in row if entry is not None]
+        parts.append(Text(f"\n{sum(one.count for one in alike):,} can never be named in exact mode: the entry {reason}"))
+        parts.append(_line(map(_quoted, samples)))
+    parts += ["", _kinds(report)]
+    if report.classes:
+        parts += ["", _classes(report)]
+    findings = Table.grid(padding=(0, 1))
+    for finding in report.findings:
+        findings.add_row("-", Text(finding))
+    return Group(*parts, Text("\nfindings", style="bold"), findings)
+
+
+def _only(difference: Difference) -> Table:
+    table = _table("source", ("only in A", "only in B"))
+    counts_a, counts_b = difference.only_a.by_source, difference.only_b.by_source
+    for source in dict.fromkeys([*counts_a, *counts_b]):
+        table.add_row(Text(visible(source)), f"{counts_a.get(source, 0):,}", f"{counts_b.get(source, 0):,}")
+    table.add_row("together", f"{difference.only_a.count:,}", f"{difference.only_b.count:,}", style="bold")
+    return table
+
+
+def _sources(report: Check) -> Table:
+    table = _table("source", ("entries", *(f"never in {mode}" for mode in MODES)))
+    for source in report.sources:
+        never = [source.unmatchable[mode].count for mode in MODES]
+        table.add_row(Text(visible(source.source)), f"{source.entries:,}", *(_share(count, source.entries) for count in never))
+    totals = [sum(source.unmatchable[mode].count for source in report.sources) for mode in MODES]
+    table.add_row("together", f"{report.entries:,}", *(_share(count, report.entries) for count in totals), style="bold")
+    return table
+
+
+def _kinds(report: Check) -> Table:
+    table = _table("entries that", ("",), "such as")
+    for what, found, written in (
+        ("repeat one but for case", report.case_repeats, _quoted),
+        ("repeat one but for NFC", report.nfc_repeats, ascii),  # which look the same otherwise
+        ("are not in form NFC", report.not_nfc, ascii),
+        ("are longer than 256", report.long, _quoted),
+        ("are punctuation", report.marks, _quoted),
+        ("have odd spaces", report.spaces, _quoted),
+        ("have control characters", report.controls, _quoted),
+        ("are English stop words", report.stop_words, _quoted),
+        ("are one character", report.single, _quoted),
+        ("are numerals", report.numerals, _quoted),
+    ):
+        groups = found.groups if isinstance(found, Repeats) else [[entry] for entry in found.samples]
+        shown = _fitting((" ~ ".join(map(written, group)) for group in groups), ROOM)
+        table.add_row(what, f"{found.count:,}", shown, style="" if found.count else "dim")
+    return table
+
+
+def _classes(report: Check) -> Table:
+    table = _table("class names", ("of", "entries", "but for case", "not"), "such as")
+    for names in report.classes:
+        counts = (names.names, names.exact, names.folded, names.missing.count)
+        table.add_row(Text(visible(names.name)), *(f"{count:,}" for count in counts), _such_as(names.missing.samples))
+    return table
+
+
+def _table(first: str, numbers: Sequence[str], last: str | None = None) -> Table:
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    table.add_column(first, overflow="fold")
+    for title in numbers:
+        table.add_column(title, justify="right")
+    if last is not None:
+        table.add_column(last, overflow="ellipsis", no_wrap=True)
+    return table
+
+
+def _share(count: int, of: int) -> str:
+    return f"{count:,} ({percent(count, of)})" if count else "0"
+
+
+def _quoted(entry: str) -> str:
+    return f"'{visible(entry)}'"
+
+
+def _such_as(samples: Sequence[str]) -> Text:
+    return _fitting(map(_quoted, samples), ROOM)
+
+
+def _line(pieces: Iterable[str]) -> Text:
+    return _fitting(pieces, LINE, "   ")
+
+
+def _fitting(pieces: Iterable[str], room: int, line: str = "") -> Text:
+    """As many pieces as there is room for, of the first at least the beginning."""
+    comma = ""
+    for piece in pieces:
+        if comma and cell_len(line) + cell_len(comma + piece) > room:
+            break
+        line, comma = line + comma + piece, ", "
+    text = Text(line)
+    text.truncate(room, overflow="ellipsis")
+    return text
