@@ -1,7 +1,7 @@
 """Entry lists and matcher tables on disk: the two things the core itself is made from.
 
 An entry list is a JSON list of strings (the form the authors of the paper publish), a text file with one entry a line, or a Parquet
-file with the columns ``entry`` and, if known, ``source`` and ``score``; ``.gz`` and ``.zst`` are unpacked. A matcher's tables are
+file with the columns ``entry`` and, if known, ``source``, ``score`` and ``rank``; ``.gz`` and ``.zst`` are unpacked. A matcher's tables are
 plain ``.npy`` files beside a ``header.json``, so that processes can map them and share one copy.
 """
 
@@ -28,7 +28,8 @@ class EntryColumns(NamedTuple):
 
     entries: list[str]
     sources: list[str | None] | None = None
-    scores: list[float] | None = None
+    scores: list[float | None] | None = None
+    ranks: list[int] | None = None
 
 
 def read_entries(path: str) -> EntryColumns:
@@ -80,6 +81,8 @@ def write_entries(path: str, columns: EntryColumns) -> None:
                 data["source"] = columns.sources
             if columns.scores is not None:
                 data["score"] = columns.scores
+            if columns.ranks is not None:
+                data["rank"] = columns.ranks
             pq.write_table(pa.table(data), pa.PythonFile(file))
 
 
@@ -141,7 +144,8 @@ def _from_parquet(path: str, table: pa.Table) -> EntryColumns:
             raise ArtefactError(f"{path}: entry {position} is {_json_name(entry)}, not a string")
     sources = table["source"].to_pylist() if "source" in names else None
     scores = table["score"].to_pylist() if "score" in names else None
-    return EntryColumns(entries, sources, scores)
+    ranks = table["rank"].to_pylist() if "rank" in names else None
+    return EntryColumns(entries, sources, scores, ranks)
 
 
 def _json_name(value: object) -> str:

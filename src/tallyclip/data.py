@@ -27,6 +27,7 @@ class Metadata:
         entries: V strings, none empty, no two the same.
         sources: for each entry, where it comes from ("wordnet", "unigram", ...), or None, if known.
         scores: for each entry, what it was ranked by in its source, if known.
+        ranks: for each entry, which of its source's candidates it was by that, from 1, if known.
         clean: drop empty and repeated entries instead of raising; of repeats the first stays.
 
     Raises:
@@ -41,13 +42,15 @@ class Metadata:
         self,
         entries: Iterable[str],
         sources: Sequence[str | None] | None = None,
-        scores: Sequence[float] | None = None,
+        scores: Sequence[float | None] | None = None,
+        ranks: Sequence[int] | None = None,
         *,
         clean: bool = False,
     ) -> None:
         if isinstance(entries, str):
             raise ArtefactError(f"an entry list is a list of strings, not one string: {entries!r:.60}")
-        columns = EntryColumns(list(entries), list(sources) if sources is not None else None, list(scores) if scores is not None else None)
+        known = [None if column is None else list(column) for column in (sources, scores, ranks)]
+        columns = EntryColumns(list(entries), *known)  # type: ignore[arg-type]
         _check_lengths(columns)
         keep = _first_positions(columns.entries)
         if len(keep) < len(columns.entries):
@@ -59,6 +62,7 @@ class Metadata:
         self.entries: tuple[str, ...] = tuple(columns.entries)
         self.sources = tuple(columns.sources) if columns.sources is not None else None
         self.scores = tuple(columns.scores) if columns.scores is not None else None
+        self.ranks = tuple(columns.ranks) if columns.ranks is not None else None
 
     @classmethod
     def wordnet(cls) -> Metadata:
@@ -74,7 +78,7 @@ class Metadata:
     @classmethod
     def load(cls, path: str | PathLike[str], *, clean: bool = False) -> Metadata:
         """Read an entry list: a JSON list of strings, a ``.txt`` with one entry a line, or a Parquet file with the column ``entry``
-        (and ``source`` and ``score``). ``path`` may be an fsspec URL, and end in ``.gz`` or ``.zst``.
+        (and ``source``, ``score`` and ``rank``). ``path`` may be an fsspec URL, and end in ``.gz`` or ``.zst``.
 
         Raises:
             ArtefactError: see ``Metadata``; or the file is missing or not an entry list.
@@ -86,10 +90,9 @@ class Metadata:
             raise ArtefactError(f"{path}: {error.what}", error.hint) from None
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the list; the suffix (``.json``, ``.txt``, ``.parquet``) chooses the form. Only Parquet keeps sources and scores."""
-        sources = list(self.sources) if self.sources is not None else None
-        scores = list(self.scores) if self.scores is not None else None
-        write_entries(str(path), EntryColumns(list(self.entries), sources, scores))
+        """Write the list; the suffix (``.json``, ``.txt``, ``.parquet``) chooses the form. Only Parquet keeps the rest."""
+        known = [None if column is None else list(column) for column in (self.sources, self.scores, self.ranks)]
+        write_entries(str(path), EntryColumns(list(self.entries), *known))  # type: ignore[arg-type]
 
     @cached_property
     def fingerprint(self) -> str:
@@ -108,7 +111,7 @@ def _check_lengths(columns: EntryColumns) -> None:
     for position, entry in enumerate(columns.entries):
         if not isinstance(entry, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ArtefactError(f"entry {position} is a {type(entry).__name__}, not a string: {entry!r:.60}")
-    for name, column in zip(("sources", "scores"), columns[1:], strict=True):
+    for name, column in zip(("sources", "scores", "ranks"), columns[1:], strict=True):
         if column is not None and len(column) != len(columns.entries):
             raise ArtefactError(f"{len(columns.entries):,} entries but {len(column):,} {name}")
 

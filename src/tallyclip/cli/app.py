@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.text import Text
 
 from tallyclip.cli import options
+from tallyclip.cli.metadata import add_commands
 from tallyclip.cli.names import check_unicode
 from tallyclip.cli.pool import pool as pool_command
 from tallyclip.cli.pool import pool_options, source_of
@@ -36,7 +37,7 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-metadata_app = typer.Typer(help="Look at entry lists.", no_args_is_help=True)
+metadata_app = typer.Typer(help="Build entry lists, and look at them.", no_args_is_help=True, rich_markup_mode="markdown")
 app.add_typer(metadata_app, name="metadata")
 
 
@@ -336,11 +337,7 @@ def demo(
     show_text(_show().summary(card, str(out_folder)))
 
 
-@metadata_app.command()
-@reports_errors
-def info(path: options.EntryList, clean_metadata: options.Clean = False) -> None:
-    """Show the size, fingerprint, sources and unmatchable entries of an entry list."""
-    show_text(_show().metadata_info(path, load_metadata(path, clean=clean_metadata)))
+add_commands(metadata_app, reports_errors)
 
 
 def _match_text(text: str, counts: Path | None, metadata: str, clean: bool, mode: Any) -> None:

@@ -12,14 +12,28 @@ from rich.text import Text
 from tallyclip.card.numbers import short
 
 SECONDS_BETWEEN_LINES = 10.0
+UNITS = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
+
+
+def size_text(size: float) -> str:
+    """A number of bytes as people say it.
+
+    >>> size_text(1_500_000), size_text(999)
+    ('1.4 MiB', '999 B')
+    """
+    return next((f"{size / unit:,.1f} {name}" for unit, name in UNITS if size >= unit), f"{size:.0f} B")
+
+
+def _rate_text(speed: float, unit: str) -> str:
+    return f"{size_text(speed)}/s" if unit == "bytes" else f"{short(speed)} {unit}/s"
 
 
 class _Rate(ProgressColumn):
-    """Rows a second."""
+    """Rows, or bytes, a second."""
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
-        return Text(f"{short(speed)} rows/s" if speed else "", style="cyan")
+        return Text(_rate_text(speed, task.fields["unit"]) if speed else "", style="cyan")
 
 
 class Shown:
@@ -30,17 +44,19 @@ class Shown:
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._stage = ""
+        self._unit = "rows"
         self._rows = 0
         self._total: int | None = None
         self._shards = (0, 0)
         self._failed = 0
         self._started = self._said = time.monotonic()
 
-    def start(self, stage: str, shards: int, shards_done: int, rows: int | None) -> None:
+    def start(self, stage: str, shards: int, shards_done: int, rows: int | None, unit: str = "rows") -> None:
         self._stop()
+        self._unit = unit
         self._stage, self._rows, self._total, self._shards, self._failed = stage, 0, rows, (shards_done, shards), 0
         self._started = self._said = time.monotonic()
-        kept = f" ({shards_done:,} of {shards:,} shards are done)" if shards_done else ""
+        kept = f" ({shards_done:,} of {shards:,} {self._pieces} are done)" if shards_done else ""
         if self._console.is_terminal:
             self._bar = Progress(
                 TextColumn("[bold]{task.description:<8}"),
@@ -52,11 +68,12 @@ class Shown:
                 transient=True,
             )
             self._bar.start()
-            self._task = self._bar.add_task(stage, total=rows or None, shards=self._shards_text())
+            self._task = self._bar.add_task(stage, total=rows or None, shards=self._shards_text(), unit=unit)
             if kept:
                 self.note(f"{stage}: going on{kept}")
         elif rows:
-            self._line(f"{stage}: {rows:,} rows in {shards:,} shards{kept}")
+            pieces = f" in {shards:,} {self._pieces}" if shards else ""
+            self._line(f"{stage}: {self._number(rows)}{self._noun}{pieces}{kept}")
 
     def advance(self, rows: int) -> None:
         self._rows += rows
@@ -67,8 +84,10 @@ class Shown:
             seconds = self._said - self._started
             rate = self._rows / seconds
             left = f", {_duration((self._total - self._rows) / rate)} left" if self._total and rate else ""
-            share = f" of {self._total:,} ({self._rows / self._total:.0%})" if self._total else ""
-            self._line(f"{self._stage}: {self._rows:,}{share} rows, {short(rate)} rows/s{left}")
+            of, share = "", ""
+            if self._total:
+                of, share = f" of {self._number(self._total)}", f" ({self._rows / self._total:.0%})"
+            self._line(f"{self._stage}: {self._number(self._rows)}{of}{self._noun}{share}, {_rate_text(rate, self._unit)}{left}")
 
     def shard_done(self, key: str) -> None:  # noqa: ARG002 - the bar shows how many, not which
         self._shards = (self._shards[0] + 1, self._shards[1])
@@ -76,12 +95,12 @@ class Shown:
 
     def shard_failed(self, key: str, what: str) -> None:
         self._failed += 1
-        self._console.print(f"  [red]failed[/red] shard {escape(key)}: {escape(what)}", soft_wrap=True)
+        self._console.print(f"  [red]failed[/red] {self._pieces.removesuffix('s')} {escape(key)}: {escape(what)}", soft_wrap=True)
         self._refresh()
 
     def finish(self, result: str) -> None:
         seconds = time.monotonic() - self._started
-        rate = f", {short(self._rows / seconds)} rows/s" if self._rows and seconds > 0.5 else ""
+        rate = f", {_rate_text(self._rows / seconds, self._unit)}" if self._rows and seconds > 0.5 else ""
         self._stop()
         self._console.print(
             f"[green]✓[/green] [bold]{self._stage:<8}[/bold] {escape(result)} [dim]({seconds:.1f} s{rate})[/dim]",
@@ -95,12 +114,24 @@ class Shown:
         """Take the bar off the terminal."""
         self._stop()
 
+    @property
+    def _pieces(self) -> str:
+        """What a stage goes through: pools are in shards, other inputs in files or parts of these."""
+        return "shards" if self._unit == "rows" else "parts"
+
+    def _number(self, number: int) -> str:
+        return size_text(number) if self._unit == "bytes" else f"{number:,}"
+
+    @property
+    def _noun(self) -> str:
+        return "" if self._unit == "bytes" else f" {self._unit}"
+
     def _line(self, text: str) -> None:
         self._console.print(text, soft_wrap=True, highlight=False)
 
     def _shards_text(self) -> str:
         failed = f", {self._failed} failed" if self._failed else ""
-        return f"{self._shards[0]:,}/{self._shards[1]:,} shards{failed}" if self._shards[1] > 1 else ""
+        return f"{self._shards[0]:,}/{self._shards[1]:,} {self._pieces}{failed}" if self._shards[1] > 1 else ""
 
     def _refresh(self) -> None:
         if self._bar is not None and self._task is not None:

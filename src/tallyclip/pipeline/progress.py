@@ -8,8 +8,8 @@ from typing import Protocol
 class Progress(Protocol):
     """Told of a stage's progress, always from the driver's thread."""
 
-    def start(self, stage: str, shards: int, shards_done: int, rows: int | None) -> None:
-        """A stage begins with that many shards, some of them done before, and that many rows still to do, if known."""
+    def start(self, stage: str, shards: int, shards_done: int, rows: int | None, unit: str = "rows") -> None:
+        """A stage begins with that many shards, some of them done before, and that many rows (or bytes) still to do, if known."""
         ...
 
     def advance(self, rows: int) -> None:
@@ -32,7 +32,7 @@ class Progress(Protocol):
 class Silent:
     """Says nothing."""
 
-    def start(self, stage: str, shards: int, shards_done: int, rows: int | None) -> None: ...
+    def start(self, stage: str, shards: int, shards_done: int, rows: int | None, unit: str = "rows") -> None: ...
 
     def advance(self, rows: int) -> None: ...
 

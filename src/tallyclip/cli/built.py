@@ -1,0 +1,117 @@
+"""What a list was built of, and what is to be fetched for one, as tables for people."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from tallyclip.card.numbers import percent
+from tallyclip.cli.progress import size_text
+from tallyclip.metadata.servers import RemoteFile
+from tallyclip.pipeline.metadata.build import ListManifest
+
+NAMES = {
+    "numeral": "numerals",
+    "wordnet": "WordNet",
+    "unigram": "Wikipedia unigrams",
+    "bigram": "Wikipedia bigrams",
+    "title": "Wikipedia titles",
+}
+# Table 1 of "Demystifying CLIP Data" (arXiv 2309.16671), whose 86,654 of WordNet are with the numerals.
+PAPER = {"numeral": 100, "wordnet": 86_554, "unigram": 251_465, "bigram": 100_646, "title": 61_235}
+
+
+def table_1(manifest: ListManifest) -> RenderableType:
+    """The list by its sources, beside the English list of the paper."""
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    table.add_column("source", no_wrap=True)
+    for title in ("entries", "share", "matchable", "paper", "of", "repeats"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for report in manifest.sources:
+        table.add_row(
+            NAMES[report.source],
+            f"{report.entries:,}",
+            percent(report.entries, manifest.entries),
+            f"{report.matchable:,}",
+            f"{PAPER[report.source]:,}",
+            f"{report.facts['different']:,}" if "different" in report.facts else "",
+            f"{report.repeats:,}" if report.repeats else "",
+        )
+    matchable = sum(report.matchable for report in manifest.sources)
+    table.add_row("all", f"{manifest.entries:,}", "", f"{matchable:,}", f"{sum(PAPER.values()):,}", style="bold")
+    return table
+
+
+def built_of(manifest: ListManifest, folder: Path) -> str:
+    """What is to be said of a list below its table."""
+    lines = [*_texts(manifest), *_scores(manifest), *_drops(manifest)]
+    if manifest.failed:
+        lines.append(f"not read     {len(manifest.failed):,} parts, such as {manifest.failed[0]}")
+    language = manifest.language
+    lines += [
+        f"language     {language['name']} ({language['code']}), script {language['script']}, words told apart by {language['words']}",
+        f"fingerprint  {manifest.fingerprint}",
+        f"list         {folder}/metadata.parquet",
+        f"made of      {len(manifest.inputs):,} files, see {folder}/manifest.json",
+    ]
+    return "\n".join(lines)
+
+
+def _scores(manifest: ListManifest) -> list[str]:
+    """How pairs of words were ranked, and why so."""
+    facts = next((report.facts for report in manifest.sources if report.source == "bigram"), {})
+    if "score" not in facts:
+        return []
+    if facts["score"] == "pmi":
+        return [f"bigrams      ranked by PMI, of {manifest.recipe['bigrams']['min_pmi']:g} or more: {facts['candidates']:,}"]
+    return [f"bigrams      {facts.get('instead of pmi', 'ranked by the damped score')}"]
+
+
+def _texts(manifest: ListManifest) -> list[str]:
+    texts = manifest.texts
+    if not texts:
+        return []
+    pages = f"{texts['pages']:,} pages, {texts['articles']:,} of them articles, with " if texts["pages"] else ""
+    return [f"counted      {pages}{texts['words']:,} words"]
+
+
+def _drops(manifest: ListManifest) -> list[str]:
+    """Records that could not be used, and candidates that are no entries."""
+    drops = Counter[str](manifest.texts.get("drops", {}))
+    unfit = Counter[str]()
+    for report in manifest.sources:
+        drops.update(report.drops)
+        unfit.update(report.unfit)
+    told = (("left out", drops), ("unfit", unfit))
+    return [f"{what:<13}{', '.join(f'{times:,} {reason}' for reason, times in sorted(some.items()))}" for what, some in told if some]
+
+
+def files_table(files: Sequence[RemoteFile], folder: Path) -> RenderableType:
+    """Files to fetch, by the folders they go to."""
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    table.add_column("to", overflow="fold")
+    for title in ("files", "size", "checksums"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("licence", overflow="fold")
+    groups: dict[str, list[RemoteFile]] = {}
+    for file in files:
+        groups.setdefault(file.target.rpartition("/")[0], []).append(file)
+    for target, some in groups.items():
+        checked = sum(file.checksum is not None for file in some)
+        licences = ", ".join(sorted({file.licence for file in some}))
+        table.add_row(Text(f"{folder}/{target}"), f"{len(some):,}", _size(some), f"{checked:,}", Text(licences))
+    if len(groups) > 1:
+        table.add_section()
+        table.add_row("all", f"{len(files):,}", _size(files), f"{sum(file.checksum is not None for file in files):,}", style="bold")
+    return table
+
+
+def _size(files: Sequence[RemoteFile]) -> str:
+    """The sizes of files added up, as far as the servers say them."""
+    text = size_text(sum(file.size or 0 for file in files))
+    return text if all(file.size is not None for file in files) else f"at least {text}"

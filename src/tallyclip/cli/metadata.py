@@ -1,0 +1,231 @@
+"""The commands on entry lists: building one, and looking at those there are."""
+
+from __future__ import annotations
+
+import re
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tallyclip.cli import options
+from tallyclip.cli.names import run_folder
+from tallyclip.cli.prepare import count_of, load_metadata
+from tallyclip.errors import OptionError
+
+RecipeName = Annotated[
+    str,
+    typer.Option("--recipe", metavar="english|worldwide|FILE", help="What the list is made of: a shipped recipe, or a TOML file."),
+]
+LanguageCode = Annotated[
+    str | None,
+    typer.Option("--language", metavar="CODE", help="A Wikipedia's code, such as th; by default the recipe's.", show_default=False),
+]
+Inputs = Annotated[
+    Path | None,
+    typer.Option(
+        "--inputs",
+        metavar="DIR",
+        help="What the recipe's file names are relative to; by default the folder it is in, and of a shipped one the current.",
+        show_default=False,
+    ),
+]
+BuildOut = Annotated[
+    Path,
+    typer.Option("--out", parser=run_folder, metavar="DIR", help="A folder for the list: new, empty, or one to go on with."),
+]
+FetchOut = Annotated[Path, typer.Option("--out", parser=run_folder, metavar="DIR", help="The folder for inputs.")]
+Memory = Annotated[str, typer.Option("--memory", metavar="SIZE", help="What counting may take, over all workers, such as 4G.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be fetched, and how much it is, and fetch nothing.")]
+Host = Annotated[
+    list[str] | None,
+    typer.Option("--host", metavar="NAME=URL", help="A mirror for hub, dumps, wordnet or omw; may be given again.", show_default=False),
+]
+ListFile = Annotated[str, typer.Argument(metavar="wordnet|FILE", help="An entry list.", show_default=False)]
+ListFiles = Annotated[list[str], typer.Argument(metavar="wordnet|FILE...", help="Entry lists, in order.", show_default=False)]
+MergedOut = Annotated[
+    str, typer.Option("--out", metavar="FILE", help="The list to write: .parquet keeps sources, .json and .txt the entries alone.")
+]
+Classes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--classes",
+        metavar="FILE",
+        help="Class names to look for beside ImageNet's and CIFAR's: .txt, .json, or open_clip's .py; may be given again.",
+        show_default=False,
+    ),
+]
+FetchWorkers = Annotated[int, typer.Option("--workers", min=1, max=16, help="Files at a time; Wikimedia asks for three at most.")]
+
+AcceptFailed = Annotated[
+    bool,
+    typer.Option(
+        "--accept-failed",
+        help="Go on without the inputs that cannot be read; the manifest says which.",
+        rich_help_panel=options.HOW,
+    ),
+]
+
+
+class _Panel(StrEnum):
+    make, look = "Make a list", "Look at lists"
+
+
+def build(
+    recipe: RecipeName,
+    out_folder: BuildOut,
+    language: LanguageCode = None,
+    inputs: Inputs = None,
+    memory: Memory = "4G",
+    workers: options.WorkersCount = None,
+    accept_failed: AcceptFailed = False,
+) -> None:
+    """Build an entry list by a recipe: from WordNet, and from the words, phrases and titles of Wikipedia.
+
+    Writes `DIR/metadata.parquet` (entry, source, score, rank), which every command takes as `--metadata`, and `DIR/manifest.json`.
+    Interrupted, the same command goes on where it was; counts are kept, so that other limits take moments.
+
+    Example: `tallyclip metadata build --recipe english --inputs inputs --out lists/en`
+    """
+    from tallyclip.cli.app import err, out, show_text
+    from tallyclip.cli.progress import Shown
+    from tallyclip.pipeline.metadata import PRELOAD
+    from tallyclip.runner.local import Workers
+
+    number = count_of(workers)
+    size = bytes_of(memory)
+    if inputs is not None and not inputs.is_dir():
+        raise OptionError(f"--inputs {inputs}: there is no such folder", "'tallyclip metadata fetch' makes one")
+    shown = Shown(err)
+    with Workers(number, PRELOAD) as pool:
+        from tallyclip.cli.built import built_of, table_1
+        from tallyclip.metadata.languages import language as language_of
+        from tallyclip.metadata.recipe import read_recipe
+        from tallyclip.pipeline.metadata.build import build_list
+        from tallyclip.pipeline.metadata.folder import Build
+
+        made_of, folder = read_recipe(recipe)
+        chosen = language_of(language or made_of.language)
+        try:
+            with Build(out_folder, pool, shown, sys.argv[1:]) as into:
+                manifest = build_list(into, made_of, chosen, (inputs or folder).resolve(), size, accept_failed=accept_failed)
+        finally:
+            shown.stop()
+    out.print(table_1(manifest))
+    show_text(f"\n{built_of(manifest, out_folder)}")
+
+
+def fetch(
+    recipe: RecipeName,
+    out_folder: FetchOut,
+    language: LanguageCode = None,
+    host: Host = None,
+    workers: FetchWorkers = 3,
+    dry_run: DryRun = False,
+) -> None:
+    """Fetch the public inputs that a recipe names: WordNet, Wikipedia's texts, page views.
+
+    Goes on where a transfer broke, checks what servers give checksums of, and leaves alone what is there.
+
+    Example: `tallyclip metadata fetch --recipe english --out inputs --dry-run`
+    """
+    from tallyclip.cli.app import err, out
+    from tallyclip.cli.progress import Shown
+    from tallyclip.runner.local import Workers
+
+    shown = Shown(err)
+    with Workers(workers) as pool:
+        from tallyclip.cli.built import files_table
+        from tallyclip.metadata.languages import language as language_of
+        from tallyclip.metadata.recipe import read_recipe
+        from tallyclip.pipeline.metadata.fetching import fetch_inputs, hosts_of, wanted_files
+
+        made_of, _ = read_recipe(recipe)
+        files = wanted_files(made_of, language_of(language or made_of.language), hosts_of(host or []))
+        out.print(files_table(files, out_folder))
+        if dry_run:
+            return
+        try:
+            fetch_inputs(files, out_folder, pool, shown)
+        finally:
+            shown.stop()
+
+
+def info(path: options.EntryList, clean_metadata: options.Clean = False) -> None:
+    """Show the size, fingerprint, sources and unmatchable entries of an entry list."""
+    from tallyclip.cli.app import show_text
+    from tallyclip.cli.show import metadata_info
+
+    show_text(metadata_info(path, load_metadata(path, clean=clean_metadata)))
+
+
+def diff(first: ListFile, second: ListFile, as_json: options.AsJson = False) -> None:
+    """Show what two entry lists have in common, and what only one of them has."""
+    from tallyclip.cli import lists
+    from tallyclip.cli.app import out
+    from tallyclip.metadata.compare import difference
+
+    found = difference(load_metadata(first, clean=False), load_metadata(second, clean=False))
+    _show(found, as_json, lambda: out.print(lists.difference_report(first, second, found)))
+
+
+def merge(files: ListFiles, to: MergedOut) -> None:
+    """Put entry lists together: all entries in order, of repeats the first. Of one list it changes the form.
+
+    Example: `tallyclip metadata merge lists/en/metadata.parquet terms.txt --out mine.parquet`
+    """
+    from tallyclip.cli import lists
+    from tallyclip.cli.app import out
+    from tallyclip.metadata.compare import merge as merged_lists
+
+    given = [load_metadata(name, clean=False) for name in files]
+    merged = merged_lists(given)
+    merged.save(to)
+    out.print(lists.merge_report(files, given, merged))
+
+
+def check(file: ListFile, classes: Classes = None, clean_metadata: options.Clean = False, as_json: options.AsJson = False) -> None:
+    """Look an entry list over: what no caption can name, repeats but for case, stop words, and which classes of benchmarks it has."""
+    from tallyclip.cli import lists
+    from tallyclip.cli.app import out
+    from tallyclip.metadata.check import check as checked
+    from tallyclip.metadata.classes import class_lists, read_classes
+
+    known = dict(class_lists())
+    for name in classes or []:
+        known |= read_classes(name)
+    found = checked(load_metadata(file, clean=clean_metadata), known)
+    _show(found, as_json, lambda: out.print(lists.check_report(file, found)))
+
+
+def add_commands(app: typer.Typer, reports_errors: Any) -> None:
+    """Put the commands into an app, in the order of their use."""
+    for command in (fetch, build):
+        app.command(rich_help_panel=_Panel.make.value)(reports_errors(command))
+    for command in (info, check, diff, merge):
+        app.command(rich_help_panel=_Panel.look.value)(reports_errors(command))
+
+
+def bytes_of(size: str) -> int:
+    """A number of bytes as people write it.
+
+    Raises:
+        OptionError: it is none.
+    """
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)(?:i?B)?", size.strip(), re.IGNORECASE)
+    if found is None:
+        raise OptionError(f"--memory {size} is no size", "such as 4G or 1500M")
+    return int(float(found[1]) * 1024 ** " KMGT".index(found[2].upper() or " "))
+
+
+def _show(found: Any, as_json: bool, render: Any) -> None:
+    if not as_json:
+        render()
+        return
+    import json
+
+    import msgspec
+
+    print(json.dumps(msgspec.to_builtins(found), indent=1))

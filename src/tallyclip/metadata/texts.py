@@ -1,0 +1,350 @@
+"""Texts to count words in: Parquet as on the Hugging Face Hub, dumps of Wikipedia, and plain text.
+
+An input is cut into parts that depend on nothing but its bytes, and each part is read in batches. The texts of a dump are its articles
+without their markup (wikitext.py).
+
+Over 300 lines, because the three readers share how texts are held and counted.
+"""
+
+from __future__ import annotations
+
+import codecs
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tallyclip.errors import OptionError, SourceError
+from tallyclip.metadata import dump
+from tallyclip.metadata.wikitext import Stripper
+from tallyclip.pool import parquet
+from tallyclip.pool.reading import BOM, EMPTY, is_utf8, reading
+from tallyclip.streams import compression_of, file_name, is_url, open_file, open_stream, without_compression
+from tallyclip.strings import Strings, from_arrow
+
+BATCH = 8 << 20  # bytes of text
+PARQUET_PART, TEXT_PART = 256 << 20, 128 << 20  # bytes of text
+COLUMN = "text"
+DUMP_NAME = re.compile(r"\.xml(?:-p\d+p\d+)?$", re.IGNORECASE)
+DUMP = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?<(?:mediawiki|page)\b")
+KNOWN = "texts are .parquet files, Wikipedia's pages-articles dumps (.xml, .xml.bz2) and .txt files; text and XML also as .gz, .zst or .bz2"
+NOT_UTF8 = "not UTF-8"
+
+
+class TextPart(msgspec.Struct, frozen=True):
+    """A part of an input: row groups of Parquet, bytes of other files (to the end if ``end`` is None).
+
+    Attributes:
+        size: about how many bytes of work it is.
+    """
+
+    path: str
+    kind: str
+    start: int
+    end: int | None
+    size: int
+
+
+class TextCounts(msgspec.Struct):
+    """What was read. Of files of plain text each is a page and an article, and drops are lines; else
+
+    pages = articles + redirects + other_namespaces + drops.
+    """
+
+    pages: int = 0
+    articles: int = 0
+    redirects: int = 0
+    other_namespaces: int = 0
+    drops: dict[str, int] = {}
+
+    def add(self, other: TextCounts) -> None:
+        """Add the counts of another part."""
+        self.pages += other.pages
+        self.articles += other.articles
+        self.redirects += other.redirects
+        self.other_namespaces += other.other_namespaces
+        for reason, number in other.drops.items():
+            self.drop(reason, number)
+
+    def drop(self, reason: str, number: int = 1) -> None:
+        """Count what is left out."""
+        self.drops[reason] = self.drops.get(reason, 0) + number
+
+
+class _Progress:
+    """Tells how much of a part is done, in the end exactly its size."""
+
+    def __init__(self, size: int, tick: Callable[[int], None]) -> None:
+        self._left, self._tick = size, tick
+
+    def __call__(self, nbytes: int) -> None:
+        nbytes = min(nbytes, self._left)
+        if nbytes:
+            self._left -= nbytes
+            self._tick(nbytes)
+
+    def end(self) -> None:
+        self(self._left)
+
+
+def parts_of(path: str, part_bytes: int | None = None) -> list[TextPart]:
+    """Cut an input into parts.
+
+    Args:
+        path: a file on this machine, or a URL of Parquet or text.
+        part_bytes: about how large a part should be, of a compressed dump in compressed bytes; None: what is good for its kind.
+
+    Raises:
+        OptionError: it is of no known kind, or a dump that is not on this machine.
+        SourceError: it cannot be read, or there are no texts in it.
+    """
+    kind = _kind(path)
+    if kind == "parquet":
+        return _parquet_parts(path, part_bytes or PARQUET_PART)
+    with reading(path), open_file(path) as file:
+        size = file.size()
+    if not size:
+        raise SourceError(f"{path}: there is nothing in it", EMPTY)
+    places = dump.find_parts(path, part_bytes) if kind == "dump" else _text_places(path, size, part_bytes or TEXT_PART)
+    return [TextPart(path, kind, start, end, (size if end is None else end) - start) for start, end in places]
+
+
+def read_texts(part: TextPart, counts: TextCounts, tick: Callable[[int], None]) -> Iterator[Strings]:
+    """The texts of a part in batches of some MB, in UTF-8.
+
+    A file of plain text is one long text, cut at the ends of lines into one string a batch.
+
+    Args:
+        part: one of ``parts_of``.
+        counts: where what is read, and what is left out and why, is counted.
+        tick: told how many of the part's bytes have been done since the last time.
+
+    Raises:
+        SourceError: the file is cut short, damaged or has no column of texts.
+    """
+    progress = _Progress(part.size, tick)
+    yield from {"parquet": _read_parquet, "dump": _read_dump, "text": _read_text}[part.kind](part, counts, progress)
+    progress.end()
+
+
+def _kind(path: str) -> str:
+    name = os.path.basename(file_name(path))
+    if "-multistream-index" in name:
+        raise OptionError(f"{path}: this is the index of a dump, not text", "give the dump itself; its index is not needed")
+    suffix = os.path.splitext(without_compression(path))[1].lower()
+    if suffix == ".parquet" and compression_of(path) is None:
+        return "parquet"
+    is_dump = DUMP_NAME.search(without_compression(path)) is not None
+    if is_url(path) and is_dump:
+        raise OptionError(f"{path}: a dump is read on this machine only", "fetch it first")
+    if is_dump or (not is_url(path) and _begins_like_dump(path)):
+        return "dump"
+    if suffix != ".txt":
+        raise OptionError(f"{path}: this is no kind of text that can be read", KNOWN)
+    return "text"
+
+
+def _begins_like_dump(path: str) -> bool:
+    with reading(path), open_stream(path) as stream:
+        start = stream.read(4096)
+    if start.startswith(dump.UTF16):
+        start = start.decode("utf-16", "replace").encode()
+    return DUMP.match(start) is not None
+
+
+def _parquet_parts(path: str, part_bytes: int) -> list[TextPart]:
+    metadata = parquet.footer(path)[0]
+    if not metadata.num_rows:
+        raise SourceError(f"{path}: there are no rows in it")
+    name = _text_column(path)
+    sizes = [_column_size(metadata.row_group(i), name) for i in range(metadata.num_row_groups)]
+    parts: list[TextPart] = []
+    start = size = 0
+    for i, nbytes in enumerate(sizes):
+        size += nbytes
+        if size >= part_bytes or i + 1 == len(sizes):
+            parts.append(TextPart(path, "parquet", start, i + 1, size))
+            start, size = i + 1, 0
+    return parts
+
+
+def _column_size(group: pq.RowGroupMetaData, name: str) -> int:
+    columns = [group.column(i) for i in range(group.num_columns)]
+    return sum(column.total_uncompressed_size for column in columns if column.path_in_schema == name)
+
+
+def _text_column(path: str) -> str:
+    """``text``, or the only column of strings.
+
+    Raises:
+        SourceError: there is neither.
+    """
+    schema = parquet.schema_of(path)
+    names = [column.name for column in schema if _is_text(column.type)]
+    if COLUMN in names:
+        return COLUMN
+    if len(names) == 1:
+        return names[0]
+    raise SourceError(
+        f"{path}: no column says where the texts are; there are {', '.join(schema.names)}", f"call the column of texts {COLUMN!r}"
+    )
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return any(check(kind) for check in (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary))
+
+
+def _read_parquet(part: TextPart, counts: TextCounts, progress: _Progress) -> Iterator[Strings]:
+    name = _text_column(part.path)
+    assert part.end is not None
+    for records in parquet.read_records(part.path, (part.start, part.end), 0, [name]):
+        for chunk in records.table.column(name).chunks:
+            texts = from_arrow(chunk)
+            for batch in _batches(texts):
+                good = _good(batch, counts)
+                counts.pages += len(batch.offsets) - 1
+                counts.articles += len(good.offsets) - 1
+                yield good
+                progress(int(batch.offsets[-1] - batch.offsets[0]))
+
+
+def _batches(texts: Strings) -> Iterator[Strings]:
+    """Runs of texts, with at least one in each."""
+    count, start = len(texts.offsets) - 1, 0
+    while start < count:
+        end = int(np.searchsorted(texts.offsets, texts.offsets[start] + BATCH, "right")) - 1
+        end = min(count, max(end, start + 1))
+        yield Strings(texts.data, texts.offsets[start : end + 1], None if texts.valid is None else texts.valid[start:end])
+        start = end
+
+
+def _good(texts: Strings, counts: TextCounts) -> Strings:
+    """Those that there are and that are UTF-8; the others are counted."""
+    content = texts.data[texts.offsets[0] : texts.offsets[-1]]
+    starts = texts.offsets[:-1][np.diff(texts.offsets) > 0]
+    whole = not np.any((texts.data[starts] & 0xC0) == 0x80) and is_utf8(content.tobytes())  # each begins where a character does
+    if whole and texts.valid is None:
+        return texts
+    good: list[bytes] = []
+    for i in range(len(texts.offsets) - 1):
+        text = texts.data[texts.offsets[i] : texts.offsets[i + 1]].tobytes()
+        if texts.valid is not None and not texts.valid[i]:
+            counts.drop("no text")
+        elif not whole and not is_utf8(text):
+            counts.drop(NOT_UTF8)
+        else:
+            good.append(text)
+    return _strings(good)
+
+
+def _strings(texts: list[bytes]) -> Strings:
+    lengths = np.fromiter(map(len, texts), np.int64, len(texts))
+    return Strings(np.frombuffer(b"".join(texts), np.uint8), np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]), None)
+
+
+def _read_dump(part: TextPart, counts: TextCounts, progress: _Progress) -> Iterator[Strings]:
+    namespaces = dump.namespaces_of(part.path)
+    stripper = Stripper(namespaces)
+    held: list[bytes] = []
+    size = 0
+
+    def drop(reason: str) -> None:
+        counts.pages += 1
+        counts.drop(reason)
+
+    for page in dump.read_pages(part.path, (part.start, part.end), namespaces, drop, progress):
+        counts.pages += 1
+        if page.namespace != 0:
+            counts.other_namespaces += 1
+        elif page.redirect:
+            counts.redirects += 1
+        else:
+            counts.articles += 1
+            held.append(page.text)
+            size += len(page.text)
+            if size >= BATCH:
+                yield stripper.strip(_strings(held))
+                held, size = [], 0
+    if held:
+        yield stripper.strip(_strings(held))
+
+
+def _text_places(path: str, size: int, part_bytes: int) -> list[tuple[int, int | None]]:
+    """Byte ranges of whole lines; of a file that is packed, remote or in UTF-16, one."""
+    if is_url(path) or compression_of(path) is not None:
+        return [(0, None)]
+    with reading(path), open(path, "rb") as file:
+        if file.read(2) in dump.UTF16:
+            return [(0, None)]
+        places = [0]
+        for place in range(part_bytes, size, part_bytes):
+            if place > places[-1]:
+                file.seek(place - 1)
+                while (line := file.readline(BATCH)) and not line.endswith(b"\n"):
+                    pass
+                if place <= file.tell() < size:
+                    places.append(file.tell())
+    return list(zip(places, [*places[1:], None], strict=True))
+
+
+def _read_text(part: TextPart, counts: TextCounts, progress: _Progress) -> Iterator[Strings]:
+    if part.start == 0:
+        counts.pages += 1
+        counts.articles += 1
+    with reading(part.path):
+        for batch in _line_batches(_text_pieces(part, progress)):
+            good = batch if is_utf8(batch) else _good_lines(batch, counts)
+            if good:
+                yield _strings([good])
+
+
+def _good_lines(batch: bytes, counts: TextCounts) -> bytes:
+    lines = batch.splitlines(keepends=True)
+    good = [line for line in lines if is_utf8(line)]
+    counts.drop(NOT_UTF8, len(lines) - len(good))
+    return b"".join(good)
+
+
+def _text_pieces(part: TextPart, progress: _Progress) -> Iterator[bytes]:
+    """The part's bytes as UTF-8, without a byte order mark."""
+    packed = open_file(part.path)
+    compression = compression_of(part.path)
+    with packed:
+        packed.seek(part.start)
+        stream = packed if compression is None else pa.CompressedInputStream(packed, compression)
+        told, decoder = part.start, None
+        first = True
+        while piece := stream.read(BATCH if part.end is None else min(BATCH, part.end - told)):
+            progress(packed.tell() - told)
+            told = packed.tell()
+            if first and part.start == 0:
+                if piece.startswith(dump.UTF16):
+                    decoder = codecs.getincrementaldecoder("utf-16")("surrogatepass")
+                piece = piece.removeprefix(BOM)
+            first = False
+            yield piece if decoder is None else decoder.decode(piece).encode("utf-8", "surrogatepass")
+
+
+def _line_batches(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Whole lines, about ``BATCH`` bytes of them; a longer line is cut at a blank, or where there is none anywhere a character begins."""
+    rest = b""
+    for piece in pieces:
+        rest += piece
+        while len(rest) >= BATCH:
+            end = rest.rfind(b"\n", 0, BATCH) + 1 or rest.rfind(b" ", 0, BATCH) + 1 or _character_start(rest, BATCH)
+            yield rest[:end]
+            rest = rest[end:]
+    if rest:
+        yield rest
+
+
+def _character_start(text: bytes, place: int) -> int:
+    """The last place up to this one where a character begins, if the text is UTF-8."""
+    for start in range(place, max(0, place - 4), -1):
+        if start == len(text) or text[start] & 0xC0 != 0x80:
+            return start
+    return place

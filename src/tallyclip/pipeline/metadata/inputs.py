@@ -1,0 +1,146 @@
+"""The files that a recipe names: found, told apart by content, and remembered with their checksums."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from tallyclip.errors import ArtefactError, IncompleteError, OptionError
+from tallyclip.metadata.languages import Language
+from tallyclip.metadata.recipe import filled
+from tallyclip.pipeline.metadata.folder import Build
+from tallyclip.pool.listing import list_files
+from tallyclip.pool.sources import fingerprint
+from tallyclip.runner.local import Done, Failed, Progress, Task
+from tallyclip.store.files import write_json
+from tallyclip.store.manifest import read_struct
+from tallyclip.streams import filesystem, is_url
+
+BITE = 1 << 22
+
+
+class Input(msgspec.Struct, frozen=True):
+    """A file that a list is made of.
+
+    Attributes:
+        path: local and absolute, or a URL.
+        size: in bytes.
+        checksum: "sha256:..." of its content; of a URL, which is not read for that, its size and ETag or time.
+    """
+
+    path: str
+    size: int
+    checksum: str
+
+
+class Known(msgspec.Struct, frozen=True):
+    """A checksum, and the state of the file it is of."""
+
+    size: int
+    modified: int
+    checksum: str
+
+
+class _Checksums(msgspec.Struct):
+    files: dict[str, Known] = {}
+
+
+def find_inputs(patterns: Sequence[str], language: Language, folder: Path, key: str) -> list[str]:
+    """The files that a key of a recipe names, in order of their paths.
+
+    Raises:
+        OptionError: one leads nowhere.
+    """
+    found: set[str] = set()
+    for pattern in patterns:
+        name = filled(pattern, language)
+        name = name if is_url(name) else str(folder / name)
+        listing = list_files(name)
+        if not listing.files:
+            hint = "'tallyclip metadata fetch' gets the public ones; --inputs says where they are"
+            raise OptionError(f"{key} = {pattern}: there is no file {name}", hint)
+        found |= listing.files
+    return sorted(found)
+
+
+def check_inputs(build: Build, paths: Sequence[str]) -> dict[str, Input]:
+    """The files with their checksums; files are read for that once, until they change.
+
+    Raises:
+        IncompleteError: a file cannot be read.
+        OptionError: two files are the same, so what they hold would count twice.
+    """
+    known = _known(build.layout.checksums)
+    todo: list[str] = []
+    inputs: dict[str, Input] = {}
+    for path in paths:
+        if is_url(path):
+            inputs[path] = _remote(path)
+        elif path in known and _state(path) == (known[path].size, known[path].modified):
+            inputs[path] = Input(path, known[path].size, known[path].checksum)
+        else:
+            todo.append(path)
+    sizes = {path: _state(path)[0] for path in todo}
+    failures: list[Failed] = []
+    if todo:
+        build.progress.start("read", len(todo), 0, sum(sizes.values()), "bytes")
+        for event in build.workers.map(checksum, [Task(path, path) for path in todo]):
+            match event:
+                case Progress(_, count):
+                    build.progress.advance(count)
+                case Done(path, digest):
+                    size, modified = _state(path)
+                    inputs[path] = Input(path, size, digest)
+                    known[path] = Known(size, modified, digest)
+                    build.progress.shard_done(path)
+                case Failed() as failure:
+                    failures.append(failure)
+                    build.progress.shard_failed(failure.key, failure.what)
+        write_json(build.layout.checksums, msgspec.to_builtins(_Checksums(known)))
+        build.progress.finish(f"{len(todo):,} files")
+    if failures:
+        raise IncompleteError(f"{failures[0].key}: {failures[0].what}", failures[0].hint)
+    _refuse_twice(inputs)
+    return inputs
+
+
+def checksum(path: str, tick: Callable[[int], None]) -> str:
+    """The SHA-256 of a file."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while bite := file.read(BITE):
+            digest.update(bite)
+            tick(len(bite))
+    return f"sha256:{digest.hexdigest()}"
+
+
+def _known(path: Path) -> dict[str, Known]:
+    try:
+        checksums = read_struct(path, _Checksums)
+    except ArtefactError:  # of another version: they are taken again
+        return {}
+    return checksums.files if checksums else {}
+
+
+def _state(path: str) -> tuple[int, int]:
+    try:
+        status = Path(path).stat()
+    except OSError as error:
+        raise OptionError(f"{path}: {error.strerror}") from error
+    return status.st_size, status.st_mtime_ns
+
+
+def _remote(path: str) -> Input:
+    fs, inner = filesystem(path)
+    return Input(path, int(fs.info(inner).get("size") or 0), f"state:{fingerprint(path)}")
+
+
+def _refuse_twice(inputs: dict[str, Input]) -> None:
+    first: dict[str, str] = {}
+    for path, input_ in sorted(inputs.items()):
+        other = first.setdefault(input_.checksum, path)
+        if other != path and input_.size:
+            raise OptionError(f"{other} and {path} are the same file", "what they hold would count twice: name one of them")

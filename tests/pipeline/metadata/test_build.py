@@ -1,0 +1,162 @@
+"""Lists from inputs of every kind: what is counted, what is chosen, and that nothing else matters."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from tallyclip.data import Metadata
+from tallyclip.errors import OptionError
+from tallyclip.metadata.ngrams.scores import damped, pmi
+from tests.pipeline.metadata.conftest import write_inputs
+from tests.pipeline.metadata.tools import (
+    built,
+    counts_of,
+    independent_articles,
+    independent_counts,
+    list_bytes,
+    write_articles,
+)
+
+
+def texts_of(folder: Path) -> list[str]:
+    """All texts of the example, read by other means."""
+    articles = [text for path in sorted((folder / "wiki").iterdir()) for _, text in independent_articles(path)]
+    rows = [row["text"] for path in sorted((folder / "articles").iterdir()) for row in pq.read_table(path).to_pylist()]
+    return [*articles, *rows, (folder / "plain.txt").read_text()]
+
+
+@pytest.fixture(scope="module")
+def example(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The list that everything is compared with."""
+    out = tmp_path_factory.mktemp("list") / "out"
+    built(recipe, out, workers=1)
+    return out
+
+
+def test_words_and_phrases_are_as_an_independent_counter_has_them(recipe: Path, example: Path) -> None:
+    words, phrases = independent_counts(texts_of(recipe.parent))
+    words.update({"New": 40, "zebra": 30, "St. Louis": 20})
+    phrases.update({"hot dog": 25, "zebra crossing": 9})
+    found = counts_of(example)
+    assert found[0] == words
+    assert found[1] == phrases
+
+
+def test_titles_are_summed_over_files(example: Path) -> None:
+    assert counts_of(example, "views")[0] == {"Musée d'Orsay": 50, "New York": 23, "Zebra crossing": 30}
+
+
+@pytest.mark.parametrize("workers", [2, 4])
+def test_the_list_does_not_depend_on_the_number_of_workers(recipe: Path, example: Path, tmp_path: Path, workers: int) -> None:
+    built(recipe, tmp_path / "out", workers=workers, memory=workers * (300 << 20))
+    assert list_bytes(tmp_path / "out") == list_bytes(example)
+
+
+def test_the_list_does_not_depend_on_the_names_and_the_order_of_files(example: Path, tmp_path: Path) -> None:
+    recipe = write_inputs(tmp_path)
+    for folder in ("wiki", "articles", "views"):
+        for number, path in enumerate(sorted((tmp_path / folder).iterdir(), reverse=True)):
+            path.rename(path.with_name(f"a{number}-{path.name}"))
+    lines = recipe.read_text().replace('"wiki/*.xml.bz2", "articles/*.parquet", "plain.txt"', '"plain.txt", "articles", "wiki"')
+    recipe.write_text(lines)
+    built(recipe, tmp_path / "out")
+    assert list_bytes(tmp_path / "out") == list_bytes(example)
+
+
+def test_how_texts_are_cut_into_files_does_not_matter(recipe: Path, example: Path, tmp_path: Path) -> None:
+    again = write_inputs(tmp_path)
+    rows = [row["text"] for path in sorted((tmp_path / "articles").iterdir()) for row in pq.read_table(path).to_pylist()]
+    shutil.rmtree(tmp_path / "articles")
+    (tmp_path / "articles").mkdir()
+    for number, text in enumerate(rows[::-1]):
+        write_articles(tmp_path / "articles" / f"{number:03}.parquet", [text])
+    built(again, tmp_path / "out")
+    assert list_bytes(tmp_path / "out") == list_bytes(example)
+
+
+def test_sources_come_in_order_within_their_budgets_and_the_first_wins(recipe: Path, example: Path) -> None:
+    metadata = Metadata.load(example / "metadata.parquet")
+    assert metadata.sources is not None
+    sources = Counter(metadata.sources)
+    assert list(sources) == ["numeral", "wordnet", "unigram", "bigram", "title"]
+    assert metadata.entries[:3] == ("0", "1", "2")
+    assert metadata.entries[100:105] == ("entity", "hot dog", "stand on", "able", "ably")
+    words, _ = independent_counts(texts_of(recipe.parent))
+    words.update({"New": 40, "zebra": 30, "St. Louis": 20})
+    ranked = sorted(((-times, word) for word, times in words.items() if times >= 2))
+    wanted = [word for _, word in ranked if word not in metadata.entries[:105] and word not in ("+", "-")]
+    assert list(metadata.entries[105 : 105 + sources["unigram"]]) == wanted[:100]
+    assert sources["bigram"] == 50
+    assert list(metadata.entries[-2:]) == ["Musée d'Orsay", "Zebra crossing"]  # of three titles the best two: New York is a phrase
+    assert metadata.ranks is not None
+    assert metadata.ranks[-2:] == (1, 2)
+
+
+def test_phrases_are_ranked_by_the_damped_score(recipe: Path, example: Path) -> None:
+    import numpy as np
+
+    words, phrases = counts_of(example)
+    total = sum(words.values())
+    names = list(phrases)
+    times = np.array([phrases[name] for name in names])
+    first, second = (np.array([words.get(name.split(" ")[i], 0) for name in names]) for i in (0, 1))
+    information = pmi(times, first, second, total)
+    least = np.sort(information)[int(np.ceil(0.3 * len(names))) - 1]
+    scores = damped(times, information, float(np.ceil(least * 1000) / 1000))
+    metadata = Metadata.load(example / "metadata.parquet")
+    assert metadata.sources is not None
+    found = [entry for entry, source in zip(metadata.entries, metadata.sources, strict=True) if source == "bigram"]
+    before = set(metadata.entries[: metadata.sources.index("bigram")])
+    ranked = [name for _, name in sorted(zip(-scores, names, strict=True)) if name not in before]
+    assert found == ranked[:50]
+
+
+def test_the_manifest_says_what_the_list_is_made_of(recipe: Path, example: Path, tmp_path: Path) -> None:
+    manifest = built(recipe, tmp_path / "out")
+    assert manifest.fingerprint == Metadata.load(example / "metadata.parquet").fingerprint
+    assert manifest.texts["articles"] == 40 + 20 + 1
+    assert (manifest.texts["redirects"], manifest.texts["other_namespaces"]) == (2, 2)
+    by_use = Counter(input_.used_for for input_ in manifest.inputs)
+    assert by_use == {"wordnet": 4, "text": 5, "unigrams": 1, "bigrams": 1, "titles": 2}
+    assert all(input_.checksum.startswith("sha256:") for input_ in manifest.inputs)
+    titles = next(report for report in manifest.sources if report.source == "title")
+    assert sum(titles.drops.values()) == 5
+    unigrams = next(report for report in manifest.sources if report.source == "unigram")
+    assert unigrams.matchable == unigrams.entries - 1  # but for St. Louis
+    assert (tmp_path / "out" / "manifest.json").exists()
+
+
+def test_with_other_limits_nothing_is_counted_again(tmp_path: Path) -> None:
+    recipe = write_inputs(tmp_path)
+    built(recipe, tmp_path / "out")
+    before = (tmp_path / "out" / "counts" / "_manifest.json").stat().st_mtime_ns
+    recipe.write_text(recipe.read_text().replace("limit = 100", "limit = 10"))
+    manifest = built(recipe, tmp_path / "out")
+    assert (tmp_path / "out" / "counts" / "_manifest.json").stat().st_mtime_ns == before
+    assert next(report.entries for report in manifest.sources if report.source == "unigram") == 10
+
+
+def test_the_same_file_twice_is_refused_because_it_would_count_twice(tmp_path: Path) -> None:
+    recipe = write_inputs(tmp_path)
+    shutil.copy(tmp_path / "wiki" / "wiki1.xml.bz2", tmp_path / "wiki" / "copy.xml.bz2")
+    with pytest.raises(OptionError, match=r"copy\.xml\.bz2 and .*wiki1\.xml\.bz2 are the same file"):
+        built(recipe, tmp_path / "out")
+
+
+def test_too_little_memory_is_refused_before_any_work(recipe: Path, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="too little for 2 workers"):
+        built(recipe, tmp_path / "out", memory=100 << 20)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_input_that_is_missing_is_said_with_the_recipes_words_and_nothing_is_made(tmp_path: Path) -> None:
+    recipe = write_inputs(tmp_path)
+    recipe.write_text(recipe.read_text().replace("plain.txt", "{language}/plain.txt"))
+    with pytest.raises(OptionError, match=r"text\.files = \{language\}/plain\.txt: there is no file .*en/plain\.txt"):
+        built(recipe, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
