@@ -1,0 +1,252 @@
+"""The prose of wikitext: each rule on a small page, and the compiled passes against the rules."""
+
+from __future__ import annotations
+
+import random
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tallyclip.metadata import dump
+from tallyclip.metadata.wikitext import Stripper, namespace_names
+from tallyclip.metadata.wikitext_reference import plain_text
+from tallyclip.strings import Strings, from_python
+
+NAMESPACES = {6: "Datei", 14: "Kategorie", -2: "Médium"}
+STRIPPER = Stripper(NAMESPACES)
+PIECES = [
+    *(
+        "{{",
+        "}}",
+        "{",
+        "}",
+        "{|",
+        "|}",
+        "\n{|",
+        "\n|}",
+        "\n|-",
+        "|",
+        "|}}}",
+        "[[",
+        "]]",
+        "[",
+        "]",
+        "[[File:a.png|",
+        "[[x:y]]",
+        ":A",
+        ".jpg",
+    ),
+    *("<ref>", "</ref>", "<ref name=x/>", "<ref", "<!--", "-->", "<nowiki>", "</nowiki>", "<nowiki/>", "<br />", "<b>", "</b>", "<math>"),
+    *(
+        "</math >",
+        "<",
+        ">",
+        "''",
+        "'",
+        "=",
+        "\n",
+        "\n\n",
+        "*",
+        "#",
+        ":",
+        ";",
+        "----",
+        "-",
+        "[http://x ",
+        "[//",
+        "mailto:",
+        "&nbsp;",
+        "&lt;",
+    ),
+    *("&amp;lt;", "&#10;", "&#x41;", "&#1114112;", "&", "&foo;", "__TOC__", "__", "_", "-{", "}-", "zh-hans:", "zh:", "A|", "T|", "(", ")"),
+    *(",", ".", "foo", "bar", " ", "  ", "é", "柏", "ж", "—", "\xa0", "\t", "\x01", "\x02", "\x03", "\x0e", "1"),
+]
+soup = st.lists(st.sampled_from(PIECES), max_size=40).map("".join)
+
+
+def encoded(pages: list[bytes]) -> Strings:
+    return Strings(np.frombuffer(b"".join(pages), np.uint8), np.cumsum([0, *map(len, pages)], dtype=np.int64), None)
+
+
+def strip(pages: list[bytes], stripper: Stripper = STRIPPER) -> list[bytes]:
+    texts = stripper.strip(encoded(pages))
+    return [texts.data[start:end].tobytes() for start, end in pairwise(texts.offsets)]
+
+
+def text_of(page: str, stripper: Stripper = STRIPPER) -> str:
+    (text,) = strip([page.encode()], stripper)
+    assert text == plain_text(page.encode(), stripper.names)
+    return text.decode()
+
+
+@pytest.mark.parametrize(
+    ("page", "text"),
+    [
+        ("a <!-- b --> c<!-- d", "a c"),
+        ("a<ref>b</ref> c<ref name=x/>, d<REF name='y'>e</Ref >.", "a c, d."),
+        ("a<ref>b c", "a b c"),
+        ("a<math>b</math>c <gallery>\nd|e\n</gallery> f", "a c f"),
+        ("H<sub>2</sub>O <span style='x'>b</span><br/>c", "H2O b\nc"),
+        ("1 < 2, a<b and <john@a.example>", "1 < 2, a<b and <john@a.example>"),
+        ("<nowiki>[[a|b]] ''c'' &lt;</nowiki>", "[[a|b]] ''c'' <"),
+        ("[[a]]<nowiki/>s '<nowiki/>'", "as ''"),
+        ("a<blockquote>b</blockquote>c", "a\nb\nc"),
+    ],
+)
+def test_comments_and_elements_without_prose_go_and_other_tags_leave_their_content(page: str, text: str) -> None:
+    assert text_of(page) == text
+
+
+@pytest.mark.parametrize(
+    ("page", "text"),
+    [
+        ("a {{b|c={{d}}}} e", "a e"),
+        ("a{{b}}, c", "a, c"),
+        ("a {{b}}. c", "a. c"),
+        ("a{{b}}c 1{{b}}é", "a c 1 é"),
+        ("柏{{b}}林{{b}}。ж{{b}}柏{{b}}（林）{{b}}한😀{{b}}a—{{b}}c", "柏 林。ж 柏（林）한😀 a—c"),
+        ("'''Foo''' ({{lang|a}}; ''{{b}}'') is", "Foo is"),
+        ("Foo ({{lang|a}}; born 1)", "Foo (born 1)"),
+        ("a {{{b|c}}} d {{{{e}}}} f", "a d {} f"),
+        ("{{a\n{|\n| b\n|}\n}}c", "c"),
+        ("a\n{| class=x\n| b {{c\n|-\n| {|\n|}\n|}\nd", "a\n\nd"),
+        ("a {| b |} c", "a {| b |} c"),
+        (":{|\n|a|}}\n|}b", "b"),
+        ("{|\n| {{a|\n|}}\n|}\nb", "b"),
+    ],
+)
+def test_templates_and_tables_go_with_all_that_is_in_them(page: str, text: str) -> None:
+    assert text_of(page) == text
+
+
+@pytest.mark.parametrize(
+    ("page", "text"),
+    [
+        ("a {{b c\nd", "a b c\nd"),
+        ("a {{b {{c}} d", "a b d"),
+        ("a}} b", "a b"),
+        ("{| class=x\n|-\n| a\nb", "| a\nb"),
+        ("|} a", "a"),
+        ("a [[b|c\n\nd]] e", "a b|c\n\nd e"),
+    ],
+)
+def test_what_is_opened_and_never_closed_swallows_nothing(page: str, text: str) -> None:
+    assert text_of(page) == text
+
+
+@pytest.mark.parametrize(
+    ("page", "text"),
+    [
+        ("[[a]] [[b|c]]s [[d|e|f]] [[g|]] [[#h]]", "a cs f g #h"),
+        ("a[[File:b.jpg|thumb|c [[d|e]] [f]]]g", "a g"),
+        ("a [[datei:b|c]] [[KATEGORIE : d]] [[médium:e]] [[MÉDIUM:f]] [[Image_:g]] h", "a h"),
+        ("a [[Archivo:b.PNG|c]] d", "a d"),
+        ("[[:Kategorie:a|b]] [[:Kategorie:c]]", "b Kategorie:c"),
+        ("a\n[[Luokka:b]]\n[[fr:c]] [[de:d]]\ne [[fr:f]]\n* [[Star Trek: G]]\n[[Star Trek: H]]", "a\n\ne fr:f\nStar Trek: G\nStar Trek: H"),
+        ("a [http://b c d] [http://e] [//f g] [mailto:h i] http://j [k]", "a c d g i http://j [k]"),
+        ("a [http://b [c] d\n[http://e f", "a [c d\n[http://e f"),
+        ("-{zh-hans:甲; zh-hant:乙}-丙-{A|zh:丁;}- -{T|a}--{re:b}--{c", "甲丙丁 re:b-{c"),
+    ],
+)
+def test_links_leave_what_is_read(page: str, text: str) -> None:
+    assert text_of(page) == text
+
+
+@pytest.mark.parametrize(
+    ("page", "text"),
+    [
+        ("== a ==\nb\n=c= \n=====\nd = e", "a\nb\nc\n\nd = e"),
+        ("* a\n** b\n#c\n;d\n: e", "a\nb\nc\nd\ne"),
+        ("a\n-----b\n---c", "a\nb\n---c"),
+        ("''a'' '''b''' '''''c''''' L''''d' e'f", "a b c L'd' e'f"),
+        ("__NOTOC__a __b__ __NICHT_INDEXIEREN__c __無目次__ d", "a __b__ c d"),
+        ("a&nbsp;b &amp;lt; &eacute;&#233;&#xE9; &hellip; &foo; &#1; &amp", "a b &lt; ééé … &foo; &#1; &amp"),
+        ("a\xa0b\tc\x01d\r\ne", "a b c d\ne"),
+        ("a\n\n\n{{b}}\n\nc\n{{d}}\ne\n", "a\n\nc\n\ne"),
+        ("", ""),
+        (" {{a}} ", ""),
+    ],
+)
+def test_lines_are_freed_of_their_markup(page: str, text: str) -> None:
+    assert text_of(page) == text
+
+
+def test_names_of_namespaces_are_the_wikis_own_and_the_common_ones() -> None:
+    assert {b"file", b"image", b"category", b"media", b"kategorie"} <= namespace_names(NAMESPACES)
+    assert {"médium".encode(), "mÉdium".encode()} <= namespace_names(NAMESPACES)
+    assert text_of("a [[Kategorie:b]] c", Stripper({})) == "a Kategorie:b c"
+    assert text_of("a [[Élé_mé:b]] c", Stripper({6: "élé mé"})) == "a c"
+
+
+@given(st.lists(soup, max_size=3))
+def test_the_passes_give_what_the_rules_say(pages: list[str]) -> None:
+    raw = [page.encode() for page in pages]
+    texts = strip(raw)
+    assert texts == [plain_text(page, STRIPPER.names) for page in raw]
+    for text in texts:
+        assert text == text.strip()
+        assert b"  " not in text
+
+
+def test_the_passes_give_what_the_rules_say_of_long_pages_too() -> None:
+    choose = random.Random(7)
+    raw = ["".join(choose.choices(PIECES, k=choose.randint(1, 300))).encode() for _ in range(1500)]
+    assert strip(raw) == [plain_text(page, STRIPPER.names) for page in raw]
+
+
+@given(st.lists(st.text(), max_size=3), st.integers(0, 5))
+def test_texts_of_any_characters_and_offsets_are_read(pages: list[str], skipped: int) -> None:
+    whole = from_python(pages)
+    texts = STRIPPER.strip(Strings(whole.data, whole.offsets[min(skipped, len(pages)) :], None))
+    assert len(texts.offsets) == len(pages) - min(skipped, len(pages)) + 1
+    names = STRIPPER.names
+    expected = b"".join(plain_text(page.encode(), names) for page in pages[skipped:])
+    assert texts.data.tobytes() == expected
+
+
+def test_every_real_page_is_stripped_as_the_rules_say(shared_data: Path) -> None:
+    for path in sorted((shared_data / "wikipedia").rglob("*.bz2")):
+        if path.stat().st_size < 100_000 or "enwiki-table" in path.name:
+            namespaces = dump.namespaces_of(str(path)) if path.stat().st_size > 1000 else {}
+            if not namespaces:
+                continue
+            pages = list(dump.read_pages(str(path), (0, None), namespaces, lambda _: None, lambda _: None))
+            stripper = Stripper(namespaces)
+            raw = [page.text for page in pages]
+            assert strip(raw, stripper) == [plain_text(text, stripper.names) for text in raw], path
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        *("{{", "{{ ", "}}", "[[", "[[a|", "[[a:b ", "<ref>", "<ref ", "<nowiki>", "</ref  ", "<!--", "[http://a ", "-{", "-{a|", "''"),
+        *("&#1", "__A_", "(", "({{a}} ", "\n|}", "\n{|", "\n{|\n{{", "{{a}} ", "[[x:y]] ", "\n=", "[[a [b ]]]", "<ref></ref>"),
+    ],
+)
+def test_a_page_of_one_sign_over_and_over_takes_no_longer_than_others(piece: str) -> None:
+    page = piece.encode() * (1_000_000 // len(piece))
+    strip([b""])
+    begin = time.perf_counter()
+    strip([page])
+    assert time.perf_counter() - begin < 1
+
+
+@pytest.mark.parametrize(("opening", "closing"), [("{{a|", "}}"), ("[[a|", "]]"), ("\n{|", "\n|}"), ("{{{{{", "}}")])
+def test_deep_nests_are_no_danger(opening: str, closing: str) -> None:
+    for depth in (3, 9, 4095, 5000):
+        page = (opening * depth + "b" + closing * depth).encode()
+        assert strip([page]) == [plain_text(page, STRIPPER.names)]
+    begin = time.perf_counter()
+    strip([(opening * 100_000 + "b " * 100_000 + closing * 100_000).encode()])
+    assert time.perf_counter() - begin < 1
+
+
+def test_a_page_of_fifty_megabytes_is_read() -> None:
+    part = b"{{Infobox|a=b}} '''Foo''' is a [[bar|baz]].\n\n"
+    (text,) = strip([part * (50_000_000 // len(part))])
+    assert text == b"\n\n".join([b"Foo is a baz."] * (50_000_000 // len(part)))
