@@ -21,6 +21,7 @@ from tallyclip.cli.built import built_of, files_table, table_1
 from tallyclip.cli.metadata import bytes_of
 from tallyclip.cli.progress import Shown
 from tallyclip.errors import OptionError
+from tallyclip.metadata.recipe import read_recipe
 from tallyclip.metadata.servers import RemoteFile
 from tallyclip.metadata.tables import NO_COUNT
 from tallyclip.pipeline.metadata.build import ListManifest
@@ -135,12 +136,12 @@ def lines(said: str) -> list[list[str]]:
 
 def test_a_list_is_built_and_told_of(built: Built) -> None:
     assert lines(built.said)[:7] == [
-        ["source", "entries", "share", "matchable", "paper", "of", "repeats"],
+        ["source", "entries", "share", "matchable", "of", "repeats", "paper"],
         ["numerals", "100", "84.7%", "100", "100"],
         ["WordNet", "5", "4.2%", "5", "86,554"],
-        ["Wikipedia", "unigrams", "6", "5.1%", "6", "251,465", "9"],
-        ["Wikipedia", "bigrams", "5", "4.2%", "5", "100,646", "8"],
-        ["Wikipedia", "titles", "2", "1.7%", "2", "61,235", "3"],
+        ["unigrams", "6", "5.1%", "6", "9", "251,465"],
+        ["bigrams", "5", "4.2%", "5", "8", "100,646"],
+        ["titles", "2", "1.7%", "2", "3", "61,235"],
         ["all", "118", "118", "500,000"],
     ]
     assert all(len(line) <= WIDTH for line in built.said.splitlines()[:7])
@@ -283,7 +284,7 @@ def test_what_cannot_be_is_refused_before_anything_is_written(tmp_path: Path, ar
 
 def test_a_shipped_recipe_without_inputs_says_how_to_get_them(tmp_path: Path) -> None:
     said = fails(2, "metadata", "build", "--recipe", "english", "--out", "out", cwd=tmp_path)
-    assert f"wordnet.files: {tmp_path}/wordnet-3.0: no such file" in said
+    assert f"wordnet.files = wordnet-3.0: there is no file {tmp_path}/wordnet-3.0" in said
     assert "'tallyclip metadata fetch' gets the public ones; --inputs says where they are" in " ".join(said.split())
 
 
@@ -364,9 +365,16 @@ def manifest_of(**facts: Any) -> ListManifest:
     return msgspec.convert(value, ListManifest)
 
 
+def test_a_shipped_recipe_can_be_taken_as_a_file(tmp_path: Path) -> None:
+    said = succeeds("metadata", "recipe", "english")
+    (tmp_path / "mine.toml").write_text(said)
+    assert read_recipe(str(tmp_path / "mine.toml"))[0] == read_recipe("english")[0]
+    assert "did you mean english?" in fails(2, "metadata", "recipe", "englsh")
+
+
 def test_the_largest_list_fits_the_screen() -> None:
     said = seen(table_1(manifest_of()))
-    assert lines(said)[5] == ["Wikipedia", "titles", "251,465", "20.0%", "251,465", "61,235", "999,999,999", "500,000"]
+    assert lines(said)[5] == ["titles", "251,465", "20.0%", "251,465", "999,999,999", "500,000", "61,235"]
     assert "…" not in said
 
 

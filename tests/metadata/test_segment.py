@@ -14,7 +14,7 @@ from icu4py.breakers import WordBreaker
 
 import tallyclip as tc
 from tallyclip.metadata.languages import LANGUAGES, language
-from tallyclip.metadata.segment import BATCH_BYTES, Segmenter
+from tallyclip.metadata.segment import BATCH_BYTES, Segmenter, parted_by
 from tallyclip.strings import Strings, from_python
 
 JOINT, TSHEG_JOINT = "\x1f", "\x1e"
@@ -182,12 +182,11 @@ def test_a_language_with_spaces_has_no_segmenter() -> None:
         Segmenter(language("ko"))
 
 
-def test_a_segmenter_says_what_parts_the_words() -> None:
-    assert re.fullmatch(r"ICU \d+\.\d+", chinese.name)
-    assert tibetan.name == "tsheg"
-    for known in LANGUAGES.values():
-        if known.words != "spaces":
-            assert Segmenter(known).name in (chinese.name, tibetan.name)
+def test_it_is_said_what_parts_the_words_of_a_language() -> None:
+    told = {code: parted_by(known) for code, known in LANGUAGES.items()}
+    assert (told["en"], told["bo"]) == ("spaces", "syllables")
+    assert re.fullmatch(r"ICU \d+\.\d+", told["zh"])
+    assert {said for code, said in told.items() if LANGUAGES[code].words == "dictionary"} == {told["zh"]}
 
 
 def test_without_icu_the_line_that_installs_it_is_given() -> None:

@@ -18,32 +18,36 @@ from tallyclip.pipeline.metadata.build import ListManifest
 NAMES = {
     "numeral": "numerals",
     "wordnet": "WordNet",
-    "unigram": "Wikipedia unigrams",
-    "bigram": "Wikipedia bigrams",
-    "title": "Wikipedia titles",
+    "unigram": "unigrams",
+    "bigram": "bigrams",
+    "title": "titles",
 }
 # Table 1 of "Demystifying CLIP Data" (arXiv 2309.16671), whose 86,654 of WordNet are with the numerals.
 PAPER = {"numeral": 100, "wordnet": 86_554, "unigram": 251_465, "bigram": 100_646, "title": 61_235}
 
 
 def table_1(manifest: ListManifest) -> RenderableType:
-    """The list by its sources, beside the English list of the paper."""
+    """The list by its sources; an English one beside that of the paper."""
     table = Table(box=None, header_style="dim", pad_edge=False)
     table.add_column("source", no_wrap=True)
-    for title in ("entries", "share", "matchable", "paper", "of", "repeats"):
+    for title in ("entries", "share", "matchable", "of", "repeats"):
         table.add_column(title, justify="right", no_wrap=True)
+    beside = manifest.language["code"] == "en"
+    if beside:
+        table.add_column("paper", justify="right", no_wrap=True, style="dim")
     for report in manifest.sources:
-        table.add_row(
+        cells = (
             NAMES[report.source],
             f"{report.entries:,}",
             percent(report.entries, manifest.entries),
             f"{report.matchable:,}",
-            f"{PAPER[report.source]:,}",
             f"{report.facts['different']:,}" if "different" in report.facts else "",
             f"{report.repeats:,}" if report.repeats else "",
         )
+        table.add_row(*cells, *([f"{PAPER[report.source]:,}"] if beside else []))
     matchable = sum(report.matchable for report in manifest.sources)
-    table.add_row("all", f"{manifest.entries:,}", "", f"{matchable:,}", f"{sum(PAPER.values()):,}", style="bold")
+    all_of_paper = [f"{sum(PAPER.values()):,}"] if beside else []
+    table.add_row("all", f"{manifest.entries:,}", "", f"{matchable:,}", "", "", *all_of_paper, style="bold")
     return table
 
 

@@ -19,6 +19,7 @@ RecipeName = Annotated[
     str,
     typer.Option("--recipe", metavar="english|worldwide|FILE", help="What the list is made of: a shipped recipe, or a TOML file."),
 ]
+ShippedName = Annotated[str, typer.Argument(metavar="english|worldwide", help="Its name.", show_default=False)]
 LanguageCode = Annotated[
     str | None,
     typer.Option("--language", metavar="CODE", help="A Wikipedia's code, such as th; by default the recipe's.", show_default=False),
@@ -37,7 +38,7 @@ BuildOut = Annotated[
     typer.Option("--out", parser=run_folder, metavar="DIR", help="A folder for the list: new, empty, or one to go on with."),
 ]
 FetchOut = Annotated[Path, typer.Option("--out", parser=run_folder, metavar="DIR", help="The folder for inputs.")]
-Memory = Annotated[str, typer.Option("--memory", metavar="SIZE", help="What counting may take, over all workers, such as 4G.")]
+Memory = Annotated[str, typer.Option("--memory", metavar="SIZE", help="What counting may take, such as 4G: at least 272M a worker.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be fetched, and how much it is, and fetch nothing.")]
 Host = Annotated[
     list[str] | None,
@@ -153,6 +154,16 @@ def fetch(
             shown.stop()
 
 
+def recipe(name: ShippedName) -> None:
+    """Print a shipped recipe, to make one's own of.
+
+    Example: `tallyclip metadata recipe english > mine.toml`
+    """
+    from tallyclip.metadata.recipe import shipped_recipe
+
+    print(shipped_recipe(name), end="")
+
+
 def info(path: options.EntryList, clean_metadata: options.Clean = False) -> None:
     """Show the size, fingerprint, sources and unmatchable entries of an entry list."""
     from tallyclip.cli.app import show_text
@@ -202,7 +213,7 @@ def check(file: ListFile, classes: Classes = None, clean_metadata: options.Clean
 
 def add_commands(app: typer.Typer, reports_errors: Any) -> None:
     """Put the commands into an app, in the order of their use."""
-    for command in (fetch, build):
+    for command in (recipe, fetch, build):
         app.command(rich_help_panel=_Panel.make.value)(reports_errors(command))
     for command in (info, check, diff, merge):
         app.command(rich_help_panel=_Panel.look.value)(reports_errors(command))

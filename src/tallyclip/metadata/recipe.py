@@ -194,7 +194,7 @@ def read_recipe(name: str) -> tuple[Recipe, Path]:
         ArtefactError: there is no such file, it is not TOML, or it says something that no recipe can say.
     """
     if name in SHIPPED:
-        content, folder = (resources.files("tallyclip") / "metadata" / "recipes" / f"{name}.toml").read_bytes(), Path()
+        content, folder = shipped_recipe(name).encode(), Path()
     else:
         path = Path(name)
         try:
@@ -215,6 +215,17 @@ def read_recipe(name: str) -> tuple[Recipe, Path]:
     _check_values(name, recipe)
     _check_sources(name, recipe)
     return recipe, folder
+
+
+def shipped_recipe(name: str) -> str:
+    """The text of a shipped recipe, to make one's own of.
+
+    Raises:
+        ArtefactError: there is none of that name.
+    """
+    if name not in SHIPPED:
+        raise ArtefactError(f"{name}: no shipped recipe", f"{_meant(name, SHIPPED)}there are {' and '.join(SHIPPED)}")
+    return (resources.files("tallyclip") / "metadata" / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
 
 
 def _parsed(name: str, content: bytes) -> dict[str, Any]:

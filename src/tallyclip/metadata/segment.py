@@ -57,29 +57,37 @@ BATCH_BYTES = 1 << 15  # of text that ICU is given at once: an iterator takes as
 PIECES = 1 << 16  # held at once, for a text of any size
 
 
+def parted_by(language: Language) -> str:
+    """What tells words of a language apart, with its version: another one may do it differently.
+
+    >>> from tallyclip.metadata.languages import language
+    >>> parted_by(language("en")), parted_by(language("bo"))
+    ('spaces', 'syllables')
+
+    Raises:
+        MissingExtraError: icu4py is needed and not installed.
+    """
+    if language.words != "dictionary":
+        return language.words
+    return f"ICU {extras.load('icu4py', 'icu4py', 'metadata').icu_version}"
+
+
 class Segmenter:
     """Puts joints into texts.
-
-    Attributes:
-        name: by what and in which version, for manifests: another one may part words differently.
 
     Raises:
         OptionError: the language is written with spaces.
         MissingExtraError: icu4py is not installed.
     """
 
-    name: str
-
     def __init__(self, language: Language) -> None:
         if language.words == "spaces":
             raise OptionError(f"{language.name} ({language.code}) has spaces between words: there is nothing to segment")
         self._breaker: Any = None
         self._place_joint = np.uint8(TSHEG_JOINT)
-        self.name = "tsheg"
         if language.words == "dictionary":
             self._breaker = extras.load("icu4py.breakers", "icu4py", "metadata").WordBreaker
             self._place_joint = np.uint8(JOINT)
-            self.name = f"ICU {extras.load('icu4py', 'icu4py', 'metadata').icu_version}"
         self._classes = _classes(TSHEGS if self._breaker is None else ZERO_WIDTH_SPACE)
 
     def split(self, texts: Strings) -> Strings:

@@ -150,7 +150,7 @@ def find_texts(web: Web, host: str, snapshot: str, language: str) -> list[Remote
 
 
 def find_dump(web: Web, host: str, wiki: str, day: str) -> list[RemoteFile]:
-    """The articles of a wiki as of a day, with the indexes of their streams."""
+    """The articles of a wiki as of a day; not the indexes of their streams, which nobody here needs."""
     base = f"{host}/{wiki}/{day}"
     try:
         status, _ = web.decode(f"{base}/dumpstatus.json", lambda content: msgspec.json.decode(content, type=_Status))
@@ -173,6 +173,7 @@ def find_dump(web: Web, host: str, wiki: str, day: str) -> list[RemoteFile]:
             "CC BY-SA and GFDL",
         )
         for name, said in job.files.items()
+        if "-multistream-index" not in name
     ]
 
 

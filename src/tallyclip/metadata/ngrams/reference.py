@@ -5,7 +5,7 @@ Words are those that matching a caption would look up, so that an entry made of 
 of punctuation at the ends of a word, as in ``(dog)`` or ``"dog"``, are no part of it. They stay inside, as in ``don't`` or ``x-ray``.
 
 A phrase is two words with exactly one blank between them and nothing else: no mark, no bracket, no second blank, no end of line. So a
-phrase is what the text says, letter by letter, and a caption that says it too names it.
+phrase is what the text says, and a caption that says it too names it. (Blanks of other kinds, as the unbreakable one, count as spaces.)
 
 In texts of scripts written without spaces, a segmenter has put joints between words that stand side by side; a phrase over a joint is
 written without it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from tallyclip.metadata.omw import lemmas as omw_lemmas
 from tallyclip.metadata.omw import read_header
 from tallyclip.metadata.pageviews import ViewChoice
 from tallyclip.metadata.recipe import Recipe, WordNet, filled
+from tallyclip.metadata.segment import parted_by
 from tallyclip.metadata.texts import parts_of
 from tallyclip.metadata.wordnet import NUMERALS, PARTS, lemmas, synset_names
 from tallyclip.pipeline.metadata.choose import WordList, best_pairs, most_frequent
@@ -35,6 +37,7 @@ from tallyclip.store.build_layout import CountsFolder
 from tallyclip.store.files import replacing, write_json
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
+UNICODE = f"Unicode {unicodedata.unidata_version}"
 DATABASE = tuple(f"data.{part}" for part in PARTS)
 
 
@@ -139,7 +142,7 @@ def build_list(build: Build, recipe: Recipe, language: Language, folder: Path, m
         making.failed,
         msgspec.to_builtins(recipe),
         build.command,
-        versions(),
+        versions() | {"words": parted_by(language), "characters": UNICODE},
         datetime.now(UTC).isoformat(timespec="seconds"),
     )
     _write(build, metadata, manifest)
@@ -242,9 +245,10 @@ def _text_parts(paths: Inputs, files: dict[str, Input], language: Language) -> t
     """What there is to count for words and phrases, and the files that are none of texts."""
     parts: list[Part] = []
     unreadable: list[Failed] = []
+    means = f"{parted_by(language)}, {UNICODE}"
     for path in paths.text:
         try:
-            parts += [Part(TextJob(part, language.code), part.size, files[path].checksum) for part in parts_of(path)]
+            parts += [Part(TextJob(part, language.code), part.size, files[path].checksum, means) for part in parts_of(path)]
         except SourceError as error:
             unreadable.append(Failed(path, error.what, error.hint))
     for pairs, tables in ((False, paths.unigrams), (True, paths.bigrams)):

@@ -43,11 +43,19 @@ Result = TypeVar("Result")
 
 
 class Part(msgspec.Struct, frozen=True):
-    """A part of the inputs: what to count, how many bytes that is, and the checksum of its file."""
+    """A part of the inputs.
+
+    Attributes:
+        source: what to count.
+        size: how many bytes that is.
+        checksum: of its file.
+        means: what else its counts depend on: what tells words apart.
+    """
 
     source: Source
     size: int
     checksum: str
+    means: str = ""
 
     @property
     def key(self) -> str:
@@ -55,7 +63,7 @@ class Part(msgspec.Struct, frozen=True):
         source = msgspec.to_builtins(self.source)
         source.pop("path", None)
         source.get("part", {}).pop("path", None)
-        return fingerprint_of(version=VERSION, checksum=self.checksum, source=source)[:32]
+        return fingerprint_of(version=VERSION, checksum=self.checksum, means=self.means, source=source)[:32]
 
 
 class Counts(msgspec.Struct):
