@@ -34,7 +34,7 @@ from record import record
 from tallyclip.metadata.dump import find_parts, namespaces_of, read_pages
 from tallyclip.metadata.ngrams.counter import Counter
 from tallyclip.metadata.texts import TextCounts, parts_of, read_texts
-from tallyclip.metadata.wikitext import Stripper
+from tallyclip.metadata.wikitext.stripper import Stripper
 from tallyclip.pipeline.metadata.tasks import CountJob, TextJob, count_part
 from tallyclip.runner.local import Failed, Task, Workers
 from tallyclip.strings import Strings, from_python

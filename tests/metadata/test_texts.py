@@ -149,7 +149,7 @@ def test_a_dump_without_pages_and_an_empty_file_fail(tmp_path: Path) -> None:
 @pytest.mark.parametrize("part_bytes", [1, 5, 100, None])
 @pytest.mark.parametrize("suffix", ["", ".gz", ".zst", ".bz2"])
 def test_plain_text_is_cut_only_between_lines(tmp_path: Path, suffix: str, part_bytes: int | None) -> None:
-    content = "".join(f"line {i} ж\n" * (i % 3) for i in range(40)) + "the last"
+    content = "".join(f"\ufeffline {i} ж\n" * (i % 3) for i in range(40)) + "the last"
     found, counts = read(written(tmp_path / f"a.txt{suffix}", "\ufeff" + content), part_bytes)
     assert "".join(found) == content
     assert all(text.endswith("\n") for text in found[:-1])

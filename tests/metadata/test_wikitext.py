@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tallyclip.metadata import dump
-from tallyclip.metadata.wikitext import Stripper, namespace_names
-from tallyclip.metadata.wikitext_reference import plain_text
+from tallyclip.metadata.wikitext.reference import plain_text
+from tallyclip.metadata.wikitext.stripper import Stripper
+from tallyclip.metadata.wikitext.tables import namespace_names
 from tallyclip.strings import Strings, from_python
 
 NAMESPACES = {6: "Datei", 14: "Kategorie", -2: "Médium"}
@@ -132,6 +133,7 @@ def test_templates_and_tables_go_with_all_that_is_in_them(page: str, text: str) 
         ("a}} b", "a b"),
         ("{| class=x\n|-\n| a\nb", "| a\nb"),
         ("|} a", "a"),
+        ("{{{{a}} {|\n|b\n|}\nc", "{|\n|b\n\nc"),
         ("a [[b|c\n\nd]] e", "a b|c\n\nd e"),
     ],
 )
@@ -165,6 +167,7 @@ def test_links_leave_what_is_read(page: str, text: str) -> None:
         ("a\n-----b\n---c", "a\nb\n---c"),
         ("''a'' '''b''' '''''c''''' L''''d' e'f", "a b c L'd' e'f"),
         ("__NOTOC__a __b__ __NICHT_INDEXIEREN__c __無目次__ d", "a __b__ c d"),
+        ("&#x00004A; &#x000004A; &#0000074; &#00000074;", "J &#x000004A; J &#00000074;"),
         ("a&nbsp;b &amp;lt; &eacute;&#233;&#xE9; &hellip; &foo; &#1; &amp", "a b &lt; ééé … &foo; &#1; &amp"),
         ("a\xa0b\tc\x01d\r\ne", "a b c d\ne"),
         ("a\n\n\n{{b}}\n\nc\n{{d}}\ne\n", "a\n\nc\n\ne"),

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from tallyclip.errors import SourceError
-from tallyclip.pool.reading import DAMAGED, EMPTY, is_utf8, reading
+from tallyclip.pool.reading import BOM, DAMAGED, EMPTY, is_utf8, reading
 from tallyclip.streams import CHUNK, compression_of, open_file
 
 LARGEST_PAGE = 64 << 20  # bytes; Wikipedia allows 2 MiB
@@ -99,7 +99,7 @@ def read_pages(path: str, part: tuple[int, int | None], namespaces: dict[int, st
     start, end = part
     numbers = {name.casefold(): number for number, name in namespaces.items()}
     with reading(path):
-        own = _as_utf8(_pieces(path, start, end, tick))
+        own = as_utf8(_pieces(path, start, end, tick))
         later = _pieces(path, end, None, _untold) if end is not None else iter(())
         for content in _cut(own, later, drop):
             page = _page(content, numbers)
@@ -190,11 +190,11 @@ def _bzip2_pieces(path: str, start: int, end: int | None, tick: Tick) -> Generat
             place = file.tell() - len(packed)
 
 
-def _as_utf8(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Text in UTF-8, from that or from UTF-16 with its mark; lone surrogates become what is no UTF-8."""
+def as_utf8(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Text in UTF-8 without its mark, from that or from UTF-16 with its mark; lone surrogates become what is no UTF-8."""
     first = next(pieces, b"")
     if not first.startswith(UTF16):
-        yield first
+        yield first.removeprefix(BOM)
         yield from pieces
         return
     decoder = codecs.getincrementaldecoder("utf-16")("surrogatepass")

@@ -1,17 +1,14 @@
 """Texts to count words in: Parquet as on the Hugging Face Hub, dumps of Wikipedia, and plain text.
 
 An input is cut into parts that depend on nothing but its bytes, and each part is read in batches. The texts of a dump are its articles
-without their markup (wikitext.py).
-
-Over 300 lines, because the three readers share how texts are held and counted.
+without their markup.
 """
 
 from __future__ import annotations
 
-import codecs
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 import numpy as np
@@ -19,20 +16,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tallyclip.errors import OptionError, SourceError
-from tallyclip.metadata import dump
-from tallyclip.metadata.wikitext import Stripper
+from tallyclip.metadata import dump, plain
+from tallyclip.metadata.wikitext.stripper import Stripper
 from tallyclip.pool import parquet
-from tallyclip.pool.reading import BOM, EMPTY, is_utf8, reading
+from tallyclip.pool.reading import EMPTY, is_utf8, reading
 from tallyclip.streams import compression_of, file_name, is_url, open_file, open_stream, without_compression
 from tallyclip.strings import Strings, from_arrow
 
 BATCH = 8 << 20  # bytes of text
-PARQUET_PART, TEXT_PART = 256 << 20, 128 << 20  # bytes of text
+PARQUET_PART = 256 << 20  # bytes of text
 COLUMN = "text"
 DUMP_NAME = re.compile(r"\.xml(?:-p\d+p\d+)?$", re.IGNORECASE)
 DUMP = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?<(?:mediawiki|page)\b")
 KNOWN = "texts are .parquet files, Wikipedia's pages-articles dumps (.xml, .xml.bz2) and .txt files; text and XML also as .gz, .zst or .bz2"
-NOT_UTF8 = "not UTF-8"
 
 
 class TextPart(msgspec.Struct, frozen=True):
@@ -109,7 +105,7 @@ def parts_of(path: str, part_bytes: int | None = None) -> list[TextPart]:
         size = file.size()
     if not size:
         raise SourceError(f"{path}: there is nothing in it", EMPTY)
-    places = dump.find_parts(path, part_bytes) if kind == "dump" else _text_places(path, size, part_bytes or TEXT_PART)
+    places = (dump if kind == "dump" else plain).find_parts(path, part_bytes)
     return [TextPart(path, kind, start, end, (size if end is None else end) - start) for start, end in places]
 
 
@@ -235,7 +231,7 @@ def _good(texts: Strings, counts: TextCounts) -> Strings:
         if texts.valid is not None and not texts.valid[i]:
             counts.drop("no text")
         elif not whole and not is_utf8(text):
-            counts.drop(NOT_UTF8)
+            counts.drop(plain.NOT_UTF8)
         else:
             good.append(text)
     return _strings(good)
@@ -273,78 +269,9 @@ def _read_dump(part: TextPart, counts: TextCounts, progress: _Progress) -> Itera
         yield stripper.strip(_strings(held))
 
 
-def _text_places(path: str, size: int, part_bytes: int) -> list[tuple[int, int | None]]:
-    """Byte ranges of whole lines; of a file that is packed, remote or in UTF-16, one."""
-    if is_url(path) or compression_of(path) is not None:
-        return [(0, None)]
-    with reading(path), open(path, "rb") as file:
-        if file.read(2) in dump.UTF16:
-            return [(0, None)]
-        places = [0]
-        for place in range(part_bytes, size, part_bytes):
-            if place > places[-1]:
-                file.seek(place - 1)
-                while (line := file.readline(BATCH)) and not line.endswith(b"\n"):
-                    pass
-                if place <= file.tell() < size:
-                    places.append(file.tell())
-    return list(zip(places, [*places[1:], None], strict=True))
-
-
 def _read_text(part: TextPart, counts: TextCounts, progress: _Progress) -> Iterator[Strings]:
     if part.start == 0:
         counts.pages += 1
         counts.articles += 1
-    with reading(part.path):
-        for batch in _line_batches(_text_pieces(part, progress)):
-            good = batch if is_utf8(batch) else _good_lines(batch, counts)
-            if good:
-                yield _strings([good])
-
-
-def _good_lines(batch: bytes, counts: TextCounts) -> bytes:
-    lines = batch.splitlines(keepends=True)
-    good = [line for line in lines if is_utf8(line)]
-    counts.drop(NOT_UTF8, len(lines) - len(good))
-    return b"".join(good)
-
-
-def _text_pieces(part: TextPart, progress: _Progress) -> Iterator[bytes]:
-    """The part's bytes as UTF-8, without a byte order mark."""
-    packed = open_file(part.path)
-    compression = compression_of(part.path)
-    with packed:
-        packed.seek(part.start)
-        stream = packed if compression is None else pa.CompressedInputStream(packed, compression)
-        told, decoder = part.start, None
-        first = True
-        while piece := stream.read(BATCH if part.end is None else min(BATCH, part.end - told)):
-            progress(packed.tell() - told)
-            told = packed.tell()
-            if first and part.start == 0:
-                if piece.startswith(dump.UTF16):
-                    decoder = codecs.getincrementaldecoder("utf-16")("surrogatepass")
-                piece = piece.removeprefix(BOM)
-            first = False
-            yield piece if decoder is None else decoder.decode(piece).encode("utf-8", "surrogatepass")
-
-
-def _line_batches(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Whole lines, about ``BATCH`` bytes of them; a longer line is cut at a blank, or where there is none anywhere a character begins."""
-    rest = b""
-    for piece in pieces:
-        rest += piece
-        while len(rest) >= BATCH:
-            end = rest.rfind(b"\n", 0, BATCH) + 1 or rest.rfind(b" ", 0, BATCH) + 1 or _character_start(rest, BATCH)
-            yield rest[:end]
-            rest = rest[end:]
-    if rest:
-        yield rest
-
-
-def _character_start(text: bytes, place: int) -> int:
-    """The last place up to this one where a character begins, if the text is UTF-8."""
-    for start in range(place, max(0, place - 4), -1):
-        if start == len(text) or text[start] & 0xC0 != 0x80:
-            return start
-    return place
+    for lines in plain.read_lines(part.path, (part.start, part.end), BATCH, counts.drop, progress):
+        yield _strings([lines])

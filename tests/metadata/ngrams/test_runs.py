@@ -12,16 +12,16 @@ from hypothesis import strategies as st
 from tallyclip.metadata.ngrams.runs import (
     Pairs,
     Words,
+    copy_words,
     hash_range,
+    key_range,
     merge_pairs,
     merge_words,
     order_of_words,
-    pairs_of,
     places_of,
     read_pairs,
     read_words,
     renamed,
-    slice_words,
     split_keys,
     take,
     write_pairs,
@@ -54,7 +54,7 @@ def test_merged_words_have_the_sums_of_counts_also_where_hashes_collide(parts: l
     for part in parts:
         for name, times in part.items():
             sums[name] += times
-    buckets = [merge_words([slice_words(run, hash_range(run, bucket, bits)) for run in runs]) for bucket in range(1 << bits)]
+    buckets = [merge_words([copy_words(run, hash_range(run, bucket, bits)) for run in runs]) for bucket in range(1 << bits)]
     found: dict[str, int] = {}
     for bucket in buckets:
         found |= as_dict(bucket)
@@ -81,19 +81,32 @@ def pairs_from(counted: dict[tuple[int, int, int], int]) -> Pairs:
     return Pairs(np.array([key for key, _ in rows], np.uint64), np.array([times for _, times in rows], np.int64))
 
 
-@given(st.lists(pairs, max_size=4), st.integers(1, 9))
-def test_merged_pairs_have_the_sums_of_counts_in_every_range(parts: list[dict[tuple[int, int, int], int]], cut: int) -> None:
+@given(st.lists(pairs, max_size=4))
+def test_merged_pairs_have_the_sums_of_counts(parts: list[dict[tuple[int, int, int], int]]) -> None:
     sums = Tally[tuple[int, int, int]]()
     for part in parts:
         sums.update(part)
-    runs = [pairs_from(part) for part in parts]
-    found: dict[tuple[int, int, int], int] = {}
-    for first, end in ((0, cut), (cut, 10)):
-        slices = [pairs_of(run, first, end) for run in runs]
-        merged = merge_pairs([Pairs(run.keys[some], run.counts[some]) for run, some in zip(runs, slices, strict=True)])
-        found |= dict(zip(zip(*(each.tolist() for each in split_keys(merged.keys)), strict=True), merged.counts.tolist(), strict=True))
-        assert all(first <= key[0] < end for key in found if key[0] >= first)
-    assert found == sums
+    merged = merge_pairs([pairs_from(part) for part in parts])
+    found = zip(zip(*(each.tolist() for each in split_keys(merged.keys)), strict=True), merged.counts.tolist(), strict=True)
+    assert dict(found) == sums
+    assert (merged.keys[1:] > merged.keys[:-1]).all()
+
+
+word = st.integers(0, 30)
+bounds = st.one_of(
+    st.tuples(word, word, st.integers(0, 2)).map(lambda key: (key[0] << 32) | (key[1] << 2) | key[2]), st.just((1 << 64) - 1)
+)
+
+
+@given(pairs, st.lists(word, min_size=10, max_size=10, unique=True).map(sorted), bounds, bounds)
+def test_a_range_of_keys_is_the_same_pairs_in_a_run_as_among_all(
+    counted: dict[tuple[int, int, int], int], places: list[int], low: int, high: int
+) -> None:
+    run = pairs_from(counted)
+    found = key_range(run, np.array(places, np.uint32), low, high)
+    everywhere = renamed(run.keys, np.array(places, np.uint32)).tolist()
+    assert everywhere == sorted(everywhere)
+    assert everywhere[found] == [key for key in everywhere if low <= key < high]
 
 
 @given(pairs, st.permutations(range(10)))

@@ -6,12 +6,15 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from tallyclip.data import Metadata
 from tallyclip.errors import OptionError
+from tallyclip.metadata.ngrams.counter import LEAST_MEMORY
 from tallyclip.metadata.ngrams.scores import damped, pmi
+from tallyclip.pipeline.metadata import counting
 from tests.pipeline.metadata.conftest import write_inputs
 from tests.pipeline.metadata.tools import (
     built,
@@ -98,8 +101,6 @@ def test_sources_come_in_order_within_their_budgets_and_the_first_wins(recipe: P
 
 
 def test_phrases_are_ranked_by_the_damped_score(recipe: Path, example: Path) -> None:
-    import numpy as np
-
     words, phrases = counts_of(example)
     total = sum(words.values())
     names = list(phrases)
@@ -160,3 +161,19 @@ def test_an_input_that_is_missing_is_said_with_the_recipes_words_and_nothing_is_
     with pytest.raises(OptionError, match=r"text\.files = \{language\}/plain\.txt: there is no file .*en/plain\.txt"):
         built(recipe, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_many_runs_in_many_buckets_add_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with a text that is far larger than memory, but with buckets of some thousand records."""
+    monkeypatch.setattr(counting, "WORDS_AT_ONCE", 1 << 12)
+    monkeypatch.setattr(counting, "PAIRS_AT_ONCE", 1 << 16)
+    generator = np.random.default_rng(3)
+    numbers = np.minimum(generator.zipf(1.15, 700_000), 50_000).tolist()
+    texts = [" ".join(f"w{number}" for number in numbers[i : i + 1000]) for i in range(0, len(numbers), 1000)]
+    for part in range(3):
+        write_articles(tmp_path / f"{part}.parquet", texts[part::3], rows_per_group=100)
+    (tmp_path / "recipe.toml").write_text('[text]\nfiles = ["*.parquet"]\n[unigrams]\nlimit = 100\n')
+    built(tmp_path / "recipe.toml", tmp_path / "out", memory=2 * (counting.OF_A_WORKER + LEAST_MEMORY))
+    assert len(list((tmp_path / "out" / "counts" / "words").iterdir())) > 4
+    assert len(list((tmp_path / "out" / "counts" / "pairs").iterdir())) > 4
+    assert counts_of(tmp_path / "out") == independent_counts(texts)

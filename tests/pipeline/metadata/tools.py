@@ -22,7 +22,7 @@ from tallyclip.metadata.languages import language
 from tallyclip.metadata.ngrams.characters import BETWEEN
 from tallyclip.metadata.ngrams.runs import read_pairs, split_keys
 from tallyclip.metadata.recipe import read_recipe
-from tallyclip.metadata.wikitext_reference import plain_text
+from tallyclip.metadata.wikitext.reference import plain_text
 from tallyclip.pipeline.metadata.build import ListManifest, build_list
 from tallyclip.pipeline.metadata.choose import WordList
 from tallyclip.pipeline.metadata.counting import Counts
@@ -60,7 +60,7 @@ def independent_articles(path: Path) -> Iterator[tuple[str, str]]:
     with bz2.open(path) as file:
         tree = ElementTree.parse(file)
     names = {element.get("key"): element.text or "" for element in tree.iter() if element.tag.endswith("}namespace")}
-    apart = tuple(filter(None, (names.get("6"), names.get("14"), names.get("-2"))))
+    apart = {name.lower().encode() for key, name in names.items() if key in ("6", "14", "-2")} | {b"file", b"image", b"category", b"media"}
     for page in (element for element in tree.iter() if element.tag.endswith("}page")):
         parts = {element.tag.rpartition("}")[2]: element for element in page.iter()}
         text = parts["text"].text or ""

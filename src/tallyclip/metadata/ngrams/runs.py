@@ -20,7 +20,9 @@ from tallyclip.metadata.ngrams.kernel import BETWEEN_BITS, SECOND_BITS
 from tallyclip.store.files import replacing
 from tallyclip.strings import Strings, from_arrow
 
-LOW_BITS = np.uint64(SECOND_BITS + BETWEEN_BITS)
+FIRST_SHIFT = SECOND_BITS + BETWEEN_BITS
+SECOND_MASK, BETWEEN_MASK = (1 << SECOND_BITS) - 1, (1 << BETWEEN_BITS) - 1
+LARGEST_PLACE = (1 << 32) - 1
 
 
 class Words(NamedTuple):
@@ -144,10 +146,11 @@ def hash_range(words: Words, bucket: int, bits: int) -> slice:
     return slice(int(low), int(high))
 
 
-def slice_words(words: Words, some: slice) -> Words:
-    """Some words that follow each other."""
-    texts = words.words
-    return Words(words.hashes[some], Strings(texts.data, texts.offsets[some.start : some.stop + 1], None), words.counts[some])
+def copy_words(words: Words, some: slice) -> Words:
+    """Some words that follow each other. A copy: a slice would keep all of their file mapped."""
+    offsets = words.words.offsets[some.start : some.stop + 1]
+    data = words.words.data[offsets[0] : offsets[-1]].copy()
+    return Words(words.hashes[some].copy(), Strings(data, offsets - offsets[0], None), words.counts[some].copy())
 
 
 def merge_words(parts: Sequence[Words]) -> Words:
@@ -236,17 +239,30 @@ def _find_all(
         places[i] = at
 
 
-def pairs_of(pairs: Pairs, first: int, end: int) -> slice:
-    """Where in sorted pairs those are whose first word is at a position from ``first`` to before ``end``."""
-    low, high = np.searchsorted(pairs.keys, np.array([first, end], np.uint64) << LOW_BITS)
-    return slice(int(low), int(high))
+def key_range(pairs: Pairs, places: UInt32[np.ndarray, " W"], low: int, high: int) -> slice:
+    """Where in the pairs of a run those are whose keys, as pairs of the words of all runs, are from ``low`` to before ``high``."""
+    low, high = (_own_key(bound, places) for bound in (low, high))
+    first, end = np.searchsorted(pairs.keys, np.array([low, high], np.uint64))
+    return slice(int(first), int(end))
+
+
+def _own_key(bound: int, places: UInt32[np.ndarray, " W"]) -> int:
+    """The least key of a run that is not below a key of all runs: places rise, so words keep their order."""
+    first, second, between = bound >> FIRST_SHIFT, (bound >> BETWEEN_BITS) & SECOND_MASK, bound & BETWEEN_MASK
+    own_first = int(np.searchsorted(places, min(first, LARGEST_PLACE)))
+    if own_first == len(places) or places[own_first] != first:
+        return own_first << FIRST_SHIFT
+    own_second = int(np.searchsorted(places, second))
+    if own_second == len(places) or places[own_second] != second:
+        between = 0
+    return (own_first << FIRST_SHIFT) | (own_second << BETWEEN_BITS) | between
 
 
 def split_keys(keys: UInt64[np.ndarray, " P"]) -> tuple[Int64[np.ndarray, " P"], Int64[np.ndarray, " P"], Int64[np.ndarray, " P"]]:
     """Of every pair the position of its first word and its second, and the index in ``BETWEEN`` of what stands between them."""
-    second = (keys >> np.uint64(BETWEEN_BITS)) & np.uint64((1 << SECOND_BITS) - 1)
-    between = keys & np.uint64((1 << BETWEEN_BITS) - 1)
-    return (keys >> LOW_BITS).astype(np.int64), second.astype(np.int64), between.astype(np.int64)
+    second = (keys >> np.uint64(BETWEEN_BITS)) & np.uint64(SECOND_MASK)
+    between = keys & np.uint64(BETWEEN_MASK)
+    return (keys >> np.uint64(FIRST_SHIFT)).astype(np.int64), second.astype(np.int64), between.astype(np.int64)
 
 
 def renamed(keys: UInt64[np.ndarray, " P"], places: UInt32[np.ndarray, " W"]) -> UInt64[np.ndarray, " P"]:

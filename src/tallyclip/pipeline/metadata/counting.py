@@ -188,9 +188,9 @@ def _merge(build: Build, folder: CountsFolder, reports: Mapping[str, CountReport
     template = msgspec.structs.replace(template, words=sizes)
     merged: list[int] = []
     if pairs:
-        _run(build, place_run, [msgspec.structs.replace(template, number=number) for number in range(len(names))])
-        ranges = enumerate(buckets_of_pairs(sum(sizes), pairs, PAIRS_AT_ONCE))
-        jobs = [msgspec.structs.replace(template, number=number, first=first, end=end) for number, (first, end) in ranges]
+        samples = _run(build, place_run, [msgspec.structs.replace(template, number=number) for number in range(len(names))])
+        ranges = enumerate(buckets_of_pairs([key for sample in samples for key in sample], PAIRS_AT_ONCE))
+        jobs = [msgspec.structs.replace(template, number=number, low=low, high=high) for number, (low, high) in ranges]
         merged = _run(build, merge_pair_bucket, jobs)
     build.progress.finish(f"{sum(sizes):,} different{f', {sum(merged):,} pairs' if merged else ''}")
     texts, drops, total = TextCounts(), dict[str, int](), 0

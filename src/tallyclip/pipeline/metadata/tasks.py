@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter as Tally
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -16,15 +17,15 @@ from tallyclip.metadata.ngrams.runs import (
     Pairs,
     Run,
     Words,
+    copy_words,
     hash_range,
+    key_range,
     merge_pairs,
     merge_words,
-    pairs_of,
     places_of,
     read_pairs,
     read_words,
     renamed,
-    slice_words,
     write_pairs,
     write_words,
 )
@@ -34,6 +35,10 @@ from tallyclip.metadata.tables import read_pair_counts, read_word_counts
 from tallyclip.metadata.texts import TextCounts, TextPart, read_texts
 from tallyclip.store.build_layout import CountsFolder
 from tallyclip.store.files import write_array
+
+SAMPLED = 4096  # of so many pairs of a run one is looked at
+GOLDEN = 0.6180339887
+LAST_KEY = (1 << 64) - 1  # which no pair has
 
 Tick = Callable[[int], None]
 
@@ -132,7 +137,7 @@ class MergeJob(msgspec.Struct, frozen=True):
     Attributes:
         words: the number of words in each bucket, once they are merged.
         bits: of the hash, that say which bucket a word is in.
-        first, end: of a bucket of pairs, the positions of the words that they begin with.
+        low, high: of a bucket of pairs, its first key and the one after its last.
     """
 
     folder: str
@@ -140,8 +145,8 @@ class MergeJob(msgspec.Struct, frozen=True):
     number: int
     bits: int
     words: list[int] = []
-    first: int = 0
-    end: int = 0
+    low: int = 0
+    high: int = 0
 
 
 def merge_word_bucket(job: MergeJob, tick: Tick) -> int:
@@ -150,45 +155,48 @@ def merge_word_bucket(job: MergeJob, tick: Tick) -> int:
     parts: list[Words] = []
     for run in job.runs:
         words = read_words(folder.run_words(run))
-        parts.append(slice_words(words, hash_range(words, job.number, job.bits)))
+        parts.append(copy_words(words, hash_range(words, job.number, job.bits)))
     merged = merge_words(parts)
     write_words(folder.words(job.number), merged)
     tick(sum(len(part.hashes) for part in parts))
     return len(merged.hashes)
 
 
-def place_run(job: MergeJob, tick: Tick) -> None:
-    """Find the words of a run among all words."""
+def place_run(job: MergeJob, tick: Tick) -> list[int]:
+    """Find the words of a run among all words; returns a sample of its pairs' keys, as pairs of these."""
     folder = CountsFolder(Path(job.folder))
     words = read_words(folder.run_words(job.runs[job.number]))
     places = [np.zeros(0, np.uint32)]
     base = 0
     for bucket, size in enumerate(job.words):
-        part = slice_words(words, hash_range(words, bucket, job.bits))
+        part = copy_words(words, hash_range(words, bucket, job.bits))
         places.append(places_of(part, read_words(folder.words(bucket))) + np.uint32(base))
         base += size
-    write_array(folder.run_places(job.runs[job.number]), np.concatenate(places))
+    found = np.concatenate(places)
+    write_array(folder.run_places(job.runs[job.number]), found)
     tick(len(words.hashes))
+    keys = read_pairs(folder.run_pairs(job.runs[job.number])).keys
+    start = int(job.number * GOLDEN % 1 * SAMPLED)  # another in each run, or short runs would not be in the sample
+    return renamed(keys[start::SAMPLED], found).tolist()
 
 
 def merge_pair_bucket(job: MergeJob, tick: Tick) -> int:
-    """Merge the pairs whose first word is in a range; returns how many there are."""
+    """Merge the pairs of a range of keys; returns how many there are."""
     folder = CountsFolder(Path(job.folder))
     parts: list[Pairs] = []
     for run in job.runs:
         places = np.load(folder.run_places(run), mmap_mode="r", allow_pickle=False)
-        first, end = np.searchsorted(places, np.array([job.first, job.end], np.uint64))
         pairs = read_pairs(folder.run_pairs(run))
-        some = pairs_of(pairs, int(first), int(end))
-        parts.append(Pairs(renamed(pairs.keys[some], places), pairs.counts[some]))
+        some = key_range(pairs, places, job.low, job.high)
+        parts.append(Pairs(renamed(pairs.keys[some], places), pairs.counts[some].copy()))  # a view would keep the run mapped
     merged = merge_pairs(parts)
     write_pairs(folder.pairs(job.number), merged)
     tick(sum(len(part.keys) for part in parts))
     return len(merged.keys)
 
 
-def buckets_of_pairs(words: int, pairs: int, most: int) -> Iterator[tuple[int, int]]:
-    """Ranges of words, of which each begins about ``most`` pairs."""
-    buckets = max(1, -(-pairs // most))
-    for bucket in range(buckets):
-        yield bucket * words // buckets, (bucket + 1) * words // buckets
+def buckets_of_pairs(sample: list[int], most: int) -> Iterator[tuple[int, int]]:
+    """Ranges of keys with about ``most`` pairs each, by a sample: some words begin more pairs than a thousand others."""
+    step = max(1, most // SAMPLED)
+    bounds = [0, *dict.fromkeys(sorted(sample)[step::step]), LAST_KEY]
+    yield from pairwise(bounds)

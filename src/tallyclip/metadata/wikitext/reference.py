@@ -1,4 +1,4 @@
-r"""The prose of a page of wikitext, by rules stated one after the other; ``wikitext.py`` computes the same in compiled passes.
+r"""The prose of a page of wikitext, by rules stated one after the other; the modules beside this one compute the same in compiled passes.
 
 Each rule is applied to the whole text before the next. Three signs that no text has (rule 1) stand for what was there: GAP where something
 was that may have been a word, JOIN where something was that has no width, BREAK for a line break that is none in wikitext. Blanks are
