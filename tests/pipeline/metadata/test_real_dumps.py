@@ -113,7 +113,8 @@ def test_a_language_gets_its_own_list_with_its_code_and_script(shared_data: Path
     assert (manifest.language["code"], manifest.language["script"]) == (code, script)
     metadata = Metadata.load(tmp_path / "out" / "metadata.parquet")
     assert metadata.sources is not None
-    by_source = {source: [e for e, s in zip(metadata.entries, metadata.sources, strict=True) if s == source] for source in metadata.sources}
+    rows = list(zip(metadata.entries, metadata.sources, strict=True))
+    by_source = {source: [entry for entry, its in rows if its == source] for source in set(metadata.sources)}
     assert words <= set(by_source["unigram"]) | set(by_source.get("wordnet", []))
     joined = [phrase for phrase in by_source["bigram"] if " " not in phrase]
     assert (len(joined) > len(by_source["bigram"]) / 2) == (code in ("zh", "ja", "th"))
