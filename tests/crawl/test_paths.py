@@ -18,7 +18,7 @@ from tallyclip.crawl import paths
 from tallyclip.crawl.paths import BASE_URL, list_urls, parse_share, sample
 from tallyclip.errors import OptionError, SourceError
 from tallyclip.store.fetch import FetchPolicy
-from tests.crawl.test_fetch import Answer, Server, serving
+from tests.store.test_fetch import Answer, Server, serving
 
 CRAWL = "CC-MAIN-2024-22"
 QUICK = FetchPolicy(tries=2, first_wait=0)

@@ -144,6 +144,7 @@ def fetch(
         from tallyclip.pipeline.metadata.fetching import fetch_inputs, hosts_of, wanted_files
 
         made_of, _ = read_recipe(recipe)
+        shown.note("asking the servers what they have")
         files = wanted_files(made_of, language_of(language or made_of.language), hosts_of(host or []))
         out.print(files_table(files, out_folder))
         if dry_run:

@@ -138,7 +138,7 @@ def fingerprint(path: str) -> str:
 def _describe(path: str, key: str) -> PoolFile:
     kind = kind_of(path)
     assert kind is not None
-    size, stamp = _state(path)
+    size, stamp = state_of(path)
     parts = [str(size), stamp]
     rows = groups = None
     if kind == "parquet":
@@ -151,8 +151,12 @@ def _describe(path: str, key: str) -> PoolFile:
     return PoolFile(path, key, kind, size, hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32], rows, groups)
 
 
-def _state(path: str) -> tuple[int, str]:
-    """A file's size, and its ETag or time."""
+def state_of(path: str) -> tuple[int, str]:
+    """A file's size, and its ETag or time, if there is one.
+
+    Raises:
+        SourceError: the file is gone.
+    """
     if not is_url(path):
         try:
             status = os.stat(path)

@@ -177,3 +177,10 @@ def test_many_runs_in_many_buckets_add_up(tmp_path: Path, monkeypatch: pytest.Mo
     assert len(list((tmp_path / "out" / "counts" / "words").iterdir())) > 4
     assert len(list((tmp_path / "out" / "counts" / "pairs").iterdir())) > 4
     assert counts_of(tmp_path / "out") == independent_counts(texts)
+
+
+def test_a_folder_without_a_wordnet_is_refused(tmp_path: Path) -> None:
+    recipe = write_inputs(tmp_path)
+    recipe.write_text(recipe.read_text().replace('files = ["wordnet"]', 'files = ["views"]'))
+    with pytest.raises(OptionError, match="no WordNet among pageviews-20180413-000000"):
+        built(recipe, tmp_path / "out")

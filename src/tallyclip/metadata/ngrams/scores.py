@@ -62,7 +62,7 @@ class Percentile:
         self._histogram = np.zeros(2 * LARGEST * STEPS + 1, np.int64)
 
     def add(self, values: Float64[np.ndarray, " N"]) -> None:
-        steps = np.ceil(values * STEPS).astype(np.int64) + LARGEST * STEPS
+        steps = np.ceil(np.round(values * STEPS, DECIMALS)).astype(np.int64) + LARGEST * STEPS
         self._histogram += np.bincount(steps, minlength=len(self._histogram))
 
     def value(self, share: float) -> float:

@@ -15,7 +15,7 @@ import msgspec
 
 from tallyclip.artefacts import check_unicode
 from tallyclip.data import Metadata
-from tallyclip.errors import IncompleteError, SourceError
+from tallyclip.errors import IncompleteError, OptionError, SourceError
 from tallyclip.match.coverage import why_unmatchable
 from tallyclip.metadata.assemble import EntryList, SourceCounts, least
 from tallyclip.metadata.languages import Language
@@ -35,6 +35,7 @@ from tallyclip.pipeline.versions import versions
 from tallyclip.runner.local import Failed
 from tallyclip.store.build_layout import CountsFolder
 from tallyclip.store.files import replacing, write_json
+from tallyclip.streams import is_url
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 UNICODE = f"Unicode {unicodedata.unidata_version}"
@@ -222,8 +223,15 @@ def _find(recipe: Recipe, language: Language, folder: Path) -> Inputs:
         return find_inputs(names, language, folder, key) if names else []
 
     wordnet = find("wordnet.files", recipe.wordnet.files if recipe.wordnet else [])
+    remote = next((path for path in wordnet if is_url(path) and Path(path).name in DATABASE), None)
+    if remote is not None:
+        raise OptionError(f"{remote}: WordNet's database files must be on this machine", "copy its folder, or fetch it")
+    usable = [path for path in wordnet if Path(path).name in DATABASE or ".tab" in Path(path).name]
+    if wordnet and not usable:
+        hint = f"a folder of WordNet has {', '.join(DATABASE)}; files of the Open Multilingual WordNet are named wn-data-CODE.tab"
+        raise OptionError(f"wordnet.files: no WordNet among {', '.join(Path(path).name for path in wordnet[:5])}", hint)
     return Inputs(
-        [path for path in wordnet if Path(path).name in DATABASE or ".tab" in Path(path).name],
+        usable,
         find("text.files", recipe.text.files if recipe.text else []),
         find("unigrams.counts", recipe.unigrams.counts if recipe.unigrams else []),
         find("bigrams.counts", recipe.bigrams.counts if recipe.bigrams else []),

@@ -13,11 +13,11 @@ from tallyclip.metadata.languages import Language
 from tallyclip.metadata.recipe import filled
 from tallyclip.pipeline.metadata.folder import Build
 from tallyclip.pool.listing import list_files
-from tallyclip.pool.sources import fingerprint
+from tallyclip.pool.sources import state_of
 from tallyclip.runner.local import Done, Failed, Progress, Task
 from tallyclip.store.files import write_json
 from tallyclip.store.manifest import read_struct
-from tallyclip.streams import filesystem, is_url
+from tallyclip.streams import is_url
 
 BITE = 1 << 22
 
@@ -134,8 +134,8 @@ def _state(path: str) -> tuple[int, int]:
 
 
 def _remote(path: str) -> Input:
-    fs, inner = filesystem(path)
-    return Input(path, int(fs.info(inner).get("size") or 0), f"state:{fingerprint(path)}")
+    size, stamp = state_of(path)
+    return Input(path, size, f"state:{size}-{stamp or path}")
 
 
 def _refuse_twice(inputs: dict[str, Input]) -> None:
