@@ -54,6 +54,9 @@ def table_1(manifest: ListManifest) -> RenderableType:
 def built_of(manifest: ListManifest, folder: Path) -> str:
     """What is to be said of a list below its table."""
     lines = [*_texts(manifest), *_scores(manifest), *_drops(manifest)]
+    empty = [NAMES[report.source] for report in manifest.sources if not report.entries]
+    if empty:
+        lines.append(f"nothing      came from {', '.join(empty)}")
     if manifest.failed:
         lines.append(f"not read     {len(manifest.failed):,} parts, such as {manifest.failed[0]}")
     language = manifest.language

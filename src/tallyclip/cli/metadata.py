@@ -108,7 +108,7 @@ def build(
         from tallyclip.pipeline.metadata.folder import Build
 
         made_of, folder = read_recipe(recipe)
-        chosen = language_of(language or made_of.language)
+        chosen = language_of(made_of.language if language is None else language)
         try:
             with Build(out_folder, pool, shown, sys.argv[1:]) as into:
                 manifest = build_list(into, made_of, chosen, (inputs or folder).resolve(), size, accept_failed=accept_failed)
@@ -145,7 +145,7 @@ def fetch(
 
         made_of, _ = read_recipe(recipe)
         shown.note("asking the servers what they have")
-        files = wanted_files(made_of, language_of(language or made_of.language), hosts_of(host or []))
+        files = wanted_files(made_of, language_of(made_of.language if language is None else language), hosts_of(host or []))
         out.print(files_table(files, out_folder))
         if dry_run:
             return
@@ -173,17 +173,17 @@ def info(path: options.EntryList, clean_metadata: options.Clean = False) -> None
     show_text(metadata_info(path, load_metadata(path, clean=clean_metadata)))
 
 
-def diff(first: ListFile, second: ListFile, as_json: options.AsJson = False) -> None:
+def diff(first: ListFile, second: ListFile, clean_metadata: options.Clean = False, as_json: options.AsJson = False) -> None:
     """Show what two entry lists have in common, and what only one of them has."""
     from tallyclip.cli import lists
     from tallyclip.cli.app import out
     from tallyclip.metadata.compare import difference
 
-    found = difference(load_metadata(first, clean=False), load_metadata(second, clean=False))
+    found = difference(load_metadata(first, clean=clean_metadata), load_metadata(second, clean=clean_metadata))
     _show(found, as_json, lambda: out.print(lists.difference_report(first, second, found)))
 
 
-def merge(files: ListFiles, to: MergedOut) -> None:
+def merge(files: ListFiles, to: MergedOut, clean_metadata: options.Clean = False) -> None:
     """Put entry lists together: all entries in order, of repeats the first. Of one list it changes the form.
 
     Example: `tallyclip metadata merge lists/en/metadata.parquet terms.txt --out mine.parquet`
@@ -192,7 +192,7 @@ def merge(files: ListFiles, to: MergedOut) -> None:
     from tallyclip.cli.app import out
     from tallyclip.metadata.compare import merge as merged_lists
 
-    given = [load_metadata(name, clean=False) for name in files]
+    given = [load_metadata(name, clean=clean_metadata) for name in files]
     merged = merged_lists(given)
     merged.save(to)
     out.print(lists.merge_report(files, given, merged))

@@ -334,7 +334,8 @@ def filled(pattern: str, language: Language) -> str:
         OptionError: the name asks for a WordNet of a language that has none.
     """
     if "{wordnet}" in pattern and language.wordnet is None:
-        raise OptionError(f"{language.name} has no WordNet in the Open Multilingual WordNet", "leave [wordnet] out of the recipe")
+        what = f"{language.name} has no WordNet in the Open Multilingual WordNet"
+        raise OptionError(what, "give a recipe whose file names do without {wordnet}")
     values = (language.code, language.code.replace("-", "_"), language.wordnet or "")
     for placeholder, value in zip(PLACEHOLDERS, values, strict=True):
         pattern = pattern.replace(placeholder, value)

@@ -10,15 +10,17 @@ import numpy as np
 from jaxtyping import Int64
 
 from tallyclip.errors import SourceError
+from tallyclip.metadata.ngrams.reference import LONGEST_WORD
 from tallyclip.pool.reading import read_lines
 from tallyclip.strings import Strings, from_python
 
 AT_ONCE = 1 << 16  # lines
-LARGEST_COUNT = 10**15
+LARGEST_COUNT = 10**12
 NOT_UTF8 = "not UTF-8"
 HEADER = "a header"
 NO_COUNT = "not a word, a tab and a count"
 ODD_COUNT = f"a count of 0, or above {LARGEST_COUNT:,}"
+TOO_LONG = f"longer than {LONGEST_WORD:,} bytes"
 NO_PAIR = "not two words with a blank between"
 
 Tick = Callable[[int], None]
@@ -79,6 +81,8 @@ def _row(line: bytes) -> tuple[str, int] | str:
     count = int(digits) if len(digits) < 19 else 0
     if not 0 < count <= LARGEST_COUNT:
         return ODD_COUNT
+    if len(word) > LONGEST_WORD:
+        return TOO_LONG
     try:
         return word.decode("utf-8"), count
     except UnicodeDecodeError:

@@ -30,6 +30,10 @@ class CountsFolder(StageFolder):
     def run_places(self, run: str) -> Path:
         return self.path / "_runs" / f"{run}.places.npy"
 
+    @property
+    def run_names(self) -> Path:
+        return self.runs / "names.json"
+
     def has_runs(self, part: str, number: int) -> bool:
         """Are the runs of a part that is done still there?"""
         return all(self.run_words(f"{part}.{i}").exists() and self.run_pairs(f"{part}.{i}").exists() for i in range(number))

@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from tallyclip.data import Metadata
-from tallyclip.errors import OptionError
+from tallyclip.errors import IncompleteError, OptionError
 from tallyclip.metadata.ngrams.counter import LEAST_MEMORY
 from tallyclip.metadata.ngrams.scores import damped, pmi
-from tallyclip.pipeline.metadata import counting
+from tallyclip.pipeline.metadata import choose, counting
 from tests.pipeline.metadata.conftest import write_inputs
 from tests.pipeline.metadata.tools import (
     built,
@@ -182,5 +182,49 @@ def test_many_runs_in_many_buckets_add_up(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_folder_without_a_wordnet_is_refused(tmp_path: Path) -> None:
     recipe = write_inputs(tmp_path)
     recipe.write_text(recipe.read_text().replace('files = ["wordnet"]', 'files = ["views"]'))
-    with pytest.raises(OptionError, match="no WordNet among pageviews-20180413-000000"):
+    with pytest.raises(OptionError, match=r"nothing that can be read in .*views: pageviews-20180413-000000"):
         built(recipe, tmp_path / "out")
+
+
+def test_of_page_views_the_hours_count_that_the_recipe_fetches(example: Path, tmp_path: Path) -> None:
+    """A folder of inputs may hold those of another recipe too; and one that lacks some gives no list, rather than another."""
+    recipe = write_inputs(tmp_path)
+    (tmp_path / "views" / "pageviews-20180414-000000").write_text("en Another 99 0\n")
+    recipe.write_text(recipe.read_text() + '\n[fetch]\npageview_days = ["2018-04-13"]\npageview_hours = [0, 1]\n')
+    built(recipe, tmp_path / "out")
+    assert list_bytes(tmp_path / "out") == list_bytes(example)
+    (tmp_path / "views" / "pageviews-20180413-010000").unlink()
+    with pytest.raises(OptionError, match=r"of the 2 hours .* 1 are not there, such as 20180413-010000"):
+        built(recipe, tmp_path / "out")
+
+
+def test_other_files_of_a_folder_are_passed_over_and_so_is_the_list_itself(example: Path, tmp_path: Path) -> None:
+    recipe = write_inputs(tmp_path)
+    for folder in ("wordnet", "wiki", "articles", "views"):
+        (tmp_path / folder / "README.md").write_text("About these files.")
+    (tmp_path / "wiki" / "wiki-multistream-index.txt.bz2").write_bytes(b"BZh9")
+    names = {'"wiki/*.xml.bz2"': '"wiki"', '"articles/*.parquet"': '"articles"', '"views/*"': '"views"'}
+    for glob, folder in names.items():
+        recipe.write_text(recipe.read_text().replace(glob, folder))
+    out = tmp_path / "articles" / "list"
+    for _ in range(2):
+        built(recipe, out)
+        assert list_bytes(out) == list_bytes(example)
+
+
+def test_more_candidates_than_can_be_ranked_are_refused_and_what_is_counted_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = write_inputs(tmp_path)
+    recipe.write_text(recipe.read_text().replace("limit = 100\n", ""))
+    monkeypatch.setattr(choose, "MOST_RANKED", 150)
+    with pytest.raises(OptionError, match=r"candidates of one source are no list: at most 150"):
+        built(recipe, tmp_path / "out")
+    assert (tmp_path / "out" / "counts" / "_manifest.json").exists()
+
+
+def test_an_empty_list_says_what_was_left_out(tmp_path: Path) -> None:
+    (tmp_path / "latin.txt").write_bytes("Müll\nÄpfel\n".encode("latin-1"))
+    (tmp_path / "recipe.toml").write_text('numerals = false\n[text]\nfiles = ["latin.txt"]\n[unigrams]\n')
+    with pytest.raises(IncompleteError, match="no source gave an entry; left out: 2 not UTF-8"):
+        built(tmp_path / "recipe.toml", tmp_path / "out")

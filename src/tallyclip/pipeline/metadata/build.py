@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,11 +26,11 @@ from tallyclip.metadata.pageviews import ViewChoice
 from tallyclip.metadata.recipe import Recipe, WordNet, filled
 from tallyclip.metadata.segment import parted_by
 from tallyclip.metadata.texts import parts_of
-from tallyclip.metadata.wordnet import NUMERALS, PARTS, lemmas, synset_names
-from tallyclip.pipeline.metadata.choose import WordList, best_pairs, most_frequent
+from tallyclip.metadata.wordnet import NUMERALS, lemmas, synset_names
+from tallyclip.pipeline.metadata.choose import WordList, best_pairs, most_frequent, share_of
 from tallyclip.pipeline.metadata.counting import Counts, Part, count, memory_of_a_worker
 from tallyclip.pipeline.metadata.folder import Build
-from tallyclip.pipeline.metadata.inputs import Input, check_inputs, find_inputs
+from tallyclip.pipeline.metadata.inputs import DATABASE, READ, Input, check_inputs, find_inputs
 from tallyclip.pipeline.metadata.tasks import TableJob, TextJob, ViewsJob
 from tallyclip.pipeline.versions import versions
 from tallyclip.runner.local import Failed
@@ -39,7 +40,7 @@ from tallyclip.streams import is_url
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 UNICODE = f"Unicode {unicodedata.unidata_version}"
-DATABASE = tuple(f"data.{part}" for part in PARTS)
+HOUR = re.compile(r"/pageviews-([0-9]{8}-[0-9]{6})(?:\.[^/]*)?$")
 
 
 class SourceReport(msgspec.Struct):
@@ -122,7 +123,7 @@ def build_list(build: Build, recipe: Recipe, language: Language, folder: Path, m
     if recipe.wordnet is not None and language.wordnet is None and any("{wordnet}" in name for name in recipe.wordnet.files):
         build.progress.note(f"{language.name} has no WordNet in the Open Multilingual WordNet: the list is made without")
         recipe = msgspec.structs.replace(recipe, wordnet=None)
-    paths = _find(recipe, language, folder)
+    paths = _find(recipe, language, folder, build.layout.root)
     build.take()
     files = check_inputs(build, paths.all())
     making = _Making(build, recipe, language, paths, files, share, accept_failed, EntryList(recipe.limit))
@@ -130,7 +131,9 @@ def build_list(build: Build, recipe: Recipe, language: Language, folder: Path, m
     making.take_words_and_phrases()
     making.take_titles()
     if not making.entries.entries:
-        raise IncompleteError("the list is empty: no source gave an entry", "look at the recipe's limits and least counts")
+        raise IncompleteError(
+            f"the list is empty: no source gave an entry{making.left_out()}", "look at the recipe's limits and least counts"
+        )
     metadata = making.entries.metadata()
     check_unicode("the entry list", metadata.entries)
     manifest = ListManifest(
@@ -189,7 +192,7 @@ class _Making:
             ranked = most_frequent(words, unigrams.min_count, unigrams.top, self.entries.wanted(unigrams.limit))
             given = self._report(self.entries.take("unigram", ranked.entries, unigrams.limit), ranked.facts)
         if bigrams is not None:
-            limit = least(bigrams.limit, None if bigrams.per_unigram is None else int(bigrams.per_unigram * given))
+            limit = least(bigrams.limit, None if bigrams.per_unigram is None else share_of(given, bigrams.per_unigram))
             ranked = best_pairs(folder, counts, words, bigrams, self.entries.wanted(limit), self.build.progress)
             self._report(self.entries.take("bigram", ranked.entries, limit), ranked.facts)
 
@@ -203,6 +206,13 @@ class _Making:
         folder, views = self._count("views", parts)
         ranked = most_frequent(WordList(folder, len(views.words)), rule.min_views, rule.top, self.entries.wanted(rule.limit))
         self._report(self.entries.take("title", ranked.entries, rule.limit), ranked.facts, views.drops)
+
+    def left_out(self) -> str:
+        """What could not be used, for a message."""
+        drops = Counter[str](self.texts.get("drops", {}))
+        for report in self.reports:
+            drops.update(report.drops)
+        return f"; left out: {', '.join(f'{times:,} {reason}' for reason, times in sorted(drops.items()))}" if drops else ""
 
     def _count(self, name: str, parts: list[Part], unreadable: Sequence[Failed] = ()) -> tuple[CountsFolder, Counts]:
         folder, counts = count(self.build, name, parts, unreadable, self.memory, accept_failed=self.accept_failed)
@@ -218,25 +228,45 @@ class _Making:
         return counted.entries
 
 
-def _find(recipe: Recipe, language: Language, folder: Path) -> Inputs:
+def _find(recipe: Recipe, language: Language, folder: Path, but: Path) -> Inputs:
     def find(key: str, names: list[str]) -> list[str]:
-        return find_inputs(names, language, folder, key) if names else []
+        return find_inputs(names, language, folder, key, but) if names else []
 
     wordnet = find("wordnet.files", recipe.wordnet.files if recipe.wordnet else [])
     remote = next((path for path in wordnet if is_url(path) and Path(path).name in DATABASE), None)
     if remote is not None:
         raise OptionError(f"{remote}: WordNet's database files must be on this machine", "copy its folder, or fetch it")
-    usable = [path for path in wordnet if Path(path).name in DATABASE or ".tab" in Path(path).name]
-    if wordnet and not usable:
+    other = next((path for path in wordnet if not READ["wordnet.files"](Path(path).name)), None)
+    if other is not None:
         hint = f"a folder of WordNet has {', '.join(DATABASE)}; files of the Open Multilingual WordNet are named wn-data-CODE.tab"
-        raise OptionError(f"wordnet.files: no WordNet among {', '.join(Path(path).name for path in wordnet[:5])}", hint)
+        raise OptionError(f"{other}: no file of a WordNet", hint)
     return Inputs(
-        usable,
+        wordnet,
         find("text.files", recipe.text.files if recipe.text else []),
         find("unigrams.counts", recipe.unigrams.counts if recipe.unigrams else []),
         find("bigrams.counts", recipe.bigrams.counts if recipe.bigrams else []),
-        find("titles.files", recipe.titles.files if recipe.titles else []),
+        _hours(recipe, find("titles.files", recipe.titles.files if recipe.titles else [])),
     )
+
+
+def _hours(recipe: Recipe, paths: list[str]) -> list[str]:
+    """The files of titles; of hourly page views those alone that the recipe fetches, if it says which: a folder may hold others' too.
+
+    Raises:
+        OptionError: some of these are not there.
+    """
+    if recipe.fetch is None or not recipe.fetch.pageview_days:
+        return paths
+    hours = range(24) if recipe.fetch.pageview_hours is None else recipe.fetch.pageview_hours
+    wanted = {f"{day.replace('-', '')}-{hour:02}0000" for day in recipe.fetch.pageview_days for hour in hours}
+    found = {path: HOUR.search(path) for path in paths}
+    lacking = sorted(wanted - {hour[1] for hour in found.values() if hour})
+    if lacking and any(found.values()):
+        what = f"titles.files: of the {len(wanted):,} hours of page views that the recipe fetches {len(lacking):,} are not there"
+        raise OptionError(
+            f"{what}, such as {lacking[0]}", "'tallyclip metadata fetch' gets them; or name fewer pageview_days in a recipe of your own"
+        )
+    return [path for path, hour in found.items() if hour is None or hour[1] in wanted]
 
 
 def _names(rule: WordNet, paths: Sequence[str], drops: Counter[str]) -> Iterator[tuple[str, None]]:

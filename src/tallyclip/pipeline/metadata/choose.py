@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int64, UInt64
 
+from tallyclip.errors import OptionError
 from tallyclip.metadata.assemble import unfit
 from tallyclip.metadata.ngrams.best import Best
 from tallyclip.metadata.ngrams.characters import BETWEEN
@@ -20,6 +21,8 @@ from tallyclip.pipeline.metadata.counting import Counts
 from tallyclip.pipeline.progress import Progress
 from tallyclip.store.build_layout import CountsFolder
 from tallyclip.strings import Strings
+
+MOST_RANKED = 5_000_000  # each is a Python string: some 300 bytes
 
 
 class Ranked(NamedTuple):
@@ -65,6 +68,28 @@ def fit(text: str) -> bool:
     return unfit(text) is None
 
 
+def share_of(number: int, share: float) -> int:
+    """A share of a number, rounded down; that 0.29 times 100 is 28.999999999999996 is not meant.
+
+    >>> share_of(100, 0.29)
+    29
+    """
+    return math.floor(round(number * share, 6))
+
+
+def _bounded(most: int, candidates: int) -> int:
+    """How many candidates to rank.
+
+    Raises:
+        OptionError: more than can be held.
+    """
+    wanted = min(most, candidates)
+    if wanted > MOST_RANKED:
+        hint = "give the source a limit, a higher min_count or a top share: what is counted is kept"
+        raise OptionError(f"{wanted:,} candidates of one source are no list: at most {MOST_RANKED:,} are ranked", hint)
+    return wanted
+
+
 def most_frequent(words: WordList, min_count: int, top: float | None, most: int) -> Ranked:
     """The words, or titles, with the highest counts.
 
@@ -76,8 +101,8 @@ def most_frequent(words: WordList, min_count: int, top: float | None, most: int)
     """
     enough = int(np.count_nonzero(words.counts >= max(1, min_count)))
     different = int(np.count_nonzero(words.counts))
-    allowed = enough if top is None else min(enough, int(different * top))
-    best = Best(min(most, allowed), fit)
+    allowed = enough if top is None else min(enough, share_of(different, top))
+    best = Best(_bounded(most, allowed), fit)
     for bucket in words.buckets():
         scores = np.where(bucket.counts >= max(1, min_count), bucket.counts, -np.inf).astype(np.float64)
         some = np.flatnonzero(scores > -np.inf)
@@ -99,7 +124,7 @@ def best_pairs(folder: CountsFolder, counts: Counts, words: WordList, rule: Bigr
     if not by_pmi:
         percentile = _percentile(folder, counts, words, rule, progress)
         facts["pmi at 30%"] = percentile
-    best = Best(most, fit)
+    best = Best(_bounded(most, sum(counts.pairs)), fit)
     candidates = 0
     for bucket in range(len(counts.pairs)):
         keys, times, information = _scored(folder, bucket, words, rule, total)

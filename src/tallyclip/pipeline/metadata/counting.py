@@ -182,7 +182,8 @@ def _merge(build: Build, folder: CountsFolder, reports: Mapping[str, CountReport
         shutil.rmtree(merged_before, ignore_errors=True)
     build.progress.start("merge", 0, 0, 2 * words + pairs, "records")
     bits = max(0, (words - 1).bit_length() - (WORDS_AT_ONCE - 1).bit_length())
-    template = MergeJob(str(folder.path), names, 0, bits)
+    write_json(folder.run_names, {"runs": names})  # there may be thousands, and a job goes to a worker as a message
+    template = MergeJob(str(folder.path), 0, bits)
     buckets = [msgspec.structs.replace(template, number=number) for number in range(1 << bits)]
     sizes = _run(build, merge_word_bucket, buckets)
     template = msgspec.structs.replace(template, words=sizes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -11,15 +12,17 @@ import msgspec
 from tallyclip.errors import ArtefactError, IncompleteError, OptionError
 from tallyclip.metadata.languages import Language
 from tallyclip.metadata.recipe import filled
+from tallyclip.metadata.wordnet import PARTS
 from tallyclip.pipeline.metadata.folder import Build
 from tallyclip.pool.listing import list_files
 from tallyclip.pool.sources import state_of
 from tallyclip.runner.local import Done, Failed, Progress, Task
 from tallyclip.store.files import write_json
 from tallyclip.store.manifest import read_struct
-from tallyclip.streams import is_url
+from tallyclip.streams import is_url, without_compression
 
 BITE = 1 << 22
+DATABASE = tuple(f"data.{part}" for part in PARTS)
 
 
 class Input(msgspec.Struct, frozen=True):
@@ -48,22 +51,43 @@ class _Checksums(msgspec.Struct):
     files: dict[str, Known] = {}
 
 
-def find_inputs(patterns: Sequence[str], language: Language, folder: Path, key: str) -> list[str]:
-    """The files that a key of a recipe names, in order of their paths.
+# What of a folder's files a key reads; a file that is named by itself is read whatever its name.
+TABLES = (".tsv", ".tab", ".txt")
+READ: dict[str, Callable[[str], bool]] = {
+    "wordnet.files": lambda name: name in DATABASE or ".tab" in name,
+    "text.files": lambda name: _suffix(name) in (".parquet", ".xml", ".txt") and "-multistream-index" not in name,
+    "unigrams.counts": lambda name: _suffix(name) in TABLES,
+    "bigrams.counts": lambda name: _suffix(name) in TABLES,
+    "titles.files": lambda name: name.startswith(("pageviews-", "pagecounts-")) or _suffix(name) in TABLES,
+}
+
+
+def find_inputs(patterns: Sequence[str], language: Language, folder: Path, key: str, but: Path) -> list[str]:
+    """The files that a key of a recipe names, in order of their paths; those of the folder ``but``, where the list is made, are none.
 
     Raises:
-        OptionError: one leads nowhere.
+        OptionError: a name leads nowhere, or to nothing that can be read.
     """
     found: set[str] = set()
     for pattern in patterns:
         name = filled(pattern, language)
         name = name if is_url(name) else str(folder / name)
-        listing = list_files(name)
-        if not listing.files:
+        files = {path for path in list_files(name).files if not Path(path).is_relative_to(but)}
+        if not files:
             hint = "'tallyclip metadata fetch' gets the public ones; --inputs says where they are"
             raise OptionError(f"{key} = {pattern}: there is no file {name}", hint)
-        found |= listing.files
+        if not any(sign in name for sign in "*?[") and files != {name}:  # a folder, which may hold a README
+            usable = {path for path in files if READ[key](path.rpartition("/")[2])}
+            if not usable:
+                some = ", ".join(sorted(path.rpartition("/")[2] for path in files)[:3])
+                raise OptionError(f"{key} = {pattern}: nothing that can be read in {name}: {some}", "name the files themselves")
+            files = usable
+        found |= files
     return sorted(found)
+
+
+def _suffix(name: str) -> str:
+    return os.path.splitext(without_compression(name))[1].lower()
 
 
 def check_inputs(build: Build, paths: Sequence[str]) -> dict[str, Input]:

@@ -34,7 +34,7 @@ from tallyclip.metadata.segment import Segmenter
 from tallyclip.metadata.tables import read_pair_counts, read_word_counts
 from tallyclip.metadata.texts import TextCounts, TextPart, read_texts
 from tallyclip.store.build_layout import CountsFolder
-from tallyclip.store.files import write_array
+from tallyclip.store.files import read_json, write_array
 
 SAMPLED = 4096  # of so many pairs of a run one is looked at
 GOLDEN = 0.6180339887
@@ -132,7 +132,7 @@ def count_part(job: CountJob, tick: Tick) -> CountReport:
 
 
 class MergeJob(msgspec.Struct, frozen=True):
-    """A bucket of words or pairs, or a run, of a folder with these runs.
+    """A bucket of words or pairs, or a run, of a folder whose runs are known by ``CountsFolder.run_names``.
 
     Attributes:
         words: the number of words in each bucket, once they are merged.
@@ -141,7 +141,6 @@ class MergeJob(msgspec.Struct, frozen=True):
     """
 
     folder: str
-    runs: list[str]
     number: int
     bits: int
     words: list[int] = []
@@ -149,11 +148,15 @@ class MergeJob(msgspec.Struct, frozen=True):
     high: int = 0
 
 
+def _runs(folder: CountsFolder) -> list[str]:
+    return read_json(folder.run_names)["runs"]
+
+
 def merge_word_bucket(job: MergeJob, tick: Tick) -> int:
     """Merge the words of a bucket; returns how many there are."""
     folder = CountsFolder(Path(job.folder))
     parts: list[Words] = []
-    for run in job.runs:
+    for run in _runs(folder):
         words = read_words(folder.run_words(run))
         parts.append(copy_words(words, hash_range(words, job.number, job.bits)))
     merged = merge_words(parts)
@@ -165,7 +168,8 @@ def merge_word_bucket(job: MergeJob, tick: Tick) -> int:
 def place_run(job: MergeJob, tick: Tick) -> list[int]:
     """Find the words of a run among all words; returns a sample of its pairs' keys, as pairs of these."""
     folder = CountsFolder(Path(job.folder))
-    words = read_words(folder.run_words(job.runs[job.number]))
+    run = _runs(folder)[job.number]
+    words = read_words(folder.run_words(run))
     places = [np.zeros(0, np.uint32)]
     base = 0
     for bucket, size in enumerate(job.words):
@@ -173,9 +177,9 @@ def place_run(job: MergeJob, tick: Tick) -> list[int]:
         places.append(places_of(part, read_words(folder.words(bucket))) + np.uint32(base))
         base += size
     found = np.concatenate(places)
-    write_array(folder.run_places(job.runs[job.number]), found)
+    write_array(folder.run_places(run), found)
     tick(len(words.hashes))
-    keys = read_pairs(folder.run_pairs(job.runs[job.number])).keys
+    keys = read_pairs(folder.run_pairs(run)).keys
     start = int(job.number * GOLDEN % 1 * SAMPLED)  # another in each run, or short runs would not be in the sample
     return renamed(keys[start::SAMPLED], found).tolist()
 
@@ -184,7 +188,7 @@ def merge_pair_bucket(job: MergeJob, tick: Tick) -> int:
     """Merge the pairs of a range of keys; returns how many there are."""
     folder = CountsFolder(Path(job.folder))
     parts: list[Pairs] = []
-    for run in job.runs:
+    for run in _runs(folder):
         places = np.load(folder.run_places(run), mmap_mode="r", allow_pickle=False)
         pairs = read_pairs(folder.run_pairs(run))
         some = key_range(pairs, places, job.low, job.high)
