@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 import tallyclip as tc
-from tallyclip.metadata.languages import LANGUAGES, Language, language
+from tallyclip.metadata.languages import DATABASES, LANGUAGES, Language, language
 
 SYNONYMS = [  # codes of wikis, and those of ISO 639 for the same language
-    *[("zh-yue", "yue"), ("zh-classical", "lzh"), ("zh-min-nan", "nan"), ("be-x-old", "be-tarask"), ("bat-smg", "sgs")],
+    *[("zh-yue", "yue"), ("zh-classical", "lzh"), ("zh-min-nan", "nan"), ("bat-smg", "sgs")],
     *[("fiu-vro", "vro"), ("roa-rup", "rup"), ("bh", "bho"), ("eml", "egl"), ("als", "gsw"), ("no", "nb")],
 ]
 
@@ -56,6 +56,15 @@ def test_scripts_without_spaces_take_a_dictionary_or_syllables() -> None:
         if row.script != "Mymr":  # a dictionary is there for Burmese alone
             assert row.words == words.get(row.script, "spaces"), row.code
     assert [row.code for row in LANGUAGES.values() if row.script == "Mymr" and row.words == "dictionary"] == ["my", "rki"]
+
+
+def test_a_wiki_that_was_renamed_is_known_by_both_names() -> None:
+    row = language("be-tarask")
+    assert (row.code, row.database) == ("be-tarask", "be-x-old")
+    assert language("be-x-old") is row
+    assert "be-x-old" not in LANGUAGES
+    assert all(language(database) is LANGUAGES[code] for code, database in DATABASES.items())
+    assert [code for code, row in LANGUAGES.items() if row.database != code] == list(DATABASES)
 
 
 def test_als_is_alemannic_on_wikipedia_and_albanian_in_wordnet() -> None:

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import zstandard
 from hypothesis import given
@@ -20,7 +22,6 @@ from hypothesis import strategies as st
 from tallyclip.errors import SourceError
 from tallyclip.metadata import pageviews
 from tallyclip.metadata.pageviews import MOST_VIEWS, NAMESPACES, ViewChoice, read_views
-from tallyclip.pool import reading
 from tallyclip.strings import Strings
 
 Found = tuple[list[tuple[str, int]], Counter[str], int]
@@ -46,13 +47,13 @@ def texts(strings: Strings) -> list[str]:
 
 def found_in(path: Path, choice: ViewChoice) -> Found:
     drops: Counter[str] = Counter()
-    rows: list[int] = []
+    told: list[int] = []
     pairs: list[tuple[str, int]] = []
-    for titles, views in read_views(str(path), choice, drops, rows.append):
+    for titles, views in read_views(str(path), choice, drops, told.append):
         assert len(views) > 0
         pairs += zip(texts(titles), views.tolist(), strict=True)
-    assert sum(drops.values()) + len(pairs) == sum(rows)
-    return pairs, drops, sum(rows)
+    assert sum(told) == path.stat().st_size
+    return pairs, drops, sum(drops.values()) + len(pairs)
 
 
 def read(folder: Path, content: str | bytes, choice: ViewChoice | None = None) -> Found:
@@ -90,7 +91,7 @@ def slowly_one(line: bytes, is_table: bool, codes: list[bytes], choice: ViewChoi
     if len(fields) != (2 if is_table else 3):
         return "wrong number of fields"
     if not re.fullmatch(b"[0-9]+", fields[1]):
-        return "views are no number"
+        return "views are no whole number"
     views = int(fields[1])
     if views > 10**12:
         return "views are absurd"
@@ -172,11 +173,11 @@ def test_percent_encoding_is_undone_once_and_only_where_it_gives_text(tmp_path: 
         (b"en Two 60", "wrong number of fields"),
         (b"en A title 60 0", "wrong number of fields"),
         (b"en A 60 0 ", "wrong number of fields"),
-        (b"en A  0", "views are no number"),
-        (b"en A -60 0", "views are no number"),
-        (b"en A 6e9 0", "views are no number"),
-        (b"en A 60.0 0", "views are no number"),
-        (b"en A \xd9\xa6\xd9\xa0 0", "views are no number"),
+        (b"en A  0", "views are no whole number"),
+        (b"en A -60 0", "views are no whole number"),
+        (b"en A 6e9 0", "views are no whole number"),
+        (b"en A 60.0 0", "views are no whole number"),
+        (b"en A \xd9\xa6\xd9\xa0 0", "views are no whole number"),
         (b"en A %d 0" % (MOST_VIEWS + 1), "views are absurd"),
         (b"en A 99999999999999999999999999 0", "views are absurd"),
         (b"en  60 0", "title is empty"),
@@ -211,7 +212,7 @@ def test_a_table_has_titles_and_views_and_may_have_a_header(tmp_path: Path, head
     content = header + "Dr._Seuss\t98051\nNew York\t7\nTemplate:A\t203864\nodd\n3\t4\t5\nFour\tfive\n"
     pairs, drops, rows = read(tmp_path, content.replace("\n", end))
     assert pairs == [("Dr. Seuss", 98051), ("New York", 7)]
-    assert drops == {"title is no article's": 1, "wrong number of fields": 2, "views are no number": 1}
+    assert drops == {"title is no article's": 1, "wrong number of fields": 2, "views are no whole number": 1}
     assert rows == 6
 
 
@@ -234,6 +235,12 @@ def test_a_file_may_be_packed(tmp_path: Path) -> None:
         assert found_in(path, ViewChoice()) == slowly(DUMP.encode(), ViewChoice())
 
 
+def test_what_comes_before_the_first_line_is_no_part_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read(tmp_path, b"\xef\xbb\xbfen A 60 0\n")[0] == [("A", 60)]
+    monkeypatch.setattr(pageviews, "CHUNK", 2)
+    assert read(tmp_path, "\n\r\n\n\nen A 60 0\n") == ([("A", 60)], {}, 1)
+
+
 def test_a_file_that_was_cut_short_is_refused(tmp_path: Path) -> None:
     packers: dict[str, Callable[[bytes], bytes]] = {"gz": gzip.compress, "bz2": bz2.compress, "zst": zstandard.compress}
     for suffix, pack in packers.items():
@@ -249,10 +256,61 @@ def test_what_is_no_file_of_views_is_refused(tmp_path: Path, monkeypatch: pytest
             read(tmp_path, content)
     with pytest.raises(SourceError, match="No such file"):
         found_in(tmp_path / "missing", ViewChoice())
-    monkeypatch.setattr(reading, "CHUNK", 1000)
+    monkeypatch.setattr(pageviews, "CHUNK", 1000)
     monkeypatch.setattr(pageviews, "LARGEST", 5000)
-    with pytest.raises(SourceError, match="the line at byte 7 is larger"):
-        read(tmp_path, b"en A 1" + b"\n" + b"x" * 10_000)
+    with pytest.raises(SourceError, match="the line at byte 9 is larger"):
+        read(tmp_path, b"en A 1 0" + b"\n" + b"x" * 10_000)
+
+
+@pytest.mark.parametrize("content", ["Dog\nCat\n", "Dog,100\n", "\r\n\nDog 100\n", "en Dog 100\n", "en Dog many 0\n", "en A dog 60 0\n"])
+def test_lines_of_neither_form_are_refused_with_both(tmp_path: Path, content: str) -> None:
+    with pytest.raises(SourceError) as caught:
+        read(tmp_path, content)
+    first = content.strip().splitlines()[0]
+    assert f"the first line is neither an hourly dump's nor a table's: b'{first}'" in caught.value.what
+    assert "en Main_Page 242332 0" in str(caught.value.hint)
+    assert "a title, a tab and its views" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("title\tviews\nDog\t912.0\nCat\t7.0\nA\tB\t7\n", "2 views are no whole number, 1 wrong number of fields"),
+        ("Dog\t9e2\n", "1 views are no whole number"),
+        ("Talk:Dog\t9\n", "1 title is no article's"),
+        ("title\tviews\n", "there is none"),
+        ("\r\n\n", "there is none"),
+    ],
+)
+def test_a_table_without_a_row_that_can_be_used_is_refused(tmp_path: Path, content: str, said: str) -> None:
+    with pytest.raises(SourceError, match=f"no row of it can be used: {said}\n"):
+        read(tmp_path, content)
+
+
+def test_an_hour_without_a_row_of_the_project_is_none_the_worse(tmp_path: Path) -> None:
+    assert read(tmp_path, DUMP, ViewChoice(project="kl")) == ([], {"other project": 9}, 9)
+
+
+@pytest.mark.parametrize("name", ["views", "views.parquet", "views.gz"])
+def test_parquet_is_refused_whatever_its_name(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    pq.write_table(pa.table({"title": ["Dog"], "views": [912]}), path)
+    with pytest.raises(SourceError, match="Parquet") as caught:
+        found_in(path, ViewChoice())
+    assert "hourly dumps and tables" in str(caught.value.hint)
+
+
+def test_bytes_are_told_of_as_the_file_has_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pageviews, "CHUNK", 100_000)
+    content = b"".join(b"en %s 60 0\n" % os.urandom(20).hex().encode() for _ in range(10_000))
+    for path, packed in [(tmp_path / "views", content), (tmp_path / "views.gz", gzip.compress(content))]:
+        path.write_bytes(packed)
+        told: list[int] = []
+        for _ in read_views(str(path), ViewChoice(), Counter(), told.append):
+            pass
+        assert len(told) > 3
+        assert all(0 <= size < len(packed) for size in told)
+        assert sum(told) == len(packed)
 
 
 # the whole rule
@@ -305,8 +363,8 @@ def table_lines(draw: st.DrawFn) -> bytes:
 
 
 FILES = st.one_of(
-    st.lists(dump_lines(), min_size=1, max_size=12).map(b"".join),
-    st.tuples(st.sampled_from([b"article\tviews\n", b"A\t7\n"]), st.lists(table_lines(), max_size=12).map(b"".join)).map(b"".join),
+    st.lists(dump_lines(), max_size=12).map(lambda lines: b"".join([b"de Berlin 900 0\n", *lines])),
+    st.tuples(st.sampled_from([b"article\tviews\nA\t7\n", b"A\t7\n"]), st.lists(table_lines(), max_size=12).map(b"".join)).map(b"".join),
 )
 CHOICES = st.builds(
     ViewChoice,
@@ -323,10 +381,8 @@ def test_every_file_gives_what_the_slow_reader_finds(
     tmp_path_factory: pytest.TempPathFactory, content: bytes, choice: ViewChoice, chunk: int, whole: bool
 ) -> None:
     content = content if whole else content.removesuffix(b"\n")
-    if not content.strip(b"\r\n"):
-        return
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reading, "CHUNK", chunk)
+        patch.setattr(pageviews, "CHUNK", chunk)
         assert read(tmp_path_factory.getbasetemp(), content, choice) == slowly(content, choice)
 
 

@@ -111,6 +111,28 @@ def test_a_wordnet_has_two_names(site: Site) -> None:
     assert only(site, Wanted(omw="cmn")).licence == "WordNet licence"
 
 
+def test_wordnets_that_are_not_packages_of_their_own_are_found_too(site: Site) -> None:
+    for code in ("eng", "en"):
+        english = only(site, Wanted(omw=code))  # the index does not say where it is
+        assert (english.url, english.target) == (f"{site.url}/omw/{REVISION}/wns/eng/wn-data-eng.tab", "omw/wn-data-eng.tab")
+    persian = only(site, Wanted(language="fa", omw="fas"))
+    assert persian.url.endswith("/wns/fas/wn-data-fas.tab")
+    assert (persian.size, persian.licence) == (len(TAB), "free to use")
+
+
+def test_a_wiki_that_was_renamed_is_found_by_its_old_name_and_kept_under_its_own(site: Site) -> None:
+    files = [entry("20231101.be-x-old/train-00000-of-00001.parquet", b"x")]
+    site.pages[f"{TREE}/20231101.be-x-old"] = Page(json.dumps(files).encode())
+    texts = only(site, Wanted(language="be-tarask", wikipedia="20231101"))
+    assert texts.url == f"{site.url}/hub/datasets/wikimedia/wikipedia/resolve/main/20231101.be-x-old/train-00000-of-00001.parquet"
+    assert texts.target == "wikipedia/20231101.be-tarask/train-00000-of-00001.parquet"
+    name = "be_x_oldwiki-20240501-pages-articles-multistream.xml.bz2"
+    site.pages["/dumps/be_x_oldwiki/20240501/dumpstatus.json"] = Page(status_of({name: {"size": 9}}))
+    assert only(site, Wanted(language="be-tarask", dump="20240501")).target == f"dumps/be_x_oldwiki-20240501/{name}"
+    site.pages[TREE] = Page(json.dumps([{"type": "directory", "path": "20220301.be-x-old"}]).encode())
+    assert refused(site, Wanted(language="be-tarask", wikipedia="20240101")).hint == "of be-x-old there is 20220301"
+
+
 def test_a_server_that_is_busy_is_asked_again(site: Site) -> None:
     site.refusals = {f"{TREE}/20231101.fr": 2}
     assert len(found(site, Wanted(language="fr", wikipedia="20231101"))) == 3
@@ -125,11 +147,22 @@ def test_a_list_that_breaks_off_is_asked_for_again(site: Site) -> None:
 
 def test_a_server_that_is_not_there_is_given_up(site: Site) -> None:
     hosts = sources.Hosts(wordnet="http://127.0.0.1:1")
-    with pytest.raises(SourceError, match="given up after 3 tries"):
-        find(Wanted(wordnet="3.0"), hosts, QUICK)
+    patient = FetchPolicy(tries=8, first_wait=0.002, longest_wait=0.01)  # with files; these are small questions
+    with pytest.raises(SourceError, match=r"gz: \[Errno \d+\] Connection refused; given up after 3 tries\n"):
+        find(Wanted(wordnet="3.0"), hosts, patient)
+    with pytest.raises(SourceError, match="given up after 2 tries"):
+        find(Wanted(wordnet="3.0"), hosts, FetchPolicy(tries=2, first_wait=0.002))
     with pytest.raises(SourceError, match="No connection adapters") as caught:
         find(Wanted(wordnet="3.0"), sources.Hosts(wordnet="ftp://example"), QUICK)
     assert caught.value.hint == "check the address"  # at once
+
+
+def test_a_host_without_an_address_is_not_asked_again() -> None:
+    hosts = sources.Hosts(wordnet="http://no-such-host.invalid")
+    with pytest.raises(SourceError) as caught:
+        find(Wanted(wordnet="3.0"), hosts, FetchPolicy(first_wait=1000.0, longest_wait=1000.0))  # another try would take long
+    assert caught.value.what == "no-such-host.invalid: no such host, or no network"
+    assert "--host NAME=URL names a mirror" in str(caught.value.hint)
 
 
 def test_sizes_are_left_open_where_a_server_does_not_say(site: Site) -> None:
@@ -148,7 +181,7 @@ def test_sizes_are_left_open_where_a_server_does_not_say(site: Site) -> None:
     ("wanted", "what", "hint"),
     [
         (Wanted(wordnet="3.1"), "404", "Debian"),
-        (Wanted(omw="xyz"), "no wordnet xyz", "it has cmn, it, ita, iwn"),
+        (Wanted(omw="xyz"), "no wordnet xyz", "it has cmn, en, eng, fas, it, ita, iwn, other"),
         (Wanted(omw="cmn", omw_revision="v9"), "404", "from v1.4 on"),
         (Wanted(language="fr", wikipedia="20240101"), "there is no 20240101.fr", "of fr there is 20220301, 20231101"),
         (Wanted(language="xx", wikipedia="20231101"), "there is no 20231101.xx", "20231101 has fr, zh-yue"),

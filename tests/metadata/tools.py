@@ -138,7 +138,7 @@ def entry(path: str, content: bytes) -> dict[str, Any]:
 
 
 def add_inputs(site: Site) -> None:
-    """All the inputs: WordNet 3.0, Chinese of OMW, French Wikipedia (two ways), and the page views of 2018-04-13."""
+    """All the inputs: WordNet 3.0, Chinese and others of OMW, French Wikipedia (two ways), and the page views of 2018-04-13."""
     archive = {f"dict/{name}": content for name, content in DATABASE.items()} | {"dict/index.noun": b"", "dict/../../evil": b"evil"}
     site.pages["/wordnet/3.0/WNdb-3.0.tar.gz"] = Page(tar_of(archive))
 
@@ -155,9 +155,19 @@ source = "wns/ita/wn-data-ita.tab"
 [packages.omw-iwn]
 license = "http://opendefinition.org/licenses/odc-by/"
 source = "wns/iwn/wn-data-ita.tab"
+[extra]
+[extra.omw-en15]
+license = "WordNet 1.5 License"
+[extra.omw-en]
+license = "https://wordnet.princeton.edu/license-and-commercial-use"
+[extra.fas]
+license = "free to use"
+source = "wns/fas/wn-data-fas.tab"
+[extra.other]
+source = "wns/ita/other/wn-data-ita.tab"
 """
     site.pages[f"/omw/{REVISION}/index.toml"] = Page(index.encode())
-    for path in ("cow/wn-data-cmn.tab", "ita/wn-data-ita.tab", "iwn/wn-data-ita.tab"):
+    for path in ("cow/wn-data-cmn.tab", "ita/wn-data-ita.tab", "iwn/wn-data-ita.tab", "eng/wn-data-eng.tab", "fas/wn-data-fas.tab"):
         site.pages[f"/omw/{REVISION}/wns/{path}"] = Page(TAB)
 
     tree = "/hub/api/datasets/wikimedia/wikipedia/tree/main"

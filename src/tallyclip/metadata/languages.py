@@ -21,13 +21,15 @@ from tallyclip.errors import OptionError
 
 Words = Literal["spaces", "dictionary", "syllables"]
 SUGGESTED = 5
+# Wikis whose address has changed: dumps and the Hub's set of texts still have the old name.
+DATABASES: Mapping[str, str] = MappingProxyType({"be-tarask": "be-x-old"})
 
 
 class Language(NamedTuple):
     """A language of Wikipedia.
 
     Attributes:
-        code: of the wiki, as in the names of its dumps (with ``_`` for ``-`` there).
+        code: of the wiki, as in its address and in page views.
         name: in English.
         script: by its code in ISO 15924.
         words: what parts them: spaces; nothing that can be seen, so it takes a dictionary; or a mark after each syllable.
@@ -40,6 +42,11 @@ class Language(NamedTuple):
     words: Words
     wordnet: str | None
 
+    @property
+    def database(self) -> str:
+        """The code of the wiki in the names of its dumps (with ``_`` for ``-`` there) and of its texts on the Hub."""
+        return DATABASES.get(self.code, self.code)
+
 
 def _read() -> dict[str, Language]:
     lines = (resources.files("tallyclip") / "metadata" / "languages.tsv").read_text(encoding="utf-8").splitlines()
@@ -51,7 +58,7 @@ LANGUAGES: Mapping[str, Language] = MappingProxyType(_read())
 
 
 def language(code: str) -> Language:
-    """The language with a code.
+    """The language with a code, which may be that of its database.
 
     >>> language("ja").script
     'Jpan'
@@ -61,6 +68,9 @@ def language(code: str) -> Language:
     """
     if code in LANGUAGES:
         return LANGUAGES[code]
+    for renamed, database in DATABASES.items():
+        if code == database:
+            return LANGUAGES[renamed]
     wanted = code.strip().replace("_", "-").casefold()
     named = [known for known, row in LANGUAGES.items() if row.name.casefold() == wanted]
     near = [wanted] if wanted in LANGUAGES else named or difflib.get_close_matches(wanted, LANGUAGES, SUGGESTED, 0.5)

@@ -23,12 +23,13 @@ from jaxtyping import Int64, UInt8
 
 from tallyclip.compiled import ONE, ZERO, compiled, inlined, u64
 from tallyclip.errors import SourceError
-from tallyclip.pool.reading import LARGEST, is_utf8, read_chunks
+from tallyclip.pool.reading import BOM, LARGEST, is_utf8, read_chunks, reading, shown
+from tallyclip.streams import CHUNK, compression_of, open_file
 from tallyclip.strings import Strings, from_arrow
 
 OTHER_PROJECT = "other project"
 FIELDS = "wrong number of fields"
-NO_NUMBER = "views are no number"
+NO_NUMBER = "views are no whole number"
 ABSURD = "views are absurd"
 FEW_VIEWS = "too few views"
 SCANNED = (OTHER_PROJECT, FIELDS, NO_NUMBER, ABSURD, FEW_VIEWS)  # the reasons of the compiled loop, in its order
@@ -46,6 +47,7 @@ NAMESPACES = (
     *("Special", "Media", "Talk", "User", "Project", "Wikipedia", "WP", "WT", "File", "Image", "MediaWiki", "Template", "Help"),
     *("Category", "Portal", "Draft", "MOS", "TimedText", "Module", "Book", "Gadget", "Gadget definition", "Education Program", "Topic"),
 )
+TABLE = "a table has a title, a tab and its views, a whole number, in each line"
 NO_ENTRY = "[\\x00-\\x1f\\x7f\u0080-\u009f\u2028\u2029\ufffd]"
 pc: Any = pyarrow.compute
 
@@ -98,42 +100,65 @@ def read_views(
         path: of a dump or a table; it may be packed.
         choice: which rows count.
         drops: every row that does not count is added here, by reason. What else may be wrong with one of another project is not looked at.
-        tick: told how many rows have been read.
+        tick: told how many bytes of the file, as it is, have been done since the last time.
 
     Raises:
-        SourceError: the file is missing, empty, damaged or of another kind.
+        SourceError: the file is missing, empty, damaged or of another kind, or a table of which no row can be used.
     """
     names = [name.replace("_", " ") for name in (*NAMESPACES, *choice.namespaces)]
     elsewhere = "(?i)^ *((" + "|".join(map(re.escape, names)) + ")( talk)? *)?:"
-    layout = None
-    for block in _blocks(path):
+    layout, some, refused = None, False, Counter[str]()
+    for block in _blocks(path, tick):
         if layout is None:
             block = block.lstrip(b"\r\n")
+            if not block:
+                continue
             first, _, rest = block.partition(b"\n")
-            layout = _table() if b"\t" in first else _dump(choice)
+            layout = _layout(path, first, choice)
             if b"\t" in first and not re.search(rb"\t.*[0-9]", first):  # a header
                 block = rest
-        found, rows = _scan_block(block, layout)
-        drops.update({reason: count for reason, count in zip(SCANNED, found.dropped.tolist(), strict=True) if count})
-        titles, views = _usable(found, elsewhere, choice.colons == "drop", drops)
+        found = _scan_block(block, layout)
+        refused.update({reason: count for reason, count in zip(SCANNED, found.dropped.tolist(), strict=True) if count})
+        titles, views = _usable(found, elsewhere, choice.colons == "drop", refused)
         if len(titles):
+            some = True
             yield from_arrow(titles), views
-        tick(rows)
+    if not some and (layout is None or len(layout.codes) == 0):  # of a dump there may be no row of a small project
+        told = ", ".join(f"{count:,} {reason}" for reason, count in refused.most_common()) or "there is none"
+        raise SourceError(f"{path}: no row of it can be used: {told}", TABLE)
+    drops += refused
 
 
-def _dump(choice: ViewChoice) -> _Layout:
+def _layout(path: str, first: bytes, choice: ViewChoice) -> _Layout:
+    """That of a table or of a dump, by the first line."""
+    if b"\t" in first:
+        return _Layout(np.zeros(0, np.uint8), u64(ord("\t")), u64(2), u64(0), u64(0))
+    if not re.fullmatch(rb"[^ ]* [^ ]* [0-9]+ [0-9]+\r?", first):
+        what = f"{path}: the first line is neither an hourly dump's nor a table's: {shown(first)}"
+        raise SourceError(what, f"a dump has lines such as 'en Main_Page 242332 0'; {TABLE}")
     codes = "".join(f"{choice.project}{suffix} " for suffix in ("", *(MOBILE if choice.mobile else ())))
     return _Layout(np.frombuffer(codes.encode(), np.uint8), u64(ord(" ")), u64(4), u64(1), u64(choice.min_hourly_views))
 
 
-def _table() -> _Layout:
-    return _Layout(np.zeros(0, np.uint8), u64(ord("\t")), u64(2), u64(0), u64(0))
+def _chunks(path: str, tick: Callable[[int], None]) -> Iterator[bytes]:
+    """A file unpacked, in pieces; of each the bytes it has in the file are told when it is done."""
+    with reading(path), open_file(path) as file:
+        if file.read(4) == b"PAR1":
+            raise SourceError(f"{path}: this is a Parquet file", f"titles are read from hourly dumps and tables: {TABLE}")
+        next(read_chunks(path))  # which knows what other files begin like
+        file.seek(0)
+        compression, told = compression_of(path), 0
+        stream = file if compression is None else pa.CompressedInputStream(file, compression)
+        while chunk := stream.read(CHUNK):
+            yield chunk if told else chunk.removeprefix(BOM)
+            tick(file.tell() - told)
+            told = file.tell()
 
 
-def _blocks(path: str) -> Iterator[bytes]:
+def _blocks(path: str, tick: Callable[[int], None]) -> Iterator[bytes]:
     """A file in pieces of whole lines, each with its end."""
     rest, place = b"", 0
-    for chunk in read_chunks(path):
+    for chunk in _chunks(path, tick):
         end = chunk.rfind(b"\n") + 1
         if end:
             yield rest + chunk[:end]
@@ -146,19 +171,15 @@ def _blocks(path: str) -> Iterator[bytes]:
         yield rest + b"\n"
 
 
-def _scan_block(block: bytes, layout: _Layout) -> tuple[_Found, int]:
-    """The rows that are wanted, and how many there are in all."""
+def _scan_block(block: bytes, layout: _Layout) -> _Found:
+    """The rows that are wanted, and why others are not."""
     data = np.frombuffer(block, np.uint8)
     ends = np.flatnonzero(data == ord("\n"))
-    found = _Found(
-        np.empty(len(data), np.uint8),
-        np.zeros(len(ends) + 1, np.int64),
-        np.empty(len(ends), np.int64),
-        np.zeros(len(SCANNED), np.int64),
-    )
+    lines, dropped = len(ends), np.zeros(len(SCANNED), np.int64)
+    found = _Found(np.empty(len(data), np.uint8), np.zeros(lines + 1, np.int64), np.empty(lines, np.int64), dropped)
     count = int(_scan(data, ends, layout, found))
     offsets = found.offsets[: count + 1]
-    return found._replace(titles=found.titles[: offsets[-1]], offsets=offsets, views=found.views[:count]), len(ends)
+    return found._replace(titles=found.titles[: offsets[-1]], offsets=offsets, views=found.views[:count])
 
 
 def _usable(found: _Found, elsewhere: str, no_colons: bool, drops: Counter[str]) -> tuple[pa.LargeStringArray, Int64[np.ndarray, " N"]]:

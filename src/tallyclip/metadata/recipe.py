@@ -336,7 +336,7 @@ def filled(pattern: str, language: Language) -> str:
     if "{wordnet}" in pattern and language.wordnet is None:
         what = f"{language.name} has no WordNet in the Open Multilingual WordNet"
         raise OptionError(what, "give a recipe whose file names do without {wordnet}")
-    values = (language.code, language.code.replace("-", "_"), language.wordnet or "")
+    values = (language.code, language.database.replace("-", "_"), language.wordnet or "")
     for placeholder, value in zip(PLACEHOLDERS, values, strict=True):
         pattern = pattern.replace(placeholder, value)
     return pattern

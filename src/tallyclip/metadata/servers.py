@@ -8,6 +8,7 @@ dumps and the hours of page views, and the Open Multilingual WordNet for its ``i
 from __future__ import annotations
 
 import re
+import socket
 import time
 import tomllib
 from collections.abc import Callable, Sequence
@@ -26,6 +27,8 @@ T = TypeVar("T")
 HUB_SET = "datasets/wikimedia/wikipedia"
 NAME = r"[A-Za-z0-9][A-Za-z0-9._+-]*"  # of a file, as servers may give it: a name of theirs becomes one of ours
 LARGEST_LIST = 64 << 20
+TRIES = 3  # at most: someone waits for the answer
+ENGLISH = "wns/eng/wn-data-eng.tab"  # in the Open Multilingual WordNet, whose index has English without a place
 
 
 class RemoteFile(msgspec.Struct, frozen=True):
@@ -80,23 +83,23 @@ class _Status(msgspec.Struct):
 
 
 class _Package(msgspec.Struct):
-    source: str
+    source: str = ""
     license: str = "as its files say"
 
 
 class _Index(msgspec.Struct):
     packages: dict[str, _Package]
+    extra: dict[str, _Package] = {}  # those that are not released by themselves, Persian for its licence
 
 
 def find_wordnet(web: Web, host: str, version: str) -> RemoteFile:
     """The archive of WordNet's database files; its server publishes no checksum."""
-    name = f"WNdb-{version}.tar.gz"
-    url = f"{host}/{version}/{name}"
+    url = f"{host}/{version}/WNdb-{version}.tar.gz"
     try:
         size = web.ask(url, "HEAD").size
     except MissingFileError as error:
         raise SourceError(error.what, "the database files of 3.0 are also in Debian's package wordnet-base") from error
-    return RemoteFile(url, f"wordnet-{version}/{name}", size, None, "WordNet licence")
+    return RemoteFile(url, f"wordnet-{version}/WNdb-{version}.tar.gz", size, None, "WordNet licence")
 
 
 def find_omw(web: Web, base: str, code: str) -> RemoteFile:
@@ -105,34 +108,34 @@ def find_omw(web: Web, base: str, code: str) -> RemoteFile:
         index, _ = web.decode(f"{base}/index.toml", lambda content: msgspec.convert(tomllib.loads(content.decode()), _Index))
     except MissingFileError as error:
         raise SourceError(error.what, "check the revision: of https://github.com/omwn/omw-data those from v1.4 on have an index") from error
-    known: dict[str, _Package] = {}
-    for name, package in index.packages.items():
-        tab = re.fullmatch(rf"({NAME}/)*wn-data-([a-z]+)\.tab", package.source)
+    known: dict[str, tuple[str, str]] = {}
+    for name, package in (*index.packages.items(), *index.extra.items()):
+        tab = re.fullmatch(rf"({NAME}/)*wn-data-([a-z]+)\.tab", package.source or (ENGLISH if name == "omw-en" else ""))
         if tab:
-            known.setdefault(name.removeprefix("omw-"), package)
-            known.setdefault(tab[2], package)
+            known.setdefault(name.removeprefix("omw-"), (tab[0], package.license))
+            known.setdefault(tab[2], (tab[0], package.license))
     if code not in known:
         raise SourceError(f"{base}/index.toml: it has no wordnet {code}", f"it has {', '.join(sorted(known))}")
-    url = f"{base}/{known[code].source}"
-    licence = "WordNet licence" if known[code].license == "wordnet" else known[code].license
+    source, licence = known[code]
+    url, licence = f"{base}/{source}", "WordNet licence" if licence == "wordnet" else licence
     return RemoteFile(url, f"omw/{url.rpartition('/')[2]}", web.ask(url, "HEAD").size, None, licence)
 
 
-def find_texts(web: Web, host: str, snapshot: str, language: str) -> list[RemoteFile]:
-    """The Parquet files of one Wikipedia in the Hub's set of cleaned texts."""
-    folder, tree = f"{snapshot}.{language}", f"{host}/api/{HUB_SET}/tree/main"
+def find_texts(web: Web, host: str, snapshot: str, language: str, database: str) -> list[RemoteFile]:
+    """The Parquet files of one Wikipedia in the Hub's set of cleaned texts, which has it by the name of its database."""
+    folder, tree = f"{snapshot}.{database}", f"{host}/api/{HUB_SET}/tree/main"
     try:
         entries = web.entries(f"{tree}/{folder}")
     except MissingFileError as error:
         folders = [entry.name.partition(".") for entry in web.entries(tree) if re.fullmatch(r"[0-9]{8}\..+", entry.name)]
-        snapshots = sorted({when for when, _, code in folders if code == language})
+        snapshots = sorted({when for when, _, code in folders if code == database})
         languages = sorted({code for when, _, code in folders if when == snapshot})
         if snapshots:
-            hint = f"of {language} there is {', '.join(snapshots)}"
+            hint = f"of {database} there is {', '.join(snapshots)}"
         elif languages:
             hint = f"{snapshot} has {', '.join(languages)}"
         else:
-            hint = f"there is {', '.join(sorted({when for when, _, _ in folders})) or 'no snapshot'}, and {language} in none"
+            hint = f"there is {', '.join(sorted({when for when, _, _ in folders})) or 'no snapshot'}, and {database} in none"
         raise SourceError(f"{host}/{HUB_SET}: there is no {folder}", hint) from error
     files = [entry for entry in entries if entry.type == "file" and re.fullmatch(rf"{NAME}\.parquet", entry.name)]
     if not files:
@@ -140,7 +143,7 @@ def find_texts(web: Web, host: str, snapshot: str, language: str) -> list[Remote
     return [
         RemoteFile(
             f"{host}/{HUB_SET}/resolve/main/{folder}/{entry.name}",
-            f"wikipedia/{folder}/{entry.name}",
+            f"wikipedia/{snapshot}.{language}/{entry.name}",
             entry.lfs.size if entry.lfs else entry.size,
             f"sha256:{entry.lfs.oid}" if entry.lfs else None,
             "CC BY-SA and GFDL",
@@ -158,9 +161,7 @@ def find_dump(web: Web, host: str, wiki: str, day: str) -> list[RemoteFile]:
         raise SourceError(f"{host}: there is no dump of {wiki} of {day}", _dates(web, host, wiki)) from error
     job = status.jobs.get("articlesmultistreamdump", _Job())
     if job.status != "done":
-        raise SourceError(
-            f"{base}: the dump of articles is not complete: {job.status}", f"wait, or take another: {_dates(web, host, wiki)}"
-        )
+        raise SourceError(f"{base}: the dump is not complete: {job.status}", f"wait, or take another: {_dates(web, host, wiki)}")
     odd = [name for name in job.files if not re.fullmatch(NAME, name)]
     if odd or not job.files:
         raise SourceError(f"{base}/dumpstatus.json: its files have odd names: {odd or 'none'}")
@@ -196,9 +197,7 @@ def find_pageviews(web: Web, host: str, days: Sequence[str], hours: Sequence[int
             try:
                 page = web.ask(f"{base}/").content.decode("utf-8", "replace")
             except MissingFileError as error:
-                raise SourceError(
-                    f"{host}: there are no page views of {day}", "they begin with May 2015, and are some hours late"
-                ) from error
+                raise SourceError(f"{host}: there are no page views of {day}", "they begin with May 2015, some hours late") from error
             listed = re.findall(r'href="(pageviews-[0-9]{8}-[0-9]{6}\.gz)".*?</a>(?:\s+\S+ \S+\s+([0-9]+)(?![0-9.]*[KMG]))?', page)
             months[base] = {name: int(size) if size else None for name, size in listed}
         for hour in dict.fromkeys(hours):
@@ -235,21 +234,22 @@ class Web:
         Raises:
             SourceError: there is none, or none that is of use; ``MissingFileError`` if there is no such thing.
         """
-        said = ""
-        for tried in range(self._policy.tries):
+        said, tries = "", min(TRIES, self._policy.tries)
+        for tried in range(tries):
             if tried:
                 time.sleep(min(self._policy.first_wait * 2 ** (tried - 1), self._policy.longest_wait))
             try:
                 return self._ask_once(url, method)
             except _LaterError as error:
                 said = " ".join(str(error).split())
-        raise SourceError(f"{url}: {said}; given up after {self._policy.tries} tries", "try again later")
+        raise SourceError(f"{url}: {said}; given up after {tries} tries", "try again later")
 
     def _ask_once(self, url: str, method: str) -> _Answer:
         content = b""
-        timeouts = (self._policy.connect_timeout, self._policy.read_timeout)
         try:
-            with self._session.request(method, url, stream=True, timeout=timeouts) as response:
+            with self._session.request(
+                method, url, stream=True, timeout=(self._policy.connect_timeout, self._policy.read_timeout)
+            ) as response:
                 for piece in response.iter_content(1 << 16):
                     content += piece
                     if len(content) > LARGEST_LIST:
@@ -257,7 +257,12 @@ class Web:
         except self._requests.RequestException as error:
             if isinstance(error, ValueError):  # an address that is none
                 raise SourceError(f"{url}: {error}", "check the address") from error
-            raise _LaterError(str(error)) from error
+            cause: BaseException = error  # requests and urllib3 wrap what they wrap in three ways
+            while inner := [e for e in (cause.__cause__, getattr(cause, "reason", None), *cause.args) if isinstance(e, BaseException)]:
+                cause = inner[0]
+            if isinstance(cause, socket.gaierror):
+                raise SourceError(f"{urlsplit(url).hostname}: no such host, or no network", "--host NAME=URL names a mirror") from error
+            raise _LaterError(str(cause) or type(cause).__name__) from error
         status, said = response.status_code, f"the server answers {response.status_code} {response.reason or ''}".rstrip()
         if status in (404, 410):
             raise MissingFileError(f"{url}: {said}", "there is no such file: check the address")

@@ -19,6 +19,7 @@ from typing import NamedTuple
 import msgspec
 
 from tallyclip.errors import OptionError, SourceError
+from tallyclip.metadata.languages import DATABASES
 from tallyclip.metadata.servers import NAME, RemoteFile, Web, find_dump, find_omw, find_pageviews, find_texts, find_wordnet
 from tallyclip.pool.reading import reading
 from tallyclip.store.fetch import POLITE, FetchPolicy, fetch
@@ -82,15 +83,16 @@ def find(wanted: Wanted, hosts: Hosts = Hosts(), policy: FetchPolicy = POLITE) -
     """
     _check(wanted)
     web = Web(policy)
+    database = DATABASES.get(wanted.language, wanted.language)
     found: list[RemoteFile] = []
     if wanted.wordnet is not None:
         found.append(find_wordnet(web, hosts.wordnet.rstrip("/"), wanted.wordnet))
     if wanted.omw is not None:
         found.append(find_omw(web, f"{hosts.omw.rstrip('/')}/{wanted.omw_revision}", wanted.omw))
     if wanted.wikipedia is not None:
-        found += find_texts(web, hosts.hub.rstrip("/"), wanted.wikipedia, wanted.language)
+        found += find_texts(web, hosts.hub.rstrip("/"), wanted.wikipedia, wanted.language, database)
     if wanted.dump is not None:
-        found += find_dump(web, hosts.dumps.rstrip("/"), wanted.language.replace("-", "_") + "wiki", wanted.dump)
+        found += find_dump(web, hosts.dumps.rstrip("/"), database.replace("-", "_") + "wiki", wanted.dump)
     return found + find_pageviews(web, hosts.dumps.rstrip("/"), wanted.pageview_days, wanted.pageview_hours)
 
 
