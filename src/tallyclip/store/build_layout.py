@@ -59,6 +59,13 @@ class BuildLayout:
         self.checksums = root / "inputs.json"
         self.lock = root / ".lock"
         self.work = root / ".work"
+        self.names = {path.name for path in (self.metadata, self.manifest, self.checksums, self.lock, self.work)} | {"counts", "views"}
+
+    def is_own(self, path: Path) -> bool:
+        """Is a file one of the build's own?"""
+        if not path.is_relative_to(self.root):
+            return False
+        return path.relative_to(self.root).parts[0] in self.names
 
     def counts(self, name: str) -> CountsFolder:
         return CountsFolder(self.root / name)

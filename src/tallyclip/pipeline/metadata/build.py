@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +15,7 @@ import msgspec
 
 from tallyclip.artefacts import check_unicode
 from tallyclip.data import Metadata
-from tallyclip.errors import IncompleteError, OptionError, SourceError
+from tallyclip.errors import IncompleteError, SourceError
 from tallyclip.match.coverage import why_unmatchable
 from tallyclip.metadata.assemble import EntryList, SourceCounts, least
 from tallyclip.metadata.languages import Language
@@ -30,17 +29,15 @@ from tallyclip.metadata.wordnet import NUMERALS, lemmas, synset_names
 from tallyclip.pipeline.metadata.choose import WordList, best_pairs, most_frequent, share_of
 from tallyclip.pipeline.metadata.counting import Counts, Part, count, memory_of_a_worker
 from tallyclip.pipeline.metadata.folder import Build
-from tallyclip.pipeline.metadata.inputs import DATABASE, READ, Input, check_inputs, find_inputs
+from tallyclip.pipeline.metadata.inputs import DATABASE, Input, Inputs, check_inputs, find_all
 from tallyclip.pipeline.metadata.tasks import TableJob, TextJob, ViewsJob
 from tallyclip.pipeline.versions import versions
 from tallyclip.runner.local import Failed
 from tallyclip.store.build_layout import CountsFolder
 from tallyclip.store.files import replacing, write_json
-from tallyclip.streams import is_url
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 UNICODE = f"Unicode {unicodedata.unidata_version}"
-HOUR = re.compile(r"/pageviews-([0-9]{8}-[0-9]{6})(?:\.[^/]*)?$")
 
 
 class SourceReport(msgspec.Struct):
@@ -90,19 +87,6 @@ class ListManifest(msgspec.Struct):
     finished: str
 
 
-class Inputs(msgspec.Struct, frozen=True):
-    """The files of a recipe, in order of their paths."""
-
-    wordnet: list[str]
-    text: list[str]
-    unigrams: list[str]
-    bigrams: list[str]
-    titles: list[str]
-
-    def all(self) -> list[str]:
-        return [*self.wordnet, *self.text, *self.unigrams, *self.bigrams, *self.titles]
-
-
 def build_list(build: Build, recipe: Recipe, language: Language, folder: Path, memory: int, *, accept_failed: bool = False) -> ListManifest:
     """Build a list, and write it with its manifest.
 
@@ -123,7 +107,7 @@ def build_list(build: Build, recipe: Recipe, language: Language, folder: Path, m
     if recipe.wordnet is not None and language.wordnet is None and any("{wordnet}" in name for name in recipe.wordnet.files):
         build.progress.note(f"{language.name} has no WordNet in the Open Multilingual WordNet: the list is made without")
         recipe = msgspec.structs.replace(recipe, wordnet=None)
-    paths = _find(recipe, language, folder, build.layout.root)
+    paths = find_all(recipe, language, folder, build.layout)
     build.take()
     files = check_inputs(build, paths.all())
     making = _Making(build, recipe, language, paths, files, share, accept_failed, EntryList(recipe.limit))
@@ -226,47 +210,6 @@ class _Making:
         report = SourceReport(counted.source, counted.entries, matchable, counted.repeats, counted.unfit, dict(facts), dict(drops))
         self.reports.append(report)
         return counted.entries
-
-
-def _find(recipe: Recipe, language: Language, folder: Path, but: Path) -> Inputs:
-    def find(key: str, names: list[str]) -> list[str]:
-        return find_inputs(names, language, folder, key, but) if names else []
-
-    wordnet = find("wordnet.files", recipe.wordnet.files if recipe.wordnet else [])
-    remote = next((path for path in wordnet if is_url(path) and Path(path).name in DATABASE), None)
-    if remote is not None:
-        raise OptionError(f"{remote}: WordNet's database files must be on this machine", "copy its folder, or fetch it")
-    other = next((path for path in wordnet if not READ["wordnet.files"](Path(path).name)), None)
-    if other is not None:
-        hint = f"a folder of WordNet has {', '.join(DATABASE)}; files of the Open Multilingual WordNet are named wn-data-CODE.tab"
-        raise OptionError(f"{other}: no file of a WordNet", hint)
-    return Inputs(
-        wordnet,
-        find("text.files", recipe.text.files if recipe.text else []),
-        find("unigrams.counts", recipe.unigrams.counts if recipe.unigrams else []),
-        find("bigrams.counts", recipe.bigrams.counts if recipe.bigrams else []),
-        _hours(recipe, find("titles.files", recipe.titles.files if recipe.titles else [])),
-    )
-
-
-def _hours(recipe: Recipe, paths: list[str]) -> list[str]:
-    """The files of titles; of hourly page views those alone that the recipe fetches, if it says which: a folder may hold others' too.
-
-    Raises:
-        OptionError: some of these are not there.
-    """
-    if recipe.fetch is None or not recipe.fetch.pageview_days:
-        return paths
-    hours = range(24) if recipe.fetch.pageview_hours is None else recipe.fetch.pageview_hours
-    wanted = {f"{day.replace('-', '')}-{hour:02}0000" for day in recipe.fetch.pageview_days for hour in hours}
-    found = {path: HOUR.search(path) for path in paths}
-    lacking = sorted(wanted - {hour[1] for hour in found.values() if hour})
-    if lacking and any(found.values()):
-        what = f"titles.files: of the {len(wanted):,} hours of page views that the recipe fetches {len(lacking):,} are not there"
-        raise OptionError(
-            f"{what}, such as {lacking[0]}", "'tallyclip metadata fetch' gets them; or name fewer pageview_days in a recipe of your own"
-        )
-    return [path for path, hour in found.items() if hour is None or hour[1] in wanted]
 
 
 def _names(rule: WordNet, paths: Sequence[str], drops: Counter[str]) -> Iterator[tuple[str, None]]:

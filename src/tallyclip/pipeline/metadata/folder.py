@@ -41,10 +41,9 @@ class Build:
             StaleError: another process is building in it.
         """
         layout = self.layout
-        ours = {path.name for path in (layout.metadata, layout.manifest, layout.checksums, layout.lock, layout.work)} | {"counts", "views"}
         try:
             layout.root.mkdir(parents=True, exist_ok=True)
-            strangers = sorted(name for name in os.listdir(layout.root) if name not in ours and PART not in name)
+            strangers = sorted(name for name in os.listdir(layout.root) if name not in layout.names and PART not in name)
             if strangers:
                 raise OptionError(f"{layout.root} holds files of something else ({', '.join(strangers[:3])})", "give a new or empty --out")
             lock = os.open(layout.lock, os.O_RDWR | os.O_CREAT, 0o644)
