@@ -22,7 +22,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +36,7 @@ from tallyclip.metadata.texts import TextCounts, parts_of, read_texts
 from tallyclip.metadata.wikitext.stripper import Stripper
 from tallyclip.pipeline.metadata.tasks import CountJob, TextJob, count_part
 from tallyclip.runner.local import Failed, Task, Workers
-from tallyclip.strings import Strings, from_python
+from tallyclip.strings import Strings, from_python, to_python
 
 PAGES_IN_A_STREAM = 100
 BYTES_AT_ONCE = 20 << 20  # once the text
@@ -72,7 +71,7 @@ def speed(arguments: argparse.Namespace, folder: Path) -> None:
     size = write_repeated(arguments.dump, arguments.repeat, dump)
     texts = list(stripped(dump))
     table = folder / "articles.parquet"
-    articles = [text for batch in texts for text in pa_texts(batch)]
+    articles = [text for batch in texts for text in to_python(batch)]
     pq.write_table(pa.table({"text": articles}), table, row_group_size=1000)
     text_size = sum(len(text.encode()) for text in articles)
     count_all(parts_of(str(dump))[:1])  # compiles
@@ -201,7 +200,7 @@ def nltk_counts(text: str) -> None:
 
 def memory(arguments: argparse.Namespace, folder: Path) -> None:
     """Peak memory and seconds of the command on 1, 10, 100 times the text."""
-    words = np.array(" ".join(text for batch in stripped(arguments.dump) for text in pa_texts(batch)).split(), dtype=object)
+    words = np.array(" ".join(text for batch in stripped(arguments.dump) for text in to_python(batch)).split(), dtype=object)
     for times in arguments.times:
         path = folder / "shuffled.txt"
         size = write_shuffled(words, times, path)
@@ -250,12 +249,6 @@ def build_command(folder: Path, texts: str, memory: str, workers: int) -> list[s
     tallyclip = Path(sys.executable).with_name("tallyclip")
     sizes = ["--memory", memory, "--workers", str(workers)]
     return [str(tallyclip), "metadata", "build", "--recipe", str(recipe), "--out", str(folder / "out"), *sizes]
-
-
-def pa_texts(batch: Strings) -> list[str]:
-    """The texts of a batch, as Python's."""
-    content, ends = batch.data.tobytes(), batch.offsets.tolist()
-    return [content[start:end].decode() for start, end in pairwise(ends)]
 
 
 def best_of(tries: int, function: Callable[[], object]) -> float:

@@ -7,6 +7,7 @@ that UTF-8's rule would give them, so two texts are equal, or one contains the o
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
 import numpy as np
@@ -110,11 +111,24 @@ def concatenated(texts: StringArray) -> Strings:
     chunks = to_strings(texts)
     if len(chunks) == 1:
         return chunks[0]
-    if not chunks:
-        return Strings(np.zeros(0, np.uint8), np.zeros(1, np.int64), None)
-    data = np.concatenate([chunk.data[chunk.offsets[0] : chunk.offsets[-1]] for chunk in chunks])
-    lengths = np.concatenate([np.diff(chunk.offsets) for chunk in chunks])
+    return joined(chunks)
+
+
+def joined(chunks: Sequence[Strings]) -> Strings:
+    """Several runs of strings as one."""
+    data = np.concatenate([np.zeros(0, np.uint8), *(chunk.data[chunk.offsets[0] : chunk.offsets[-1]] for chunk in chunks)])
+    lengths = np.concatenate([np.zeros(0, np.int64), *(np.diff(chunk.offsets) for chunk in chunks)])
     valid = None
     if any(chunk.valid is not None for chunk in chunks):
         valid = np.concatenate([np.ones(len(c.offsets) - 1, np.bool_) if c.valid is None else c.valid for c in chunks])
     return Strings(data, np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)]), valid)
+
+
+def to_python(strings: Strings) -> list[str]:
+    """What ``from_python`` was given; a null is an empty string.
+
+    >>> to_python(from_python(["dog", None, "é"]))
+    ['dog', '', 'é']
+    """
+    content, ends = strings.data.tobytes(), strings.offsets.tolist()
+    return [content[start:end].decode("utf-8", "surrogatepass") for start, end in pairwise(ends)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Int64
@@ -12,7 +11,7 @@ from jaxtyping import Int64
 from tallyclip.errors import SourceError
 from tallyclip.metadata.ngrams.reference import LONGEST_WORD
 from tallyclip.pool.reading import read_lines
-from tallyclip.strings import Strings, from_python
+from tallyclip.strings import Strings, from_python, to_python
 
 AT_ONCE = 1 << 16  # lines
 LARGEST_COUNT = 10**12
@@ -65,7 +64,7 @@ def read_word_counts(path: str, drops: Counter[str], tick: Tick) -> Iterator[Cou
 def read_pair_counts(path: str, drops: Counter[str], tick: Tick) -> Iterator[Counted]:
     """Pairs and their counts: of 2N words each two that come together, with N counts. Otherwise as ``read_word_counts``."""
     for pairs, counts in read_word_counts(path, drops, tick):
-        texts = [pairs.data[a:b].tobytes().decode() for a, b in pairwise(pairs.offsets)]
+        texts = to_python(pairs)
         fit = [text.count(" ") == 1 and not text.startswith(" ") and not text.endswith(" ") for text in texts]
         if not all(fit):
             drops[NO_PAIR] += fit.count(False)

@@ -20,8 +20,8 @@ from tallyclip.machine import prefetch
 from tallyclip.metadata.ngrams.characters import BLANK, BREAK, EDGE, JOINT, WORD
 from tallyclip.metadata.ngrams.reference import LONGEST_STRETCH, LONGEST_WORD
 
-# The bits of a pair's key: the first word, the second, and what stands between them (an index of ``BETWEEN``).
-FIRST_BITS, SECOND_BITS, BETWEEN_BITS = 32, 30, 2
+# The bits of a pair's key below those of its first word: the second, and what stands between them (an index of ``BETWEEN``).
+SECOND_BITS, BETWEEN_BITS = 30, 2
 
 # What may come between two breaks: the stretch, and one more word that began in it.
 ROOM_BYTES = LONGEST_STRETCH + 2 * LONGEST_WORD
@@ -274,14 +274,18 @@ def move_pairs(old: UInt64[np.ndarray, " O"], tables: Tables) -> None:
 def rank_pairs(slots: UInt64[np.ndarray, " 2*P"], rank: UInt64[np.ndarray, " W1"]) -> np.uint64:
     """Move all pairs to the front of their table, and name their words by rank instead of number; returns how many there are."""
     used = ZERO
-    second_mask = (ONE << u64(SECOND_BITS)) - ONE
-    between_mask = (ONE << u64(BETWEEN_BITS)) - ONE
     for place in range(ZERO, u64(len(slots)), u64(2)):
-        key = slots[place]
-        if key != ZERO:
-            first = rank[key >> u64(SECOND_BITS + BETWEEN_BITS)]
-            second = rank[(key >> u64(BETWEEN_BITS)) & second_mask]
-            slots[used] = (first << u64(SECOND_BITS + BETWEEN_BITS)) | (second << u64(BETWEEN_BITS)) | (key & between_mask)
+        if slots[place] != ZERO:
+            slots[used] = rename(slots[place], rank)
             slots[used + ONE] = slots[place + ONE]
             used += u64(2)
     return used >> ONE
+
+
+@inlined
+def rename(key: np.uint64, names: np.ndarray) -> np.uint64:
+    """The key of the same pair, where word n is called ``names[n]``."""
+    low = u64(SECOND_BITS + BETWEEN_BITS)
+    first = u64(names[key >> low])
+    second = u64(names[(key >> u64(BETWEEN_BITS)) & ((ONE << u64(SECOND_BITS)) - ONE)])
+    return (first << low) | (second << u64(BETWEEN_BITS)) | (key & ((ONE << u64(BETWEEN_BITS)) - ONE))

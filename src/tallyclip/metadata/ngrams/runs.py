@@ -16,9 +16,9 @@ import pyarrow as pa
 from jaxtyping import Int64, UInt8, UInt32, UInt64
 
 from tallyclip.compiled import ONE, compiled, u64
-from tallyclip.metadata.ngrams.kernel import BETWEEN_BITS, SECOND_BITS
+from tallyclip.metadata.ngrams.kernel import BETWEEN_BITS, SECOND_BITS, rename
 from tallyclip.store.files import replacing
-from tallyclip.strings import Strings, from_arrow
+from tallyclip.strings import Strings, from_arrow, joined
 
 FIRST_SHIFT = SECOND_BITS + BETWEEN_BITS
 SECOND_MASK, BETWEEN_MASK = (1 << SECOND_BITS) - 1, (1 << BETWEEN_BITS) - 1
@@ -157,7 +157,7 @@ def merge_words(parts: Sequence[Words]) -> Words:
     """The words of several sorted lists, each once, with the sums of their counts."""
     hashes = np.concatenate([np.zeros(0, np.uint64), *(part.hashes for part in parts)])
     counts = np.concatenate([np.zeros(0, np.int64), *(part.counts for part in parts)])
-    words = _joined([part.words for part in parts])
+    words = joined([part.words for part in parts])
     order = np.argsort(hashes, kind="stable")
     new = np.ones(len(order), np.bool_)
     collides = _mark_new(hashes, words.data, words.offsets, order, new)
@@ -167,13 +167,6 @@ def merge_words(parts: Sequence[Words]) -> Words:
     firsts = np.flatnonzero(new)
     summed = np.add.reduceat(counts[order], firsts) if len(firsts) else counts
     return Words(hashes[order[firsts]], take(words, order[firsts]), summed)
-
-
-def _joined(parts: Sequence[Strings]) -> Strings:
-    data = [part.data[part.offsets[0] : part.offsets[-1]] for part in parts]
-    lengths = [np.diff(part.offsets) for part in parts]
-    offsets = np.cumsum(np.concatenate([np.zeros(1, np.int64), *lengths]), dtype=np.int64)
-    return Strings(np.concatenate([np.zeros(0, np.uint8), *data]), offsets, None)
 
 
 @compiled
@@ -274,12 +267,8 @@ def renamed(keys: UInt64[np.ndarray, " P"], places: UInt32[np.ndarray, " W"]) ->
 
 @compiled
 def _rename(keys: UInt64[np.ndarray, " P"], places: UInt32[np.ndarray, " W"], out: UInt64[np.ndarray, " P"]) -> None:
-    low = u64(SECOND_BITS + BETWEEN_BITS)
-    mask, between = (ONE << u64(SECOND_BITS)) - ONE, (ONE << u64(BETWEEN_BITS)) - ONE
     for i in range(u64(len(keys))):
-        key = keys[i]
-        second = u64(places[(key >> u64(BETWEEN_BITS)) & mask])
-        out[i] = (u64(places[key >> low]) << low) | (second << u64(BETWEEN_BITS)) | (key & between)
+        out[i] = rename(keys[i], places)
 
 
 def merge_pairs(parts: Sequence[Pairs]) -> Pairs:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +19,7 @@ from tallyclip.metadata.recipe import Bigrams
 from tallyclip.pipeline.metadata.counting import Counts
 from tallyclip.pipeline.progress import Progress
 from tallyclip.store.build_layout import CountsFolder
-from tallyclip.strings import Strings
+from tallyclip.strings import to_python
 
 MOST_RANKED = 5_000_000  # each is a Python string: some 300 bytes
 
@@ -50,17 +49,11 @@ class WordList:
         found: list[str] = []
         for bucket, words in enumerate(self._buckets):
             some = positions[order[ends[bucket] : ends[bucket + 1]]] - self._bases[bucket]
-            found += to_texts(take(words.words, some))
+            found += to_python(take(words.words, some))
         texts = [""] * len(found)
         for place, text in zip(order.tolist(), found, strict=True):
             texts[place] = text
         return texts
-
-
-def to_texts(words: Strings) -> list[str]:
-    """Strings as Python's."""
-    content, offsets = words.data.tobytes(), words.offsets.tolist()
-    return [content[start:end].decode("utf-8", "replace") for start, end in pairwise(offsets)]
 
 
 def fit(text: str) -> bool:
@@ -106,7 +99,7 @@ def most_frequent(words: WordList, min_count: int, top: float | None, most: int)
     for bucket in words.buckets():
         scores = np.where(bucket.counts >= max(1, min_count), bucket.counts, -np.inf).astype(np.float64)
         some = np.flatnonzero(scores > -np.inf)
-        best.add(scores[some], lambda positions, some=some, bucket=bucket: to_texts(take(bucket.words, some[positions])))
+        best.add(scores[some], lambda positions, some=some, bucket=bucket: to_python(take(bucket.words, some[positions])))
     facts = {"different": different, "of at least min_count": enough, "candidates": allowed}
     return Ranked(best.ranked(), facts)
 
