@@ -9,27 +9,33 @@
     ├── IncompleteError      shards failed, or nothing was kept: what there is is not the whole result
     └── MissingExtraError    a format that needs a package which is not installed
 
-A message says what is wrong and where; ``hint`` says what would work. The command line prints both and exits with ``exit_code``.
+A message says what is wrong and where; ``hint`` says what would work. The command line prints both and exits with ``exit_code``. Messages
+name files, columns and values from data. Whatever in them could act on a terminal is written out here, once for all messages.
 """
 
 from __future__ import annotations
 
 import errno
+from collections.abc import Sequence
 from pathlib import Path
+
+from tallyclip.escaping import printable
 
 
 class TallyclipError(Exception):
-    """Base class: ``what`` (with the place) and an optional ``hint``."""
+    """Base class: ``what`` (with the place), an optional ``hint``, and ``details``, a line each."""
 
     exit_code = 2
 
-    def __init__(self, what: str, hint: str | None = None) -> None:
-        super().__init__(what, hint)
-        self.what = what
-        self.hint = hint
+    def __init__(self, what: str, hint: str | None = None, details: Sequence[str] = ()) -> None:
+        super().__init__(what, hint, details)
+        self.what = printable(what)
+        self.hint = hint if hint is None else printable(hint)
+        self.details = [printable(detail) for detail in details]
 
     def __str__(self) -> str:
-        return self.what if self.hint is None else f"{self.what}\n\nHint: {self.hint}"
+        lines = "".join(f"\n  {detail}" for detail in self.details)
+        return f"{self.what}{lines}" if self.hint is None else f"{self.what}{lines}\n\nHint: {self.hint}"
 
 
 class OptionError(TallyclipError):

@@ -9,14 +9,18 @@ import msgspec
 import numpy as np
 from jaxtyping import Int64
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from tallyclip.card import plots
 from tallyclip.card.numbers import number, percent, short, visible
+from tallyclip.escaping import printable, printable_json
 from tallyclip.plan import PlanRow
 
 TOP = 20
 SHOWN_SAMPLES = 8
 SHOWN_ENTRIES = 60
+# What may begin markup, a link, a tag or an entity within a line, and a heading, list or rule where it starts.
+MARKDOWN = re.compile(r"[\\`*_~\[\]<>&|]|^[#+=-]|(?:(?<=^\d)|(?<=^\d\d))[.)](?= |$)")
 
 # "Demystifying CLIP Data" (arXiv 2309.16671), tables 1 to 3 and sections 3.2 to 4, for its pool of 1.6 billion pairs.
 PAPER = {
@@ -198,7 +202,8 @@ def histogram(before: Int64[np.ndarray, " V"], after: Int64[np.ndarray, " V"]) -
 def as_json(card: Card) -> bytes:
     """The card's numbers, with our figures beside the paper's."""
     value = msgspec.to_builtins(card) | {"comparisons": msgspec.to_builtins(card.comparisons)}
-    return msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n"
+    text = msgspec.json.format(msgspec.json.encode(value), indent=1).decode()
+    return f"{printable_json(text)}\n".encode()
 
 
 def as_markdown(card: Card) -> str:
@@ -212,24 +217,43 @@ def as_html(card: Card, pictures: Pictures) -> str:
 
 
 def _render(template: str, card: Card, **more: Any) -> str:
+    """Fill in a template. Every value it shows is escaped here: ``finalize`` sees each, but for what is ``Markup`` already."""
+    is_html = template.endswith(".html.jinja")
     environment = Environment(
         loader=PackageLoader("tallyclip.card", "templates"),
-        autoescape=template.endswith(".html.jinja"),
+        autoescape=is_html,
+        finalize=_in_html if is_html else _in_markdown,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"number": number, "percent": percent, "cell": _cell, "short": short, "visible": visible}
+    environment.filters |= {"number": number, "percent": percent, "code": _code, "fenced": _fenced, "short": short, "visible": visible}
     return environment.get_template(template).render(card=card, **more)
 
 
-def _cell(text: str) -> str:
-    """Text that keeps within the cell of a Markdown table: on one line, in a code span."""
+def _in_html(value: Any) -> Any:
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _in_markdown(value: Any) -> Any:
+    """Text that is only text in Markdown: on one line, with no markup, link, HTML tag or entity of its own."""
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    return MARKDOWN.sub(r"\\\g<0>", printable(value))
+
+
+def _code(text: str) -> Markup:
+    """Text in a code span that keeps within one line and within the cell of a table."""
     flat = visible(" ".join(text.split())).replace("|", "\\|")
     ticks = "`" * (1 + max(map(len, re.findall("`+", flat)), default=0))
     space = " " if "`" in flat else ""
-    return f"{ticks}{space}{flat}{space}{ticks}" if flat else "(empty)"
+    return Markup(f"{ticks}{space}{flat}{space}{ticks}" if flat else "(empty)")
+
+
+def _fenced(text: str) -> Markup:
+    """A line of a fenced block, which it does not close since it begins with a word of ours."""
+    return Markup(printable(text))
 
 
 def reasons(counts: dict[str, int], samples: dict[str, list[str]]) -> list[Reason]:

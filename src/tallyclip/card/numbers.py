@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from tallyclip.escaping import printable
+
 LONGEST = 120  # characters of a text
-JOINER = "\u200d"  # of emoji
 
 
 def short(value: float, _: object = None) -> str:
@@ -42,5 +43,4 @@ def visible(text: str) -> str:
     >>> visible("a\\tdog"), len(visible("dog" * 1000))
     ('a\\\\tdog', 121)
     """
-    seen = (c if c.isprintable() or c == JOINER else c.encode("unicode_escape").decode() for c in text[:LONGEST])
-    return "".join(seen) + ("…" if len(text) > LONGEST else "")
+    return printable(text[:LONGEST]) + ("…" if len(text) > LONGEST else "")

@@ -9,13 +9,14 @@ import functools
 import io
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.text import Text
 
 from tallyclip.cli import options
@@ -25,6 +26,7 @@ from tallyclip.cli.pool import pool as pool_command
 from tallyclip.cli.pool import pool_options, source_of
 from tallyclip.cli.prepare import OpenRun, aim_of, choice_of, count_of, load_metadata
 from tallyclip.errors import TallyclipError
+from tallyclip.escaping import printable
 
 TRACEBACK = "TALLYCLIP_TRACEBACK"  # set to 1 in the environment, it shows what went wrong inside
 EPILOG = "Exit codes: 0 done · 1 done in part, or nothing kept · 2 wrong input or option, nothing started · 130 interrupted"
@@ -41,13 +43,19 @@ metadata_app = typer.Typer(help="Build entry lists, and look at them.", no_args_
 app.add_typer(metadata_app, name="metadata")
 
 
-class _Console(Console):
+class SafeConsole(Console):
+    """A terminal that data cannot act on: whatever is printed, only this program's own styles reach it as escapes."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=printable(segment.text, keep="\n"))
+
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError  # which ``reports_errors`` sees to, where the original would exit in its own way
 
 
-out = _Console(highlight=False, emoji=False)
-err = _Console(stderr=True, highlight=False, emoji=False)
+out = SafeConsole(highlight=False, emoji=False)
+err = SafeConsole(stderr=True, highlight=False, emoji=False)
 
 
 Command = TypeVar("Command", bound=Callable[..., None])
@@ -67,7 +75,7 @@ def main() -> None:
         check_unicode(sys.argv[1:])
         app()
     except TallyclipError as error:  # of an option, before its command starts
-        _show().fails(err, error.what, error.hint)
+        _show().fails(err, error)
         sys.exit(error.exit_code)
 
 
@@ -80,7 +88,7 @@ def reports_errors(command: Command) -> Command:
             command(*args, **kwargs)
             sys.stdout.flush()
         except TallyclipError as error:
-            _show().fails(err, error.what, error.hint)
+            _show().fails(err, error)
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
             err.print("\nInterrupted. What was finished is kept: the same command goes on from there.", soft_wrap=True)
@@ -91,7 +99,7 @@ def reports_errors(command: Command) -> Command:
             os.dup2(nowhere, sys.stderr.fileno())
             raise typer.Exit(1) from None
         except OSError as error:  # of the machine, where nobody knew more of it
-            _show().fails(err, f"{error.filename or 'the machine'}: {error.strerror or error}", None)
+            _show().fails(err, TallyclipError(f"{error.filename or 'the machine'}: {error.strerror or error}"))
             raise typer.Exit(1) from None
         except (typer.Exit, typer.Abort):
             raise
@@ -99,7 +107,7 @@ def reports_errors(command: Command) -> Command:
             if os.environ.get(TRACEBACK) == "1":
                 raise
             hint = f"this is a defect of tallyclip: please report it, with what the same command says with {TRACEBACK}=1 set before it"
-            _show().fails(err, f"unexpected: {type(error).__name__}: {error}", hint)
+            _show().fails(err, TallyclipError(f"unexpected: {type(error).__name__}: {error}", hint))
             raise typer.Exit(1) from None
 
     return wrapped  # type: ignore[return-value]

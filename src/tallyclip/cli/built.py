@@ -12,6 +12,8 @@ from rich.text import Text
 
 from tallyclip.card.numbers import percent
 from tallyclip.cli.progress import size_text
+from tallyclip.cli.show import in_lines
+from tallyclip.escaping import printable
 from tallyclip.metadata.servers import RemoteFile
 from tallyclip.pipeline.metadata.build import ListManifest
 
@@ -66,7 +68,7 @@ def built_of(manifest: ListManifest, folder: Path) -> str:
         f"list         {folder}/metadata.parquet",
         f"made of      {len(manifest.inputs):,} files, see {folder}/manifest.json",
     ]
-    return "\n".join(lines)
+    return in_lines(lines)
 
 
 def _scores(manifest: ListManifest) -> list[str]:
@@ -111,7 +113,7 @@ def files_table(files: Sequence[RemoteFile], folder: Path) -> RenderableType:
     for target, some in groups.items():
         checked = sum(file.checksum is not None for file in some)
         licences = ", ".join(sorted({file.licence for file in some}))
-        table.add_row(Text(f"{folder}/{target}"), f"{len(some):,}", _size(some), f"{checked:,}", Text(licences))
+        table.add_row(Text(printable(f"{folder}/{target}")), f"{len(some):,}", _size(some), f"{checked:,}", Text(printable(licences)))
     if len(groups) > 1:
         table.add_section()
         table.add_row("all", f"{len(files):,}", _size(files), f"{sum(file.checksum is not None for file in files):,}", style="bold")

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from tallyclip.card.numbers import percent, visible
 from tallyclip.data import Metadata
+from tallyclip.escaping import printable
 from tallyclip.metadata.check import MODES, Check, Repeats
 from tallyclip.metadata.compare import Difference, added
 
@@ -32,7 +33,7 @@ def difference_report(name_a: str, name_b: str, difference: Difference) -> Rende
         if difference.same_order and not difference.only_a.count and not difference.only_b.count:
             shared = f"both have the same {difference.both:,} entries in the same order"
     parts: list[RenderableType] = [
-        Text(f"A  {name_a}, {difference.size_a:,} entries\nB  {name_b}, {difference.size_b:,} entries\n{shared}")
+        Text(f"A  {printable(name_a)}, {difference.size_a:,} entries\nB  {printable(name_b)}, {difference.size_b:,} entries\n{shared}")
     ]
     if difference.only_a.count or difference.only_b.count:
         parts += ["", _only(difference)]
@@ -55,7 +56,7 @@ def merge_report(names: Sequence[str], lists: Sequence[Metadata], merged: Metada
     """What ``metadata merge`` says: what each list has, and what it added to those before it."""
     table = _table("list", ("entries", "of them new"))
     for name, one, new in zip(names, lists, added(lists), strict=True):
-        table.add_row(Text(name), f"{len(one):,}", f"{new:,}")
+        table.add_row(Text(printable(name)), f"{len(one):,}", f"{new:,}")
     table.add_row("together", "", f"{len(merged):,}", style="bold")
     lost = merged.ranks is None and any(one.ranks is not None for one in lists)
     return Group(table, Text("\nranks were left out, as not every list has them")) if lost else table
@@ -63,7 +64,7 @@ def merge_report(names: Sequence[str], lists: Sequence[Metadata], merged: Metada
 
 def check_report(path: str, report: Check) -> RenderableType:
     """What ``metadata check`` says, the findings last, where eyes are."""
-    parts: list[RenderableType] = [Text(f"{path}, {report.entries:,} entries\n"), _sources(report)]
+    parts: list[RenderableType] = [Text(f"{printable(path)}, {report.entries:,} entries\n"), _sources(report)]
     reasons = [one for source in report.sources for one in source.unmatchable["exact"].reasons]
     for reason in dict.fromkeys(one.reason for one in reasons):
         alike = [one for one in reasons if one.reason == reason]
@@ -75,7 +76,7 @@ def check_report(path: str, report: Check) -> RenderableType:
         parts += ["", _classes(report)]
     findings = Table.grid(padding=(0, 1))
     for finding in report.findings:
-        findings.add_row("-", Text(finding))
+        findings.add_row("-", Text(printable(finding)))
     return Group(*parts, Text("\nfindings", style="bold"), findings)
 
 

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, Tex
 from rich.text import Text
 
 from tallyclip.card.numbers import short
+from tallyclip.escaping import printable
 
 SECONDS_BETWEEN_LINES = 10.0
 UNITS = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
@@ -95,7 +96,9 @@ class Shown:
 
     def shard_failed(self, key: str, what: str) -> None:
         self._failed += 1
-        self._console.print(f"  [red]failed[/red] {self._pieces.removesuffix('s')} {escape(key)}: {escape(what)}", soft_wrap=True)
+        self._console.print(
+            f"  [red]failed[/red] {self._pieces.removesuffix('s')} {escape(printable(key))}: {escape(printable(what))}", soft_wrap=True
+        )
         self._refresh()
 
     def finish(self, result: str) -> None:
@@ -103,12 +106,12 @@ class Shown:
         rate = f", {_rate_text(self._rows / seconds, self._unit)}" if self._rows and seconds > 0.5 else ""
         self._stop()
         self._console.print(
-            f"[green]✓[/green] [bold]{self._stage:<8}[/bold] {escape(result)} [dim]({seconds:.1f} s{rate})[/dim]",
+            f"[green]✓[/green] [bold]{self._stage:<8}[/bold] {escape(printable(result))} [dim]({seconds:.1f} s{rate})[/dim]",
             soft_wrap=True,
         )
 
     def note(self, text: str) -> None:
-        self._console.print(f"  {escape(text)}", soft_wrap=True)
+        self._console.print(f"  {escape(printable(text))}", soft_wrap=True)
 
     def stop(self) -> None:
         """Take the bar off the terminal."""

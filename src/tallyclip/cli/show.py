@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,8 @@ from tallyclip.card.card import Card
 from tallyclip.card.numbers import short, visible
 from tallyclip.crawl.links import FIELDS
 from tallyclip.data import Metadata
+from tallyclip.errors import TallyclipError
+from tallyclip.escaping import printable
 from tallyclip.match.coverage import unmatchable_entries
 from tallyclip.pipeline.dry_run import Estimate
 from tallyclip.pipeline.plan import PlanRow
@@ -48,7 +50,7 @@ def summary(card: Card, root: str) -> str:
         f"uids        {root}/uids.npy",
         f"data card   {root}/card/card.html",
     ]
-    return "\n".join(lines)
+    return in_lines(lines)
 
 
 def plan_table(t: float, why: str, rows: Sequence[PlanRow]) -> RenderableType:
@@ -79,7 +81,7 @@ def plan_table(t: float, why: str, rows: Sequence[PlanRow]) -> RenderableType:
 def status_tree(status: RunStatus) -> Tree:
     """A run as a tree of stages."""
     tree = Tree(
-        f"[bold]{escape(status.root)}[/bold]  {status.files:,} files of {escape(', '.join(status.pool))}",
+        f"[bold]{_safe(status.root)}[/bold]  {status.files:,} files of {_safe(', '.join(status.pool))}",
         guide_style="dim",
     )
     for stage in status.stages:
@@ -88,7 +90,7 @@ def status_tree(status: RunStatus) -> Tree:
         if facts:
             branch.add(facts)
         for failure in stage.failures[:10]:
-            branch.add(f"[red]failed[/red] {escape(failure.shard)}: {escape(failure.what)}")
+            branch.add(f"[red]failed[/red] {_safe(failure.shard)}: {_safe(failure.what)}")
         if len(stage.failures) > 10:
             branch.add(f"[red]and {len(stage.failures) - 10:,} more[/red]")
     return tree
@@ -108,14 +110,18 @@ def _is_fact(value: object) -> bool:
 
 
 def _fact(value: object) -> str:
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.6g}" if isinstance(value, float) else escape(str(value))
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.6g}" if isinstance(value, float) else _safe(str(value))
+
+
+def _safe(text: str) -> str:
+    return escape(printable(text))
 
 
 def dry_run(estimate: Estimate) -> str:
     """What a run would take."""
     pairs, matched = short(estimate.pairs), short(estimate.matched)
     rows = f"{estimate.rows:,}" if estimate.exact_rows else f"about {estimate.rows:,}"
-    return "\n".join(
+    return in_lines(
         [
             f"pool        {estimate.files:,} files, {short(estimate.bytes)} bytes, {rows} records in {estimate.shards:,} shards",
             *(f"not read    {what}" for what in estimate.unread),
@@ -179,14 +185,14 @@ def metadata_info(path: str, metadata: Metadata) -> str:
     for reason, ids in unmatchable.items():
         examples = ", ".join(repr(visible(metadata.entries[i])) for i in ids[:3])
         lines.append(f"             {len(ids):,}: the entry {reason}; such as {examples}")
-    return "\n".join(lines)
+    return in_lines(lines)
 
 
-def fails(console: Console, what: str, hint: str | None) -> None:
+def fails(console: Console, error: TallyclipError) -> None:
     """An error, for people."""
-    console.print(Text("Error: ", style="bold red") + Text(what), soft_wrap=True)
-    if hint:
-        console.print(Text("\nHint: ", style="bold") + Text(hint), soft_wrap=True)
+    console.print(Text("Error: ", style="bold red") + Text("\n  ".join([error.what, *error.details])), soft_wrap=True)
+    if error.hint:
+        console.print(Text("\nHint: ", style="bold") + Text(error.hint), soft_wrap=True)
 
 
 def pool_summary(run: Any, root: str) -> str:
@@ -206,4 +212,9 @@ def pool_summary(run: Any, root: str) -> str:
     failed = len(parsed.result["failed_shards"])
     if failed:
         lines.insert(1, f"not read    {failed:,} files, which failed and were given up")
-    return "\n".join(lines)
+    return in_lines(lines)
+
+
+def in_lines(lines: Iterable[str]) -> str:
+    """Each of the lines on one line, whatever the names and values in them hold."""
+    return "\n".join(map(printable, lines))

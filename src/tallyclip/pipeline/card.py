@@ -12,6 +12,7 @@ import numpy as np
 
 from tallyclip.card import card as cards
 from tallyclip.errors import ArtefactError
+from tallyclip.escaping import printable
 from tallyclip.match.coverage import unmatchable_entries
 from tallyclip.pipeline.balance import balance_reports
 from tallyclip.pipeline.match import match_reports
@@ -172,6 +173,6 @@ def _commands(*stages: Manifest) -> str:
     """The commands that make these stages again, a line each: 'curate' needs none before it."""
     lines: list[str] = []
     for stage in stages:
-        line = shlex.join(["tallyclip", *stage.command])
+        line = printable(shlex.join(["tallyclip", *stage.command]))
         lines = [line] if stage.command[:1] == ["curate"] else [*dict.fromkeys([*lines, line])]
     return "\n".join(lines)

@@ -73,8 +73,7 @@ def estimate_run(pool: Sequence[str], choice: ColumnChoice, metadata: Metadata, 
         if sample is not None:
             samples.append(sample)
     if not samples and unread:
-        listed = "\n  ".join(unread)
-        raise SourceError(f"none of the files looked at could be read:\n  {listed}", "see what 'tallyclip match' says of all of them")
+        raise SourceError("none of the files looked at could be read:", "see what 'tallyclip match' says of all of them", unread)
     if not samples:
         raise SourceError("the files looked at have no records", "is this the right pool?")
     rows = sum(estimate_rows(shard) for shard in shards)

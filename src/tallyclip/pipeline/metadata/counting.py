@@ -131,10 +131,10 @@ def count(
     reports, failures = _count_parts(build, folder, name, parts, memory)
     failures = [*unreadable, *failures]
     if failures and not (accept_failed and reports):
-        shown = "\n".join(f"  {failure.what}" for failure in failures[:10])
         hints = dict.fromkeys(failure.hint for failure in failures if failure.hint)
         again = "repair the files and run the same command again (what is counted is kept), or go on without them with --accept-failed"
-        raise IncompleteError(f"{len(failures):,} of {len(parts) + len(unreadable):,} parts failed:\n{shown}", "; ".join([*hints, again]))
+        what = f"{len(failures):,} of {len(parts) + len(unreadable):,} parts failed:"
+        raise IncompleteError(what, "; ".join([*hints, again]), [failure.what for failure in failures[:10]])
     counts = _merge(build, folder, reports)
     counts.failed = sorted(failure.what for failure in failures)
     outputs = [folder.words(bucket) for bucket in range(len(counts.words))] + [folder.pairs(bucket) for bucket in range(len(counts.pairs))]
