@@ -36,6 +36,9 @@ def columns_of(file: PoolFile, choice: ColumnChoice) -> Columns:
             check_types(schema, columns)
         return columns
     except OptionError as error:
+        if file.kind == "tar":
+            hint = f"{error.hint}; a sample's key ends at the first dot of a name, and a flag may name what follows"
+            raise OptionError(f"{file.path}: {error.what}; its members end in: {tars.suffixes(file.path)}", hint) from None
         raise OptionError(f"{file.path}: {error.what}", error.hint) from None
 
 
@@ -46,7 +49,7 @@ def _names(file: PoolFile, choice: ColumnChoice) -> list[str]:
         case "csv" | "tsv":
             return delimited.column_names(file.path, DELIMITERS[file.kind], choice)[0]
         case "tar":
-            return tars.tar_names(file.path).with_named(choice)
+            return tars.tar_names(file.path, choice).with_named(choice)
         case _:
             return [choice.caption or "caption"]
 
