@@ -15,7 +15,10 @@ A message says what is wrong and where; ``hint`` says what would work. The comma
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
+
+TRACEBACK = "TALLYCLIP_TRACEBACK"  # set to 1 in the environment, it shows what went wrong inside
 
 
 class TallyclipError(Exception):
@@ -73,3 +76,8 @@ class IncompleteError(TallyclipError):
 
 class MissingExtraError(TallyclipError):
     """A feature whose package is not installed; the hint is the line that installs it."""
+
+
+def shows_tracebacks() -> bool:
+    """Is an error that nobody foresaw to be shown with its traceback?"""
+    return os.environ.get(TRACEBACK) == "1"

@@ -65,7 +65,7 @@ class TarReader:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        self._seekable = file.seekable()
+        self._seekable = True  # until it turns out that it is not
         self._place = 0
 
     @property
@@ -88,7 +88,9 @@ class TarReader:
                 ended, place = True, place + BLOCK
                 continue
             if ended and not _is_header(block):
-                raise BrokenTarError(f"something follows the end of the tar at byte {place:,}, and it is no other tar")
+                raise BrokenTarError(
+                    f"something follows the end of the tar at byte {place:,}, and it is no tar: 'head -c {place}' cuts it off"
+                )
             ended = False
             member, place = self._member(block, place)
             if member is not None:
@@ -175,8 +177,8 @@ class TarReader:
             content += (block := self._exactly(BLOCK))
             lines += block.count(b"\n")
             if lines and wanted == 1:
-                wanted += 2 * _decimal(content[: content.index(b"\n")], member.place)
-        return [_decimal(line, member.place) for line in content.split(b"\n")[1:wanted]]
+                wanted += 2 * _decimal(bytes(content[: content.index(b"\n")]), member.place)
+        return [_decimal(line, member.place) for line in bytes(content).split(b"\n")[1:wanted]]
 
     def _exactly(self, size: int) -> bytes:
         content = self._file.read(size)
@@ -186,10 +188,12 @@ class TarReader:
         return content
 
     def _go_to(self, place: int) -> None:
-        if self._seekable:
-            if place != self._place:
+        if self._seekable and place != self._place:
+            try:
                 self._file.seek(place)
-            self._place = place
+                self._place = place
+            except (OSError, ValueError):  # it is compressed or on a plain server, or the place is beyond all files
+                self._seekable = False
         while self._place < place:
             self._exactly(min(SKIPPED_AT_ONCE, place - self._place))
 
@@ -232,9 +236,9 @@ def _pax(content: bytes, place: int) -> dict[str, Any]:
     start = 0
     while start < len(content) and content[start]:
         space = content.find(b" ", start, start + DIGITS)
-        end = start + (_decimal(content[start:space], place) if space > start else 0)
+        end = start + _decimal(content[start:space], place) if space > start else 0
         key, equals, value = content[space + 1 : end - 1].partition(b"=")
-        if not (space + 1 < end <= len(content) and equals and content[end - 1 : end] == b"\n"):
+        if not (start < space < end <= len(content) and equals and content[end - 1 : end] == b"\n"):
             raise BrokenTarError(f"the pax header at byte {place:,} is broken")
         if key in SPARSE_KEYS:
             pairs.append(_decimal(value, place))

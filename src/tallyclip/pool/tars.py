@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
 from itertools import islice
@@ -27,6 +27,17 @@ LOOKED_AT = 10_000  # members, to say what their names end in
 LISTED = 10  # of these suffixes
 LONGEST_SUFFIX = 40
 REPACK = "pack it again by name: mkdir D && tar -xf TAR -C D && tar --sort=name --transform='s,^[.]/,,' -cf NEW.tar -C D ."
+
+
+@contextmanager
+def open_tar(path: str) -> Generator[TarReader]:
+    """Open a tar, which may be compressed.
+
+    Raises:
+        SourceError: it cannot be opened, or not be gone through.
+    """
+    with reading(path), open_stream(path) as file:
+        yield TarReader(io.BufferedReader(cast(Any, file), READ_AT_ONCE))
 
 
 def tar_names(path: str, choice: ColumnChoice) -> Names:
@@ -57,7 +68,7 @@ def read_records(path: str, columns: Columns, choice: ColumnChoice, schema: pa.S
 
 def suffixes(path: str) -> str:
     """What the names of the first members end in, and how often, for people to read."""
-    with _opened(path) as tar:
+    with open_tar(path) as tar:
         named = (member_key(member.name) for member in islice(tar, LOOKED_AT) if member.is_file)
         counted = Counter(found[1][:LONGEST_SUFFIX] for found in named if found).most_common()
     more = f" and {len(counted) - LISTED:,} more" if len(counted) > LISTED else ""
@@ -67,7 +78,7 @@ def suffixes(path: str) -> str:
 def count_samples(path: str, most: int) -> tuple[int, int | None]:
     """How many samples the first members belong to, and how many bytes these members take; None if they are all there are."""
     keys: set[str] = set()
-    with _opened(path) as tar:
+    with open_tar(path) as tar:
         for number, member in enumerate(tar):
             if named := member_key(member.name):
                 keys.add(named[0])
@@ -83,12 +94,6 @@ def member_key(name: str) -> tuple[str, str] | None:
     return (f"{folder}/{stem}" if folder else stem, suffix.lower()) if stem and dot else None
 
 
-@contextmanager
-def _opened(path: str) -> Iterator[TarReader]:
-    with reading(path), open_stream(path) as file:
-        yield TarReader(io.BufferedReader(cast(Any, file), READ_AT_ONCE))
-
-
 def _samples(path: str, choice: ColumnChoice, caption: str | None = None) -> Iterator[tuple[dict[str, Any] | Bad, int]]:
     """Samples as objects, ``Bad`` those with a member that cannot be read, each with the size of its text.
 
@@ -97,7 +102,7 @@ def _samples(path: str, choice: ColumnChoice, caption: str | None = None) -> Ite
     by_flag = {name.lower(): name for name in choice.named}
     keys = _Keys(path)
     sample: _Sample | None = None
-    with _opened(path) as tar:
+    with open_tar(path) as tar:
         for member in tar:
             named = member_key(member.name) if member.is_file else None
             if named is None:
