@@ -326,8 +326,8 @@ def test_sizes_in_pax_headers_that_no_file_has_fail(digits: bytes) -> None:
         b"10 path=a/bc",
         b"1" * 40_000,
         b"1 " * 9,
-    ]
-    + [b"1" * 900_000 + b" path=a\n"],
+        b"1" * 900_000 + b" path=a\n",
+    ],
 )
 def test_broken_pax_headers_fail(content: bytes) -> None:
     assert_broken(pax(content) + GOOD + ZEROS)

@@ -44,8 +44,8 @@ def reading(path: str) -> Generator[None]:
             raise SourceError(f"{path}: {type(error).__name__}: {_one_line(error)}", _hint(path)) from error
         if shows_tracebacks():
             raise
-        hint = f"{_hint(path)}; or this is a defect of tallyclip, of which {TRACEBACK}=1 shows more"
-        raise SourceError(f"{path}: {type(error).__name__}: {_one_line(error)}", hint) from error
+        hints = [_hint(path), f"this may be a defect of tallyclip: {TRACEBACK}=1 set before the command shows where"]
+        raise SourceError(f"{path}: {type(error).__name__}: {_one_line(error)}", "; or ".join(filter(None, hints))) from error
 
 
 def read_chunks(path: str) -> Iterator[bytes]:
