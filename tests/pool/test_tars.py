@@ -128,6 +128,16 @@ def test_batches_of_large_texts_are_small(tmp_path: Path, monkeypatch: pytest.Mo
     assert [len(batch.rows) for batch in batches_of(path)] == [5] * 10
 
 
+def test_batches_of_long_keys_are_small_and_messages_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "BYTES_AT_ONCE", 10_000)
+    long = [sample(f"{i:02d}{'x' * 1998}", "a dog" if i else b"\xff") for i in range(50)]
+    path = write(tmp_path / "a.tar", *long)
+    assert [len(batch.rows) + len(batch.drops) for batch in batches_of(path)] == [5] * 10
+    assert len(read(path).drops[0].sample) < 300
+    back = refused(write(tmp_path / "b.tar", *long[1:], [(long[2][0][0].replace("jpg", "json"), b"{}")]))
+    assert len(back.what) < 600
+
+
 @pytest.mark.parametrize(
     ("name", "key"),
     [

@@ -26,6 +26,7 @@ MOST_KEYS = 1 << 20  # noted, of samples that came before
 LOOKED_AT = 10_000  # members, to say what their names end in
 LISTED = 10  # of these suffixes
 LONGEST_SUFFIX = 40
+LONG_KEY = 1000  # characters; a longer one counts as text
 REPACK = "pack it again by name: mkdir D && tar -xf TAR -C D && tar --sort=name --transform='s,^[.]/,,' -cf NEW.tar -C D ."
 
 
@@ -130,7 +131,7 @@ class _Sample:
 
     def __init__(self, key: str) -> None:
         self.key = key
-        self.size = 0
+        self.size = len(key) if len(key) > LONG_KEY else 0
         self.suffixes: set[str] = set()
         self._fields: dict[str, Any] = {"key": key}
         self._by_flag: dict[str, bytes] = {}
@@ -162,9 +163,9 @@ class _Sample:
             if column not in self._fields:  # txt and the fields of json go before
                 self._set(column, content)
         if self._problem is not None:
-            return Bad(self._problem, ascii(self.key))
+            return Bad(self._problem, _shown(self.key))
         if caption is not None and self._longer and caption not in self._fields:
-            sample = f"{self.key!a}: {', '.join(map(ascii, self._longer))}"
+            sample = f"{_shown(self.key)}: {', '.join(map(ascii, self._longer))}"
             return Bad("no caption, but text under a longer suffix", sample[:LONGEST_SAMPLE])
         return self._fields
 
@@ -208,11 +209,15 @@ class _Keys:
         if key > self._greatest:
             self._greatest = key
         elif (first := self._first.get(digest)) is not None and first != suffix:
-            raise SourceError(f"{self._path}: sample {key!a} comes back at byte {place:,}: its members do not stand together", REPACK)
+            raise SourceError(f"{self._path}: sample {_shown(key)} comes back at byte {place:,}: its members do not stand together", REPACK)
         elif first is None and not self._noted_all:
-            what = f"{self._path}: sample {key!a} at byte {place:,} is out of order, and there are more than {MOST_KEYS:,}"
+            what = f"{self._path}: sample {_shown(key)} at byte {place:,} is out of order, and there are more than {MOST_KEYS:,}"
             raise SourceError(what, f"so many must come in the order of their names: {REPACK}")
         if len(self._first) < MOST_KEYS:
             self._first.setdefault(digest, intern(suffix))
         elif digest not in self._first:
             self._noted_all = False
+
+
+def _shown(key: str) -> str:
+    return ascii(key[:LONGEST_SAMPLE])
