@@ -170,8 +170,9 @@ def _unpack(archive: Path) -> None:
             if name and member.is_file:
                 if member.size > LARGEST_MEMBER:
                     raise SourceError(f"{archive}: {member.name} is larger than {LARGEST_MEMBER >> 20} MiB", "is this WordNet's archive?")
+                content = tar.content(member)
                 with replacing(archive.parent / name[1]) as part:
-                    part.write_bytes(tar.content(member))
+                    part.write_bytes(content)
                 found.add(name[1])
     if len(found) < len(DATABASE_FILES):
         raise SourceError(f"{archive}: it lacks {', '.join(sorted({*DATABASE_FILES} - found))} of WordNet", "is this WordNet's archive?")
