@@ -292,6 +292,12 @@ def test_a_tar_without_captions_says_what_its_members_end_in(tmp_path: Path, mon
     refused_option(path, r"end in: input\.jpg \(2\), outputs\.txt \(1\)\n")
 
 
+def test_captions_behind_all_images_are_found_by_a_flag_or_the_tar_packed_again(tmp_path: Path) -> None:
+    path = write_tar(tmp_path / "a.tar", by_type(names.LOOKED_AT + 1, "jpg", "txt"))
+    refused_option(path, r"jpg \(1,001\), txt \(1,001\)", "no txt member is among the first samples: pack it again by name")
+    assert len(read(path, caption="caption").texts) == names.LOOKED_AT + 1
+
+
 def test_keys_with_dots_are_neither_lost_nor_merged_without_a_word(tmp_path: Path) -> None:
     """WebDataset ends a key at the first dot of a name."""
     dotted = [(f"photo.v{i}.{suffix}", b"a dog") for i in range(3) for suffix in ("jpg", "txt")]

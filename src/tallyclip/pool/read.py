@@ -43,8 +43,8 @@ def _columns_of(file: PoolFile, choice: ColumnChoice) -> Columns:
         return columns
     except OptionError as error:
         if file.kind == "tar":
-            hint = f"{error.hint}; a sample's key ends at the first dot of a name, and a flag may name what follows"
-            raise OptionError(f"{file.path}: {error.what}; its members end in: {tars.suffixes(file.path)}", hint) from None
+            what, hint = tars.without_column(file.path, names)
+            raise OptionError(f"{file.path}: {error.what}; {what}", f"{error.hint}; {hint}") from None
         raise OptionError(f"{file.path}: {error.what}", error.hint) from None
 
 

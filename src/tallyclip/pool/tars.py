@@ -67,13 +67,22 @@ def read_records(path: str, columns: Columns, choice: ColumnChoice, schema: pa.S
     return in_batches(watched(path, samples, columns, choice, "sample"), columns, schema)
 
 
-def suffixes(path: str) -> str:
-    """What the names of the first members end in, and how often, for people to read."""
+def without_column(path: str, names: list[str]) -> tuple[str, str]:
+    """What to say of a tar in whose first samples a column is not found, and what may help.
+
+    Args:
+        path: the tar.
+        names: those that its first samples have.
+    """
     with open_tar(path) as tar:
         named = (member_key(member.name) for member in islice(tar, LOOKED_AT) if member.is_file)
-        counted = Counter(found[1][:LONGEST_SUFFIX] for found in named if found).most_common()
+        counted = Counter(found[1][:LONGEST_SUFFIX] for found in named if found)
+    listed = ", ".join(f"{suffix} ({count:,})" for suffix, count in counted.most_common(LISTED))
     more = f" and {len(counted) - LISTED:,} more" if len(counted) > LISTED else ""
-    return ", ".join(f"{suffix} ({count:,})" for suffix, count in counted[:LISTED]) + more
+    hint = "a sample's key ends at the first dot of a name, and a flag may name what follows"
+    if "txt" in counted and "caption" not in names:
+        hint = f"no txt member is among the first samples: {REPACK}"
+    return f"its members end in: {listed}{more}", hint
 
 
 def count_samples(path: str, most: int) -> tuple[int, int | None]:
@@ -82,7 +91,7 @@ def count_samples(path: str, most: int) -> tuple[int, int | None]:
     with open_tar(path) as tar:
         for number, member in enumerate(tar):
             if named := member_key(member.name):
-                keys.add(named[0])
+                keys.add(named[0][:LONG_KEY])
             if number == most:
                 return len(keys), member.data + member.stored
     return len(keys), None
