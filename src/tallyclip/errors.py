@@ -16,10 +16,13 @@ name files, columns and values from data. Whatever in them could act on a termin
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from tallyclip.escaping import printable
+
+TRACEBACK = "TALLYCLIP_TRACEBACK"  # set to 1 in the environment, it shows what went wrong inside
 
 
 class TallyclipError(Exception):
@@ -79,3 +82,8 @@ class IncompleteError(TallyclipError):
 
 class MissingExtraError(TallyclipError):
     """A feature whose package is not installed; the hint is the line that installs it."""
+
+
+def shows_tracebacks() -> bool:
+    """Is an error that nobody foresaw to be shown with its traceback?"""
+    return os.environ.get(TRACEBACK) == "1"

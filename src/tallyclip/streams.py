@@ -67,10 +67,16 @@ def file_name(path: str) -> str:
 
 def compression_of(path: str) -> str | None:
     """How a file is compressed, as its name says: gzip, zstd or bz2."""
-    return COMPRESSIONS.get(os.path.splitext(file_name(path))[1].lower())
+    return COMPRESSIONS.get(os.path.splitext(_spelled_out(path))[1].lower())
 
 
 def without_compression(path: str) -> str:
     """The name without the suffix of its compression."""
-    name = file_name(path)
+    name = _spelled_out(path)
     return os.path.splitext(name)[0] if compression_of(path) else name
+
+
+def _spelled_out(path: str) -> str:
+    """The name of a file, with .tar.gz for .tgz."""
+    name = file_name(path)
+    return f"{name[:-4]}.tar.gz" if name.lower().endswith(".tgz") else name

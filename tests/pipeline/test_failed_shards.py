@@ -12,16 +12,20 @@ import pytest
 
 from tallyclip.errors import IncompleteError
 from tests.pipeline.conftest import Example, Stages
+from tests.pool.tools import tar_bytes
 from tests.tools import (
     RESULTS,
     assert_same,
     captions,
+    environment,
     fails,
     leftovers,
     manifest,
     modified,
     results,
     succeeds,
+    tallyclip,
+    write_entries,
     write_parquet,
 )
 
@@ -260,3 +264,57 @@ def test_files_that_changed_before_balancing_are_no_failures_to_accept(example: 
     shutil.rmtree(run / "match")
     matched_and_counted(example, tmp_path / "pool", run)
     succeeds("balance", run, "--t", "20")
+
+
+ODD = """
+import tallyclip.pool.lines as lines
+
+def read_chunks(path, whole=lines.read_chunks):
+    if path.endswith("odd.jsonl"):
+        raise RecursionError("nobody foresaw this")
+    return whole(path)
+
+lines.read_chunks = read_chunks
+"""
+
+
+def test_a_reader_that_fails_in_a_way_nobody_foresaw_fails_its_file_alone_wherever_it_stands(example: Example, tmp_path: Path) -> None:
+    """Every process of the command imports the reader that goes wrong: the driver, which looks up columns, and the workers."""
+    pool, run = tmp_path / "pool", tmp_path / "run"
+    shutil.copytree(example.pool, pool)
+    (pool / "aaa-odd.jsonl").write_text('{"caption": "a dog"}\n')
+    (tmp_path / "hooks").mkdir()
+    (tmp_path / "hooks" / "sitecustomize.py").write_text(ODD)
+    odd = environment(PYTHONPATH=os.pathsep.join([str(tmp_path / "hooks"), os.environ.get("PYTHONPATH", "")]))
+    command = (*curated(example, pool, run), "--accept-failed")
+    assert f"not read    {pool / 'aaa-odd.jsonl'}: RecursionError" in succeeds(*command, "--dry-run", env=odd)
+    said = " ".join(fails(1, *curated(example, pool, run), env=odd).split())
+    assert "1 of 6 shards failed" in said
+    assert f"{pool / 'aaa-odd.jsonl'}: RecursionError: nobody foresaw this" in said
+    succeeds(*command, env=odd)
+    assert failed_in_the_card(run) == ["aaa-odd"]
+    asked = tallyclip(*command, env=odd | {"TALLYCLIP_TRACEBACK": "1"})
+    assert asked.stderr.strip().endswith("RecursionError: nobody foresaw this")
+    assert "Traceback" in asked.stderr
+
+
+def test_hostile_tars_fail_and_the_other_files_are_read(tmp_path: Path) -> None:
+    pool, run = tmp_path / "pool", tmp_path / "run"
+    pool.mkdir()
+    write_entries(tmp_path / "entries.json", ["dog"])
+    good = tar_bytes([("0.txt", b"a dog")])
+    (pool / "good.tar").write_bytes(good)
+    (pool / "z.jsonl").write_text('{"caption": "a dog"}\n')
+    header = bytearray(good[:512])
+    header[124:136] = b"-0000001000\0"
+    for name, kind in (("a-negative.tar", b"0"), ("b-negative-pax.tar", b"x")):
+        header[156:157] = kind
+        header[148:156] = b" " * 8
+        header[148:156] = b"%06o\0 " % sum(header)
+        (pool / name).write_bytes(good[:1024] + header + good)
+    command = ("curate", pool, "--metadata", tmp_path / "entries.json", "--t", "inf", "--workers", 2, "--out", run)
+    said = fails(1, *command)
+    assert "2 of 4 shards failed" in said
+    assert all(f"{pool / name}: the header at byte 1,024 has a size" in said for name in ("a-negative.tar", "b-negative-pax.tar"))
+    assert "2 records" in succeeds(*command, "--accept-failed")
+    assert "not read" in succeeds(*command, "--dry-run")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tallyclip.errors import TallyclipError
+from tallyclip.pool import delimited, lines, parquet, tars
 from tallyclip.pool.records import as_kind, unify
-from tests.pool.tools import batches_of, files_of, hashed, json_lines, packed, read, write_table, write_tar
+from tests.pool.tools import batches_of, files_of, hashed, json_lines, packed, read, refused, write_table, write_tar
 
 URLS = [f"http://a.example/{i}" for i in range(3)]
 TEXTS = ["a dog", "a cat, \u00e9 \U0001f600", "a bird"]
@@ -141,6 +143,40 @@ def test_parquet_that_is_made_of_json_gives_the_same_pairs(
     table = pa.concat_tables([batch.table for batch in batches_of(path)])
     pq.write_table(table, folder / "a.parquet")
     assert read(folder / "a.parquet") == read(path)
+
+
+ODD = [RecursionError("too deep"), MemoryError(), ZeroDivisionError("odd"), KeyError("odd"), AssertionError()]
+LOOK_UPS = {
+    "a.parquet": (parquet, "schema_of"),
+    "a.jsonl": (lines, "json_names"),
+    "a.csv": (delimited, "column_names"),
+    "a.tsv": (delimited, "column_names"),
+    "t.tar": (tars, "tar_names"),
+}
+READERS = {
+    "a.parquet": (parquet, "read_records"),
+    "a.jsonl": (lines, "read_json"),
+    "a.csv": (delimited, "read_records"),
+    "a.tsv": (delimited, "read_records"),
+    "t.tar": (tars, "read_records"),
+    "a.txt": (lines, "read_text"),
+}
+
+
+@pytest.mark.parametrize("error", ODD)
+@pytest.mark.parametrize(("name", "place"), [*LOOK_UPS.items(), *READERS.items()])
+def test_an_error_of_a_reader_that_nobody_foresaw_fails_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, place: tuple[Any, str], error: Exception
+) -> None:
+    write_everywhere(tmp_path)
+    packed(tmp_path / "a.txt", b"a dog\n")
+
+    def odd(*_: object) -> Any:
+        raise error
+
+    monkeypatch.setattr(*place, odd)
+    refused(tmp_path / name, "memory ran out" if isinstance(error, MemoryError) else type(error).__name__)
+    assert len(read(tmp_path / ("b.json.zst" if "json" not in name else "a.csv")).texts) == 3
 
 
 def test_real_laion_rows_are_read(shared_data: Path) -> None:

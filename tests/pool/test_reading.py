@@ -58,9 +58,21 @@ def test_an_error_of_a_package_behind_a_url_becomes_one_of_ours() -> None:
     assert "copy it to this machine" in str(caught.value.hint)
 
 
-def test_an_error_that_has_nothing_to_do_with_reading_stays_what_it_is(tmp_path: Path) -> None:
-    with pytest.raises(KeyError), reading.reading(str(tmp_path / "a.txt")):
-        raise KeyError("x")
+@pytest.mark.parametrize("error", [KeyError("x"), RecursionError("too deep"), ZeroDivisionError(), MemoryError()])
+def test_an_error_that_nobody_foresaw_fails_its_file_and_is_shown_as_it_is_if_so_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    path = str(tmp_path / "a.txt")
+    with pytest.raises(SourceError) as caught, reading.reading(path):
+        raise error
+    assert caught.value.what.startswith(f"{path}: ")
+    assert caught.value.__cause__ is error
+    assert ("memory ran out" if isinstance(error, MemoryError) else type(error).__name__) in caught.value.what
+    if not isinstance(error, MemoryError):
+        assert "TALLYCLIP_TRACEBACK=1" in str(caught.value.hint)
+        monkeypatch.setenv("TALLYCLIP_TRACEBACK", "1")
+        with pytest.raises(type(error)), reading.reading(path):
+            raise error
 
 
 def test_a_url_of_an_unknown_kind_is_refused() -> None:

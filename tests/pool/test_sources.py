@@ -50,11 +50,11 @@ def test_a_file_that_is_named_more_than_once_is_read_once(tmp_path: Path) -> Non
 
 
 def test_what_is_passed_over_is_counted_by_suffix(tmp_path: Path) -> None:
-    for name in ("a.txt", "b.npz", "c.npz", "d.tar.gz", "README", "_e.txt"):
+    for name in ("a.txt", "b.npz", "c.npz", "d.tar.xz", "README", "_e.txt"):
         write_text(tmp_path / name)
     files, skipped = find_files([str(tmp_path)])
     assert [Path(file.path).name for file in files] == ["a.txt"]
-    assert skipped == {".npz": 2, ".tar.gz": 1, "": 1, "hidden .txt": 1}
+    assert skipped == {".npz": 2, ".xz": 1, "": 1, "hidden .txt": 1}
 
 
 def test_an_img2dataset_folder_is_read_by_its_parquet_files(tmp_path: Path) -> None:
@@ -73,9 +73,9 @@ def test_a_name_that_leads_nowhere_is_refused(tmp_path: Path, name: str) -> None
 
 
 def test_a_folder_with_nothing_to_read_is_refused_with_what_is_in_it(tmp_path: Path) -> None:
-    for name in ("a.npz", "b.tar.gz", "README"):
+    for name in ("a.npz", "b.parquet.gz", "README"):
         write_text(tmp_path / name)
-    refused(tmp_path, "nothing that can be read among 3 files (.npz, .tar.gz, no suffix)")
+    refused(tmp_path, "nothing that can be read among 3 files (.npz, .parquet.gz, no suffix)")
 
 
 @pytest.mark.parametrize("kind", ["link", "pipe"])

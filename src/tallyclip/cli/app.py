@@ -25,10 +25,9 @@ from tallyclip.cli.names import check_unicode
 from tallyclip.cli.pool import pool as pool_command
 from tallyclip.cli.pool import pool_options, source_of
 from tallyclip.cli.prepare import OpenRun, aim_of, choice_of, count_of, load_metadata
-from tallyclip.errors import TallyclipError
+from tallyclip.errors import TRACEBACK, TallyclipError, shows_tracebacks
 from tallyclip.escaping import printable
 
-TRACEBACK = "TALLYCLIP_TRACEBACK"  # set to 1 in the environment, it shows what went wrong inside
 EPILOG = "Exit codes: 0 done · 1 done in part, or nothing kept · 2 wrong input or option, nothing started · 130 interrupted"
 
 app = typer.Typer(
@@ -104,7 +103,7 @@ def reports_errors(command: Command) -> Command:
         except (typer.Exit, typer.Abort):
             raise
         except Exception as error:
-            if os.environ.get(TRACEBACK) == "1":
+            if shows_tracebacks():
                 raise
             hint = f"this is a defect of tallyclip: please report it, with what the same command says with {TRACEBACK}=1 set before it"
             _show().fails(err, TallyclipError(f"unexpected: {type(error).__name__}: {error}", hint))

@@ -30,7 +30,7 @@ Pool = Annotated[
         parser=pool_name,
         metavar="POOL",
         help="Files, folders, globs or fsspec URLs (s3://, https://, hf://): Parquet, JSON or JSONL, CSV, TSV, text, "
-        "img2dataset folders, WebDataset tars, MetaCLIP's JSON; .gz, .zst and .bz2 of the text formats. Or WAT and WARC files.",
+        "img2dataset folders, WebDataset tars, MetaCLIP's JSON; .gz, .zst and .bz2 of all but Parquet. Or WAT and WARC files.",
         show_default=False,
     ),
 ]
@@ -92,7 +92,12 @@ Texts = Annotated[
 ]
 CaptionColumn = Annotated[
     str | None,
-    typer.Option("--caption-column", metavar="NAME", help="Where it is not found by itself.", rich_help_panel=COLUMNS),
+    typer.Option(
+        "--caption-column",
+        metavar="NAME",
+        help="Where it is not found by itself; in a tar also a suffix, such as outputs.txt.",
+        rich_help_panel=COLUMNS,
+    ),
 ]
 UrlColumn = Annotated[str | None, typer.Option("--url-column", metavar="NAME", help="Likewise.", rich_help_panel=COLUMNS)]
 UidColumn = Annotated[str | None, typer.Option("--uid-column", metavar="NAME", help="Likewise: 32 hex digits.", rich_help_panel=COLUMNS)]

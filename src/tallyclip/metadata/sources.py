@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import tarfile
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
@@ -22,9 +21,9 @@ from tallyclip.errors import OptionError, SourceError
 from tallyclip.metadata.languages import DATABASES
 from tallyclip.metadata.servers import NAME, RemoteFile, Web, find_dump, find_omw, find_pageviews, find_texts, find_wordnet
 from tallyclip.pool.reading import reading
+from tallyclip.pool.tars import open_tar
 from tallyclip.store.fetch import POLITE, FetchPolicy, fetch
 from tallyclip.store.files import PART, replacing
-from tallyclip.streams import open_stream
 
 DATABASE = re.compile(r"(?:\./)?(?:[\w.-]+/)?dict/(data\.(?:noun|verb|adj|adv))")  # in WordNet's archive; nothing else is unpacked
 DATABASE_FILES = ("data.noun", "data.verb", "data.adj", "data.adv")
@@ -165,15 +164,15 @@ def _is_whole(path: Path, file: RemoteFile) -> bool:
 def _unpack(archive: Path) -> None:
     """The database files in WordNet's archive, beside it; whatever else is in there stays there."""
     found: set[str] = set()
-    with reading(str(archive)), open_stream(str(archive)) as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
+    with open_tar(str(archive)) as tar:
         for member in tar:
             name = DATABASE.fullmatch(member.name)
-            content = tar.extractfile(member) if name and member.isfile() else None
-            if name and content:
+            if name and member.is_file:
                 if member.size > LARGEST_MEMBER:
                     raise SourceError(f"{archive}: {member.name} is larger than {LARGEST_MEMBER >> 20} MiB", "is this WordNet's archive?")
+                content = tar.content(member)
                 with replacing(archive.parent / name[1]) as part:
-                    part.write_bytes(content.read())
+                    part.write_bytes(content)
                 found.add(name[1])
     if len(found) < len(DATABASE_FILES):
         raise SourceError(f"{archive}: it lacks {', '.join(sorted({*DATABASE_FILES} - found))} of WordNet", "is this WordNet's archive?")

@@ -16,6 +16,7 @@ from tallyclip.pool.columns import ColumnChoice
 from tallyclip.pool.estimate import estimate_rows
 from tallyclip.pool.pairs import pairs_of
 from tallyclip.pool.read import columns_of, read_shard
+from tallyclip.pool.reading import reading
 from tallyclip.pool.sources import Shard, cut, find_files
 
 SHARDS_LOOKED_AT = 3
@@ -129,7 +130,8 @@ def _look(shard: Shard, choice: ColumnChoice, matcher: Matcher) -> _Sample | Non
     records = next(read_shard(shard, columns, choice), None)
     if records is None:
         return None
-    pairs = pairs_of(records, columns)
+    with reading(shard.file.path):
+        pairs = pairs_of(records, columns)
     matches = matcher.match(pairs.texts)
     matched_at = time.perf_counter()
     everything = next(read_shard(shard, columns, choice, everything=True))

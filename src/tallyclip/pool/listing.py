@@ -25,7 +25,7 @@ KINDS = {
     ".warc": "warc",
 }
 CRAWL_KINDS = ("wat", "warc")  # which become a pool first
-NEVER_COMPRESSED = ("parquet", "tar")  # as a whole
+NEVER_COMPRESSED = ("parquet",)  # as a whole
 WEB = ("http://", "https://")
 
 

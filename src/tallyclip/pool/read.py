@@ -11,6 +11,7 @@ from tallyclip.pool import delimited, lines, parquet, tars
 from tallyclip.pool.columns import ColumnChoice, Columns, find_columns
 from tallyclip.pool.listing import CRAWL_KINDS
 from tallyclip.pool.pairs import check_types
+from tallyclip.pool.reading import reading
 from tallyclip.pool.records import Records
 from tallyclip.pool.sources import PoolFile, Shard
 
@@ -22,10 +23,15 @@ def columns_of(file: PoolFile, choice: ColumnChoice) -> Columns:
 
     Raises:
         OptionError: they cannot be told, or hold something else than they should.
-        SourceError: the file cannot be read.
+        SourceError: the file cannot be read, for whatever reason.
     """
     if file.kind in CRAWL_KINDS:
         raise OptionError(f"{file.path} is a crawl file", "make a pool of it with 'tallyclip pool CRAWL... --out RUN', then give RUN/pool")
+    with reading(file.path):
+        return _columns_of(file, choice)
+
+
+def _columns_of(file: PoolFile, choice: ColumnChoice) -> Columns:
     schema = full_schema(file)
     names = _names(file, choice) if schema is None else schema.names
     if file.kind == "json" and not names:
@@ -36,6 +42,9 @@ def columns_of(file: PoolFile, choice: ColumnChoice) -> Columns:
             check_types(schema, columns)
         return columns
     except OptionError as error:
+        if file.kind == "tar":
+            what, hint = tars.without_column(file.path, names)
+            raise OptionError(f"{file.path}: {error.what}; {what}", f"{error.hint}; {hint}") from None
         raise OptionError(f"{file.path}: {error.what}", error.hint) from None
 
 
@@ -46,7 +55,7 @@ def _names(file: PoolFile, choice: ColumnChoice) -> list[str]:
         case "csv" | "tsv":
             return delimited.column_names(file.path, DELIMITERS[file.kind], choice)[0]
         case "tar":
-            return tars.tar_names(file.path).with_named(choice)
+            return tars.tar_names(file.path, choice).with_named(choice)
         case _:
             return [choice.caption or "caption"]
 
@@ -68,7 +77,15 @@ def read_shard(
         everything: read all columns of a Parquet file, not only those that matching needs. Other files are always read whole.
         schema: columns and types for objects, from JSON and tars, which have none of their own; None takes them as they come. Captions
             come as they are in any case.
+
+    Raises:
+        SourceError: the file cannot be read, for whatever reason.
     """
+    with reading(shard.file.path):
+        yield from _records_of(shard, columns, choice, schema, everything=everything)
+
+
+def _records_of(shard: Shard, columns: Columns, choice: ColumnChoice, schema: pa.Schema | None, *, everything: bool) -> Iterator[Records]:
     path = shard.file.path
     match shard.file.kind:
         case "parquet":

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import tarfile
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 
 import pyarrow as pa
 
-from tallyclip.errors import SourceError, TallyclipError
+from tallyclip.errors import TRACEBACK, SourceError, TallyclipError, shows_tracebacks
 from tallyclip.streams import CHUNK, is_url, open_stream
 
 LARGEST = 64 << 20  # bytes of a line, a row, an object or a tar's text: what is larger is no caption
@@ -31,18 +30,22 @@ OTHER_KINDS = [
 
 @contextmanager
 def reading(path: str) -> Generator[None]:
-    """Turn whatever goes wrong in reading a file into a SourceError that names it."""
+    """Turn whatever goes wrong in reading a file into a SourceError that names it, so that the other files are read."""
     try:
         yield
     except TallyclipError:
         raise
-    except (OSError, EOFError, ValueError, pa.ArrowException, tarfile.TarError) as error:
+    except MemoryError as error:
+        raise SourceError(f"{path}: memory ran out while it was read", "try fewer --workers, or look at the file alone") from error
+    except (OSError, EOFError, ValueError, pa.ArrowException) as error:
         raise SourceError(f"{path}: {_one_line(error)}", _hint(path)) from error
     except Exception as error:
-        if not is_url(path):
+        if is_url(path):  # libraries behind a URL have errors of their own, which are no OSErrors
+            raise SourceError(f"{path}: {type(error).__name__}: {_one_line(error)}", _hint(path)) from error
+        if shows_tracebacks():
             raise
-        # Libraries behind a URL have errors of their own, which are no OSErrors.
-        raise SourceError(f"{path}: {type(error).__name__}: {_one_line(error)}", _hint(path)) from error
+        hints = [_hint(path), f"this may be a defect of tallyclip: {TRACEBACK}=1 set before the command shows where"]
+        raise SourceError(f"{path}: {type(error).__name__}: {_one_line(error)}", "; or ".join(filter(None, hints))) from error
 
 
 def read_chunks(path: str) -> Iterator[bytes]:

@@ -85,11 +85,15 @@ def find_files(pool: Sequence[str]) -> tuple[list[PoolFile], dict[str, int]]:
         skipped.update(f"hidden {suffix_of(path)}" for path in listing.hidden if kind_of(path))
         paths |= usable
     once = {path if is_url(path) else os.path.realpath(path): path for path in sorted(paths, reverse=True)}
-    with_sidecar = {path for path in once.values() if path.endswith(".tar") and f"{path.removesuffix('.tar')}.parquet" in paths}
+    with_sidecar = {path for path in once.values() if kind_of(path) == "tar" and _parquet_beside(path) in paths}
     ordered = sorted(set(once.values()) - with_sidecar)
     keys = file_keys(ordered)
     with ThreadPoolExecutor(FILES_AT_ONCE) as threads:
         return list(threads.map(lambda path: _describe(path, keys[path]), ordered)), dict(skipped)
+
+
+def _parquet_beside(path: str) -> str:
+    return f"{os.path.splitext(without_compression(path))[0]}.parquet"
 
 
 def cut(files: Iterable[PoolFile]) -> list[Shard]:
@@ -170,7 +174,7 @@ def state_of(path: str) -> tuple[int, str]:
 
 
 def _nothing_found(name: str, found: Iterable[str]) -> tuple[str, str]:
-    known = ", ".join(KINDS) + " (and .gz, .zst, .bz2 of the text formats)"
+    known = ", ".join(KINDS) + " (and .gz, .zst, .bz2, .lz4 of all but .parquet)"
     suffixes = [suffix_of(path) or "no suffix" for path in found]
     if not suffixes:
         return f"{name}: no such file, folder or glob, or an empty one", f"POOL takes files, folders, globs and URLs of {known}"

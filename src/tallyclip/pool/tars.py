@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-import tarfile
-from collections.abc import Iterator
+import io
+from collections import Counter
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from hashlib import blake2b
+from itertools import islice
+from sys import intern
 from typing import Any, cast
 
 import pyarrow as pa
@@ -11,20 +16,38 @@ import pyarrow as pa
 from tallyclip.errors import SourceError
 from tallyclip.pool.columns import ColumnChoice, Columns
 from tallyclip.pool.names import Names, first_names, watched
-from tallyclip.pool.reading import BOM, DAMAGED, LARGEST, reading
+from tallyclip.pool.reading import BOM, LARGEST, LONGEST_SAMPLE, reading
 from tallyclip.pool.records import Bad, Records, decode_json, in_batches
-from tallyclip.streams import open_file
+from tallyclip.pool.tar_headers import Member, TarReader
+from tallyclip.streams import open_stream
 
-BLOCK = 512
+READ_AT_ONCE = 16 << 10  # more than the headers and texts that stand between two images
+MOST_KEYS = 1 << 20  # noted, of samples that came before
+LOOKED_AT = 10_000  # members, to say what their names end in
+LISTED = 10  # of these suffixes
+LONGEST_SUFFIX = 40
+LONG_KEY = 1000  # characters; a longer one counts as text
+REPACK = "pack it again by name: mkdir D && tar -xf TAR -C D && tar --sort=name --transform='s,^[.]/,,' -cf NEW.tar -C D ."
 
 
-def tar_names(path: str) -> Names:
+@contextmanager
+def open_tar(path: str) -> Generator[TarReader]:
+    """Open a tar, which may be compressed.
+
+    Raises:
+        SourceError: it cannot be opened, or not be gone through.
+    """
+    with reading(path), open_stream(path) as file:
+        yield TarReader(io.BufferedReader(cast(Any, file), READ_AT_ONCE))
+
+
+def tar_names(path: str, choice: ColumnChoice) -> Names:
     """The column names of the first samples.
 
     Raises:
         SourceError: there is no sample in it.
     """
-    names = first_names(_samples(path))
+    names = first_names(_samples(path, choice))
     if not names.names:
         what = f" that can be read; the first is {names.first.reason}" if isinstance(names.first, Bad) else ""
         hint = "a sample is members with one name and the suffixes .jpg, .txt, .json or the like"
@@ -33,12 +56,45 @@ def tar_names(path: str) -> Names:
 
 
 def read_records(path: str, columns: Columns, choice: ColumnChoice, schema: pa.Schema | None) -> Iterator[Records]:
-    """Stream a tar's samples: the fields of their json, their key as ``key``, and their txt as ``caption``. Images are passed over.
+    """Stream a tar's samples: the fields of their json, their key as ``key``, their txt as ``caption``, and members that a flag names
+    by their suffix. Images are passed over.
 
     Raises:
-        SourceError: the tar is cut short or broken; the message says at which byte. Or a name that decides on the columns comes too late.
+        SourceError: the tar is cut short or broken; the message says at which byte. Or the members of a sample do not stand together, or
+            a name that decides on the columns comes too late.
     """
-    return in_batches(watched(path, _samples(path), columns, choice, "sample"), columns, schema)
+    samples = _samples(path, choice, columns.caption)
+    return in_batches(watched(path, samples, columns, choice, "sample"), columns, schema)
+
+
+def without_column(path: str, names: list[str]) -> tuple[str, str]:
+    """What to say of a tar in whose first samples a column is not found, and what may help.
+
+    Args:
+        path: the tar.
+        names: those that its first samples have.
+    """
+    with open_tar(path) as tar:
+        named = (member_key(member.name) for member in islice(tar, LOOKED_AT) if member.is_file)
+        counted = Counter(found[1][:LONGEST_SUFFIX] for found in named if found)
+    listed = ", ".join(f"{suffix} ({count:,})" for suffix, count in counted.most_common(LISTED))
+    more = f" and {len(counted) - LISTED:,} more" if len(counted) > LISTED else ""
+    hint = "a sample's key ends at the first dot of a name, and a flag may name what follows"
+    if "txt" in counted and "caption" not in names:
+        hint = f"no txt member is among the first samples: {REPACK}"
+    return f"its members end in: {listed}{more}", hint
+
+
+def count_samples(path: str, most: int) -> tuple[int, int | None]:
+    """How many samples the first members belong to, and how many bytes these members take; None if they are all there are."""
+    keys: set[str] = set()
+    with open_tar(path) as tar:
+        for number, member in enumerate(tar):
+            if named := member_key(member.name):
+                keys.add(named[0][:LONG_KEY])
+            if number == most:
+                return len(keys), member.data + member.stored
+    return len(keys), None
 
 
 def member_key(name: str) -> tuple[str, str] | None:
@@ -48,59 +104,129 @@ def member_key(name: str) -> tuple[str, str] | None:
     return (f"{folder}/{stem}" if folder else stem, suffix.lower()) if stem and dot else None
 
 
-def _samples(path: str) -> Iterator[tuple[dict[str, Any] | Bad, int]]:
-    """Samples as objects, ``Bad`` those with a member that cannot be read, each with the size of its text."""
-    sample: dict[str, Any] = {}
-    problem: str | None = None
-    size = 0
-    with reading(path), open_file(path) as file, tarfile.open(fileobj=file, mode="r:") as tar:
-        while (member := tar.next()) is not None:
-            cast(Any, tar).members.clear()  # tarfile would keep them all
-            named = member_key(member.name) if member.isfile() else None
+def _samples(path: str, choice: ColumnChoice, caption: str | None = None) -> Iterator[tuple[dict[str, Any] | Bad, int]]:
+    """Samples as objects, ``Bad`` those with a member that cannot be read, each with the size of its text.
+
+    With ``caption``, the name of the captions, those are ``Bad`` too that have none but text under a longer suffix.
+    """
+    by_flag = {name.lower(): name for name in choice.named}
+    keys = _Keys(path)
+    sample: _Sample | None = None
+    with open_tar(path) as tar:
+        for member in tar:
+            named = member_key(member.name) if member.is_file else None
             if named is None:
                 continue
             key, suffix = named
-            if sample and sample["key"] != key:
-                yield _finished(sample, problem), size
-                sample, problem, size = {}, None, 0
-            sample["key"] = key
-            if suffix in ("txt", "json"):
-                size += member.size
-                problem = _add_member(sample, suffix, tar, member) or problem
-        _check_end(path, file, tar)
-    if sample:
-        yield _finished(sample, problem), size
+            if sample is None or key != sample.key:
+                if sample is not None:
+                    yield sample.finished(caption), sample.size
+                sample = _Sample(key)
+            if suffix in ("txt", "json") or suffix in by_flag:
+                if suffix in sample.suffixes:  # another sample of the same name
+                    yield sample.finished(caption), sample.size
+                    sample = _Sample(key)
+                elif not sample.suffixes:
+                    keys.note(key, suffix, member.place)
+                sample.add(suffix, by_flag.get(suffix), tar, member)
+            elif suffix.endswith((".txt", ".json")):
+                sample.note(suffix)
+    if sample is not None:
+        yield sample.finished(caption), sample.size
 
 
-def _finished(sample: dict[str, Any], problem: str | None) -> dict[str, Any] | Bad:
-    return sample if problem is None else Bad(problem, ascii(sample["key"]))
+class _Sample:
+    """A sample while its members come."""
 
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.size = len(key) if len(key) > LONG_KEY else 0
+        self.suffixes: set[str] = set()
+        self._fields: dict[str, Any] = {"key": key}
+        self._by_flag: dict[str, bytes] = {}
+        self._problem: str | None = None
+        self._longer: list[str] = []
 
-def _add_member(sample: dict[str, Any], suffix: str, tar: tarfile.TarFile, member: tarfile.TarInfo) -> str | None:
-    """Read a txt or json member into the sample; returns the reason to drop the sample, if there is one."""
-    if member.size > LARGEST:
-        return f"{suffix} member too large"
-    file = tar.extractfile(member)
-    assert file is not None
-    content = file.read().removeprefix(BOM)
-    if suffix == "txt":
+    def add(self, suffix: str, column: str | None, tar: TarReader, member: Member) -> None:
+        """Read a member; ``column`` is what a flag calls it."""
+        self.suffixes.add(suffix)
+        self.size += member.size
+        if member.size > LARGEST:
+            self._problem = f"{suffix if suffix in ('txt', 'json') else 'text'} member too large"
+            return
+        content = tar.content(member).removeprefix(BOM)
+        if column is not None:
+            self._by_flag[column] = content
+        if suffix == "txt":
+            self._set("caption", content)
+        elif suffix == "json":
+            self._add_fields(content)
+
+    def note(self, suffix: str) -> None:
+        """A member that may be text and is not read."""
+        if len(self._longer) < LISTED:
+            self._longer.append(suffix[:LONGEST_SUFFIX])
+
+    def finished(self, caption: str | None) -> dict[str, Any] | Bad:
+        for column, content in self._by_flag.items():
+            if column not in self._fields:  # txt and the fields of json go before
+                self._set(column, content)
+        if self._problem is not None:
+            return Bad(self._problem, _shown(self.key))
+        if caption is not None and self._longer and caption not in self._fields:
+            sample = f"{_shown(self.key)}: {', '.join(map(ascii, self._longer))}"
+            return Bad("no caption, but text under a longer suffix", sample[:LONGEST_SAMPLE])
+        return self._fields
+
+    def _set(self, column: str, content: bytes) -> None:
         try:
-            sample["caption"] = content.decode("utf-8")
+            self._fields[column] = content.decode("utf-8")
         except UnicodeDecodeError:
-            return "not UTF-8"
-        return None
-    fields = decode_json(content)
-    if isinstance(fields, Bad):
-        return fields.reason
-    if not isinstance(fields, dict):
-        return "not a JSON object"
-    for name, value in fields.items():
-        sample.setdefault(name, value)
-    return None
+            self._problem = "not UTF-8"
+
+    def _add_fields(self, content: bytes) -> None:
+        fields = decode_json(content)
+        if isinstance(fields, Bad):
+            self._problem = fields.reason
+        elif not isinstance(fields, dict):
+            self._problem = "not a JSON object"
+        else:
+            for name, value in cast(dict[str, Any], fields).items():
+                self._fields.setdefault(name, value)
 
 
-def _check_end(path: str, file: pa.NativeFile, tar: tarfile.TarFile) -> None:
-    """Python's tarfile takes a broken header, and the end of the file, for the end of the archive; only a block of zeros is one."""
-    file.seek(tar.offset)
-    if file.read(BLOCK) != bytes(BLOCK):
-        raise SourceError(f"{path}: the tar is cut short or broken at byte {tar.offset:,}", DAMAGED)
+class _Keys:
+    """Notices a sample whose texts do not stand together: its key comes back, and another of its texts is the first.
+
+    A key that comes back as it came before is another sample of that name, as in WebDataset. A key that is greater than all before it is
+    new in any case, so of a tar in the order of its names not all need be remembered.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._greatest = ""
+        self._first: dict[bytes, str] = {}  # text of a sample, by a hash of its key
+        self._noted_all = True
+
+    def note(self, key: str, suffix: str, place: int) -> None:
+        """The first text of a sample, or of a part of one.
+
+        Raises:
+            SourceError: it is a part, or that cannot be known any more.
+        """
+        digest = blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        if key > self._greatest:
+            self._greatest = key
+        elif (first := self._first.get(digest)) is not None and first != suffix:
+            raise SourceError(f"{self._path}: sample {_shown(key)} comes back at byte {place:,}: its members do not stand together", REPACK)
+        elif first is None and not self._noted_all:
+            what = f"{self._path}: sample {_shown(key)} at byte {place:,} is out of order, and there are more than {MOST_KEYS:,}"
+            raise SourceError(what, f"so many must come in the order of their names: {REPACK}")
+        if len(self._first) < MOST_KEYS:
+            self._first.setdefault(digest, intern(suffix))
+        elif digest not in self._first:
+            self._noted_all = False
+
+
+def _shown(key: str) -> str:
+    return ascii(key[:LONGEST_SAMPLE])

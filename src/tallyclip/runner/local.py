@@ -10,6 +10,7 @@ import os
 import signal
 import threading
 import time
+import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -19,7 +20,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeVar
 
-from tallyclip.errors import OutputError, TallyclipError
+from tallyclip.errors import OutputError, TallyclipError, shows_tracebacks
 
 Tick = Callable[[int], None]
 Payload = TypeVar("Payload")
@@ -251,6 +252,8 @@ def _serve(pipe: Connection, watched: Connection) -> None:
         except MemoryError:
             _send(pipe, ("failed", "memory ran out", "try fewer --workers"))
         except Exception as error:  # a shard that fails in a way nobody foresaw fails alone, and says how
+            if shows_tracebacks():
+                traceback.print_exc()
             _send(pipe, ("failed", f"{type(error).__name__}: {error}", None))
 
 
