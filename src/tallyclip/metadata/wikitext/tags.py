@@ -138,6 +138,9 @@ def _tag_end(source: UInt8[np.ndarray, " B"], name: np.uint64, i: np.uint64) -> 
     name_end = i
     while True:
         byte = u64(source[i])
+        while byte > MORE:
+            i += ONE
+            byte = u64(source[i])
         if byte == MORE:
             return i + ONE
         if byte in (ZERO, QUOTE, APOSTROPHE):
