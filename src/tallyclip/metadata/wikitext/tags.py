@@ -207,11 +207,10 @@ def _find_closing(
         i = find_less(source, i)
         if i >= size:
             return size, size
-        if u64(source[i + ONE]) == SLASH:
-            if _is_name(source, i + TWO, name, name_end):
-                end = i + TWO + name_end - name
-                while u64(source[end]) in (BLANK, NEWLINE):
-                    end += ONE
-                if u64(source[end]) == MORE:
-                    return i, end + ONE
+        if u64(source[i + ONE]) == SLASH and _is_name(source, i + TWO, name, name_end):
+            end = i + TWO + name_end - name
+            while u64(source[end]) in (BLANK, NEWLINE):
+                end += ONE
+            if u64(source[end]) == MORE:
+                return i, end + ONE
         i += ONE
