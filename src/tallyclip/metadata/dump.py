@@ -68,8 +68,7 @@ def find_parts(path: str, part_bytes: int | None = None) -> list[tuple[int, int 
         for place in _stream_starts(path):
             if place - starts[-1] >= (part_bytes or BZIP2_PART):
                 starts.append(place)
-    while len(starts) > 1 and not _may_find_end(path, starts[-1]):
-        starts.pop()
+    _join_end(path, starts)
     return list(zip(starts, [*starts[1:], None], strict=True))
 
 
@@ -131,16 +130,20 @@ def _head_in_utf8(path: str) -> bytes:
     return head.decode("utf-16", "replace").encode() if head.startswith(UTF16) else head
 
 
-def _may_find_end(path: str, start: int) -> bool:
-    """Is the dump's end tag behind a place, as far as a few bytes tell? If only its last bytes are, the part before must have it whole."""
-    content = b""
-    with suppress(SourceError):  # which reading it will tell, too
-        for piece in _pieces(path, start, None, _untold):
-            content = (content + piece).strip()
-            if len(content) > LONGEST_ENDING:
-                return True
-        return END in content
-    return True
+def _join_end(path: str, starts: list[int]) -> None:
+    """Join the last parts if the dump's end tag, or a piece of it, is all that is in them: it must be whole in the last part."""
+    ending, end = b"", None
+    with suppress(SourceError):  # which reading the part will tell, too
+        while len(starts) > 1:
+            content = b""
+            for piece in _pieces(path, starts[-1], end, _untold):
+                content = (content + piece).strip()
+                if len(content) + len(ending) > LONGEST_ENDING or END in content:
+                    return
+            ending = content + ending
+            if END in ending:
+                return
+            end = starts.pop()
 
 
 def _stream_starts(path: str) -> Iterator[int]:
