@@ -10,7 +10,8 @@ spaces; lines end at line breaks and BREAKs; names are compared without regard t
     ``>``. It closes itself if it ends in ``/>``. Two things in a tag may hold ``<`` and ``>``: a value in quotes, and a comment without
     ``<`` or ``>`` of its own. A value begins with ``=``, blanks or line breaks, and a quote, ends at the next quote of that kind, in the
     same line and before any ``</name``, and is followed by a blank, a line break, ``/`` or ``>``. If a tag has a quote that is of no such
-    value (one is not closed, or ``O'Brien``), quotes and comments mean nothing in it: it ends at the first ``>``, unless ``<`` comes before.
+    value (one is not closed, or ``O'Brien``), quotes and comments mean nothing in it: it ends at the first ``>``, if no ``<`` comes
+    before.
     - an opening tag of an element that holds no prose (``DROPPED``) goes with all up to the end of the first ``</name >`` after it; one
       that closes itself, has no such end or is a closing tag goes alone: a GAP;
     - ``<nowiki>``, whatever kind of tag: a JOIN; up to ``</nowiki >`` none of ``MARKUP`` is markup, but entities (rule 7) are;
