@@ -149,7 +149,7 @@ def test_pages_say_their_title_namespace_redirect_and_text(tmp_path: Path) -> No
         page("C", "#WEITERLEITUNG [[A]]", '<ns>0</ns>\n<redirect title="A" />'),
         page("D", "#redirected").replace("<text", "<comment>&lt;redirect</comment><text"),
         page("Lines", "a\r\nb\rc&#13;"),
-        page("Signs", "&#x1F600; &#x110000;"),
+        page("Signs", "&#x1F600; &#x110000; &#00000000065; &#x0000000041; &#99999999; &#;"),
         page("E", "x").replace('<text bytes="9" xml:space="preserve">x</text>', '<text bytes="0" />'),
         page("F", "new").replace("<revision>", "<revision><text>old</text></revision><revision>"),
         page("G", "main").replace("</text>", "</text><content><role>x</role><text>slot</text></content>"),
@@ -164,7 +164,7 @@ def test_pages_say_their_title_namespace_redirect_and_text(tmp_path: Path) -> No
         ("C", 0, True, "#WEITERLEITUNG [[A]]"),
         ("D", 0, False, "#redirected"),
         ("Lines", 0, False, "a\nb\nc\r"),
-        ("Signs", 0, False, "😀 &#x110000;"),
+        ("Signs", 0, False, "😀 &#x110000; A A &#99999999; &#;"),
         ("E", 0, False, ""),
         ("F", 0, False, "new"),
         ("G", 0, False, "main"),
@@ -196,7 +196,7 @@ def test_pages_with_something_wrong_are_counted(tmp_path: Path) -> None:
         broken,
     ]
     path = tmp_path / "a.xml"
-    path.write_bytes((SITE + "".join(content)).encode("utf-8", "surrogateescape"))
+    path.write_bytes((SITE + "".join(content) + END).encode("utf-8", "surrogateescape"))
     for part_bytes in (None, 50):
         found: list[str] = []
         drops: Counter[str] = Counter()
@@ -217,7 +217,7 @@ def test_pages_with_something_wrong_are_counted(tmp_path: Path) -> None:
 def test_a_page_of_fifty_megabytes_is_read_and_a_larger_one_counted_in_little_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = written(tmp_path / "a.xml.bz2", SITE + page("A", "x" * 50_000_000) + page("B"))
+    path = written(tmp_path / "a.xml.bz2", SITE + page("A", "x" * 50_000_000) + page("B") + END)
     assert [(one.title, len(one.text)) for one in read(path)[0]] == [("A", 50_000_000), ("B", 1)]
     monkeypatch.setattr(dump, "LARGEST_PAGE", 4 << 20)
     tracemalloc.start()
@@ -266,7 +266,7 @@ def test_a_dump_cut_short_gives_the_pages_before_and_fails(tmp_path: Path, suffi
 
 
 def test_a_stream_with_a_flipped_bit_fails_with_its_place_and_others_do_not(tmp_path: Path) -> None:
-    path = written(tmp_path / "a.xml.bz2", SITE, *pages(3))
+    path = written(tmp_path / "a.xml.bz2", SITE, *pages(3), END)
     parts = find_parts(str(path), 1)
     content = bytearray(path.read_bytes())
     content[parts[2][0] + 40] ^= 1
@@ -278,13 +278,100 @@ def test_a_stream_with_a_flipped_bit_fails_with_its_place_and_others_do_not(tmp_
 
 
 def test_zeros_behind_the_last_stream_are_no_damage_and_other_bytes_are(tmp_path: Path) -> None:
-    path = written(tmp_path / "a.xml.bz2", SITE, *pages(2))
+    path = written(tmp_path / "a.xml.bz2", SITE, *pages(2), END)
     content = path.read_bytes()
     path.write_bytes(content + bytes(1000))
     assert len(read(path)[0]) == 2
     path.write_bytes(content + b"more")
     with pytest.raises(SourceError, match="damaged"):
         read(path)
+
+
+PACKERS: dict[str, Callable[[bytes], bytes]] = {"": bytes, ".bz2": bz2.compress, ".gz": gzip.compress, ".zst": zstandard.compress}
+
+
+def read_parts(path: Path, part_bytes: int | None) -> tuple[list[str], Counter[str], set[str]]:
+    """The titles of all parts, what was dropped, and what was wrong."""
+    found: list[str] = []
+    drops: Counter[str] = Counter()
+    wrong: set[str] = set()
+    for part in find_parts(str(path), part_bytes):
+        try:
+            for one in read_pages(str(path), part, {}, lambda reason: drops.update([reason]), lambda _: None):
+                found.append(one.title)
+        except SourceError as error:
+            wrong.add(error.what.removeprefix(f"{path}: "))
+    return found, drops, wrong
+
+
+@pytest.mark.parametrize("part_bytes", [None, 50, 300])
+@pytest.mark.parametrize("suffix", PACKERS)
+def test_a_dump_without_its_end_is_said_to_be_cut_short_wherever_it_was_cut(tmp_path: Path, suffix: str, part_bytes: int | None) -> None:
+    path = tmp_path / f"a.xml{suffix}"
+    streams = [SITE, *pages(4), END]
+    written(path, *streams, packer=PACKERS[suffix])
+    assert read_parts(path, part_bytes) == (["T0", "T1", "T2", "T3"], {}, set())
+    written(path, *streams[:-1], packer=PACKERS[suffix])
+    without_end = "the dump is cut short: it does not end with </mediawiki>"
+    assert read_parts(path, part_bytes) == (["T0", "T1", "T2", "T3"], {}, {without_end})
+    written(path, *streams[:-1], END[:-4], packer=PACKERS[suffix])
+    assert read_parts(path, part_bytes)[2] == {without_end}
+    for cut in (20, 150, len(streams[3]) - 5):
+        written(path, *streams[:3], streams[3][:cut], packer=PACKERS[suffix])
+        found, drops, wrong = read_parts(path, part_bytes)
+        assert (found, drops) == (["T0", "T1"], {})
+        assert "the dump is cut short: it ends within a page" in wrong
+
+
+@given(cut=st.integers(0, 1400), part_bytes=st.integers(1, 500), suffix=st.sampled_from(sorted(PACKERS)))
+def test_no_beginning_of_a_dump_passes_for_a_whole_one(
+    tmp_path_factory: pytest.TempPathFactory, cut: int, part_bytes: int, suffix: str
+) -> None:
+    content = SITE + "".join(pages(3)) + END
+    whole = content.rstrip().removesuffix(">")
+    path = tmp_path_factory.mktemp("dump") / f"a.xml{suffix}"
+    written(path, content[:cut][: len(whole) - 1], packer=PACKERS[suffix])
+    with pytest.raises(SourceError):
+        for part in find_parts(str(path), part_bytes):
+            list(read_pages(str(path), part, {}, lambda _: None, lambda _: None))
+
+
+@pytest.mark.parametrize("part_bytes", [None, 1, 300])
+@pytest.mark.parametrize("behind", ["", "\n" * 3000, " \n\0", "<!-- done -->\n"])
+def test_what_stands_behind_the_end_of_a_dump_is_no_damage(tmp_path: Path, behind: str, part_bytes: int | None) -> None:
+    for suffix, packer in PACKERS.items():
+        path = written(tmp_path / f"a.xml{suffix}", SITE + "".join(pages(3)) + END.rstrip() + behind, packer=packer)
+        assert read_parts(path, part_bytes) == (["T0", "T1", "T2"], {}, set())
+    path = written(tmp_path / "b.xml.bz2", SITE, *pages(3), "</media", "wiki", ">", *behind)
+    assert read_parts(path, part_bytes) == (["T0", "T1", "T2"], {}, set())
+
+
+def test_of_dumps_in_a_row_each_must_end(tmp_path: Path) -> None:
+    one, other = SITE + "".join(pages(3)) + END, (SITE + "".join(pages(2)) + END).replace("<title>T", "<title>U")
+    path = written(tmp_path / "a.xml.bz2", one, other)
+    assert read_parts(path, None) == (["T0", "T1", "T2", "U0", "U1"], {}, set())
+    before = "the dump is cut short: another begins before its </mediawiki>"
+    for first in (one.removesuffix(END), one[:-60]):
+        assert before in read_parts(written(path, first, other), None)[2]
+    assert read_parts(written(path, one, other.removesuffix(END)), None)[2] == {"the dump is cut short: it does not end with </mediawiki>"}
+
+
+def test_pages_without_a_dump_around_them_have_no_end_to_look_for(tmp_path: Path) -> None:
+    for suffix, packer in PACKERS.items():
+        path = tmp_path / f"a.xml{suffix}"
+        for part_bytes in (None, 1, 300):
+            assert read_parts(written(path, *pages(3), packer=packer), part_bytes) == (["T0", "T1", "T2"], {}, set())
+            written(path, *pages(2), pages(3)[2][:60], packer=packer)
+            assert read_parts(path, part_bytes) == (["T0", "T1"], {}, {"the dump is cut short: it ends within a page"})
+
+
+def test_a_dump_that_ends_before_its_first_page_is_cut_short(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="cut short before its first page"):
+        find_parts(str(written(tmp_path / "a.xml", SITE, packer=bytes)))
+
+
+def test_an_export_without_names_of_namespaces_is_read(tmp_path: Path) -> None:
+    assert read_parts(written(tmp_path / "a.xml", "<mediawiki>", *pages(2), END, packer=bytes), None) == (["T0", "T1"], {}, set())
 
 
 def test_real_dumps_have_the_pages_that_an_xml_parser_finds(shared_data: Path) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import json
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from xml.sax.saxutils import escape
 
 import fsspec
 import pyarrow as pa
@@ -184,7 +186,111 @@ def test_a_packed_text_cut_short_fails(tmp_path: Path) -> None:
         read(path)
 
 
+# what wikiextractor writes
+
+ARTICLES = [("Dog", "A dog barks at AT&T.\n\n1 < 2"), ('Cat "Tom"', "A cat\nsleeps."), ("Ä", "柏林 ж 😀")]
+
+
+def documents(articles: list[tuple[str, str]] = ARTICLES, end: str = "\n") -> str:
+    return end.join(
+        f'<doc id="{i}" url="https://en.wikipedia.org/wiki?curid={i}" title="{title}">{end}{title}{end}{end}'
+        f"{escape(text).replace(chr(10), end)}{end}{end}</doc>{end}"
+        for i, (title, text) in enumerate(articles)
+    )
+
+
+def objects(articles: list[tuple[str, str]] = ARTICLES, keys: tuple[str, ...] = ("id", "revid", "url", "title", "text")) -> str:
+    rows = [
+        {"id": str(i), "revid": "7", "url": f"https://en.wikipedia.org/wiki?curid={i}", "title": title, "text": escape(text)}
+        for i, (title, text) in enumerate(articles)
+    ]
+    return "".join(json.dumps({key: row[key] for key in keys}) + "\n" for row in rows)
+
+
+@pytest.mark.parametrize("part_bytes", [1, 50, 200, None])
+@pytest.mark.parametrize("name", ["wiki_00", "wiki_00.bz2", "wiki_00.txt", "all.txt.gz", "extracted.zst"])
+def test_documents_give_the_lines_of_their_articles_without_those_of_tags(tmp_path: Path, name: str, part_bytes: int | None) -> None:
+    for end in ("\n", "\r\n"):
+        found, counts = read(written(tmp_path / name, documents(end=end)), part_bytes)
+        words = [word for title, text in ARTICLES for word in f"{title} {text}".split()]
+        assert "".join(found).split() == words
+        assert counts == TextCounts(3, 3)
+
+
+def test_documents_are_known_by_their_first_line_with_more_in_it_too(tmp_path: Path) -> None:
+    more = documents().replace('">', '" language="en" revision="8">')
+    assert read(written(tmp_path / "a", "\ufeff\n" + more))[1] == TextCounts(3, 3)
+    assert read(written(tmp_path / "b", documents().encode("utf-16")))[1] == TextCounts(3, 3)
+    assert "<doc> in a line" in "".join(read(written(tmp_path / "c", documents([("a", "<doc> in a line")])))[0])
+
+
+@pytest.mark.parametrize("part_bytes", [1, 50, 200, None])
+@pytest.mark.parametrize("name", ["wiki_00", "wiki_00.bz2", "wiki_00.txt", "a.jsonl.gz"])
+@pytest.mark.parametrize("keys", [("id", "revid", "url", "title", "text"), ("url", "text", "id", "title"), ("text",)])
+def test_objects_in_lines_give_their_texts(tmp_path: Path, name: str, part_bytes: int | None, keys: tuple[str, ...]) -> None:
+    path = written(tmp_path / name, objects(keys=keys))
+    assert read(path, part_bytes) == ([text for _, text in ARTICLES], TextCounts(3, 3))
+
+
+def test_lines_that_are_no_article_are_counted(tmp_path: Path) -> None:
+    odd = [
+        '{"id": "1", "title": "no text"}',
+        '{"text": 1}',
+        "[]",
+        "{",
+        '{"text": "\\ud800"}',
+        "{" + '"a":[' * 50_000,
+        "",
+        " ",
+        '{"text": ""}',
+    ]
+    path = written(tmp_path / "wiki_00", objects() + "\n".join(odd) + "\n" + objects(ARTICLES[:1]))
+    found, counts = read(path)
+    assert found == [*(text for _, text in ARTICLES), "", ARTICLES[0][1]]
+    assert counts == TextCounts(11, 5, drops={'not a JSON object with a "text"': 6})
+    path.write_bytes(objects().encode() + b'{"text": "\xff"}\n')
+    assert read(path)[1] == TextCounts(4, 3, drops={"not UTF-8": 1})
+
+
+@pytest.mark.parametrize("part_bytes", [30, None])
+def test_what_wikiextractor_wrote_and_is_cut_short_fails(tmp_path: Path, part_bytes: int | None) -> None:
+    path = tmp_path / "wiki_00"
+    for content, end in ((documents(), "</doc>\n"), (objects(), "}\n")):
+        for cut in range(1, 60, 7):
+            with pytest.raises(SourceError, match=r"wiki_00: the file is cut short"):
+                read(written(path, content.removesuffix(end)[:-cut]), part_bytes)
+        written(path, content.rstrip() + "\n\n \n" if end == "</doc>\n" else content.rstrip())
+        assert read(path, part_bytes)[1] == TextCounts(3, 3)
+
+
+def test_a_line_longer_than_a_batch_is_no_article_and_the_others_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(texts, "BATCH", 200)
+    found, counts = read(written(tmp_path / "wiki_00", objects([("A", "a"), ("B", "b" * 500), ("C", "c")])))
+    assert found == ["a", "c"]
+    assert set(counts.drops) == {'not a JSON object with a "text"'}
+
+
 # kinds
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"<!DOCTYPE html>\n<p>a</p>", "a web page"),
+        (b"\n <html>", "a web page"),
+        (b'<?xml version="1.0"?><rss>', "a web page"),
+        (b"PAR1\x15\x00", "a Parquet file"),
+        (b"PK\x03\x04", "a zip archive"),
+        (b'{"query": {"pages": []}}', "JSON"),
+        (b'[\n {"a": 1}]', "JSON"),
+    ],
+)
+def test_what_is_called_text_and_begins_like_something_else_fails(tmp_path: Path, content: bytes, kind: str) -> None:
+    for name in ("a.txt", "a.txt.gz"):
+        with pytest.raises(SourceError, match="not what its name says") as caught:
+            parts_of(str(written(tmp_path / name, content)))
+        assert f"begins like {kind}" in str(caught.value)
+    assert read(written(tmp_path / "b.txt", b"a " + content[:4]))[1].articles == 1
 
 
 def test_an_index_and_what_is_no_text_are_refused_with_what_works(tmp_path: Path) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
+import mwparserfromhell
 import numpy as np
 import pytest
 from hypothesis import given
@@ -68,6 +70,53 @@ PIECES = [
     *(",", ".", "foo", "bar", " ", "  ", "é", "柏", "ж", "—", "\xa0", "\t", "\x01", "\x02", "\x03", "\x0e", "1"),
 ]
 soup = st.lists(st.sampled_from(PIECES), max_size=40).map("".join)
+IN_TAGS = (
+    *(
+        "<ref",
+        "</ref>",
+        "<span",
+        "<br",
+        "<nowiki",
+        "</nowiki>",
+        "</",
+        "<",
+        ">",
+        "/>",
+        ' name="',
+        " name='",
+        "=",
+        '"',
+        "'",
+        '" ',
+        "' ",
+        '">',
+    ),
+    *("'>", '"/>', "<b>", "<!--", "-->", "<!-- a -->", "a", " ", "\n", "/", "!", "-", "REF", "|", "{{", "}}", "[[", "]]"),
+)
+IN_LINKS = (
+    *(
+        "[[",
+        "]]",
+        "[",
+        "]",
+        "|",
+        "http://",
+        "//",
+        "mailto:",
+        "NEWS:",
+        "File:",
+        "x:y",
+        ".png",
+        " ",
+        "\n",
+        "\n\n",
+        "a",
+        "b ",
+        "<br>",
+        "{{a}}",
+    ),
+    *("&#", "&#x", "0", "0000000", "41", "65", "110000", "9999999", "f", ";", "&amp;"),
+)
 
 
 def encoded(pages: list[bytes]) -> Strings:
@@ -167,7 +216,11 @@ def test_links_leave_what_is_read(page: str, text: str) -> None:
         ("a\n-----b\n---c", "a\nb\n---c"),
         ("''a'' '''b''' '''''c''''' L''''d' e'f", "a b c L'd' e'f"),
         ("__NOTOC__a __b__ __NICHT_INDEXIEREN__c __無目次__ d", "a __b__ c d"),
-        ("&#x00004A; &#x000004A; &#0000074; &#00000074;", "J &#x000004A; J &#00000074;"),
+        ("&#x00004A; &#x000000004A; &#0000074; &#00000000000000000000074;", "J J J J"),
+        (
+            "&#; &#x; &#x110000; &#1114112; &#4294967361; &#x10000000000000041;",
+            "&#; &#x; &#x110000; &#1114112; &#4294967361; &#x10000000000000041;",
+        ),
         ("a&nbsp;b &amp;lt; &eacute;&#233;&#xE9; &hellip; &foo; &#1; &amp", "a b &lt; ééé … &foo; &#1; &amp"),
         ("a\xa0b\tc\x01d\r\ne", "a b c d\ne"),
         ("a\n\n\n{{b}}\n\nc\n{{d}}\ne\n", "a\n\nc\n\ne"),
@@ -186,6 +239,64 @@ def test_names_of_namespaces_are_the_wikis_own_and_the_common_ones() -> None:
     assert text_of("a [[Élé_mé:b]] c", Stripper({6: "élé mé"})) == "a c"
 
 
+QUOTED = (
+    *('"a > b"', "'a > b'", '"<x>"', "'<b>\"x\"</b>'", '"a>b"', '"-->"', '"<!-- c -->"', '"<"', "'>'", '"a|b"', '"{{a|[[b]]}}"', '""'),
+    *("'=\"'", '"<nowiki>"'),
+)
+
+
+@pytest.mark.parametrize("value", QUOTED)
+def test_a_value_in_quotes_may_hold_any_sign_and_leaves_nothing(value: str) -> None:
+    for name in ("ref", "math", "GALLERY", "syntaxhighlight"):
+        assert text_of(f"a<{name} name={value}>text</{name}> b") == "a b"
+        assert text_of(f"a<{name} x=1 name = {value} y>text</{name} > b") == "a b"
+        assert text_of(f"a<{name} name={value}/> b <{name}>c</{name}>") == "a b"
+    for name in ("span", "i", "section"):
+        assert text_of(f"a <{name} title={value}>b</{name}> c<{name} title={value} />") == "a b c"
+    assert text_of(f"a<div title={value}>b</div>c<br clear={value}/>d") == "a\nb\nc\nd"
+    assert text_of(f"<nowiki title={value}>[[a]]</nowiki>") == "[[a]]"
+
+
+@pytest.mark.parametrize(
+    ("page", "text"),
+    [
+        ('a<ref name="b>c</ref> d <ref name="e">f</ref> g', "a d g"),
+        ('a<ref name="b>c</ref> d <ref name="e" /> f', "a d f"),
+        ('a<ref name="b>c</ref> "d" e\n"f" > g', 'a "d" e\n"f" > g'),
+        ('a<ref name="b>c</ref> 5" > d', 'a 5" > d'),
+        ('a<ref name="b\n>c</ref> "d', 'a "d'),
+        ("a<ref name=O'Brien>b</ref> c 'd > e'", "a c 'd > e'"),
+        ('a<ref name="b"c">d</ref> e', "a e"),
+        ('a<ref name={{b|c="d"}}>e</ref> f', "a f"),
+        ("a<ref name=b <!-- c -->>d</ref> e", "a e"),
+        ('a<ref <!-- "c" --> name="<d>">e</ref> f', "a f"),
+        ('a<span title="b > c', "a c"),
+        ('a<span title="b > c" d', 'a c" d'),
+    ],
+)
+def test_a_quote_that_is_not_closed_swallows_no_more_than_its_tag(page: str, text: str) -> None:
+    assert text_of(page) == text
+
+
+@pytest.mark.parametrize(
+    ("page", "text"),
+    [
+        ("[[http://example.com foo bar]]", "[foo bar]"),
+        ("a\n[[HTTPS://example.com foo]]\nb [[//example.com c]] [[mailto:d@e f]] g", "a\n[foo]\nb [c] [f] g"),
+        ("[[http://example.com|foo bar]]", "[bar]"),
+        ("[[ http://example.com foo]]", "http://example.com foo"),
+        ("a\n[[News: The Movie|b]]\n[[News: The Movie]]", "a\nb\nNews: The Movie"),
+        ("[[:http://example.com foo]]", "http://example.com foo"),
+        ("a [[File:b.png|thumb|c [[http://d e|f]] g]] h", "a h"),
+        ("[[a|b [[http://c d]] e]] f", "b [d] e f"),
+        ("[[http://a [[b|c]] d]] e", "[c d] e"),
+        ("[[http://a b\nc]] [http://a d]", "http://a b\nc d"),
+    ],
+)
+def test_an_address_in_two_brackets_is_a_link_in_one(page: str, text: str) -> None:
+    assert text_of(page) == text
+
+
 @given(st.lists(soup, max_size=3))
 def test_the_passes_give_what_the_rules_say(pages: list[str]) -> None:
     raw = [page.encode() for page in pages]
@@ -196,10 +307,51 @@ def test_the_passes_give_what_the_rules_say(pages: list[str]) -> None:
         assert b"  " not in text
 
 
-def test_the_passes_give_what_the_rules_say_of_long_pages_too() -> None:
+@pytest.mark.parametrize("pieces", [PIECES, IN_TAGS, IN_LINKS])
+def test_the_passes_give_what_the_rules_say_of_long_pages_too(pieces: Sequence[str]) -> None:
     choose = random.Random(7)
-    raw = ["".join(choose.choices(PIECES, k=choose.randint(1, 300))).encode() for _ in range(1500)]
+    raw = ["".join(choose.choices(pieces, k=choose.randint(1, 300))).encode() for _ in range(1500)]
+    raw += ["".join(choose.choices(pieces, k=choose.randint(1, 12))).encode() for _ in range(15_000)]
     assert strip(raw) == [plain_text(page, STRIPPER.names) for page in raw]
+
+
+@st.composite
+def attributes(draw: st.DrawFn) -> str:
+    quote = draw(st.sampled_from("\"'"))
+    signs = ["a", "b ", "<x>", " < ", ">", "=", "/", "|", "!", "-", "&", ";", "\"'".replace(quote, "")]
+    value = "".join(draw(st.lists(st.sampled_from(signs), max_size=6)))
+    blank = draw(st.sampled_from(["", " "]))
+    return f" name{blank}={blank}{quote}{value}{quote}"
+
+
+@st.composite
+def elements(draw: st.DrawFn) -> str:
+    name = draw(st.sampled_from(["ref", "REF", "span", "b", "math"]))
+    opening = f"<{name}{''.join(draw(st.lists(attributes(), max_size=3)))}"
+    return f"{opening} />" if draw(st.booleans()) else f"{opening}>in</{name}>"
+
+
+links = st.tuples(st.sampled_from(["http://a.example", "//a.example", "mailto:a@b"]), st.sampled_from(["", " c", " c d"]))
+numbers = st.tuples(st.sampled_from(["&#%d;", "&#x%x;", "&#%012d;", "&#X%09X;"]), st.sampled_from([65, 0xE9, 0x110000, 1 << 40]))
+markup = st.one_of(
+    elements(), links.map(lambda link: f"[[{link[0]}{link[1]}]]"), numbers.map(lambda number: number[0] % number[1]), st.just(" text ")
+)
+
+
+@given(st.lists(markup, max_size=5))
+def test_tags_external_links_and_numbers_are_those_that_another_parser_finds(pieces: list[str]) -> None:
+    found: list[str] = []
+    for node in mwparserfromhell.parse(page := " w ".join(pieces)).nodes:
+        match node:
+            case mwparserfromhell.nodes.Tag():
+                found.append("" if str(node.tag).lower() in ("ref", "math") else str(node.contents or ""))
+            case mwparserfromhell.nodes.ExternalLink():
+                found.append(str(node.title or ""))
+            case mwparserfromhell.nodes.HTMLEntity():
+                found.append(node.normalize())
+            case _:
+                found.append(str(node))
+    assert text_of(page).split() == "".join(found).split()
 
 
 @given(st.lists(st.text(), max_size=3), st.integers(0, 5))
@@ -228,6 +380,20 @@ def test_every_real_page_is_stripped_as_the_rules_say(shared_data: Path) -> None
     "piece",
     [
         *("{{", "{{ ", "}}", "[[", "[[a|", "[[a:b ", "<ref>", "<ref ", "<nowiki>", "</ref  ", "<!--", "[http://a ", "-{", "-{a|", "''"),
+        *(
+            "<ref name=",
+            '<ref name="',
+            '<ref name=" x" c="',
+            "<a b='",
+            "<a b=\" c='",
+            '<a b="<!-- ',
+            "<a <!-- ",
+            '<a b="</a',
+            "<a b=\n",
+            '"',
+            '="',
+        ),
+        *("[[http://a ", "[[http://a b|c]]", "[[http://a [[b ", "&#", "&#0", "&#x0", "&"),
         *("&#1", "__A_", "(", "({{a}} ", "\n|}", "\n{|", "\n{|\n{{", "{{a}} ", "[[x:y]] ", "\n=", "[[a [b ]]]", "<ref></ref>"),
     ],
 )

@@ -101,6 +101,13 @@ def test_a_file_cut_short_is_refused(tmp_path: Path, content: str, message: str)
         list(lemmas(tmp_path))
 
 
+@pytest.mark.parametrize("cut", [1, 2, 9])
+def test_a_file_cut_short_within_what_a_synset_means_is_refused(tmp_path: Path, cut: int) -> None:
+    write(tmp_path, FILES | {"data.verb": FILES["data.verb"][:-cut]})
+    with pytest.raises(tc.ArtefactError, match=r"data\.verb: cut short: its last line, \d+, has no end"):
+        list(lemmas(tmp_path))
+
+
 def test_what_cannot_be_read_as_a_file_of_text_is_refused(tmp_path: Path) -> None:
     write(tmp_path, FILES)
     (tmp_path / "data.adv").write_bytes(b"00001740 02 r 01 caf\xe9 0 000 | in Latin-1\n")

@@ -5,6 +5,9 @@ escaped. A multistream dump is many bzip2 streams in a row, and where one begins
 data has by chance once in 10^24): its index file is not needed. Parts are runs of streams; a page belongs to the part in which its first
 byte lies, and is read to its end however many streams it goes through, so it does not matter that other writers of streams (pbzip2)
 cut pages.
+
+A whole dump ends with ``</mediawiki>``, which the last part must find. A file that begins with ``<page>``, without ``<mediawiki>``, has
+no such end, and is cut short only if its last page is.
 """
 
 from __future__ import annotations
@@ -14,12 +17,13 @@ import codecs
 import os
 import re
 from collections.abc import Callable, Generator, Iterator
-from typing import NamedTuple
+from contextlib import suppress
 
 import pyarrow as pa
 
 from tallyclip.errors import SourceError
-from tallyclip.pool.reading import BOM, DAMAGED, EMPTY, is_utf8, reading
+from tallyclip.metadata.page import Page, read_page, unescaped
+from tallyclip.pool.reading import BOM, DAMAGED, EMPTY, reading
 from tallyclip.streams import CHUNK, compression_of, open_file
 
 LARGEST_PAGE = 64 << 20  # bytes; Wikipedia allows 2 MiB
@@ -27,28 +31,20 @@ PIECE = 1 << 20  # unpacked bytes at a time
 READ_AT_ONCE = 256 << 10
 BZIP2_PART, PLAIN_PART = 8 << 20, 32 << 20
 LONGEST_HEAD = 4 << 20
+LONGEST_ENDING = 4096  # bytes of a comment or the like behind the end tag, or after a piece of it
 BLOCK = b"1AY&SY"  # what a bzip2 block begins with, the first of a stream right after the stream's own beginning
 STREAM = re.compile(rb"BZh[1-9]")
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 OPENING = b"<page>"
-PAGE_TAG = re.compile(rb"</?page>")
-LONGEST_TAG = len(b"</page>")
+ROOT, END = b"<mediawiki", b"</mediawiki"
+TAG = re.compile(rb"</?page>|</?mediawiki")
+LONGEST_TAG = len(END)
 NAMESPACE = re.compile(rb'<namespace key="(-?\d+)"[^>]*>([^<]*)</namespace>')
-CHARACTER = re.compile(rb"&#(?:([0-9]{1,7})|x([0-9a-fA-F]{1,6}));")
-REDIRECT = re.compile(rb"\s*#redirect\b", re.IGNORECASE)
+CUT_HINT = f"{DAMAGED}; to read on purpose a piece of a dump, add </mediawiki> to its end"
 TOO_LARGE = f"page larger than {LARGEST_PAGE >> 20} MiB"
 
 Tick = Callable[[int], None]
 Drop = Callable[[str], None]
-
-
-class Page(NamedTuple):
-    """A page of a wiki; an article is one in namespace 0 that is no redirect."""
-
-    title: str
-    namespace: int
-    redirect: bool
-    text: bytes
 
 
 def find_parts(path: str, part_bytes: int | None = None) -> list[tuple[int, int | None]]:
@@ -72,15 +68,13 @@ def find_parts(path: str, part_bytes: int | None = None) -> list[tuple[int, int 
         for place in _stream_starts(path):
             if place - starts[-1] >= (part_bytes or BZIP2_PART):
                 starts.append(place)
+    _join_end(path, starts)
     return list(zip(starts, [*starts[1:], None], strict=True))
 
 
 def namespaces_of(path: str) -> dict[int, str]:
     """The names of a dump's namespaces by their numbers, which are the same in all languages: 6 for files, 14 for categories."""
-    head = _head(path)
-    if head.startswith(UTF16):
-        head = head.decode("utf-16", "replace").encode()
-    return {int(key): _unescaped(name).decode("utf-8", "replace") for key, name in NAMESPACE.findall(head)}
+    return {int(key): unescaped(name).decode("utf-8", "replace") for key, name in NAMESPACE.findall(_head_in_utf8(path))}
 
 
 def read_pages(path: str, part: tuple[int, int | None], namespaces: dict[int, str], drop: Drop, tick: Tick) -> Iterator[Page]:
@@ -101,8 +95,9 @@ def read_pages(path: str, part: tuple[int, int | None], namespaces: dict[int, st
     with reading(path):
         own = as_utf8(_pieces(path, start, end, tick))
         later = _pieces(path, end, None, _untold) if end is not None else iter(())
-        for content in _cut(own, later, drop):
-            page = _page(content, numbers)
+        must_end = end is None and ROOT in _head_in_utf8(path)
+        for content in _cut(path, own, later, must_end, drop):
+            page = read_page(content, numbers)
             if isinstance(page, str):
                 drop(page)
             else:
@@ -125,7 +120,30 @@ def _head(path: str) -> bytes:
                 return head[:place]
             if len(head) > LONGEST_HEAD:
                 break
+    if ROOT in head and END not in head and len(head) <= LONGEST_HEAD:
+        raise SourceError(f"{path}: the dump is cut short before its first page", DAMAGED)
     raise SourceError(f"{path}: there are no pages in it", "expected is a dump of a MediaWiki, with <page> elements")
+
+
+def _head_in_utf8(path: str) -> bytes:
+    head = _head(path)
+    return head.decode("utf-16", "replace").encode() if head.startswith(UTF16) else head
+
+
+def _join_end(path: str, starts: list[int]) -> None:
+    """Join the last parts if the dump's end tag, or a piece of it, is all that is in them: it must be whole in the last part."""
+    ending, end = b"", None
+    with suppress(SourceError):  # which reading the part will tell, too
+        while len(starts) > 1:
+            content = b""
+            for piece in _pieces(path, starts[-1], end, _untold):
+                content = (content + piece).strip()
+                if len(content) + len(ending) > LONGEST_ENDING or END in content:
+                    return
+            ending = content + ending
+            if END in ending:
+                return
+            end = starts.pop()
 
 
 def _stream_starts(path: str) -> Iterator[int]:
@@ -203,28 +221,38 @@ def as_utf8(pieces: Iterator[bytes]) -> Iterator[bytes]:
         yield decoder.decode(piece).encode("utf-8", "surrogatepass")
 
 
-def _cut(own: Iterator[bytes], later: Iterator[bytes], drop: Drop) -> Iterator[bytes]:
-    """The pages that begin in ``own``, from tag to tag, the last of them read on in ``later``."""
+def _cut(path: str, own: Iterator[bytes], later: Iterator[bytes], must_end: bool, drop: Drop) -> Iterator[bytes]:
+    """The pages that begin in ``own``, from tag to tag, the last of them read on in ``later``.
+
+    Raises:
+        SourceError: the file ends within a page; ``own`` must have the dump's end tag behind the last page, and has not; or another dump
+            begins before that tag.
+    """
     content = b""
     is_open = is_large = False
+    is_ended, some = False, False
     searched = mine = 0
     for pieces in (own, later):
         for piece in pieces:
             content += piece
             mine += len(piece) if pieces is own else 0
             start = 0
-            for tag in PAGE_TAG.finditer(content, searched):
+            for tag in TAG.finditer(content, searched):
                 searched = tag.end()
-                if tag[0] != OPENING:
+                if tag.start() >= mine and not is_open:
+                    return
+                if tag[0] == ROOT and some and not is_ended:
+                    raise SourceError(f"{path}: the dump is cut short: another begins before its </mediawiki>", CUT_HINT)
+                if tag[0] == b"</page>":
                     if is_open and not is_large:
                         yield content[start : tag.end()]
-                    is_open = is_large = False
-                    continue
-                if is_open and not is_large:
+                elif is_open and not is_large:
                     drop("page without end")
-                if tag.start() >= mine:
+                if tag.start() >= mine and tag[0] != b"</page>":
                     return
-                start, is_open, is_large = tag.start(), True, False
+                is_ended = tag[0] == END
+                is_open, is_large, start = tag[0] == OPENING, False, tag.start()
+                some |= is_open
             searched = max(searched, len(content) - LONGEST_TAG + 1)
             if is_open and not is_large and len(content) - start > LARGEST_PAGE:
                 drop(TOO_LARGE)
@@ -233,64 +261,9 @@ def _cut(own: Iterator[bytes], later: Iterator[bytes], drop: Drop) -> Iterator[b
             content, searched, mine = content[cut:], searched - cut, mine - cut
             if not is_open and pieces is later and mine <= 0:
                 return
-        if not is_open and b"<" not in content:  # a tag that the end cuts is the part's own
+        if not is_open and not must_end and b"<" not in content:  # a tag that the end cuts is the part's own
             return
-    if is_open and not is_large:
-        drop("page without end")
-
-
-def _page(content: bytes, numbers: dict[str, int]) -> Page | str:
-    """A page, or what is wrong with it."""
-    head = content.partition(b"<revision>")[0]
-    title = _inner(head, b"title")
-    if title is None:
-        return "page without title"
-    text = _text(content)
-    if text is None:
-        return "page without text"
-    text = _unescaped(text)
-    if not is_utf8(title) or not is_utf8(text):
-        return "not UTF-8"
-    name = _unescaped(title).decode()
-    number = _inner(head, b"ns")
-    if number is not None and re.fullmatch(rb"-?\d{1,9}", number):
-        namespace = int(number)
-    else:  # as in dumps before 2010
-        namespace = numbers.get(name.partition(":")[0].strip().replace("_", " ").casefold(), 0) if ":" in name else 0
-    if namespace == 0 and _inner(content[len(head) :], b"model") not in (None, b"wikitext"):
-        return "page that is not wikitext"
-    redirect = b"<redirect" in head or REDIRECT.match(text) is not None
-    return Page(name, namespace, redirect, text)
-
-
-def _inner(content: bytes, name: bytes) -> bytes | None:
-    start = content.find(b"<" + name + b">")
-    end = content.find(b"</" + name + b">", start)
-    return content[start + len(name) + 2 : end] if 0 <= start < end else None
-
-
-def _text(content: bytes) -> bytes | None:
-    """The first text of the last revision: later ones of the same revision are other slots than the article."""
-    start = content.find(b"<text", max(0, content.rfind(b"<revision>")))
-    inner = content.find(b">", start) + 1
-    if start < 0 or not inner:
-        return None
-    if content[inner - 2 : inner] == b"/>":
-        return b""
-    end = content.find(b"</text>", inner)
-    return content[inner:end] if end >= 0 else None
-
-
-def _unescaped(text: bytes) -> bytes:
-    if b"\r" in text:  # as XML has it
-        text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    if b"&#" in text:
-        text = CHARACTER.sub(_character, text)
-    for entity, sign in ((b"&lt;", b"<"), (b"&gt;", b">"), (b"&quot;", b'"'), (b"&apos;", b"'"), (b"&amp;", b"&")):
-        text = text.replace(entity, sign)
-    return text
-
-
-def _character(match: re.Match[bytes]) -> bytes:
-    code = int(match[1]) if match[1] else int(match[2], 16)
-    return chr(code).encode("utf-8", "surrogatepass") if code <= 0x10FFFF else match[0]
+    if is_open:
+        raise SourceError(f"{path}: the dump is cut short: it ends within a page", CUT_HINT)
+    if must_end and not is_ended:
+        raise SourceError(f"{path}: the dump is cut short: it does not end with </mediawiki>", CUT_HINT)

@@ -76,6 +76,6 @@ def language(code: str) -> Language:
     near = [wanted] if wanted in LANGUAGES else named or difflib.get_close_matches(wanted, LANGUAGES, SUGGESTED, 0.5)
     hint = ", ".join(f"{known} ({LANGUAGES[known].name})" for known in near)
     raise OptionError(
-        f"{code!r} is no language of Wikipedia that is known here",
+        f"{code!r:.60} is no language of Wikipedia that is known here",
         f"is it {hint}?" if near else "give the code in the wiki's address, such as en, zh or pt",
     )

@@ -60,7 +60,7 @@ class Text(Part, frozen=True):
     """Texts whose words and phrases are counted.
 
     Attributes:
-        files: Parquet files with a column ``text``, dumps (``pages-articles``), or plain text.
+        files: Parquet files with a column ``text``, dumps (``pages-articles``), the output of wikiextractor, or plain text.
         licence: of the texts, for the manifest.
     """
 

@@ -1,4 +1,4 @@
-"""Texts to count words in: Parquet as on the Hugging Face Hub, dumps of Wikipedia, and plain text.
+"""Texts to count words in: Parquet as on the Hugging Face Hub, dumps of Wikipedia, what wikiextractor makes of these, and plain text.
 
 An input is cut into parts that depend on nothing but its bytes, and each part is read in batches. The texts of a dump are its articles
 without their markup.
@@ -6,8 +6,6 @@ without their markup.
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Callable, Iterator
 
 import msgspec
@@ -15,26 +13,25 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tallyclip.errors import OptionError, SourceError
-from tallyclip.metadata import dump, plain
+from tallyclip.errors import SourceError
+from tallyclip.metadata import dump, extracted, plain
+from tallyclip.metadata.kinds import kind_of
 from tallyclip.metadata.wikitext.stripper import Stripper
 from tallyclip.pool import parquet
 from tallyclip.pool.reading import EMPTY, is_utf8, reading
-from tallyclip.streams import compression_of, file_name, is_url, open_file, open_stream, without_compression
+from tallyclip.streams import open_file
 from tallyclip.strings import Strings, from_arrow
 
 BATCH = 8 << 20  # bytes of text
 PARQUET_PART = 256 << 20  # bytes of text
 COLUMN = "text"
-DUMP_NAME = re.compile(r"\.xml(?:-p\d+p\d+)?$", re.IGNORECASE)
-DUMP = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?<(?:mediawiki|page)\b")
-KNOWN = "texts are .parquet files, Wikipedia's pages-articles dumps (.xml, .xml.bz2) and .txt files; text and XML also as .gz, .zst or .bz2"
 
 
 class TextPart(msgspec.Struct, frozen=True):
     """A part of an input: row groups of Parquet, bytes of other files (to the end if ``end`` is None).
 
     Attributes:
+        kind: one of ``READERS``.
         size: about how many bytes of work it is.
     """
 
@@ -46,7 +43,7 @@ class TextPart(msgspec.Struct, frozen=True):
 
 
 class TextCounts(msgspec.Struct):
-    """What was read. Of files of plain text each is a page and an article, and drops are lines; else
+    """What was read. Of files of plain text each is a page and an article. In them, and between lines ``<doc>``, drops are lines; else
 
     pages = articles + redirects + other_namespaces + drops.
     """
@@ -98,7 +95,7 @@ def parts_of(path: str, part_bytes: int | None = None) -> list[TextPart]:
         OptionError: it is of no known kind, or a dump that is not on this machine.
         SourceError: it cannot be read, or there are no texts in it.
     """
-    kind = _kind(path)
+    kind = kind_of(path)
     if kind == "parquet":
         return _parquet_parts(path, part_bytes or PARQUET_PART)
     with reading(path), open_file(path) as file:
@@ -123,33 +120,8 @@ def read_texts(part: TextPart, counts: TextCounts, tick: Callable[[int], None]) 
         SourceError: the file is cut short, damaged or has no column of texts.
     """
     progress = _Progress(part.size, tick)
-    yield from {"parquet": _read_parquet, "dump": _read_dump, "text": _read_text}[part.kind](part, counts, progress)
+    yield from READERS[part.kind](part, counts, progress)
     progress.end()
-
-
-def _kind(path: str) -> str:
-    name = os.path.basename(file_name(path))
-    if "-multistream-index" in name:
-        raise OptionError(f"{path}: this is the index of a dump, not text", "give the dump itself; its index is not needed")
-    suffix = os.path.splitext(without_compression(path))[1].lower()
-    if suffix == ".parquet" and compression_of(path) is None:
-        return "parquet"
-    is_dump = DUMP_NAME.search(without_compression(path)) is not None
-    if is_url(path) and is_dump:
-        raise OptionError(f"{path}: a dump is read on this machine only", "fetch it first")
-    if is_dump or (not is_url(path) and _begins_like_dump(path)):
-        return "dump"
-    if suffix != ".txt":
-        raise OptionError(f"{path}: this is no kind of text that can be read", KNOWN)
-    return "text"
-
-
-def _begins_like_dump(path: str) -> bool:
-    with reading(path), open_stream(path) as stream:
-        start = stream.read(4096)
-    if start.startswith(dump.UTF16):
-        start = start.decode("utf-16", "replace").encode()
-    return DUMP.match(start) is not None
 
 
 def _parquet_parts(path: str, part_bytes: int) -> list[TextPart]:
@@ -275,3 +247,30 @@ def _read_text(part: TextPart, counts: TextCounts, progress: _Progress) -> Itera
         counts.articles += 1
     for lines in plain.read_lines(part.path, (part.start, part.end), BATCH, counts.drop, progress):
         yield _strings([lines])
+
+
+def _read_documents(part: TextPart, counts: TextCounts, progress: _Progress) -> Iterator[Strings]:
+    for lines, articles in extracted.read_documents(part.path, (part.start, part.end), BATCH, counts.drop, progress):
+        counts.pages += articles
+        counts.articles += articles
+        yield _strings([lines])
+
+
+def _read_json(part: TextPart, counts: TextCounts, progress: _Progress) -> Iterator[Strings]:
+    def drop(reason: str, number: int) -> None:
+        counts.pages += number
+        counts.drop(reason, number)
+
+    for articles in extracted.read_json(part.path, (part.start, part.end), BATCH, drop, progress):
+        counts.pages += len(articles)
+        counts.articles += len(articles)
+        yield _strings(articles)
+
+
+READERS: dict[str, Callable[[TextPart, TextCounts, _Progress], Iterator[Strings]]] = {
+    "parquet": _read_parquet,
+    "dump": _read_dump,
+    "documents": _read_documents,
+    "json": _read_json,
+    "text": _read_text,
+}

@@ -64,7 +64,7 @@ def _synsets(folder: Path) -> Iterator[list[str]]:
     for path in (folder / f"data.{part}" for part in PARTS):
         try:
             with path.open(encoding="utf-8") as lines:
-                number, synsets = 0, 0
+                number, synsets, line = 0, 0, ""
                 for number, line in enumerate(lines, 1):
                     if not line.startswith(LICENCE_INDENT):
                         yield _lemmas_of(path, number, line)
@@ -77,6 +77,8 @@ def _synsets(folder: Path) -> Iterator[list[str]]:
             raise ArtefactError(f"{path}: cannot be read: {error.strerror}") from error
         except UnicodeDecodeError as error:
             raise ArtefactError(f"{path}: not a data file of WordNet: {error}") from error
+        if line and not line.endswith("\n"):
+            raise ArtefactError(f"{path}: cut short: its last line, {number:,}, has no end", "copy or download it again")
         if not synsets:
             raise ArtefactError(f"{path}: not a data file of WordNet: there is no synset in its {number} lines")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -210,6 +211,27 @@ def test_other_files_of_a_folder_are_passed_over_and_so_is_the_list_itself(examp
     for _ in range(2):
         built(recipe, out)
         assert list_bytes(out) == list_bytes(example)
+
+
+def test_what_wikiextractor_writes_gives_the_words_of_its_articles_in_both_forms(tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text('numerals = false\n[text]\nfiles = ["extracted"]\n[unigrams]\n[bigrams]\n')
+    articles = [("Dog", "Dog\n\nA dog barks."), ("Cat", "Cat\n\nA cat sleeps.")]
+    lists: list[bytes] = []
+    for form in ("documents", "json"):
+        for number, (title, text) in enumerate(articles):
+            folder = tmp_path / "extracted" / f"A{number}"
+            folder.mkdir(parents=True, exist_ok=True)
+            url = f"https://en.wikipedia.org/wiki?curid={number}"
+            row = json.dumps({"id": str(number), "url": url, "title": title, "text": text})
+            document = f'<doc id="{number}" url="{url}" title="{title}">\n{text}\n\n</doc>\n'
+            (folder / "wiki_00").write_text(row + "\n" if form == "json" else document)
+        (tmp_path / "extracted" / "notes.log").write_text("no text")
+        manifest = built(recipe, tmp_path / form)
+        assert (manifest.texts["pages"], manifest.texts["articles"]) == (2, 2)
+        assert Metadata.load(tmp_path / form / "metadata.parquet").entries[:7] == ("A", "Cat", "Dog", "barks", "cat", "dog", "sleeps")
+        lists.append(list_bytes(tmp_path / form))
+    assert lists[0] == lists[1]
 
 
 def test_more_candidates_than_can_be_ranked_are_refused_and_what_is_counted_is_kept(

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import bz2
 import random
+import re
 import shutil
 import time
 from pathlib import Path
 
 import pytest
 
+from tallyclip.data import Metadata
 from tallyclip.errors import ArtefactError, IncompleteError, StaleError
 from tallyclip.pipeline.metadata.folder import Build
 from tallyclip.runner.local import Workers
 from tests.pipeline.metadata.conftest import write_inputs
-from tests.pipeline.metadata.tools import HEAD, built, list_bytes, write_dump
+from tests.pipeline.metadata.tools import HEAD, built, list_bytes, page, write_dump
 from tests.tools import PATIENCE, assert_calm, assert_gone, family, started, succeeds
 
 KILLS = 6
@@ -40,6 +43,41 @@ def test_a_truncated_dump_fails_by_name_and_repaired_the_list_is_the_same(exampl
     built(recipe, out)
     assert list_bytes(out) == list_bytes(example)
     assert not (out / ".work").exists()
+
+
+@pytest.mark.parametrize("name", ["cut_between.xml", "cut_between_streams.xml.bz2", "cut_within.xml"])
+def test_a_dump_without_its_end_fails_by_name_and_the_whole_one_gives_its_words(tmp_path: Path, name: str) -> None:
+    pages = [
+        page(title, text) for title, text in (("Dog", "dogs bark loudly"), ("Cat", "cats sleep all day"), ("Tapir", "tapirs swim well"))
+    ]
+    content = {"cut_between.xml": HEAD + "".join(pages[:2]), "cut_within.xml": HEAD + "".join(pages)[:-60]}
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(f'numerals = false\n[text]\nfiles = ["{name}"]\n[unigrams]\n')
+    path = tmp_path / name
+    if name in content:
+        path.write_text(content[name])
+    else:
+        write_dump(path, pages, 1)
+        end = len(bz2.compress(b"</mediawiki>\n"))
+        path.write_bytes(path.read_bytes()[:-end])
+    with pytest.raises(IncompleteError, match=rf"{re.escape(name)}: the dump is cut short"):
+        built(recipe, tmp_path / "out")
+    whole = HEAD + "".join(pages) + "</mediawiki>\n"
+    path.write_bytes(bz2.compress(whole.encode()) if name.endswith("bz2") else whole.encode())
+    built(recipe, tmp_path / "out")
+    words = ("all", "bark", "cats", "day", "dogs", "loudly", "sleep", "swim", "tapirs", "well")
+    assert Metadata.load(tmp_path / "out" / "metadata.parquet").entries == words
+
+
+def test_dumps_and_texts_that_went_wrong_for_others_are_read_or_said_to_be_cut_short(shared_data: Path, tmp_path: Path) -> None:
+    dumps, extracted = shared_data / "cases" / "16-wiki-dump-cut-short", shared_data / "cases" / "17-wikiextractor-output"
+    for name in ("cut_between", "cut_between_streams", "cut_within"):
+        with pytest.raises(IncompleteError, match="the dump is cut short"):
+            built(dumps / f"{name}.toml", tmp_path / name)
+    assert built(dumps / "whole.toml", tmp_path / "whole").entries == 10
+    for name in ("a", "b"):
+        built(extracted / f"{name}.toml", tmp_path / name)
+        assert Metadata.load(tmp_path / name / "metadata.parquet").entries == ("A", "Cat", "Dog", "barks", "cat", "dog", "sleeps")
 
 
 def test_what_failed_can_be_left_out_and_the_manifest_says_so(tmp_path: Path) -> None:
@@ -72,10 +110,6 @@ def test_a_dump_without_pages_is_an_error(tmp_path: Path) -> None:
 
 def test_texts_of_different_encodings_give_one_list(tmp_path: Path) -> None:
     """A dump in UTF-16, as one of the shared data is, counts like the same in UTF-8."""
-    import bz2
-
-    from tests.pipeline.metadata.tools import page
-
     text = HEAD + page("Чай", "Чай е '''напитка'''. New York") + page("Tea", "tea of New York") + "</mediawiki>\n"
     lists: list[bytes] = []
     for encoding in ("utf-8", "utf-16"):

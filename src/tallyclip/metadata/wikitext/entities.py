@@ -11,6 +11,7 @@ from tallyclip.metadata.wikitext.tables import Tables, find_entity
 
 LETTER_X, LETTER_A, LETTER_F = (u64(ord(letter)) for letter in "xaf")
 ZERO_DIGIT = u64(ord("0"))
+LAST_CHARACTER = u64(0x10FFFF)
 
 
 @compiled
@@ -29,12 +30,11 @@ def decode_entity(
 
 @compiled
 def _read_number(source: UInt8[np.ndarray, " B"], i: np.uint64, end: np.uint64) -> tuple[np.uint64, np.uint64]:
-    """A code point of up to 7 decimal or 6 hexadecimal digits, and where it ends."""
+    """A code point, or some number above all of them, and where its digits end."""
     code = ZERO
     is_hex = lower(u64(source[i])) == LETTER_X
     i += u64(is_hex)
-    last = min(end, i + (u64(6) if is_hex else u64(7)))
-    while i < last:
+    while i < end:
         digit = lower(u64(source[i]))
         if is_digit(digit):
             digit -= ZERO_DIGIT
@@ -42,7 +42,8 @@ def _read_number(source: UInt8[np.ndarray, " B"], i: np.uint64, end: np.uint64) 
             digit -= LETTER_A - u64(10)
         else:
             break
-        code = code * (u64(16) if is_hex else u64(10)) + digit
+        if code <= LAST_CHARACTER:
+            code = code * (u64(16) if is_hex else u64(10)) + digit
         i += ONE
     return code, i
 
@@ -64,7 +65,7 @@ def _is_character(code: np.uint64) -> bool | np.bool_:
         return code in (u64(9), u64(10), u64(13))
     if u64(0x7F) <= code < u64(0xA0) or u64(0xD800) <= code < u64(0xE000):
         return False
-    return code <= u64(0x10FFFF) and code not in (u64(0xFFFE), u64(0xFFFF))
+    return code <= LAST_CHARACTER and code not in (u64(0xFFFE), u64(0xFFFF))
 
 
 @compiled

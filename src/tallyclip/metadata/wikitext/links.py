@@ -55,6 +55,14 @@ def without_links(
             known, fresh = stack[last, PLACE], stack[last, FRESH] > ZERO
             first = stack[last, FIRST]
             target_end = first if first > ZERO else o
+            if _is_no_title(target, known + TWO, o, tables):
+                if top > bottom:
+                    parent = (top - ONE) % MOST
+                    if stack[parent, FIRST] == ZERO:
+                        stack[parent, FIRST] = first
+                    stack[parent, LAST] = max(stack[parent, LAST], stack[last, LAST])
+                o = put(target, put(target, o, BRACKET_END), BRACKET_END)
+                continue
             if _is_no_prose(target, known + TWO, target_end, tables, fresh and _is_alone(source, i)):
                 o = put(target, known, GAP)
                 continue
@@ -103,6 +111,18 @@ def _is_alone(source: UInt8[np.ndarray, " B"], i: np.uint64) -> bool:
         i += ONE
     byte = u64(source[i])
     return byte in (ZERO, NEWLINE, BREAK) or (byte == BRACKET and u64(source[i + ONE]) == BRACKET)
+
+
+@compiled
+def _is_no_title(text: UInt8[np.ndarray, " B"], start: np.uint64, end: np.uint64, tables: Tables) -> bool:
+    """Is what stands in brackets an address, and so no title of a page?"""
+    while start < end and u64(text[start]) == BLANK:
+        start += ONE
+    for word in range(u64(len(tables.schemes.ends)) - ONE):
+        more = start + u64(tables.schemes.ends[word + ONE] - tables.schemes.ends[word])
+        if more < end and u64(text[more]) not in (BLANK, NEWLINE) and is_word_at(text, start, tables.schemes, u64(word)):
+            return True
+    return False
 
 
 @compiled

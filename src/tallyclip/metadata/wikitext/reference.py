@@ -7,7 +7,11 @@ spaces; lines end at line breaks and BREAKs; names are compared without regard t
 1.  Control characters other than line breaks, and U+00A0, become spaces.
 2.  From left to right: a comment ``<!-- -->``, or to the end without ``-->``, goes and leaves nothing. A tag is ``<`` or ``</``, an ASCII
     name of letters and digits that begins with a letter, a blank, line break or ``/`` or nothing more, anything but ``<`` and ``>``, and
-    ``>``. It closes itself if it ends in ``/>``.
+    ``>``. It closes itself if it ends in ``/>``. Two things in a tag may hold ``<`` and ``>``: a value in quotes, and a comment without
+    ``<`` or ``>`` of its own. A value begins with ``=``, blanks or line breaks, and a quote, ends at the next quote of that kind, in the
+    same line and before any ``</name``, and is followed by a blank, a line break, ``/`` or ``>``. If a tag has a quote that is of no such
+    value (one is not closed, or ``O'Brien``), quotes and comments mean nothing in it: it ends at the first ``>``, if no ``<`` comes
+    before.
     - an opening tag of an element that holds no prose (``DROPPED``) goes with all up to the end of the first ``</name >`` after it; one
       that closes itself, has no such end or is a closing tag goes alone: a GAP;
     - ``<nowiki>``, whatever kind of tag: a JOIN; up to ``</nowiki >`` none of ``MARKUP`` is markup, but entities (rule 7) are;
@@ -27,7 +31,8 @@ spaces; lines end at line breaks and BREAKs; names are compared without regard t
     if it has one and ends like a file (``MEDIA``), or if the link is alone: after the colon comes no blank, before the link in its line
     are only blanks and GAPs, and after it until ``[[`` or the end of the line too (categories and links to other languages, whose
     names differ). Links within go first; one is given up at two line breaks in a row, and of more than ``OPEN_LINKS`` the oldest. Of
-    three ``]`` the first closes a single ``[`` within the link, if there is one.
+    three ``]`` the first closes a single ``[`` within the link, if there is one. If the target begins, behind blanks, as ``EXTERNAL`` says
+    and goes on with more than a blank or line break, it is no link within the wiki: all of it stays as it is, for rule 6.
 6.  ``[address label]`` without a line break, the address as far as the first blank and beginning as ``EXTERNAL`` says: its label without
     blanks and GAPs around it, or a GAP.
 7.  Line by line: list markers, blanks and GAPs at the beginning go, and blanks and GAPs at the end. Then a line that begins with ``{|``
@@ -35,7 +40,7 @@ spaces; lines end at line breaks and BREAKs; names are compared without regard t
     at its beginning go. Within the line, from left to right: of a run of two or more ``'`` four leave one, and more than five those above
     five; ``__WORD__``, in capitals or other scripts, leaves a GAP, and so do two or more of ``{``, ``}``, ``[`` or ``]``; blanks and
     ``,;:'`` behind ``(`` go with a GAP among them, and if ``)`` comes next, both parentheses go with them and leave a GAP; entities of
-    HTML 4 and numbers of characters become these (U+00A0, tabs and line breaks a space).
+    HTML 4 and numbers of characters, of however many digits, become these (U+00A0, tabs and line breaks a space).
 8.  Of each run of blanks, line breaks, GAPs and JOINs: nothing at either end of the text; else two line breaks if there are two or more,
     or one if there is one; else, with a GAP, nothing before ``,.;:!?)``, and a space if there is a blank or if
     characters of words stand on both sides, which are ASCII letters and digits and all from U+00C0 on but those from U+2000 to U+303F and
@@ -71,16 +76,22 @@ MEDIA = (
 EXTERNAL = (b"http://", b"https://", b"ftp://", b"irc://", b"//", b"mailto:", b"news:")
 ENTITIES = {name.encode(): code for name, code in name2codepoint.items()} | {b"apos": 0x27}
 
-_TAG = re.compile(rb"<!--|<(/?)([A-Za-z][A-Za-z0-9]*)(?=[ \n/>])[^<>]*>")
+_VALUE = rb"=[ \n]*%(quote)s(?:(?!</(?i:\2))[^\n%(quote)s])*%(quote)s(?=[ \n/>])"
+_VALUES = b"|".join(_VALUE % {b"quote": quote} for quote in (b'"', b"'"))
+_TAG = re.compile(
+    rb"<!--|<(/?)([A-Za-z][A-Za-z0-9]*)(?=[ \n/>])"
+    rb"(?:(?:[^<>\"'=]|=(?![ \n]*[\"'])|" + _VALUES + rb"|<!--[^<>]*-->)*+>|[^<>]*>)"
+)
 _BRACES = re.compile(rb"\{{2,}|\}{2,}|\{\||\|\}+")
 _CONVERTED = re.compile(rb"-\{(?:([A-Za-z; -]*)\|)?([^{}\n]*)\}-")
 _VARIANT = re.compile(rb" *(?:zh|[a-z]{2,3}-[a-z-]+) *:([^;]*)")
 _LINK_SIGN = re.compile(rb"\[\[?|\]|\n\n")
 _AFTER_ALONE = re.compile(rb"[ \x01]*(?:[\n\x03]|\Z|\[\[)")
 _EXTERNAL = re.compile(rb"\[(?:" + b"|".join(EXTERNAL) + rb")[^ \n\]]*([^\]\n]*)\]", re.IGNORECASE)
+_NO_TITLE = re.compile(b" *(?:" + b"|".join(EXTERNAL) + rb")[^ \n]", re.IGNORECASE)
 _INLINE = re.compile(
     rb"'{2,}|__[A-Z\x80-\xff]+(?:_[A-Z\x80-\xff]+)*__|\{{2,}|\}{2,}|\[{2,}|\]{2,}|\([ ,;:']*\x01[ ,;:'\x01]*\)?"
-    rb"|&(?:[A-Za-z][A-Za-z0-9]{0,9}|#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6});"
+    rb"|&(?:[A-Za-z][A-Za-z0-9]{0,9}|#[0-9]+|#[xX][0-9a-fA-F]+);"
 )
 _RUN = re.compile(rb"[ \n\x01\x02]+")
 _LETTER = rb"(?:[A-Za-z0-9]|[\xc3-\xdf\xe0\xe1\xe4-\xed\xf0-\xf4][\x80-\xbf]|\xe3[\x81-\xbf])"
@@ -228,6 +239,8 @@ def _without_links(text: bytes, names: Collection[bytes]) -> bytes:
 
 
 def _link(content: bytes, names: Collection[bytes], alone: bool) -> bytes:
+    if _NO_TITLE.match(content):
+        return b"[[" + content + b"]]"
     target = content.partition(b"|")[0]
     label = content.rpartition(b"|")[2]
     name, colon, rest = target.partition(b":")
@@ -264,7 +277,9 @@ def _inline(match: re.Match[bytes]) -> bytes:
     if not found.startswith(b"&"):
         return GAP
     if found.startswith(b"&#"):
-        code = int(found[3:-1], 16) if found[2:3] in b"xX" else int(found[2:-1])
+        digits, base = (found[3:-1], 16) if found[2:3] in b"xX" else (found[2:-1], 10)
+        digits = digits.lstrip(b"0")
+        code = int(digits or b"0", base) if len(digits) < 8 else 0
     else:
         code = ENTITIES.get(found[1:-1], 0)
     if code in (9, 10, 13, 0xA0):

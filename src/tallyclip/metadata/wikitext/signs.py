@@ -19,7 +19,7 @@ STEP = 64  # bytes looked at together
 PAD = 2 * STEP
 TWO, THREE = u64(2), u64(3)
 GAP, JOIN, BREAK = u64(reference.GAP[0]), u64(reference.JOIN[0]), u64(reference.BREAK[0])
-NEWLINE, BLANK, EXCLAMATION, HASH, AMPERSAND, APOSTROPHE = (u64(ord(sign)) for sign in "\n !#&'")
+NEWLINE, BLANK, EXCLAMATION, QUOTE, HASH, AMPERSAND, APOSTROPHE = (u64(ord(sign)) for sign in "\n !\"#&'")
 OPENING, CLOSING, STAR, COMMA, HYPHEN, STOP, SLASH = (u64(ord(sign)) for sign in "()*,-./")
 COLON, SEMICOLON, LESS, EQUALS, MORE, QUESTION = (u64(ord(sign)) for sign in ":;<=>?")
 BRACKET, BRACKET_END, UNDERSCORE, BRACE, PIPE, BRACE_END = (u64(ord(sign)) for sign in "[]_{|}")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import UInt8
 
-from tallyclip.compiled import ONE, ZERO, compiled, u64
+from tallyclip.compiled import ONE, ZERO, compiled, inlined, u64
 from tallyclip.metadata.wikitext.signs import (
+    APOSTROPHE,
     BLANK,
     BREAK,
+    EQUALS,
     EXCLAMATION,
     GAP,
     HYPHEN,
@@ -16,6 +18,7 @@ from tallyclip.metadata.wikitext.signs import (
     LESS,
     MORE,
     NEWLINE,
+    QUOTE,
     SLASH,
     THREE,
     TWO,
@@ -113,6 +116,9 @@ def _read_tag(source: UInt8[np.ndarray, " B"], name: np.uint64) -> tuple[np.uint
         while is_letter(u64(source[name_end])) or is_digit(u64(source[name_end])):
             name_end += ONE
     if name_end > name and u64(source[name_end]) in (BLANK, NEWLINE, SLASH, MORE):
+        end = _tag_end(source, name, name_end)
+        if end > ZERO:
+            return name_end, end
         end = name_end
         while u64(source[end]) not in (ZERO, LESS, MORE):
             end += ONE
@@ -122,23 +128,89 @@ def _read_tag(source: UInt8[np.ndarray, " B"], name: np.uint64) -> tuple[np.uint
 
 
 @compiled
+def _tag_end(source: UInt8[np.ndarray, " B"], name: np.uint64, i: np.uint64) -> np.uint64:
+    """Where a tag ends if all its quotes are of values, or 0.
+
+    A page of tags that do not end is still read in linear time. A tag inside another can only be in a value, two tags that are read
+    on from one place are in different states (in no value, or in one with either quote), and no sign takes two states to one. So of
+    all tags begun before a place at most three are still read there.
+    """
+    name_end = i
+    while True:
+        byte = u64(source[i])
+        while byte > MORE:
+            i += ONE
+            byte = u64(source[i])
+        if byte == MORE:
+            return i + ONE
+        if byte in (ZERO, QUOTE, APOSTROPHE):
+            return ZERO
+        if byte == EQUALS:
+            value = i + ONE
+            while u64(source[value]) in (BLANK, NEWLINE):
+                value += ONE
+            if u64(source[value]) in (QUOTE, APOSTROPHE):
+                i = _value_end(source, value, name, name_end)
+                if i == ZERO:
+                    return ZERO
+                continue
+        elif byte == LESS:
+            i = _simple_comment_end(source, i)
+            if i == ZERO:
+                return ZERO
+            continue
+        i += ONE
+
+
+@compiled
+def _value_end(source: UInt8[np.ndarray, " B"], start: np.uint64, name: np.uint64, name_end: np.uint64) -> np.uint64:
+    """Where a value in quotes ends that begins with the quote at ``start``, or 0."""
+    quote = u64(source[start])
+    i = start + ONE
+    while u64(source[i]) not in (ZERO, NEWLINE, quote):
+        if u64(source[i]) == LESS and u64(source[i + ONE]) == SLASH and _is_name(source, i + TWO, name, name_end):
+            return ZERO
+        i += ONE
+    if u64(source[i]) == quote and u64(source[i + ONE]) in (BLANK, NEWLINE, SLASH, MORE):
+        return i + ONE
+    return ZERO
+
+
+@compiled
+def _simple_comment_end(source: UInt8[np.ndarray, " B"], i: np.uint64) -> np.uint64:
+    """Where a comment without ``<`` and ``>`` in it ends, or 0 if none begins here."""
+    if u64(source[i + ONE]) != EXCLAMATION or u64(source[i + TWO]) != HYPHEN or u64(source[i + THREE]) != HYPHEN:
+        return ZERO
+    start = i + u64(4)
+    i = start
+    while u64(source[i]) not in (ZERO, LESS, MORE):
+        i += ONE
+    is_end = i >= start + TWO and u64(source[i]) == MORE and u64(source[i - ONE]) == HYPHEN and u64(source[i - TWO]) == HYPHEN
+    return i + ONE if is_end else ZERO
+
+
+@inlined
+def _is_name(source: UInt8[np.ndarray, " B"], i: np.uint64, name: np.uint64, name_end: np.uint64) -> bool:
+    """Does the name of a tag stand here too?"""
+    k = ZERO
+    while k < name_end - name and lower(u64(source[i + k])) == lower(u64(source[name + k])):
+        k += ONE
+    return k == name_end - name
+
+
+@compiled
 def _find_closing(
     source: UInt8[np.ndarray, " B"], i: np.uint64, size: np.uint64, name: np.uint64, name_end: np.uint64
 ) -> tuple[np.uint64, np.uint64]:
     """Where the next closing tag of this name begins and ends; the size if there is none."""
-    length = name_end - name
     while True:
         i = find_less(source, i)
         if i >= size:
             return size, size
-        if u64(source[i + ONE]) == SLASH:
-            k = ZERO
-            while k < length and lower(u64(source[i + TWO + k])) == lower(u64(source[name + k])):
-                k += ONE
-            if k == length:
-                end = i + TWO + length
-                while u64(source[end]) in (BLANK, NEWLINE):
-                    end += ONE
-                if u64(source[end]) == MORE:
-                    return i, end + ONE
+        if u64(source[i + ONE]) == SLASH and _is_name(source, i + TWO, name, name_end):
+            end = i + TWO + name_end - name
+            while u64(source[end]) in (BLANK, NEWLINE):
+                end += ONE
+            if u64(source[end]) == MORE:
+                return i, end + ONE
         i += ONE

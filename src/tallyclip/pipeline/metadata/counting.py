@@ -33,7 +33,7 @@ from tallyclip.store.build_layout import CountsFolder
 from tallyclip.store.files import write_json
 from tallyclip.store.manifest import fingerprint_of, read_struct
 
-VERSION = 1  # of what is counted as a word and as a phrase
+VERSION = 2  # of what is counted as a word and as a phrase
 OF_A_WORKER = 256 << 20  # bytes that a process takes without counting anything
 WORDS_AT_ONCE = 1 << 20  # records of a bucket
 PAIRS_AT_ONCE = 1 << 21

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from tallyclip.errors import ArtefactError, IncompleteError, OptionError
+from tallyclip.metadata.extracted import NAME as EXTRACTED
 from tallyclip.metadata.languages import Language
 from tallyclip.metadata.recipe import Recipe, filled
 from tallyclip.metadata.wordnet import PARTS
@@ -71,7 +72,7 @@ class Inputs(msgspec.Struct, frozen=True):
 TABLES = (".tsv", ".tab", ".txt")
 READ: dict[str, Callable[[str], bool]] = {
     "wordnet.files": lambda name: name in DATABASE or ".tab" in name,
-    "text.files": lambda name: _suffix(name) in (".parquet", ".xml", ".txt") and "-multistream-index" not in name,
+    "text.files": lambda name: (_suffix(name) in (".parquet", ".xml", ".txt") or _is_extracted(name)) and "-multistream-index" not in name,
     "unigrams.counts": lambda name: _suffix(name) in TABLES,
     "bigrams.counts": lambda name: _suffix(name) in TABLES,
     "titles.files": lambda name: name.startswith(("pageviews-", "pagecounts-")) or _suffix(name) in TABLES,
@@ -149,6 +150,10 @@ def _find(patterns: Sequence[str], language: Language, folder: Path, key: str, l
             files = usable
         found |= files
     return sorted(found)
+
+
+def _is_extracted(name: str) -> bool:
+    return EXTRACTED.fullmatch(without_compression(name)) is not None
 
 
 def _suffix(name: str) -> str:
