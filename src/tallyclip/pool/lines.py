@@ -73,7 +73,11 @@ def _items(path: str) -> tuple[str, Iterator[tuple[Any, int]]]:
     """What to call them; and values, ``Bad`` where there is none, each with its size."""
     chunks = read_chunks(path)
     start = next(chunks)
-    chunks = chain([start], chunks)
+    rest = next(chunks, None)
+    item = decode_json(start) if rest is None and isinstance(decode_json(start.split(b"\n", 1)[0]), Bad) else None
+    if isinstance(item, dict):  # one object over several lines, as img2dataset writes for each sample
+        return "item", iter([(item, len(start))])
+    chunks = chain([start] if rest is None else [start, rest], chunks)
     is_list = start.lstrip(BLANK)[:1] == b"["
     return ("item", _list_items(path, chunks)) if is_list else ("line", _line_items(read_lines(path, chunks)))
 
