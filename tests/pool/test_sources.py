@@ -75,7 +75,7 @@ def test_a_name_that_leads_nowhere_is_refused(tmp_path: Path, name: str) -> None
 def test_a_folder_with_nothing_to_read_is_refused_with_what_is_in_it(tmp_path: Path) -> None:
     for name in ("a.npz", "b.tar.gz", "README"):
         write_text(tmp_path / name)
-    refused(tmp_path, "nothing that can be read among 3 files (1 .npz, 1 .tar.gz, 1 without suffix)")
+    refused(tmp_path, "nothing that can be read among 3 files (1 without suffix, 1 .npz, 1 .tar.gz)")
 
 
 @pytest.mark.parametrize("kind", ["link", "pipe"])

@@ -74,7 +74,7 @@ def skipped_notes(skipped: Mapping[str, int]) -> list[str]:
 
 def listed(counts: Mapping[str, int]) -> str:
     """How many files of which kinds there are, for people to read: the most frequent first."""
-    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0] or "~"))
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     shown = [f"{count:,} {what or 'without suffix'}" for what, count in ordered[:KINDS_SHOWN]]
     more = ordered[KINDS_SHOWN:]
     return ", ".join(shown) + (f", and {sum(count for _, count in more):,} of {len(more):,} more kinds" if more else "")
@@ -125,7 +125,7 @@ def _from_arrow(arrow: list[str], files: set[str]) -> str:
         return f"make Parquet of them, such as with Python: pyarrow.feather.read_table or datasets.Dataset.from_file({arrow[0]!r})"
     above = saved.rpartition("/")[0]
     if f"{above}/dataset_dict.json" in files:
-        line = f"for name, part in load_from_disk({above!r}).items(): part.to_parquet(f'{{name}}.parquet')"
+        line = f"[part.to_parquet(f'{{name}}.parquet') for name, part in load_from_disk({above!r}).items()]"
     else:
         line = f"load_from_disk({saved!r}).to_parquet('captions.parquet')"
     return f"make Parquet of them, with Python: from datasets import load_from_disk; {line}"
