@@ -14,6 +14,7 @@ from tallyclip.streams import filesystem, is_url
 RUNS_SHOWN = 3
 RUN, BUILD = RunLayout(Path()), BuildLayout(Path())  # whose paths are relative to the folder
 STAGES = (RUN.parse, RUN.duplicates, RUN.pool, RUN.metadata, RUN.match, RUN.counts, RUN.plan, RUN.balance, RUN.card)
+SIGNS = [RUN.lock, *(stage.manifest for stage in STAGES)]  # that a folder with a run.json is a run's
 POOLS = (RUN.pool.path.name, RUN.curated.name)
 NO_POOLS = {RUN.probabilities.name, *(stage.path.name for stage in STAGES)} - {*POOLS}
 
@@ -29,7 +30,7 @@ def pool_of_run(name: str, listing: Listing) -> str | None:
         OptionError: there are two such folders, or none; or the name leads to several runs, to a run and other files, to a stage that is no
             pool, or to the folder of a build.
     """
-    runs = sorted(_roots(listing, RUN.record, [RUN.lock, *(stage.manifest for stage in STAGES)]))
+    runs = sorted(_roots(listing, RUN.record, SIGNS))
     if runs:
         return _pool_within(name, listing, runs)
     _refuse_build(listing)
@@ -69,7 +70,7 @@ def _refuse_stage(listing: Listing) -> None:
     folders = {os.path.dirname(path) for path in listing.files - listing.named}
     for folder in sorted(folder for folder in folders if os.path.basename(folder) in NO_POOLS):
         root = os.path.dirname(folder)
-        if _exists(f"{root}/{RUN.record}"):
+        if _exists(f"{root}/{RUN.record}") and any(_exists(f"{root}/{sign}") for sign in SIGNS):
             hint = f"name {root}/{RUN.curated}, the curated set, or the pool that the run was made from"
             raise OptionError(f"{folder} is a part of a run, no pool", hint)
 
