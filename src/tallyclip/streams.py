@@ -95,6 +95,8 @@ def open_stream(path: str) -> pa.NativeFile:
 def file_name(path: str) -> str:
     """A path as far as it names a file: of a web address what comes before ``?`` and ``#``; of a file in an archive, chained to the URL of
     that, the archive's path and the file's within it."""
+    if not is_url(path):
+        return path
     _, link, behind = chain_of(path)
     if behind:
         return f"{file_name(behind.removeprefix('::'))}/{link.partition('://')[2]}"
