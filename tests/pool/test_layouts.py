@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
 import pytest
 
-from tallyclip.errors import OptionError
+from tallyclip.errors import OptionError, SourceError
 from tallyclip.pool.columns import ColumnChoice
 from tallyclip.pool.others import KINDS_SHOWN, listed, skipped_notes
 from tallyclip.pool.sources import find_files
 from tests.pool.test_sources import CAPTIONS, refused, write_text
-from tests.pool.tools import files_of, read, write_table, write_tar
+from tests.pool.tools import files_of, packed, read, write_table, write_tar
 
 
 def found(*pool: object, choice: ColumnChoice | None = None) -> tuple[list[str], dict[str, int]]:
@@ -213,6 +214,14 @@ def test_a_packed_file_is_refused_with_the_advice_to_unpack_it(tmp_path: Path, n
     for pool in (tmp_path, tmp_path / name):
         hint = str(refused(pool, f"1 {name[1:]}").hint)
         assert hint == f"packed files: {name}: unpack them first"
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "b.jsonl.gz", "c.txt.zst"])
+def test_no_suffix_is_advised_that_would_then_be_refused(tmp_path: Path, name: str) -> None:
+    """A Parquet file that is packed as a whole, and what is packed twice."""
+    packed(tmp_path / name, gzip.compress(b"a dog\n"))
+    with pytest.raises(SourceError, match="begins like a gzip file: unpack the file first"):
+        read(tmp_path / name)
 
 
 def test_an_archive_is_refused_with_a_url_that_reads_it(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from tallyclip.errors import OptionError, SourceError
 from tallyclip.pool.columns import ColumnChoice, find_columns
 from tallyclip.pool.lines import json_names
 from tallyclip.pool.listing import kind_of
-from tallyclip.streams import file_name
+from tallyclip.streams import file_name, without_compression
 
 # What a sample's caption is about: a .txt or .json beside a file of the same name with one of these suffixes is that sample's.
 MEDIA = {
@@ -37,7 +37,7 @@ def repeats(paths: set[str], files: set[str], named: set[str], choice: ColumnCho
     skipped: dict[str, str] = {}
     stems = {kind: {_stem(path) for path in paths if kind_of(path) == kind} for kind in ("parquet", "tar")}
     for path in paths:
-        if path.endswith(".tar") and _stem(path) in stems["parquet"]:
+        if kind_of(path) == "tar" and _stem(path) in stems["parquet"]:
             skipped[path] = ".tar with a .parquet of the same samples"
     samples = {path for path in paths - named if _suffix(path) in SAMPLES} if paths != named else set[str]()
     media = {_stem(path) for path in files if _suffix(path) in MEDIA} if samples else set[str]()
@@ -91,7 +91,7 @@ def _above_tables(paths: set[str], files: set[str]) -> set[str]:
 
 
 def _stem(path: str) -> str:
-    return os.path.splitext(file_name(path))[0]
+    return os.path.splitext(without_compression(path))[0]
 
 
 def _folder(path: str) -> str:

@@ -84,7 +84,7 @@ def ways_out(paths: Iterable[str]) -> list[WayOut]:
     """What to do with files that are not read, by their kinds."""
     ordered = sorted(paths)
     packed = [path for path in ordered if _is_packed(path)]
-    archives = [path for path in ordered if _suffix(path) in ARCHIVES and path not in set(packed)]
+    archives = [path for path in ordered if _suffix(path) in ARCHIVES and not _is_packed(path)]
     arrow = [path for path in ordered if _suffix(path) in ARROW]
     tables = [path for path in ordered if _suffix(path) in TABLES]
     found: list[WayOut] = []

@@ -29,19 +29,19 @@ def columns_of(file: PoolFile, choice: ColumnChoice) -> Columns:
     """
     if file.kind in CRAWL_KINDS:
         raise OptionError(f"{file.path} is a crawl file", "make a pool of it with 'tallyclip pool CRAWL... --out RUN', then give RUN/pool")
-    schema = full_schema(file)
-    names = _names(file, choice) if schema is None else parquet.schema_of(file.path).names
+    own = parquet.schema_of(file.path) if file.kind == "parquet" else None
+    names = _names(file, choice) if own is None else own.names
     if file.kind == "json" and not names:
         return Columns(choice.caption or "caption", layout="an empty list")
     # A column that folders give has a role where it is named; what is found by itself is found in the file.
     from_folders = [name for name in partition_of(file.path) if name not in names]
     try:
         columns = find_columns([*names, *(name for name in from_folders if name in choice.named)], choice)
-        if schema is not None:
-            check_types(schema, columns)
+        if own is not None:
+            check_types(_with_folders(own, file.path), columns)
         return columns
     except OptionError as error:
-        raise OptionError(f"{file.path}: {error.what}", f"{error.hint}{_more_hints(file.path, from_folders)}") from None
+        raise OptionError(f"{file.path}: {error.what}", f"{error.hint or ''}{_more_hints(file.path, from_folders)}") from None
 
 
 def folders_note(file: PoolFile, choice: ColumnChoice) -> str | None:
@@ -50,7 +50,7 @@ def folders_note(file: PoolFile, choice: ColumnChoice) -> str | None:
     if not partition:
         return None
     names = parquet.schema_of(file.path).names if file.kind == "parquet" else _names(file, choice)
-    own = [name for name in partition if name in names]
+    own = [name for name in partition if name in names and (file.kind not in ("json", "tar") or name not in choice.named)]
     given = [name for name in partition if name not in own]
     parts = [f"columns from folders: {', '.join(given)}"] if given else []
     parts += [f"the file has a column of its own: {', '.join(own)}, so its folders do not give it"] if own else []
@@ -77,10 +77,11 @@ def _names(file: PoolFile, choice: ColumnChoice) -> list[str]:
 
 def full_schema(file: PoolFile) -> pa.Schema | None:
     """All columns of a file with their types, and those that its folders give, where the file says so itself; None for other formats."""
-    if file.kind != "parquet":
-        return None
-    schema = parquet.schema_of(file.path)
-    from_folders = [name for name in partition_of(file.path) if name not in schema.names]
+    return _with_folders(parquet.schema_of(file.path), file.path) if file.kind == "parquet" else None
+
+
+def _with_folders(schema: pa.Schema, path: str) -> pa.Schema:
+    from_folders = [name for name in partition_of(path) if name not in schema.names]
     return pa.schema([*schema, *((name, pa.string()) for name in from_folders)])
 
 

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -25,20 +26,10 @@ from tallyclip.streams import COMPRESSIONS, chain_of, file_name, filesystem, for
 ROWS_PER_SHARD = 1_000_000  # of a Parquet file; other files cannot be cut
 LONGEST_KEY = 120  # file names are made of it
 FILES_AT_ONCE = 16  # whose footers are read
-STAMPS = (
-    "ETag",
-    "etag",
-    "Last-Modified",
-    "LastModified",
-    "last_modified",
-    "mtime",
-    "updated",
-    "blob_id",
-    "created",
-    "CRC",
-)  # one for each store
-
-
+STAMPS = (  # one for each store
+    *("ETag", "etag", "Last-Modified", "LastModified", "last_modified", "mtime", "updated", "blob_id", "created", "CRC"),
+)
+ARCHIVES = 32  # whose states are remembered while their files are described
 NOTHING_SAID = ColumnChoice()
 
 
@@ -97,6 +88,7 @@ def find_files(pool: Sequence[str], choice: ColumnChoice = NOTHING_SAID) -> tupl
     named: set[str] = set()
     files: set[str] = set()
     labels: dict[str, str] = {}  # of what is skipped
+    _archive_state.cache_clear()
     for name in pool:
         listing = list_files(name)
         pool_within = pool_of_run(name, listing)
@@ -164,7 +156,9 @@ def fingerprint(path: str) -> str:
         SourceError: the file is gone.
     """
     if is_url(path):
-        forget(path)
+        _archive_state.cache_clear()
+        with reading(path):
+            forget(path)
     return _describe(path, "").fingerprint
 
 
@@ -196,14 +190,20 @@ def state_of(path: str) -> tuple[int, str]:
         except OSError as error:
             raise SourceError(f"{path}: {error.strerror}", "a pool's files must stay where they are until the run is done") from error
         return status.st_size, str(status.st_mtime_ns)
-    fs, inner = filesystem(path)
     with reading(path):
+        fs, inner = filesystem(path)
         info: dict[str, Any] = fs.info(inner)
     stamp = next((str(info[name]) for name in STAMPS if info.get(name)), "")
     behind = chain_of(path)[2].removeprefix("::")
-    if behind:  # the archive that it is in
-        stamp = " ".join([stamp, *map(str, state_of(behind))])
+    if behind:
+        stamp = f"{stamp} {_archive_state(behind)}"
     return int(info.get("size") or 0), stamp
+
+
+@lru_cache(maxsize=ARCHIVES)
+def _archive_state(path: str) -> tuple[int, str]:
+    """The state of an archive, asked for once and not for each of its files."""
+    return state_of(path)
 
 
 def _nothing_found(name: str, found: Iterable[str]) -> tuple[str, str]:
