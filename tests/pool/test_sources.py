@@ -54,7 +54,7 @@ def test_what_is_passed_over_is_counted_by_suffix(tmp_path: Path) -> None:
         write_text(tmp_path / name)
     files, skipped = find_files([str(tmp_path)])
     assert [Path(file.path).name for file in files] == ["a.txt"]
-    assert skipped == {".npz": 2, ".xz": 1, "": 1, "hidden .txt": 1}
+    assert skipped == {".npz": 2, ".tar.xz": 1, "": 1, "hidden .txt": 1}
 
 
 def test_an_img2dataset_folder_is_read_by_its_parquet_files(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_an_img2dataset_folder_is_read_by_its_parquet_files(tmp_path: Path) -> N
     write_table(tmp_path / "00000.parquet", CAPTIONS)
     files, skipped = find_files([str(tmp_path)])
     assert [Path(file.path).name for file in files] == ["00000.parquet", "00001.tar"]
-    assert skipped == {}
+    assert skipped == {"*_stats.json": 2, ".tar with a .parquet of the same samples": 1}
 
 
 @pytest.mark.parametrize("name", ["nosuch.parquet", "nosuch/*.parquet", "empty"])
@@ -75,7 +75,7 @@ def test_a_name_that_leads_nowhere_is_refused(tmp_path: Path, name: str) -> None
 def test_a_folder_with_nothing_to_read_is_refused_with_what_is_in_it(tmp_path: Path) -> None:
     for name in ("a.npz", "b.parquet.gz", "README"):
         write_text(tmp_path / name)
-    refused(tmp_path, "nothing that can be read among 3 files (.npz, .parquet.gz, no suffix)")
+    refused(tmp_path, "nothing that can be read among 3 files (1 without suffix, 1 .npz, 1 .parquet.gz)")
 
 
 @pytest.mark.parametrize("kind", ["link", "pipe"])

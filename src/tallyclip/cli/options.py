@@ -50,7 +50,7 @@ Entries = Annotated[
     typer.Option(
         "--metadata",
         metavar="wordnet|FILE",
-        help="The entry list: a JSON list, a text file, or Parquet.",
+        help="The entry list: a JSON list, a text file, Parquet, or the folder of a build.",
         rich_help_panel=WHAT,
     ),
 ]

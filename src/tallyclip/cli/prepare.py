@@ -14,10 +14,12 @@ from rich.console import Console
 
 
 def load_metadata(name: str, *, clean: bool) -> Any:
-    """The entry list that --metadata names."""
+    """The entry list that --metadata names: a file, or the folder of a build, which has one."""
     from tallyclip.data import Metadata
+    from tallyclip.store.build_layout import BuildLayout
 
-    return Metadata.wordnet() if name == "wordnet" else Metadata.load(name, clean=clean)
+    built = BuildLayout(Path(name)).metadata
+    return Metadata.wordnet() if name == "wordnet" else Metadata.load(str(built) if built.is_file() else name, clean=clean)
 
 
 def aim_of(t: float | None, size: str | None, tail_share: float | None) -> Any:

@@ -125,6 +125,7 @@ def dry_run(estimate: Estimate) -> str:
         [
             f"pool        {estimate.files:,} files, {short(estimate.bytes)} bytes, {rows} records in {estimate.shards:,} shards",
             *(f"not read    {what}" for what in estimate.unread),
+            *(f"files       {note}" for note in estimate.skipped),
             f"columns     {estimate.columns}",
             f"pairs       about {pairs}; about {matched} name an entry, {estimate.matches_per_pair:.1f} each",
             f"time        about {_minutes(estimate.seconds)} with {estimate.workers} workers",

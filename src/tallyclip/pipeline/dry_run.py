@@ -14,6 +14,7 @@ from tallyclip.match.matcher import Matcher
 from tallyclip.match.reference import Mode
 from tallyclip.pool.columns import ColumnChoice
 from tallyclip.pool.estimate import estimate_rows
+from tallyclip.pool.others import skipped_notes
 from tallyclip.pool.pairs import pairs_of
 from tallyclip.pool.read import columns_of, read_shard
 from tallyclip.pool.reading import reading
@@ -32,6 +33,7 @@ BYTES_OF_DRIVER = 350 << 20
 class Estimate(msgspec.Struct):
     """What a run is expected to take. ``exact_rows`` is True if every file says how many records it has.
 
+    ``skipped`` says which files are not read, if there are any.
     ``unread`` says what is wrong with those files, of the few looked at, that cannot be read.
     Seconds and bytes are for a set that keeps every matched pair; less is kept, so they are upper ends.
     """
@@ -46,6 +48,7 @@ class Estimate(msgspec.Struct):
     matches_per_pair: float
     columns: str
     unread: list[str]
+    skipped: list[str]
     seconds: float
     disk_bytes: int
     memory_bytes: int
@@ -59,7 +62,7 @@ def estimate_run(pool: Sequence[str], choice: ColumnChoice, metadata: Metadata, 
         OptionError: nothing can be read, or captions cannot be told.
         SourceError: none of the files looked at can be read.
     """
-    files, _ = find_files(pool)
+    files, skipped = find_files(pool, choice)
     shards = cut(files)
     matcher = Matcher(metadata, mode)
     matcher.match(["compile"])
@@ -96,6 +99,7 @@ def estimate_run(pool: Sequence[str], choice: ColumnChoice, metadata: Metadata, 
         matches_per_pair=matches / matched if matched else 0.0,
         columns=samples[0].columns,
         unread=unread,
+        skipped=skipped_notes(skipped),
         seconds=SECONDS_TO_START + seconds / min(workers, len(shards)),
         disk_bytes=round(matched * (BYTES_PER_MATCHED_PAIR + row_bytes) + 2 * 4 * matches),
         memory_bytes=BYTES_OF_DRIVER + min(workers, len(shards)) * BYTES_PER_WORKER,

@@ -21,7 +21,8 @@ from tallyclip.pipeline.shards import ShardFailure, forget, read_failures, run_s
 from tallyclip.pool.columns import ColumnChoice
 from tallyclip.pool.estimate import estimate_rows
 from tallyclip.pool.language import LanguageChoice, asked_languages
-from tallyclip.pool.read import columns_of
+from tallyclip.pool.others import skipped_notes
+from tallyclip.pool.read import columns_of, folders_note
 from tallyclip.pool.sources import PoolFile, Shard, are_crawl_files, cut, find_files
 from tallyclip.store.files import write_json, writing
 from tallyclip.store.layout import MatchFolder, MetadataFolder
@@ -36,13 +37,12 @@ def start(run: Run, pool: Sequence[str], choice: ColumnChoice) -> Frozen:
         OptionError: nothing can be read under these names, captions cannot be told, or the run folder cannot be used.
         StaleError: another process is working on the run.
     """
-    files, skipped = find_files(pool)
+    files, skipped = find_files(pool, choice)
     _refuse_overlap(run.layout.root, pool, files)
+    for note in skipped_notes(skipped):
+        run.progress.note(note)
     if not are_crawl_files(files):
         _note_columns(run, files, choice)
-    if skipped:
-        listed = ", ".join(f"{count:,} {suffix or 'without suffix'}" for suffix, count in sorted(skipped.items()))
-        run.progress.note(f"passed over: {listed}")
     frozen = Frozen(list(pool), choice, files)
     run.create(frozen)
     return frozen
@@ -58,6 +58,9 @@ def _note_columns(run: Run, files: Sequence[PoolFile], choice: ColumnChoice) -> 
     for file in files:
         try:
             run.progress.note(f"columns: {columns_of(file, choice)}")
+            from_folders = folders_note(file, choice)
+            if from_folders is not None:
+                run.progress.note(from_folders)
             return
         except SourceError:
             continue
@@ -69,7 +72,8 @@ def _note_columns(run: Run, files: Sequence[PoolFile], choice: ColumnChoice) -> 
 
 def _refuse_overlap(root: Path, pool: Sequence[str], files: Sequence[PoolFile]) -> None:
     """A pool that holds the run folder would take in the run's own results the next time."""
-    folders = [path for name in pool if not is_url(name) and (path := Path(name).expanduser().resolve()).is_dir()]
+    local = [name.removeprefix("file://") for name in pool if not is_url(name.removeprefix("file://"))]
+    folders = [path for name in local if (path := Path(name).expanduser().resolve()).is_dir()]
     if any(root.is_relative_to(folder) for folder in folders) or any(Path(file.path).is_relative_to(root) for file in files):
         raise OptionError(f"{root} and the pool overlap", "give an --out outside of the pool's folders")
 

@@ -73,9 +73,20 @@ def _items(path: str) -> tuple[str, Iterator[tuple[Any, int]]]:
     """What to call them; and values, ``Bad`` where there is none, each with its size."""
     chunks = read_chunks(path)
     start = next(chunks)
-    chunks = chain([start], chunks)
+    rest = next(chunks, None)
+    if rest is None and (sample := _sample_over_lines(start)) is not None:
+        return "item", iter([(sample, len(start))])
+    chunks = chain([start] if rest is None else [start, rest], chunks)
     is_list = start.lstrip(BLANK)[:1] == b"["
     return ("item", _list_items(path, chunks)) if is_list else ("line", _line_items(read_lines(path, chunks)))
+
+
+def _sample_over_lines(content: bytes) -> dict[str, Any] | None:
+    """The one object of a file, over several lines, as img2dataset writes it for each sample; None if that is not what there is."""
+    if not isinstance(decode_json(content.split(b"\n", 1)[0]), Bad):
+        return None
+    item = decode_json(content)
+    return item if isinstance(item, dict) and any(isinstance(value, str) for value in item.values()) else None
 
 
 def _line_items(lines: Iterable[bytes]) -> Iterator[tuple[Any, int]]:

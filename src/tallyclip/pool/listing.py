@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import PurePath
 from typing import Any, NamedTuple, cast
 
-from tallyclip.errors import OptionError
+from tallyclip.errors import OptionError, TallyclipError
 from tallyclip.pool.reading import is_utf8
-from tallyclip.streams import compression_of, file_name, filesystem, is_url, without_compression
+from tallyclip.streams import WEB, chain_of, compression_of, file_name, filesystem, forget, is_url, without_compression
 
 KINDS = {
     ".parquet": "parquet",
@@ -26,15 +26,22 @@ KINDS = {
 }
 CRAWL_KINDS = ("wat", "warc")  # which become a pool first
 NEVER_COMPRESSED = ("parquet",)  # as a whole
-WEB = ("http://", "https://")
 
 
 class Listing(NamedTuple):
-    """Files, those in folders whose name or folder begins with a dot or an underscore, and what is no file and no folder."""
+    """What a name leads to.
+
+    Attributes:
+        files: all files but the hidden ones.
+        hidden: files in folders, whose name or folder begins with a dot or an underscore.
+        strange: what is no file and no folder.
+        named: of the files the one that the name itself is the path of, if there is one; the others were found in folders or by a glob.
+    """
 
     files: set[str]
     hidden: set[str]
     strange: set[str]
+    named: set[str]
 
 
 def kind_of(path: str) -> str | None:
@@ -56,28 +63,31 @@ def list_files(name: str) -> Listing:
         OptionError: the folder cannot be read, the URL leads nowhere, or the name of a file of the pool is not UTF-8.
     """
     name = name.removeprefix("file://")
-    listing = Listing(set(), set(), set())
+    listing = Listing(set(), set(), set(), set())
     if is_url(name):
         _list_by_fsspec(name, listing)
         return listing
     path = os.path.abspath(os.path.expanduser(name))
-    for found in [path] if os.path.lexists(path) else glob.glob(path, recursive=True):
+    named = os.path.lexists(path)
+    for found in [path] if named else glob.glob(path, recursive=True):
         if os.path.isdir(found):
             for file in _walk(found):
-                _add(file, listing, below=found)
+                _add(file, listing, inner=file.removeprefix(found))
         else:
-            _add(found, listing)
+            _add(found, listing, named=named)
     return listing
 
 
-def _add(path: str, listing: Listing, below: str | None = None) -> None:
-    inner = "" if below is None else path.removeprefix(below)
+def _add(path: str, listing: Listing, inner: str = "", *, named: bool = False) -> None:
+    """Add a file. ``inner`` is its path within the folder in which it was found."""
     if any(part.startswith((".", "_")) for part in PurePath(inner).parts):
         listing.hidden.add(path)
     elif is_url(path) or os.path.isfile(path):
         if kind_of(path) and not is_utf8(os.fsencode(path)):
             raise OptionError(f"{path!a}: the name of this file is not UTF-8", "rename it: results name the files that they are from")
         listing.files.add(path)
+        if named:
+            listing.named.add(path)
     else:
         listing.strange.add(path)
 
@@ -99,22 +109,32 @@ def _refuse(error: OSError) -> None:
 
 
 def _list_by_fsspec(name: str, listing: Listing) -> None:
-    fs, inner = filesystem(name)
-    scheme = "" if name.startswith(WEB) else name[: name.index("://") + 3]  # which fsspec strips, but not from web addresses
-    magic = "*[" if name.startswith(WEB) else "*?["
+    before, link, behind = chain_of(name)
+    web = link.startswith(WEB)
+    scheme = "" if web else link[: link.index("://") + 3]  # which fsspec strips, but not from web addresses
+    magic = "*[" if web else "*?["
+
+    def add(path: str, inner: str = "", *, named: bool = False) -> None:
+        url = f"{before}{scheme}{path}{behind}"
+        if "::" in path and kind_of(path):
+            raise OptionError(f"{path!a}: fsspec cannot open a file with '::' in its name", "rename it, or copy it to this machine")
+        _add(url, listing, inner, named=named)
+
     try:
-        fs.invalidate_cache()
+        forget(name)
+        fs, inner = filesystem(name)
         found: dict[str, Any]
-        found = cast(Any, fs.glob(inner, detail=True)) if any(sign in inner for sign in magic) else {inner: fs.info(inner)}
+        is_glob = any(sign in inner for sign in magic)
+        found = cast(Any, fs.glob(inner, detail=True)) if is_glob else {inner: fs.info(inner)}
         for path, info in found.items():
-            if info["type"] == "directory" or (name.startswith(WEB) and not kind_of(path) and fs.isdir(path)):
+            if info["type"] == "directory" or (web and not kind_of(path) and fs.isdir(path)):
                 for file in cast(list[str], fs.find(path)):
-                    _add(scheme + file, listing, below=scheme + path)
+                    add(file, inner=file.removeprefix(path))
             else:
-                _add(scheme + path, listing)
+                add(path, named=not is_glob)
     except FileNotFoundError:
         raise OptionError(f"{name}: there is no such file or folder", "check the address and your access to it") from None
-    except OptionError:
+    except TallyclipError:
         raise
     except Exception as error:  # whatever the package for these URLs raises
         raise OptionError(f"{name}: {type(error).__name__}: {error}", "check the address and your access to it") from error

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
 import pyarrow as pa
 
 from tallyclip.errors import OptionError
 from tallyclip.pool import delimited, lines, parquet, tars
 from tallyclip.pool.columns import ColumnChoice, Columns, find_columns
 from tallyclip.pool.listing import CRAWL_KINDS
+from tallyclip.pool.others import no_data
 from tallyclip.pool.pairs import check_types
+from tallyclip.pool.partitions import partition_of, with_partition
 from tallyclip.pool.reading import reading
 from tallyclip.pool.records import Records
 from tallyclip.pool.sources import PoolFile, Shard
@@ -32,20 +35,42 @@ def columns_of(file: PoolFile, choice: ColumnChoice) -> Columns:
 
 
 def _columns_of(file: PoolFile, choice: ColumnChoice) -> Columns:
-    schema = full_schema(file)
-    names = _names(file, choice) if schema is None else schema.names
+    own = parquet.schema_of(file.path) if file.kind == "parquet" else None
+    names = _names(file, choice) if own is None else own.names
     if file.kind == "json" and not names:
         return Columns(choice.caption or "caption", layout="an empty list")
+    # A column that folders give has a role where it is named; what is found by itself is found in the file.
+    from_folders = [name for name in partition_of(file.path) if name not in names]
     try:
-        columns = find_columns(names, choice)
-        if schema is not None:
-            check_types(schema, columns)
+        columns = find_columns([*names, *(name for name in from_folders if name in choice.named)], choice)
+        if own is not None:
+            check_types(_with_folders(own, file.path), columns)
         return columns
     except OptionError as error:
+        what, hint = error.what, f"{error.hint or ''}{_more_hints(file.path, from_folders)}"
         if file.kind == "tar":
-            what, hint = tars.without_column(file.path, names)
-            raise OptionError(f"{file.path}: {error.what}; {what}", f"{error.hint}; {hint}") from None
-        raise OptionError(f"{file.path}: {error.what}", error.hint) from None
+            suffixes, key_rule = tars.without_column(file.path, names)
+            what, hint = f"{what}; {suffixes}", f"{hint}; {key_rule}"
+        raise OptionError(f"{file.path}: {what}", hint) from None
+
+
+def folders_note(file: PoolFile, choice: ColumnChoice) -> str | None:
+    """What the folders of a file give, for people to read; None if they give nothing."""
+    partition = partition_of(file.path)
+    if not partition:
+        return None
+    names = parquet.schema_of(file.path).names if file.kind == "parquet" else _names(file, choice)
+    own = [name for name in partition if name in names and (file.kind not in ("json", "tar") or name not in choice.named)]
+    given = [name for name in partition if name not in own]
+    parts = [f"columns from folders: {', '.join(given)}"] if given else []
+    parts += [f"the file has a column of its own: {', '.join(own)}, so its folders do not give it"] if own else []
+    return "; ".join(parts)
+
+
+def _more_hints(path: str, from_folders: list[str]) -> str:
+    folders = f"; its folders give: {', '.join(from_folders)}" if from_folders else ""
+    name = no_data(path)
+    return folders + (f"; files called {name} seldom hold captions: in a folder they are skipped, so leave it out" if name else "")
 
 
 def _names(file: PoolFile, choice: ColumnChoice) -> list[str]:
@@ -61,8 +86,13 @@ def _names(file: PoolFile, choice: ColumnChoice) -> list[str]:
 
 
 def full_schema(file: PoolFile) -> pa.Schema | None:
-    """All columns of a file with their types, where the file says so itself; None for other formats."""
-    return parquet.schema_of(file.path) if file.kind == "parquet" else None
+    """All columns of a file with their types, and those that its folders give, where the file says so itself; None for other formats."""
+    return _with_folders(parquet.schema_of(file.path), file.path) if file.kind == "parquet" else None
+
+
+def _with_folders(schema: pa.Schema, path: str) -> pa.Schema:
+    from_folders = [name for name in partition_of(path) if name not in schema.names]
+    return pa.schema([*schema, *((name, pa.string()) for name in from_folders)])
 
 
 def read_shard(
@@ -86,10 +116,28 @@ def read_shard(
 
 
 def _records_of(shard: Shard, columns: Columns, choice: ColumnChoice, schema: pa.Schema | None, *, everything: bool) -> Iterator[Records]:
+    """The records of a shard with the columns of its file and those that its folders give."""
+    partition = partition_of(shard.file.path)
+    if not partition:
+        return _read_file(shard, columns, choice, None if everything else columns.needed, schema)
+    named = {role: None for role in ("caption", "url", "uid") if getattr(choice, role) in partition}  # which the file need not have
+    choice = msgspec.structs.replace(choice, **named)
+    needed = None
+    if shard.file.kind == "parquet":
+        own = set(parquet.schema_of(shard.file.path).names)
+        partition = {name: value for name, value in partition.items() if name not in own}
+        needed = None if everything else [name for name in columns.needed if name in own]
+    return with_partition(_read_file(shard, columns, choice, needed, schema), partition)
+
+
+def _read_file(
+    shard: Shard, columns: Columns, choice: ColumnChoice, needed: list[str] | None, schema: pa.Schema | None
+) -> Iterator[Records]:
+    """The records of a shard with the columns that its file has."""
     path = shard.file.path
     match shard.file.kind:
         case "parquet":
-            return parquet.read_records(path, shard.groups, shard.first_row, None if everything else columns.needed)
+            return parquet.read_records(path, shard.groups, shard.first_row, needed)
         case "json":
             return lines.read_json(path, columns, choice, schema)
         case "csv" | "tsv":

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pyarrow as pa
 
 from tallyclip.errors import TRACEBACK, SourceError, TallyclipError, shows_tracebacks
-from tallyclip.streams import CHUNK, is_url, open_stream
+from tallyclip.streams import CHUNK, COMPRESSIONS, compression_of, is_url, open_stream
 
 LARGEST = 64 << 20  # bytes of a line, a row, an object or a tar's text: what is larger is no caption
 LONGEST_SAMPLE = 200
@@ -58,7 +58,7 @@ def read_chunks(path: str) -> Iterator[bytes]:
         start = stream.read(CHUNK)
         if not start:
             raise SourceError(f"{path}: there is nothing in it", EMPTY)
-        kind = _other_kind(start)
+        kind = _other_kind(start, unpacked=compression_of(path) is not None)
         if kind is not None:
             raise SourceError(f"{path}: this is not what its name says", f"the file begins like {kind}")
         yield start.removeprefix(BOM)
@@ -117,9 +117,11 @@ def _hint(path: str) -> str | None:
     return f"the file begins like {kind}" if kind else DAMAGED
 
 
-def _other_kind(start: bytes, path: str = "") -> str | None:
-    """What a file with this beginning is, if not what its suffix says."""
+def _other_kind(start: bytes, path: str = "", *, unpacked: bool = False) -> str | None:
+    """What a file with this beginning is, if not what its suffix says. ``unpacked``: this is what a compressed file holds."""
     for pattern, kind, suffix in OTHER_KINDS:
         if re.match(pattern, start, re.IGNORECASE) and not (suffix and path.lower().endswith(suffix)):
-            return kind
+            # A suffix more would not help a Parquet file, and nothing is unpacked twice.
+            whole = unpacked or (suffix in COMPRESSIONS and path.lower().endswith(".parquet"))
+            return f"{kind.split(':')[0]}: unpack the file first" if whole and suffix else kind
     return None

@@ -8,21 +8,29 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 
 from tallyclip.errors import OptionError, SourceError
 from tallyclip.pool import parquet
+from tallyclip.pool.columns import ColumnChoice
+from tallyclip.pool.layouts import repeats
 from tallyclip.pool.listing import CRAWL_KINDS, KINDS, kind_of, list_files, suffix_of
+from tallyclip.pool.others import listed, long_suffix, no_data, ways_out
 from tallyclip.pool.reading import reading
-from tallyclip.streams import file_name, filesystem, is_url, without_compression
+from tallyclip.pool.runs import pool_of_run
+from tallyclip.streams import COMPRESSIONS, chain_of, file_name, filesystem, forget, is_url, without_compression
 
 ROWS_PER_SHARD = 1_000_000  # of a Parquet file; other files cannot be cut
-STATS_SUFFIX = "_stats.json"  # img2dataset's, beside its shards
 LONGEST_KEY = 120  # file names are made of it
 FILES_AT_ONCE = 16  # whose footers are read
-STAMPS = ("ETag", "etag", "Last-Modified", "LastModified", "last_modified", "mtime", "updated", "blob_id", "created")  # one for each store
+STAMPS = (  # one for each store
+    *("ETag", "etag", "Last-Modified", "LastModified", "last_modified", "mtime", "updated", "blob_id", "created", "CRC"),
+)
+ARCHIVES = 32  # whose states are remembered while their files are described
+NOTHING_SAID = ColumnChoice()
 
 
 class PoolFile(msgspec.Struct, frozen=True):
@@ -62,38 +70,51 @@ class Shard(msgspec.Struct, frozen=True):
         return sum(self.file.groups[slice(*self.groups)])
 
 
-def find_files(pool: Sequence[str]) -> tuple[list[PoolFile], dict[str, int]]:
-    """The files that paths, folders, globs and URLs name, in a fixed order, and how many of each other suffix were passed over.
+def find_files(pool: Sequence[str], choice: ColumnChoice = NOTHING_SAID) -> tuple[list[PoolFile], dict[str, int]]:
+    """The files that paths, folders, globs and URLs name, in a fixed order, and how many of what were skipped.
 
-    In folders, names that begin with a dot or an underscore are passed over. A Parquet file of img2dataset's stands for the tar beside it.
+    In folders and globs, names that begin with a dot or an underscore are skipped, and so are bookkeeping, documents, and files with what
+    another one holds (``layouts``). A file that is named by its own path is read. Of a run folder its pool or curated set is read.
+
+    Args:
+        pool: the names.
+        choice: what the user said of columns: it may tell which of several files has the captions.
 
     Raises:
-        OptionError: a name leads nowhere, or to nothing that can be read.
+        OptionError: a name leads nowhere, to nothing that can be read, or to a folder of ours that is no pool.
         SourceError: a file has gone meanwhile.
     """
-    paths: set[str] = set()
-    skipped: Counter[str] = Counter()
+    found: set[str] = set()
+    named: set[str] = set()
+    files: set[str] = set()
+    labels: dict[str, str] = {}  # of what is skipped
+    _archive_state.cache_clear()
     for name in pool:
         listing = list_files(name)
+        pool_within = pool_of_run(name, listing)
+        if pool_within is not None:
+            outside = f"in a run folder outside of {os.path.basename(pool_within)}/"
+            labels |= {path: outside for path in listing.files if not path.startswith(f"{pool_within}/")}
+            listing = list_files(pool_within)
         for path in sorted(listing.strange):
             if kind_of(path):
                 raise OptionError(f"{path}: no regular file, or a link that leads nowhere", "remove it, or name the other files alone")
-        usable = {path for path in listing.files if kind_of(path) and not path.endswith(STATS_SUFFIX)}
+        usable = {path for path in listing.files if kind_of(path) and (path in listing.named or no_data(path) is None)}
         if not usable:
             raise OptionError(*_nothing_found(name, listing.files))
-        skipped.update(suffix_of(path) for path in (listing.files | listing.strange) - usable if not path.endswith(STATS_SUFFIX))
-        skipped.update(f"hidden {suffix_of(path)}" for path in listing.hidden if kind_of(path))
-        paths |= usable
-    once = {path if is_url(path) else os.path.realpath(path): path for path in sorted(paths, reverse=True)}
-    with_sidecar = {path for path in once.values() if kind_of(path) == "tar" and _parquet_beside(path) in paths}
-    ordered = sorted(set(once.values()) - with_sidecar)
+        labels |= {path: no_data(path) or long_suffix(path) for path in (listing.files | listing.strange) - usable}
+        labels |= {path: f"hidden {suffix_of(path)}" for path in listing.hidden if kind_of(path)}
+        found |= usable
+        named |= listing.named
+        files |= listing.files
+    repeated = repeats(found, files, named, choice)
+    labels = {path: label for path, label in labels.items() if path not in found} | repeated
+    once = {path if is_url(path) else os.path.realpath(path): path for path in sorted(found, reverse=True)}
+    ordered = sorted(set(once.values()) - repeated.keys())
     keys = file_keys(ordered)
-    with ThreadPoolExecutor(FILES_AT_ONCE) as threads:
-        return list(threads.map(lambda path: _describe(path, keys[path]), ordered)), dict(skipped)
-
-
-def _parquet_beside(path: str) -> str:
-    return f"{os.path.splitext(without_compression(path))[0]}.parquet"
+    at_once = 1 if any(chain_of(path)[2] for path in ordered) else FILES_AT_ONCE  # readers of one archive may share a place in it
+    with ThreadPoolExecutor(at_once) as threads:
+        return list(threads.map(lambda path: _describe(path, keys[path]), ordered)), dict(Counter(labels.values()))
 
 
 def cut(files: Iterable[PoolFile]) -> list[Shard]:
@@ -135,7 +156,9 @@ def fingerprint(path: str) -> str:
         SourceError: the file is gone.
     """
     if is_url(path):
-        filesystem(path)[0].invalidate_cache()  # of listings, which would tell of an earlier state
+        _archive_state.cache_clear()
+        with reading(path):
+            forget(path)
     return _describe(path, "").fingerprint
 
 
@@ -167,18 +190,33 @@ def state_of(path: str) -> tuple[int, str]:
         except OSError as error:
             raise SourceError(f"{path}: {error.strerror}", "a pool's files must stay where they are until the run is done") from error
         return status.st_size, str(status.st_mtime_ns)
-    fs, inner = filesystem(path)
     with reading(path):
+        fs, inner = filesystem(path)
         info: dict[str, Any] = fs.info(inner)
-    return int(info.get("size") or 0), next((str(info[name]) for name in STAMPS if info.get(name)), "")
+    stamp = next((str(info[name]) for name in STAMPS if info.get(name)), "")
+    behind = chain_of(path)[2].removeprefix("::")
+    if behind:
+        stamp = f"{stamp} {_archive_state(behind)}"
+    return int(info.get("size") or 0), stamp
+
+
+@lru_cache(maxsize=ARCHIVES)
+def _archive_state(path: str) -> tuple[int, str]:
+    """The state of an archive, asked for once and not for each of its files."""
+    return state_of(path)
 
 
 def _nothing_found(name: str, found: Iterable[str]) -> tuple[str, str]:
-    known = ", ".join(KINDS) + " (and .gz, .zst, .bz2, .lz4 of all but .parquet)"
-    suffixes = [suffix_of(path) or "no suffix" for path in found]
-    if not suffixes:
+    known = ", ".join(KINDS) + f" (and {', '.join(COMPRESSIONS)} of all but .parquet)"
+    labels = {path: no_data(path) or long_suffix(path) for path in found}
+    if not labels:
         return f"{name}: no such file, folder or glob, or an empty one", f"POOL takes files, folders, globs and URLs of {known}"
-    return f"{name}: nothing that can be read among {len(suffixes):,} files ({', '.join(sorted(set(suffixes)))})", f"known are {known}"
+    what = f"{name}: nothing that can be read among {len(labels):,} files ({listed(Counter(labels.values()))})"
+    ways = ways_out(labels)
+    hints = [f"{way.what}: {way.hint}" for way in ways] or [f"known are {known}"]
+    if not ways and any(kind_of(path) for path in labels):
+        hints.append("a file that seems to hold no captions by its name is read if you name it by its path")
+    return what, "; ".join(hints)
 
 
 def file_keys(paths: list[str]) -> dict[str, str]:

@@ -1,0 +1,54 @@
+"""Columns that folders give: in ``lang=en/part.parquet`` each record has ``lang`` "en", as in tables that Hive and Spark write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+from urllib.parse import unquote
+
+import pyarrow as pa
+import pyarrow.compute
+
+from tallyclip.pool.records import Records
+from tallyclip.streams import WEB, file_name
+
+NULL = "__HIVE_DEFAULT_PARTITION__"
+pc: Any = pyarrow.compute  # which makes its functions when it is imported, where no type checker sees them
+
+
+def partition_of(path: str) -> dict[str, str | None]:
+    """The columns that the folders right above a file give, outermost first: those named ``name=value``, without a gap between them.
+
+    It is taken from the file's path alone, however that was named. Of two folders with one name the inner one counts.
+    """
+    name = file_name(path)
+    folders = name.split("/")[:-1]
+    if name.startswith(WEB):
+        folders = [unquote(folder) for folder in folders]  # as any name in a web address
+    found: list[tuple[str, str | None]] = []
+    for folder in reversed(folders):
+        column, is_one, value = folder.partition("=")
+        if not is_one or not column:
+            break
+        found.append((_decoded(column), None if value == NULL else _decoded(value)))
+    return dict(reversed(found))
+
+
+def _decoded(text: str) -> str:
+    try:
+        return unquote(text, errors="strict")
+    except UnicodeDecodeError:
+        return text
+
+
+def with_partition(batches: Iterable[Records], partition: dict[str, str | None]) -> Iterator[Records]:
+    """Records with these columns. A value of a record's own stays."""
+    for records in batches:
+        table = records.table
+        for name, value in partition.items():
+            if name not in table.column_names:
+                table = table.append_column(name, pa.repeat(pa.scalar(value, pa.string()), len(records.rows)))
+            elif value is not None and pa.types.is_string(table.schema.field(name).type):
+                place = table.column_names.index(name)
+                table = table.set_column(place, name, pc.fill_null(table[name], value))
+        yield Records(records.rows, table, records.drops)

@@ -1,0 +1,69 @@
+"""What commands say and write of pools that are more than files of pairs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.tools import fails, succeeds, tallyclip, write_entries, write_parquet
+
+
+@pytest.fixture
+def entries(tmp_path: Path) -> Path:
+    return write_entries(tmp_path / "entries.json", ["dog", "cat", "bird"])
+
+
+def test_columns_of_folders_come_to_the_curated_set_and_others_files_have_nulls_there(tmp_path: Path, entries: Path) -> None:
+    pool = tmp_path / "pool"
+    for name, caption in {"lang=en": "a dog", "lang=__HIVE_DEFAULT_PARTITION__": "a cat", "none": "a bird"}.items():
+        (pool / name).mkdir(parents=True)
+        write_parquet(pool / name / "a.parquet", {"caption": [caption]})
+    (pool / "lang=fr").mkdir()
+    (pool / "lang=fr" / "b.txt").write_text("a dog, un chien\n")
+    arguments = (pool, "--metadata", entries, "--t", "inf")
+    done = tallyclip("curate", *arguments, "--out", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    assert "columns from folders: lang" in done.stderr
+    rows = [row for file in sorted((tmp_path / "run" / "curated").iterdir()) for row in pq.read_table(file, partitioning=None).to_pylist()]
+    assert {row["caption"]: row["lang"] for row in rows} == {"a dog": "en", "a cat": None, "a bird": None, "a dog, un chien": "fr"}
+    assert pq.read_schema(next((tmp_path / "run" / "curated").glob("none*.parquet"))).field("lang").type == pa.string()
+    succeeds("curate", pool / "lang=en", *arguments[1:], "--caption-column", "lang", "--dry-run", "--out", tmp_path / "other")
+
+
+def test_what_is_skipped_is_said_before_what_goes_wrong(tmp_path: Path, entries: Path) -> None:
+    pool = tmp_path / "pool"
+    pool.mkdir()
+    write_parquet(pool / "a.parquet", {"width": [5]})
+    for name in ("sizes.json", "LICENSE.txt", "b.arrow"):
+        (pool / name).write_text("{}")
+    arguments = ("curate", pool, "--metadata", entries, "--t", "inf", "--out", tmp_path / "run")
+    said = fails(2, *arguments)
+    assert "to be unpacked or converted to Parquet first: 1 .arrow" in said
+    assert "skipped: 1 LICENSE.txt, 1 sizes.json" in said
+    write_parquet(pool / "a.parquet", {"caption": ["a dog"]})
+    assert "skipped: 1 LICENSE.txt, 1 sizes.json" in succeeds(*arguments, "--dry-run")
+
+
+def test_a_curated_set_is_a_pool_by_the_name_of_its_run(tmp_path: Path, entries: Path) -> None:
+    write_parquet(tmp_path / "a.parquet", {"caption": ["a dog", "a cat", "nothing"]})
+    succeeds("curate", tmp_path / "a.parquet", "--metadata", entries, "--t", "inf", "--out", tmp_path / "run")
+    done = tallyclip("curate", tmp_path / "run", "--metadata", entries, "--t", "inf", "--out", tmp_path / "again")
+    assert done.returncode == 0, done.stderr
+    assert "in a run folder outside of curated/" in done.stderr
+    assert "2 records" in done.stdout
+    assert "is a part of a run, no pool" in fails(2, "match", tmp_path / "run" / "match", "--metadata", entries, "--out", tmp_path / "no")
+
+
+def test_a_file_url_of_a_folder_that_holds_the_run_is_refused_too(tmp_path: Path, entries: Path) -> None:
+    write_parquet(tmp_path / "a.parquet", {"caption": ["a dog"]})
+    said = fails(2, "match", f"file://{tmp_path}", "--metadata", entries, "--out", tmp_path / "run")
+    assert "overlap" in said
+
+
+def test_the_folder_of_a_build_is_an_entry_list(tmp_path: Path) -> None:
+    (tmp_path / "list").mkdir()
+    pq.write_table(pa.table({"entry": ["dog", "cat"]}), tmp_path / "list" / "metadata.parquet")
+    assert "entries      2\n" in succeeds("metadata", "info", tmp_path / "list")
