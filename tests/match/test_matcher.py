@@ -149,6 +149,44 @@ def test_more_matches_than_bytes_make_the_output_grow() -> None:
     assert_same(matches, tc.match_reference(captions, metadata))
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_half_a_million_texts_that_each_name_an_entry_have_half_a_million_matches(mode: Mode) -> None:
+    matches = tc.Matcher(tc.Metadata(["a"]), mode).match(["a"] * 500_000)
+    np.testing.assert_array_equal(matches.offsets, np.arange(500_001))
+    assert not matches.entry_ids.any()
+
+
+def phrases_within(words: str) -> list[str]:
+    """Every row of neighbours among the words."""
+    parts = words.split(" ")
+    return [" ".join(parts[i:j]) for i in range(len(parts)) for j in range(i + 1, len(parts) + 1)]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@settings(max_examples=8, deadline=None)
+@given(
+    words=st.sampled_from(["a", "a b", "a a a", "b , a", "a b c d e f", "A a B b C c", " ".join("abcdefghijklmnopqrstuvwxyz")]),
+    others=st.lists(texts(), max_size=4),
+    long=st.booleans(),
+    data=st.data(),
+)
+def test_the_output_grows_as_often_as_it_must(mode: Mode, words: str, others: list[str], long: bool, data: st.DataObject) -> None:
+    """Up to thirty times the room guessed at first, in rows of every kind: short, deep, longer than a block, and all mixed."""
+    metadata = tc.Metadata(list(dict.fromkeys(phrases_within(words))))
+    different: list[str | None] = [
+        words,
+        f"{words} " * 40,
+        None,
+        *others,
+        *([f"{words}." * (BLOCK_BYTES // len(words) + 2)] if long else []),
+    ]
+    numbers = data.draw(st.lists(st.integers(0, len(different) - 1), min_size=1, max_size=9).map(np.array))
+    dense = np.zeros(400_000 // len(metadata), np.int64)
+    order = np.concatenate([np.repeat(numbers, 20), dense, np.tile(numbers, 20)])
+    expected = tc.match_reference(different, metadata, mode).take(order)
+    assert_same(tc.Matcher(metadata, mode).match([different[i] for i in order]), expected)
+
+
 def test_a_block_of_deep_phrases_does_not_outgrow_the_scratch() -> None:
     metadata = tc.Metadata([" ".join(["a"] * n) for n in range(1, 41)])
     captions = ["a b", "a " * 4000, "a a"]  # 4,000 words, each the start of 40 entries

@@ -13,7 +13,7 @@ from typing import NamedTuple, cast
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Int64, UInt8, UInt32, UInt64
+from jaxtyping import Bool, Int64, UInt8, UInt32, UInt64
 
 from tallyclip.compiled import ONE, compiled, u64
 from tallyclip.metadata.ngrams.kernel import BETWEEN_BITS, SECOND_BITS, rename
@@ -175,7 +175,7 @@ def _mark_new(
     data: UInt8[np.ndarray, " B"],
     offsets: Int64[np.ndarray, " N1"],
     order: Int64[np.ndarray, " N"],
-    new: np.ndarray,
+    new: Bool[np.ndarray, " N"],
 ) -> bool:
     """Mark, in their order, the words that differ from the one before; returns whether two of the same hash do."""
     collides = False
