@@ -8,6 +8,7 @@ plain ``.npy`` files beside a ``header.json``, so that processes can map them an
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +21,11 @@ import pyarrow.parquet as pq
 from tallyclip.errors import ArtefactError, TallyclipError
 from tallyclip.streams import is_url, open_stream, without_compression
 
+NOT_UTF8 = "repair the entry, or write the list again as UTF-8"
 ACCESS = "check the address and your access to it, or copy the file to this machine first"
+
+
+_ESCAPED = re.compile("[\udc80-\udcff]")  # bytes that are not UTF-8, as Python's "surrogateescape" writes them
 
 
 class EntryColumns(NamedTuple):
@@ -51,10 +56,9 @@ def read_entries(path: str) -> EntryColumns:
     except (OSError, pa.ArrowException) as error:
         raise ArtefactError(f"{path}: not readable as an entry list: {error}", ACCESS if is_url(path) else None) from error
     except Exception as error:
-        if not is_url(path):
-            raise
-        # Libraries behind a URL have errors of their own, which are no OSErrors.
-        raise ArtefactError(f"{path}: not readable as an entry list: {type(error).__name__}: {error}", ACCESS) from error
+        # Libraries behind a URL, and below those that unpack, have errors of their own, which are no OSErrors.
+        what = f"{path}: not readable as an entry list: {type(error).__name__}: {error}"
+        raise ArtefactError(what, ACCESS if is_url(path) else None) from error
     return EntryColumns(_from_json(path, content) if kind == "json" else _from_lines(path, content))
 
 
@@ -100,6 +104,8 @@ def _kind(path: str) -> str:
 def _from_json(path: str, content: bytes) -> list[str]:
     try:
         value = json.loads(content)
+    except UnicodeDecodeError as error:
+        raise ArtefactError(f"{path}: {_place_in_json(content)}byte {error.start} is not UTF-8", NOT_UTF8) from error
     except ValueError as error:
         raise ArtefactError(f"{path}: not JSON: {error}") from error
     except RecursionError:
@@ -111,6 +117,15 @@ def _from_json(path: str, content: bytes) -> list[str]:
         if not isinstance(entry, str):
             raise ArtefactError(f"{path}: entry {position} is {_json_name(entry)}, not a string")
     return value
+
+
+def _place_in_json(content: bytes) -> str:
+    """Which entry of a list has bytes that are not UTF-8, if the rest is JSON."""
+    try:
+        value = json.loads(content.decode("utf-8", "surrogateescape"))
+    except (ValueError, RecursionError):
+        return ""
+    return next((f"entry {position}: " for position, entry in enumerate(value) if _ESCAPED.search(str(entry))), "")
 
 
 def check_unicode(where: str, entries: Sequence[str]) -> None:
@@ -128,7 +143,8 @@ def _from_lines(path: str, content: bytes) -> list[str]:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ArtefactError(f"{path}: byte {error.start} is not UTF-8", "convert the file to UTF-8") from error
+        position = content.count(b"\n", 0, error.start)
+        raise ArtefactError(f"{path}: entry {position}: byte {error.start} is not UTF-8", "convert the file to UTF-8") from error
     lines = text.replace("\r\n", "\n").split("\n")
     return lines[:-1] if lines[-1] == "" else lines
 
@@ -138,14 +154,33 @@ def _from_parquet(path: str, table: pa.Table) -> EntryColumns:
     name = "entry" if "entry" in names else names[0] if len(names) == 1 else None
     if name is None:
         raise ArtefactError(f"{path}: no column 'entry' among {', '.join(names)}")
-    entries = table[name].to_pylist()
+    entries = _values(path, table, name)
     for position, entry in enumerate(entries):
         if not isinstance(entry, str):
             raise ArtefactError(f"{path}: entry {position} is {_json_name(entry)}, not a string")
-    sources = table["source"].to_pylist() if "source" in names else None
-    scores = table["score"].to_pylist() if "score" in names else None
-    ranks = table["rank"].to_pylist() if "rank" in names else None
+    sources, scores, ranks = (_values(path, table, other) if other in names else None for other in ("source", "score", "rank"))
     return EntryColumns(entries, sources, scores, ranks)
+
+
+def _values(path: str, table: pa.Table, name: str) -> list[Any]:
+    """A column as Python's values; Arrow reads strings without a look at their bytes.
+
+    Raises:
+        ArtefactError: one of them is none; the message gives its position.
+    """
+    column = table[name]
+    try:
+        return column.to_pylist()
+    except Exception:  # of a library: UnicodeDecodeError, OverflowError of a date, and others
+        said = f"the {name} of entry" if name in ("source", "score", "rank") else "entry"
+        for position, value in enumerate(column):
+            try:
+                value.as_py()
+            except UnicodeDecodeError as error:
+                raise ArtefactError(f"{path}: {said} {position} is not UTF-8: {error.object!r:.60}", NOT_UTF8) from error
+            except Exception as error:
+                raise ArtefactError(f"{path}: {said} {position} cannot be read: {error}") from error
+        raise
 
 
 def _json_name(value: object) -> str:
