@@ -111,7 +111,9 @@ def test_a_threshold_below_one_is_shown_as_it_is(pool: Path) -> None:
     assert "t = 0.25 as asked for" in succeeds("plan", run, "--t", "0.25")
     assert "- t = 0.25, as asked for" in (run / "card" / "card.md").read_text()
     assert read_json(run / "plan" / "plan.json")["rows"][0]["t"] == 0.25
-    assert math.isclose(read_json(run / "card" / "card.json")["expected"], read_json(run / "plan" / "plan.json")["rows"][0]["expected_size"])
+    assert math.isclose(
+        read_json(run / "card" / "card.json")["expected"], read_json(run / "plan" / "plan.json")["rows"][0]["expected_size"]
+    )
 
 
 def test_a_threshold_that_keeps_nothing_says_so(pool: Path) -> None:

@@ -9,7 +9,7 @@ from typing import get_args
 
 import numpy as np
 
-from tallyclip.artefacts import open_arrays, save_arrays
+from tallyclip.artefacts import SAVE_AGAIN, open_arrays, read_header, save_arrays
 from tallyclip.compiled import read_only, u64
 from tallyclip.data import Matches, Metadata, concatenate
 from tallyclip.errors import ArtefactError, OptionError
@@ -129,12 +129,14 @@ class Matcher:
         """Map a saved matcher: nothing is copied, and processes on one machine share the memory.
 
         Raises:
-            ArtefactError: the folder holds no whole matcher, or one that another version of tallyclip laid out.
+            ArtefactError: the folder holds no whole matcher, one that is not as it was saved, or one that another version of tallyclip
+                laid out.
         """
-        header, arrays = open_arrays(Path(folder))
+        header = read_header(Path(folder))
+        if header.get("layout") != LAYOUT:
+            raise ArtefactError(f"{folder}: a matcher of layout {header.get('layout')!r:.20}, this version reads {LAYOUT}", SAVE_AGAIN)
+        arrays = open_arrays(Path(folder), header)
         try:
-            if header["layout"] != LAYOUT:
-                raise ArtefactError(f"{folder}: a matcher of layout {header['layout']}, this version reads {LAYOUT}", "build it again")
             tables = Tables(*(arrays[name] for name in Tables._fields))
             groups = PatternGroups(arrays["group_offsets"], arrays["group_entries"]) if "group_offsets" in arrays else None
             folds = FoldTable(arrays["fold_offsets"], arrays["fold_data"]) if "fold_data" in arrays else None

@@ -78,7 +78,7 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 
 def with_infinity(value: Any) -> Any:
-    """What JSON can hold of numbers, lists and objects: infinity, which JSON has no number for, as the text ``"inf"`` that ``--t`` takes."""
+    """What JSON can hold of numbers, lists and objects: infinity, for which JSON has no number, as the text ``"inf"``."""
     if isinstance(value, dict):
         return {key: with_infinity(part) for key, part in value.items()}
     if isinstance(value, list):
