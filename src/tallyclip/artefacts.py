@@ -253,7 +253,7 @@ def _map_array(path: Path, checksum: str) -> np.ndarray[Any, Any]:
         raise ArtefactError(f"{path.parent}: no saved matcher: {path.name} is missing", "Matcher.save writes one") from None
     except (OSError, ValueError) as error:
         raise ArtefactError(f"{path.parent}: a saved matcher that is not whole: {path.name}: {error}", SAVE_AGAIN) from error
-    if hashlib.sha256(content).hexdigest() != checksum:
+    if hashlib.sha256(content.data).hexdigest() != checksum:
         raise ArtefactError(f"{path.parent}: a saved matcher that is not whole: {path.name} is not as it was written", SAVE_AGAIN)
     start = io.BytesIO(content[:LARGEST_START].tobytes())
     np.lib.format.read_magic(start)
