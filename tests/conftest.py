@@ -25,6 +25,15 @@ settings.load_profile("no deadline")
 REAL_DATA = Path(os.environ.get("TALLYCLIP_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_version_of_each_compiled_function() -> Iterator[None]:  # pyright: ignore[reportUnusedFunction]
+    """After all that the tests call."""
+    yield
+    from tests.compiled_versions import complaints  # imports tallyclip, which the hook must have seen
+
+    assert complaints() == []
+
+
 @pytest.fixture
 def without_shape_checks() -> Iterator[None]:
     """For tests of what our own checks say of arguments of the wrong type."""

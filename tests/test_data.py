@@ -127,6 +127,78 @@ def test_an_entry_that_is_no_string_is_called_what_it_is(tmp_path: Path, value: 
         tc.Metadata.load(tmp_path / "a.parquet")
 
 
+def binary_as(kind: pa.DataType, values: list[bytes | None]) -> pa.Array:
+    """Bytes as an array of strings, which Arrow does not look at."""
+    strings = {pa.large_string(): pa.large_binary(), pa.string_view(): pa.binary_view()}
+    return pa.array(values, strings.get(kind, pa.binary())).view(kind)
+
+
+BROKEN = [b"dog", "caf\u00e9".encode(), b"caf\xe9", b"cat"]
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view()], ids=str)
+@pytest.mark.parametrize("as_dictionary", [False, True])
+def test_an_entry_in_parquet_that_is_not_utf8_is_named_by_its_place(tmp_path: Path, kind: pa.DataType, as_dictionary: bool) -> None:
+    path = tmp_path / "a.parquet"
+    column = binary_as(kind, BROKEN)
+    if as_dictionary and kind != pa.string_view():
+        column = column.dictionary_encode()
+    pq.write_table(pa.table({"entry": column}), path, row_group_size=1)
+    with pytest.raises(tc.ArtefactError, match=r"entry 2 is not UTF-8: b'caf\\xe9'(.|\n)*Hint: repair the entry") as caught:
+        tc.Metadata.load(path)
+    assert str(path) in caught.value.what
+
+
+def test_a_source_in_parquet_that_is_not_utf8_is_named_by_its_entry(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    for source in (binary_as(pa.string(), [b"", None, b"\xff"]), binary_as(pa.string(), [b"", b"", b"\xff"]).dictionary_encode()):
+        pq.write_table(pa.table({"entry": ["a", "b", "c"], "source": source}), path)
+        with pytest.raises(tc.ArtefactError, match=r"a\.parquet: the source of entry 2 is not UTF-8: b'\\xff'"):
+            tc.Metadata.load(path)
+
+
+def test_a_value_in_parquet_that_python_has_not_is_named_by_its_entry(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    late = pa.array([0, 2**31 - 1], pa.int32()).view(pa.date32())
+    pq.write_table(pa.table({"entry": ["a", "b"], "score": late}), path)
+    with pytest.raises(tc.ArtefactError, match=r"a\.parquet: the score of entry 1 cannot be read"):
+        tc.Metadata.load(path)
+    pq.write_table(pa.table({"entry": late}), path)
+    with pytest.raises(tc.ArtefactError, match=r"a\.parquet: entry 1 cannot be read"):
+        tc.Metadata.load(path)
+
+
+def test_a_null_among_the_entries_is_refused_by_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"entry": ["a", None]}), path)
+    with pytest.raises(tc.ArtefactError, match=r"a\.parquet: entry 1 is null, not a string"):
+        tc.Metadata.load(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.json", b'["dog", "caf\xe9", "cat"]', "entry 1: byte 12 is not UTF-8"),
+        ("a.json", b'["dog", "caf\xe9", ', "a.json: byte 12 is not UTF-8"),
+        ("a.json", b'["\\udc80", "\xff"]', "byte 12 is not UTF-8"),
+        ("a.txt", b"dog\ncaf\xe9\ncat\n", "entry 1: byte 7 is not UTF-8"),
+        ("a.txt.gz", gzip.compress(b"dog\ncat\n\xff"), "entry 2: byte 8 is not UTF-8"),
+    ],
+)
+def test_an_entry_in_text_that_is_not_utf8_is_named_by_its_place(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(tc.ArtefactError, match=message) as caught:
+        tc.Metadata.load(path)
+    assert str(path) in caught.value.what
+    assert caught.value.hint is not None
+
+
+def test_a_list_of_a_case_that_is_not_utf8_is_refused(shared_data: Path) -> None:
+    with pytest.raises(tc.ArtefactError, match=r"e\.parquet: entry 1 is not UTF-8"):
+        tc.Metadata.load(shared_data / "cases" / "36-entries-not-utf8" / "e.parquet")
+
+
 def test_a_list_may_leave_open_where_some_entries_are_from(tmp_path: Path) -> None:
     tc.Metadata(["dog", "cat"], sources=["wordnet", None]).save(tmp_path / "a.parquet")
     assert tc.Metadata.load(tmp_path / "a.parquet").sources == ("wordnet", None)

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float64, Int64, UInt32, UInt64
 
-from tallyclip.compiled import ONE, compiled, inlined, u64
+from tallyclip.compiled import ONE, as_compiled_takes, compiled, inlined, u64
 from tallyclip.counts import checked_threshold
 from tallyclip.data import Matches, check_ids
 from tallyclip.errors import OptionError
@@ -52,7 +52,7 @@ def keep_probability(matches: Matches, p: Float64[np.ndarray, " V"]) -> Float64[
     >>> keep_probability(Matches(np.array([0, 2, 2]), np.array([0, 1], dtype=np.uint32)), np.array([0.5, 0.25]))
     array([0.625, 0.   ])
     """
-    p = np.asarray(p, np.float64)
+    p = as_compiled_takes(p, np.float64)
     check_ids(matches, len(p))
     keep = np.empty(len(matches), np.float64)
     _keep(matches.offsets, matches.entry_ids, p, keep)
@@ -73,7 +73,7 @@ def draw(keep: Float64[np.ndarray, " N"], uids: np.ndarray, seed: int = 0) -> Bo
     >>> draw(np.array([0.0, 1.0]), np.array([[1, 2], [3, 4]], dtype=np.uint64)).tolist()
     [False, True]
     """
-    keep, uids = np.asarray(keep, np.float64), as_columns(uids)
+    keep, uids = as_compiled_takes(keep, np.float64), as_columns(uids)
     if len(keep) != len(uids):
         raise OptionError(f"{len(keep):,} probabilities but {len(uids):,} uids")
     kept = np.empty(len(keep), np.bool_)
@@ -95,7 +95,7 @@ def pick_one(images: Int64[np.ndarray, " N"], uids: np.ndarray) -> Bool[np.ndarr
     if len(images) != len(uids):
         raise OptionError(f"{len(images):,} images but {len(uids):,} uids")
     picked = np.zeros(len(uids), np.bool_)
-    _pick(images, uids, picked)
+    _pick(as_compiled_takes(images, np.int64), uids, picked)
     return picked
 
 

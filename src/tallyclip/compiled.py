@@ -4,6 +4,10 @@
 product must give the same bits on every machine. ``_nrt=False`` leaves out Numba's reference counting, which made the matcher's inner
 loops three times slower; so compiled code makes no arrays, and is given those it works in. It is written with ``np.uint64`` throughout,
 since Numba turns an int64 mixed with a uint64 into a float64, and guards every signed index.
+
+Numba would compile another version of a function for any other types of arguments, and that version may compute something else: a Python
+int is an int64, and a float64 where it meets a uint64. So a compiled function takes what its annotations declare and refuses the rest.
+Arrays are contiguous, as `machine.py` reads them; one that may not be written to, such as a mapped file, makes the only other version.
 """
 
 from __future__ import annotations
@@ -11,10 +15,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 import numba
 import numpy as np
+from numba.core import types
+from numba.np.numpy_support import from_dtype
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -30,14 +36,56 @@ def compiled(function: F) -> F:
     """Compile a function of arrays at its first call; the type checker sees the plain function.
 
     Unwrapped, because a checker of shapes may have wrapped it, as in the tests.
+
+    Raises:
+        TypeError: by the call: an argument is not of the type that its annotation declares.
     """
     plain = inspect.unwrap(function)
     try:
-        return _njit(cache=True)(plain)
+        dispatcher: Any = _njit(cache=True)(plain)
     except RuntimeError:  # no folder for the cache can be written: it is compiled anew by every process
-        return _njit()(plain)
+        dispatcher = _njit()(plain)
+    compile_version = dispatcher.compile
+
+    def compile_declared(signature: tuple[types.Type, ...]) -> object:
+        if signature not in dispatcher.overloads:
+            _refuse_undeclared(plain, signature)
+        return compile_version(signature)
+
+    dispatcher.compile = compile_declared  # called once for each version, so calls cost what they did
+    return dispatcher
 
 
 def inlined(function: F) -> F:
     """A small compiled function that is copied into its callers."""
     return _njit(inline="always")(inspect.unwrap(function))
+
+
+def as_compiled_takes(array: np.ndarray, kind: type[np.generic]) -> np.ndarray:
+    """An array that came from outside, as compiled code takes it: itself, or a copy of one that has gaps or another dtype."""
+    return np.require(array, kind, ("C_CONTIGUOUS", "ALIGNED"))
+
+
+def read_only(array: np.ndarray) -> np.ndarray:
+    """A view that cannot be written to, so that what is made here and what is mapped from a file are of one type to compiled code."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def _refuse_undeclared(function: Callable[..., object], signature: tuple[types.Type, ...]) -> None:
+    hints = get_type_hints(function)
+    for name, found in zip(inspect.signature(function).parameters, signature, strict=True):
+        if not _is_declared(hints[name], found):
+            raise TypeError(f"{function.__module__}.{function.__name__} was given {found} for {name}, which is a {hints[name]}")
+
+
+def _is_declared(hint: Any, found: types.Type) -> bool:
+    """Is a type of Numba the one that an annotation stands for?"""
+    if isinstance(found, types.Array):
+        is_array = getattr(hint, "array_type", None) is np.ndarray
+        return is_array and str(found.dtype) in hint.dtypes and found.ndim == len(hint.dims) and found.layout == "C"
+    if isinstance(found, types.NamedTuple):
+        kinds = zip(found.fields, found, strict=True)
+        return found.instance_class is hint and all(_is_declared(get_type_hints(hint)[name], kind) for name, kind in kinds)
+    return isinstance(hint, type) and issubclass(hint, (np.generic, bool)) and found == from_dtype(np.dtype(hint))

@@ -10,7 +10,7 @@ import math
 import numpy as np
 from jaxtyping import Int64, UInt32
 
-from tallyclip.compiled import compiled
+from tallyclip.compiled import as_compiled_takes, compiled
 from tallyclip.data import Matches, check_ids
 from tallyclip.errors import OptionError
 
@@ -32,7 +32,10 @@ def count_entries(matches: Matches, size: int) -> Int64[np.ndarray, " V"]:
 def add_to_counts(counts: Int64[np.ndarray, " V"], matches: Matches) -> None:
     """Add the matches of some texts to counts, in place."""
     check_ids(matches, len(counts))
-    _add(matches.entry_ids, counts)
+    added = as_compiled_takes(counts, np.int64)
+    _add(matches.entry_ids, added)
+    if added is not counts:
+        counts[...] = added
 
 
 def tail_share(counts: Int64[np.ndarray, " V"], t: float) -> float:

@@ -14,6 +14,7 @@ import pyarrow as pa
 from jaxtyping import Int64, UInt32
 
 from tallyclip.artefacts import EntryColumns, read_entries, write_entries
+from tallyclip.compiled import as_compiled_takes
 from tallyclip.errors import ArtefactError, OptionError
 from tallyclip.strings import from_python
 
@@ -159,6 +160,8 @@ class Matches:
             raise OptionError(f"matches are int64[N+1] offsets and uint32[M] ids, not {offsets.dtype} and {ids.dtype}")
         if not len(offsets) or offsets[0] != 0 or offsets[-1] != len(ids) or (offsets[1:] < offsets[:-1]).any():
             raise OptionError(f"offsets of matches rise from 0 to the number of ids, {len(ids):,}")
+        object.__setattr__(self, "offsets", as_compiled_takes(offsets, np.int64))
+        object.__setattr__(self, "entry_ids", as_compiled_takes(ids, np.uint32))
 
     def __len__(self) -> int:
         return len(self.offsets) - 1

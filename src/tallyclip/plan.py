@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Bool, Float64, Int64, UInt32
 
-from tallyclip.compiled import ONE, compiled, u64
+from tallyclip.compiled import ONE, as_compiled_takes, compiled, u64
 from tallyclip.counts import checked_threshold
 from tallyclip.data import Matches, check_ids
 from tallyclip.errors import OptionError
@@ -75,13 +75,14 @@ def expected_parts(
     Raises:
         OptionError: a threshold is not above 0, or the matches name an entry without a count.
     """
-    counts = np.asarray(counts, np.int64)
+    counts = as_compiled_takes(counts, np.int64)
     check_ids(matches, len(counts))
     ts = np.array([checked_threshold(t) for t in thresholds])
     total = np.zeros(len(ts), object)
     for start in range(0, len(matches), ROWS_AT_ONCE):
         offsets = matches.offsets[start : start + ROWS_AT_ONCE + 1]
         wanted = np.ones(len(offsets) - 1, np.bool_) if picked is None else picked[start : start + ROWS_AT_ONCE]
+        wanted = as_compiled_takes(wanted, np.bool_)
         parts = np.zeros(len(ts), np.int64)
         certain = np.zeros(len(ts) + 1, np.int64)
         _sum_parts(offsets, matches.entry_ids, counts, wanted, ts, parts, certain, np.empty(len(ts)))

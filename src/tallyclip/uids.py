@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Int64, UInt8, UInt64
 
-from tallyclip.compiled import ONE, ZERO, compiled, inlined, u64
+from tallyclip.compiled import ONE, ZERO, as_compiled_takes, compiled, inlined, u64
 from tallyclip.errors import OptionError
 from tallyclip.machine import load_u64
 from tallyclip.strings import StringArray, Strings, concatenated
@@ -86,7 +86,7 @@ def as_columns(uids: np.ndarray) -> UInt64[np.ndarray, "N 2"]:
         return np.ascontiguousarray(uids).view(np.uint64).reshape(-1, 2)
     if uids.dtype != np.uint64 or uids.ndim != 2 or uids.shape[1] != 2:
         raise OptionError(f"uids are uint64[N, 2] or u8,u8[N], not {uids.dtype}{list(uids.shape)}", "make them with make_uids")
-    return uids
+    return as_compiled_takes(uids, np.uint64)
 
 
 def uid_strings(uids: UInt64[np.ndarray, "N 2"]) -> pa.StringArray:
@@ -98,7 +98,7 @@ def uid_strings(uids: UInt64[np.ndarray, "N 2"]) -> pa.StringArray:
     if len(uids) * HEX_DIGITS > np.iinfo(np.int32).max:
         raise OptionError(f"{len(uids):,} uids are too many for one array of strings", "take them in parts")
     digits = np.empty(len(uids) * HEX_DIGITS, np.uint8)
-    _write_hex(uids, digits)
+    _write_hex(as_compiled_takes(uids, np.uint64), digits)
     offsets = np.arange(0, len(digits) + 1, HEX_DIGITS, dtype=np.int32)
     return pa.StringArray.from_buffers(len(uids), pa.py_buffer(offsets), pa.py_buffer(digits))
 

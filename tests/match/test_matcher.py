@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +20,7 @@ from hypothesis import strategies as st
 import tallyclip as tc
 from tallyclip.match.kernel import BLOCK_BYTES
 from tallyclip.match.reference import RULES, Mode
+from tallyclip.match.spacing import BLANKS, PUNCTUATION
 from tallyclip.match.words import SPREAD_2
 
 from .strategies import entry_lists, texts
@@ -149,6 +152,44 @@ def test_more_matches_than_bytes_make_the_output_grow() -> None:
     assert_same(matches, tc.match_reference(captions, metadata))
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_half_a_million_texts_that_each_name_an_entry_have_half_a_million_matches(mode: Mode) -> None:
+    matches = tc.Matcher(tc.Metadata(["a"]), mode).match(["a"] * 500_000)
+    np.testing.assert_array_equal(matches.offsets, np.arange(500_001))
+    assert not matches.entry_ids.any()
+
+
+def phrases_within(words: str) -> list[str]:
+    """Every row of neighbours among the words."""
+    parts = words.split(" ")
+    return [" ".join(parts[i:j]) for i in range(len(parts)) for j in range(i + 1, len(parts) + 1)]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@settings(max_examples=8, deadline=None)
+@given(
+    words=st.sampled_from(["a", "a b", "a a a", "b , a", "a b c d e f", "A a B b C c", " ".join("abcdefghijklmnopqrstuvwxyz")]),
+    others=st.lists(texts(), max_size=4),
+    long=st.booleans(),
+    data=st.data(),
+)
+def test_the_output_grows_as_often_as_it_must(mode: Mode, words: str, others: list[str], long: bool, data: st.DataObject) -> None:
+    """Up to thirty times the room guessed at first, in rows of every kind: short, deep, longer than a block, and all mixed."""
+    metadata = tc.Metadata(list(dict.fromkeys(phrases_within(words))))
+    different: list[str | None] = [
+        words,
+        f"{words} " * 40,
+        None,
+        *others,
+        *([f"{words}." * (BLOCK_BYTES // len(words) + 2)] if long else []),
+    ]
+    numbers = data.draw(st.lists(st.integers(0, len(different) - 1), min_size=1, max_size=9).map(np.array))
+    dense = np.zeros(400_000 // len(metadata), np.int64)
+    order = np.concatenate([np.repeat(numbers, 20), dense, np.tile(numbers, 20)])
+    expected = tc.match_reference(different, metadata, mode).take(order)
+    assert_same(tc.Matcher(metadata, mode).match([different[i] for i in order]), expected)
+
+
 def test_a_block_of_deep_phrases_does_not_outgrow_the_scratch() -> None:
     metadata = tc.Metadata([" ".join(["a"] * n) for n in range(1, 41)])
     captions = ["a b", "a " * 4000, "a a"]  # 4,000 words, each the start of 40 entries
@@ -235,6 +276,58 @@ def test_a_broken_matcher_is_refused(tmp_path: Path) -> None:
     (folder / "header.json").write_text("{")
     with pytest.raises(tc.ArtefactError, match="not whole"):
         tc.Matcher.open(folder)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_damaged_matcher_is_refused_or_matches_as_before(mode: Mode, tmp_path: Path) -> None:
+    script = Path(__file__).with_name("damage.py")
+    done = subprocess.run([sys.executable, script, tmp_path, mode, "600"], capture_output=True, text=True, timeout=250, check=False)
+    assert done.returncode == 0, (done.returncode, done.stderr[-2000:])
+    outcomes = json.loads(done.stdout)
+    assert outcomes.keys() <= {"refused", "right"}
+    assert outcomes["refused"] > 400
+    assert done.stderr == ""
+
+
+def test_a_matcher_without_checksums_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    tc.Matcher(tc.Metadata(["dog"])).save(tmp_path)
+    header = json.loads((tmp_path / "header.json").read_text())
+    del header["checksum"]
+    (tmp_path / "header.json").write_text(json.dumps(header | {"arrays": sorted(header["arrays"])}))
+    with pytest.raises(tc.ArtefactError, match=r"saved without checksums, by an earlier version(.|\n)*Hint: save it again"):
+        tc.Matcher.open(tmp_path)
+
+
+@pytest.mark.parametrize("length", [32, 8000, 1 << 24])
+def test_a_word_with_the_hash_of_a_shorter_one_is_not_compared_beyond_its_end(tmp_path: Path, length: int) -> None:
+    known = b"sixteen16sixteen"
+    other = with_hash_of(known, length)
+    tc.Matcher(tc.Metadata([known.decode()])).save(tmp_path)
+    matcher = tc.Matcher.open(tmp_path)  # so that soon after its bytes no memory follows
+    assert [ids.tolist() for ids in matcher.match(pa.array([other, other + b" " + known], pa.binary()))] == [[], [0]]
+
+
+def with_hash_of(word: bytes, length: int) -> bytes:
+    """A longer word, of a multiple of eight bytes, with the hash of a word of sixteen under seed 0."""
+    mask, factor = (1 << 64) - 1, int(SPREAD_2)
+
+    def absorb(state: int, eight: bytes) -> int:
+        state = (state ^ int.from_bytes(eight, "little")) * factor & mask
+        return state ^ (state >> 32)
+
+    head, fill, tail = b"headhead", b"fillfill", b"tailtail"
+    target = absorb(absorb(16, word[:8]), word[8:])
+    target = (target ^ (target >> 32)) * pow(factor, -1, 1 << 64) & mask
+    state = absorb(absorb(length, head), tail)
+    filled = (length - 32) // 8
+    for _ in range(filled):
+        state = absorb(state, fill)
+    for draw in range(1000):
+        varied = b"%08d" % draw
+        last = (absorb(state, varied) ^ target).to_bytes(8, "little")
+        if not set(last) & set((PUNCTUATION + BLANKS).encode()):
+            return head + fill * filled + varied + last + tail
+    raise AssertionError("no such word found")
 
 
 def test_threads_share_a_matcher() -> None:

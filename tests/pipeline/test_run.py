@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+import tallyclip as tc
 from tallyclip.errors import ArtefactError, IncompleteError, OptionError, StaleError
 from tallyclip.pipeline.plan import Aim
 from tallyclip.pipeline.run import Run
@@ -369,3 +370,22 @@ def test_equal_uids_share_a_fate_are_reported_and_stand_once_in_the_array(tmp_pa
     assert (result["kept"], result["unique_uids"], result["repeated_uids"]) == (len(curated), len(uids), len(curated) - len(uids))
     assert json.loads((tmp_path / "run" / "card" / "card.json").read_text())["repeated_uids"] == len(uids)
     assert 0 < len(uids) < 600
+
+
+@pytest.mark.parametrize("damage", ["of another length", "other bytes", "without checksums"])
+def test_a_runs_damaged_matcher_is_made_again_and_what_was_matched_stays(tmp_path: Path, damage: str) -> None:
+    pool = write_parquet(tmp_path / "pool.parquet", {"url": ["a", "b"], "caption": ["word1 dog", "word2"]})
+    command = ("curate", pool, "--metadata", write_entries(tmp_path / "entries.json"), "--t", "inf", "--out", tmp_path / "run")
+    succeeds(*command)
+    matcher = tmp_path / "run" / "metadata" / "matcher"
+    sound, before = (matcher / "words.npy").read_bytes(), modified(tmp_path / "run", "match", "counts", "balance", "curated")
+    if damage == "without checksums":
+        header = json.loads((matcher / "header.json").read_text())
+        del header["checksum"]
+        (matcher / "header.json").write_text(json.dumps(header))
+    else:
+        (matcher / "words.npy").write_bytes(sound[:-8] if damage == "of another length" else sound[:-8] + b"\xff" * 8)
+    succeeds(*command)
+    assert (matcher / "words.npy").read_bytes() == sound
+    assert len(tc.Matcher.open(matcher)) == len(ENTRIES)
+    assert modified(tmp_path / "run", "match", "counts", "balance", "curated") == before

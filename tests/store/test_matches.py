@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -84,3 +87,12 @@ def test_a_file_that_is_not_whole_is_named(tmp_path: Path, damage: str) -> None:
         path.write_bytes(content)
     with pytest.raises(ArtefactError, match=r"a\.arrow: not readable"):
         list(read_matches(path))
+
+
+def test_a_damaged_file_is_refused_or_read_but_never_read_beyond(tmp_path: Path) -> None:
+    script = Path(__file__).with_name("damage.py")
+    done = subprocess.run([sys.executable, script, tmp_path, "1500"], capture_output=True, text=True, timeout=250, check=False)
+    assert done.returncode == 0, (done.returncode, done.stderr[-2000:])
+    outcomes = json.loads(done.stdout)
+    assert outcomes.keys() == {"read", "ArtefactError", "OptionError"}  # the last of an entry that the list lacks
+    assert outcomes["ArtefactError"] > 300

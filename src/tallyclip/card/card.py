@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -15,6 +16,7 @@ from tallyclip.card import plots
 from tallyclip.card.numbers import number, percent, short, visible
 from tallyclip.escaping import printable, printable_json
 from tallyclip.plan import PlanRow
+from tallyclip.store.files import with_infinity
 
 TOP = 20
 SHOWN_SAMPLES = 8
@@ -133,6 +135,11 @@ class Card(msgspec.Struct, kw_only=True):
     fingerprints: dict[str, str]
 
     @property
+    def is_balanced(self) -> bool:
+        """False where t is infinite, so that every matched pair was kept."""
+        return math.isfinite(self.t)
+
+    @property
     def never_matchable_count(self) -> int:
         return sum(group.count for group in self.unmatchable)
 
@@ -202,7 +209,7 @@ def histogram(before: Int64[np.ndarray, " V"], after: Int64[np.ndarray, " V"]) -
 def as_json(card: Card) -> bytes:
     """The card's numbers, with our figures beside the paper's."""
     value = msgspec.to_builtins(card) | {"comparisons": msgspec.to_builtins(card.comparisons)}
-    text = msgspec.json.format(msgspec.json.encode(value), indent=1).decode()
+    text = msgspec.json.format(msgspec.json.encode(with_infinity(value)), indent=1).decode()
     return f"{printable_json(text)}\n".encode()
 
 

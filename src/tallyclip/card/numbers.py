@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from tallyclip.escaping import printable
 
+HUGE = 1e15  # from here on, and at infinity, no digits are written out
 LONGEST = 120  # characters of a text
 
 
 def short(value: float, _: object = None) -> str:
     """A number as people say it: 1.2M, 20k, 37.
 
-    >>> short(20_000), short(1_234_567), short(0.06), short(0)
-    ('20k', '1.23M', '0.06', '0')
+    >>> short(20_000), short(1_234_567), short(0.06), short(0), short(1e300)
+    ('20k', '1.23M', '0.06', '0', '1e+300')
     """
+    if not abs(value) < HUGE:
+        return f"{value:.3g}"
     for size, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= size * 0.9995:
             return f"{value / size:.3g}{unit}"
@@ -22,9 +25,11 @@ def short(value: float, _: object = None) -> str:
 def number(value: float) -> str:
     """A number in full, or to four digits.
 
-    >>> number(1234.0), number(0.060051)
-    ('1,234', '0.06005')
+    >>> number(1234.0), number(0.060051), number(1e300)
+    ('1,234', '0.06005', '1e+300')
     """
+    if not abs(value) < HUGE:
+        return f"{value:.4g}"
     return f"{value:,.0f}" if float(value).is_integer() or abs(value) >= 100 else f"{value:,.4g}"
 
 

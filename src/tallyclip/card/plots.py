@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from tallyclip.card.numbers import short
+from tallyclip.card.numbers import HUGE, short
 from tallyclip.plan import PlanRow
 
 BEFORE, AFTER, MARK, INK, FAINT = "#8d99ae", "#d1495b", "#2a6f97", "#22223b", "#c9cdd6"
@@ -86,8 +86,9 @@ def rank_curve(before: Int64[np.ndarray, " V"], after: Int64[np.ndarray, " V"], 
         (axis,) = axes
         axis.plot(places + 1, after[order][places], ".", color=AFTER, ms=3, alpha=0.9, label="curated")
         axis.plot(places + 1, before[order][places], color=BEFORE, lw=2, label="pool")
-        axis.axhline(t, color=MARK, lw=1, ls="--")
-        axis.annotate(f"t = {short(t)}", (1, t), color=MARK, va="bottom", xytext=(4, 2), textcoords="offset points")
+        if _can_be_drawn(t):
+            axis.axhline(t, color=MARK, lw=1, ls="--")
+            axis.annotate(f"t = {short(t)}", (1, t), color=MARK, va="bottom", xytext=(4, 2), textcoords="offset points")
         axis.set_xscale("log")
         axis.set_yscale("log")
         axis.xaxis.set_major_formatter(FuncFormatter(short))
@@ -161,11 +162,12 @@ def plan_curve(rows: Sequence[PlanRow], chosen: float) -> str:
     """Expected size and tail share against t, with the chosen t marked."""
 
     def draw(axes: Sequence[Axes]) -> None:
-        ts = [row.t for row in rows]
-        axes[0].plot(ts, [row.expected_size for row in rows], color=AFTER, lw=2, marker=".", ms=5)
+        drawn = [row for row in rows if _can_be_drawn(row.t)]
+        ts = [row.t for row in drawn]
+        axes[0].plot(ts, [row.expected_size for row in drawn], color=AFTER, lw=2, marker=".", ms=5)
         axes[0].yaxis.set_major_formatter(FuncFormatter(short))
         axes[0].set_title("pairs kept, expected")
-        axes[1].plot(ts, [row.tail_share for row in rows], color=BEFORE, lw=2, marker=".", ms=5)
+        axes[1].plot(ts, [row.tail_share for row in drawn], color=BEFORE, lw=2, marker=".", ms=5)
         axes[1].yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:.0%}"))
         axes[1].set_title("matches in the tail")
         for axis in axes:
@@ -174,11 +176,18 @@ def plan_curve(rows: Sequence[PlanRow], chosen: float) -> str:
             axis.xaxis.set_major_formatter(FuncFormatter(short))
             axis.xaxis.set_minor_formatter(NullFormatter())
             axis.set_ylim(bottom=0)
-            axis.axvline(chosen, color=MARK, lw=1, ls="--")
+            if _can_be_drawn(chosen):
+                axis.axvline(chosen, color=MARK, lw=1, ls="--")
             axis.set_xlabel("t")
-        axes[0].annotate(f"t = {short(chosen)}", (chosen, 0), color=MARK, xytext=(4, 4), textcoords="offset points")
+        if _can_be_drawn(chosen):
+            axes[0].annotate(f"t = {short(chosen)}", (chosen, 0), color=MARK, xytext=(4, 4), textcoords="offset points")
 
     return _svg(draw, columns=2, height=3.4)
+
+
+def _can_be_drawn(t: float) -> bool:
+    """A threshold far from every count would squeeze the rest, and one near float64's limits overflows the axis."""
+    return 1 / HUGE < t < HUGE
 
 
 def _places(size: int) -> Int64[np.ndarray, " P"]:

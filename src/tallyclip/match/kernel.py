@@ -184,7 +184,8 @@ def _look_up(words: np.uint64, tables: Tables, scratch: Scratch) -> None:
         long_words += u64(lengths[i] >= SHORT_WORD) & u64(nodes[i] != 0)
     for k in range(long_words):
         i = u64(picked[k])
-        if not same_bytes(text, u64(starts[i]), known_bytes, u64(known_starts[nodes[i]]), u64(lengths[i])):
+        known, length = u64(known_starts[nodes[i]]), u64(lengths[i])
+        if known + length > u64(len(known_bytes)) or not same_bytes(text, u64(starts[i]), known_bytes, known, length):
             nodes[i] = np.uint32(0)
 
 
@@ -362,8 +363,11 @@ def _find_word(text: UInt8[np.ndarray, " B"], start: np.uint64, end: np.uint64, 
     """The node of one word, 0 if no entry has it."""
     key = word_key(text, start, end - start, tables.sizes[ONE])
     node = find_word(tables.words, _bucket_bits(tables.words), tables.spill, key)
-    is_long = node != ZERO and end - start >= SHORT_WORD
-    if is_long and not same_bytes(text, start, tables.word_bytes, u64(tables.word_starts[node]), end - start):
+    length = end - start
+    if node == ZERO or length < SHORT_WORD:
+        return node
+    known = u64(tables.word_starts[node])
+    if known + length > u64(len(tables.word_bytes)) or not same_bytes(text, start, tables.word_bytes, known, length):
         return ZERO
     return node
 

@@ -9,8 +9,8 @@ from typing import get_args
 
 import numpy as np
 
-from tallyclip.artefacts import open_arrays, save_arrays
-from tallyclip.compiled import u64
+from tallyclip.artefacts import SAVE_AGAIN, open_arrays, read_header, save_arrays
+from tallyclip.compiled import read_only, u64
 from tallyclip.data import Matches, Metadata, concatenate
 from tallyclip.errors import ArtefactError, OptionError
 from tallyclip.match.expansion import PatternGroups, expand, group_patterns
@@ -68,7 +68,7 @@ class Matcher:
         self.mode: Mode = mode
         self.metadata_fingerprint = metadata_fingerprint
         self._entries = entries
-        self._tables = tables
+        self._tables = Tables(*map(read_only, tables))
         self._groups = groups
         self._folds = folds
         self._idle: deque[Scratch] = deque()
@@ -129,12 +129,14 @@ class Matcher:
         """Map a saved matcher: nothing is copied, and processes on one machine share the memory.
 
         Raises:
-            ArtefactError: the folder holds no whole matcher, or one that another version of tallyclip laid out.
+            ArtefactError: the folder holds no whole matcher, one that is not as it was saved, or one that another version of tallyclip
+                laid out.
         """
-        header, arrays = open_arrays(Path(folder))
+        header = read_header(Path(folder))
+        if header.get("layout") != LAYOUT:
+            raise ArtefactError(f"{folder}: a matcher of layout {header.get('layout')!r:.20}, this version reads {LAYOUT}", SAVE_AGAIN)
+        arrays = open_arrays(Path(folder), header)
         try:
-            if header["layout"] != LAYOUT:
-                raise ArtefactError(f"{folder}: a matcher of layout {header['layout']}, this version reads {LAYOUT}", "build it again")
             tables = Tables(*(arrays[name] for name in Tables._fields))
             groups = PatternGroups(arrays["group_offsets"], arrays["group_entries"]) if "group_offsets" in arrays else None
             folds = FoldTable(arrays["fold_offsets"], arrays["fold_data"]) if "fold_data" in arrays else None
@@ -165,12 +167,13 @@ def _run(texts: Strings, tables: Tables, scratch: Scratch) -> Matches:
     size = int(texts.offsets[-1] - texts.offsets[0])
     ids = np.empty(int(size * GUESSED_MATCHES_PER_BYTE) + FIRST_ROOM, np.uint32)
     offsets = np.zeros(rows + 1, np.int64)
-    done = match_rows(texts.data, texts.offsets, tables, scratch, u64(0), ids, offsets)
+    data = read_only(texts.data)
+    done = match_rows(data, texts.offsets, tables, scratch, u64(0), ids, offsets)
     while done < rows:
         larger = np.empty(2 * len(ids) + len(scratch.row), np.uint32)
         larger[: offsets[done]] = ids[: offsets[done]]
         ids = larger
-        done = match_rows(texts.data, texts.offsets, tables, scratch, done, ids, offsets)
+        done = match_rows(data, texts.offsets, tables, scratch, u64(done), ids, offsets)
     return Matches(offsets, ids[: offsets[-1]].copy())
 
 

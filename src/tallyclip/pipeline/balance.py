@@ -26,7 +26,7 @@ from tallyclip.plan import UNIT
 from tallyclip.pool.columns import UID
 from tallyclip.pool.records import unify
 from tallyclip.pool.sources import PoolFile, cut, fingerprint
-from tallyclip.store.files import remove, write_array
+from tallyclip.store.files import remove, with_infinity, write_array
 from tallyclip.store.layout import BalanceFolder
 from tallyclip.store.manifest import Manifest, fingerprint_of
 from tallyclip.store.matches import LANGUAGE
@@ -49,7 +49,7 @@ def balance_run(run: Run, aim: Aim, *, seed: int = 0, policy: TextsPolicy = "pai
     counted = run.required("counts")
     matched = run.required("match")
     t, why = resolve(run, aim, policy)
-    options = {"t": t, "why": why, "seed": seed, "texts": policy}
+    options = {"t": with_infinity(t), "why": why, "seed": seed, "texts": policy}
     stage = fingerprint_of(stage="balance 1", counts=counted.fingerprint, t=t, seed=seed, texts=policy)
     manifest = run.in_place_or_whole("balance", stage)
     if manifest is not None:

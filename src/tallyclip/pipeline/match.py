@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from tallyclip.data import Metadata
-from tallyclip.errors import OptionError, SourceError
+from tallyclip.errors import ArtefactError, OptionError, SourceError
 from tallyclip.match.matcher import Matcher, matcher_fingerprint
 from tallyclip.match.reference import Mode
 from tallyclip.pipeline.frozen import FrozenStage, refuse_failures, reports_of
@@ -83,7 +83,7 @@ def prepare_metadata(run: Run, metadata: Metadata, mode: Mode) -> Manifest:
     run.metadata = metadata
     fingerprint = matcher_fingerprint(metadata.fingerprint, mode)
     manifest = run.in_place_or_whole("metadata", fingerprint)
-    if manifest is not None:
+    if manifest is not None and _is_sound(run.layout.metadata.matcher):
         return manifest
     started = time.perf_counter()
     under_way = MetadataFolder(run.begin("metadata", fingerprint))
@@ -102,6 +102,14 @@ def prepare_metadata(run: Run, metadata: Metadata, mode: Mode) -> Manifest:
         outputs=sizes_of(under_way.path, under_way.entries, *under_way.matcher.iterdir()),
         seconds=time.perf_counter() - started,
     )
+
+
+def _is_sound(matcher: Path) -> bool:
+    try:
+        Matcher.open(matcher)
+    except ArtefactError:
+        return False  # it is made again, from the same entries, so what was made with it stays
+    return True
 
 
 def match_pool(run: Run, frozen: Frozen, *, languages: LanguageChoice | None = None, accept_failed: bool = False) -> Manifest:

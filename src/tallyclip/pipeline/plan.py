@@ -21,11 +21,12 @@ from tallyclip.pipeline.shards import sizes_of
 from tallyclip.plan import UNIT, PlanRow, solve_threshold
 from tallyclip.runner.local import Done, Failed, Task
 from tallyclip.runner.local import Progress as Rows
-from tallyclip.store.files import read_array, replacing, write_json
+from tallyclip.store.files import read_array, replacing, with_infinity, write_json
 from tallyclip.store.layout import PlanFolder
 from tallyclip.store.manifest import Manifest, fingerprint_of, read_struct
 
 PAPER_TAIL_SHARE = 0.06  # arXiv 2507.22062, section 3.3
+KEEPS_ALL = "as asked for: keeps every matched pair (matched, not balanced)"
 STEPS = (1, 2, 5)  # of the table's thresholds in every decade
 
 
@@ -70,14 +71,12 @@ def resolve(run: Run, aim: Aim, policy: TextsPolicy) -> tuple[float, str]:
     Raises:
         OptionError: the size is beyond what the pool has.
     """
-    if aim.t is not None and math.isfinite(aim.t):
-        return float(aim.t), "as asked for"
+    if aim.t is not None:
+        return float(aim.t), KEEPS_ALL if math.isinf(aim.t) else "as asked for"
     planned = run.whole("plan")
     if planned is not None and planned.options == _options(aim, policy):
-        return planned.result["t"], planned.result["why"]
+        return float(planned.result["t"]), planned.result["why"]
     counts = load_counts(run)
-    if aim.t is not None:
-        return float(counts.max() + 1), "above every count, as asked for"  # JSON has no infinity
     if aim.size is not None:
         candidates = _candidates(run, policy)
         t = solve_threshold(aim.size, candidates, counts, lambda thresholds: _expect(run, thresholds, policy))
@@ -93,7 +92,7 @@ def plan_run(run: Run, aim: Aim, policy: TextsPolicy) -> Manifest:
     aim.check()
     counted = run.required("counts")
     options = _options(aim, policy)
-    fingerprint = fingerprint_of(stage="plan 1", counts=counted.fingerprint, options=options)
+    fingerprint = fingerprint_of(stage="plan 2", counts=counted.fingerprint, options=options)
     manifest = run.in_place_or_whole("plan", fingerprint)
     if manifest is not None:
         return manifest
@@ -103,7 +102,7 @@ def plan_run(run: Run, aim: Aim, policy: TextsPolicy) -> Manifest:
     run.progress.start("plan", len(run.required("match").result["shards"]), 0, None)
     t, why = resolve(run, aim, policy)
     rows = tabulate(run, counts, sorted({*steps_to(int(counts.max())), t}), policy)
-    write_json(under_way.table, msgspec.to_builtins(Plan(t, why, rows)))
+    write_json(under_way.table, with_infinity(msgspec.to_builtins(Plan(t, why, rows))))
     with replacing(under_way.curve) as part:
         part.write_text(plan_curve(rows, t), encoding="utf-8")
     chosen = next(row for row in rows if row.t == t)
@@ -114,7 +113,7 @@ def plan_run(run: Run, aim: Aim, policy: TextsPolicy) -> Manifest:
         fingerprint,
         inputs=counted.inputs | {"counts": counted.fingerprint},
         options=options,
-        result={"t": t, "why": why},
+        result={"t": with_infinity(t), "why": why},
         outputs=sizes_of(under_way.path, under_way.table, under_way.curve),
         seconds=time.perf_counter() - started,
     )
@@ -223,4 +222,4 @@ def plan_as_json(run: Run) -> dict[str, Any]:
     Raises:
         ArtefactError: it is not whole.
     """
-    return msgspec.to_builtins(_read(run))
+    return with_infinity(msgspec.to_builtins(_read(run)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,7 +38,8 @@ def load_odds(run: Path) -> Odds:
         raise IncompleteError(f"{run}: no counts here", "run 'tallyclip curate POOL... --out RUN' or 'tallyclip count RUN' first")
     balanced = read_manifest(layout.balance)
     if balanced is not None:
-        t, why = float(balanced.options["t"]), "at which the run was balanced"
+        t = float(balanced.options["t"])
+        why = "at which the run was balanced" if math.isfinite(t) else "with which the run kept every matched pair"
     else:
         t, why = threshold_for_tail(read_array(layout.counts.counts), PAPER_TAIL_SHARE), "for the paper's tail share"
     return Odds(layout.metadata.entries, layout.metadata.matcher, layout.counts.counts, t, why)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import shutil
 from collections.abc import Generator, Mapping
@@ -74,6 +75,15 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Write a JSON object, a key a line."""
     with replacing(path) as part:
         part.write_text(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def with_infinity(value: Any) -> Any:
+    """What JSON can hold of numbers, lists and objects: infinity, for which JSON has no number, as the text ``"inf"``."""
+    if isinstance(value, dict):
+        return {key: with_infinity(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [with_infinity(part) for part in value]
+    return "inf" if isinstance(value, float) and value == math.inf else value
 
 
 def read_array(path: Path) -> np.ndarray[Any, Any]:

@@ -76,7 +76,7 @@ def read_struct(path: Path, kind: type[Kind]) -> Kind | None:
     except OSError as error:
         raise ArtefactError(f"{path}: not readable: {error.strerror}") from error
     try:
-        return msgspec.convert(json.loads(content), kind)
+        return msgspec.convert(json.loads(content), kind, strict=False)  # so that the text of ``with_infinity`` is a number again
     except ValueError as error:  # msgspec's errors are ValueErrors too
         hint = f"delete {path.parent if path.name == MANIFEST else path} and run the same command again, or give a new --out"
         raise ArtefactError(f"{path}: broken, or not of this version: {error}", hint) from error

@@ -102,16 +102,21 @@ def read_matches(path: Path) -> Iterator[MatchedPairs]:
             file = pa.ipc.open_file(source, options=pa.ipc.IpcReadOptions(use_threads=False))
             for number in range(file.num_record_batches):
                 yield _pairs(file.get_batch(number))
-    except (OSError, pa.ArrowException) as error:
+    except Exception as error:  # over damaged bytes Arrow and NumPy raise nearly anything
         raise ArtefactError(f"{path}: not readable: {error}", "delete the run's match folder and run the same command again") from error
 
 
 def _pairs(batch: pa.RecordBatch) -> MatchedPairs:
+    """The pairs of a batch. Whether its parts fit each other is looked at before any of it is used; `Matches` looks at its own."""
+    batch.validate()
+    if batch.schema not in (SCHEMA, pa.schema([*SCHEMA, *LANGUAGE])) or any(column.null_count for column in batch.columns):
+        raise ArtefactError("not the columns of matched pairs")
     lists = batch.column("entry_ids")
     uids = np.stack([batch.column("uid_high").to_numpy(), batch.column("uid_low").to_numpy()], axis=1)
     matches = Matches(lists.offsets.to_numpy(), lists.values.to_numpy())
     languages = None
     if "language" in batch.schema.names:
+        batch.column("language").validate(full=True)
         labels = np.array(batch.column("language").to_pylist(), np.str_)
         languages = LanguageTags(labels, batch.column("language_score").to_numpy())
     return MatchedPairs(batch.column("row").to_numpy(), batch.column("text").to_numpy(), uids, matches, languages)

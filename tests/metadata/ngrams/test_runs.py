@@ -6,9 +6,11 @@ from collections import Counter as Tally
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tallyclip.errors import ArtefactError
 from tallyclip.metadata.ngrams.runs import (
     Pairs,
     Words,
@@ -130,3 +132,42 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert (pairs_again.counts == some.counts).all()
     write_words(tmp_path / "none.arrow", words_of({}))
     assert as_dict(read_words(tmp_path / "none.arrow")) == {}
+
+
+@pytest.mark.parametrize("offsets", [[0, 2, 1 << 40, 3], [0, 5, 2, 3], [-(1 << 40), 1, 2, 3], [0, 1, 2, 1 << 40]])
+def test_words_whose_bytes_are_elsewhere_are_refused_before_they_are_read(offsets: list[int]) -> None:
+    words = words_of({"a": 1, "b": 2, "c": 3})
+    broken = words._replace(words=words.words._replace(offsets=np.array(offsets)))
+    for use in (
+        lambda: take(broken.words, np.arange(3)),
+        lambda: copy_words(broken, slice(0, 3)),
+        lambda: places_of(broken, words),
+        lambda: places_of(words, broken),
+    ):
+        with pytest.raises(ArtefactError, match="broken"):
+            use()
+
+
+def test_a_word_that_is_not_among_all_is_refused_and_not_looked_for_beyond_them() -> None:
+    with pytest.raises(ArtefactError, match="broken"):
+        places_of(words_of({"a": 1, "d": 1}), words_of({"a": 1, "b": 2}))
+    with pytest.raises(ArtefactError, match="broken"):
+        places_of(words_of({"a": 1}), words_of({}))
+
+
+@pytest.mark.parametrize("pair", [(10, 0, 0), (0, 10, 0), ((1 << 32) - 1, 0, 1), (0, (1 << 30) - 1, 1)])
+def test_a_pair_of_a_word_that_the_run_has_not_is_refused(pair: tuple[int, int, int]) -> None:
+    with pytest.raises(ArtefactError, match=r"broken(.|\n)*Hint: delete the folder 'counts'"):
+        renamed(pairs_from({(1, 2, 0): 1, pair: 1}).keys, np.arange(10, dtype=np.uint32))
+
+
+def test_a_file_of_counts_that_is_damaged_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "words.arrow"
+    write_words(path, words_of({"a": 1}))
+    for content in (b"", b"PAR1" * 100, path.read_bytes()[:-40]):
+        path.unlink()
+        path.write_bytes(content)
+        with pytest.raises(ArtefactError, match=r"words\.arrow: not readable"):
+            read_words(path)
+    write_pairs(path, pairs_from({(1, 2, 0): 3}))
+    assert len(read_pairs(path).keys) == 1

@@ -13,9 +13,10 @@ from typing import NamedTuple, cast
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Int64, UInt8, UInt32, UInt64
+from jaxtyping import Bool, Int64, UInt8, UInt32, UInt64
 
-from tallyclip.compiled import ONE, compiled, u64
+from tallyclip.compiled import ONE, as_compiled_takes, compiled, u64
+from tallyclip.errors import ArtefactError
 from tallyclip.metadata.ngrams.kernel import BETWEEN_BITS, SECOND_BITS, rename
 from tallyclip.store.files import replacing
 from tallyclip.strings import Strings, from_arrow, joined
@@ -23,6 +24,9 @@ from tallyclip.strings import Strings, from_arrow, joined
 FIRST_SHIFT = SECOND_BITS + BETWEEN_BITS
 SECOND_MASK, BETWEEN_MASK = (1 << SECOND_BITS) - 1, (1 << BETWEEN_BITS) - 1
 LARGEST_PLACE = (1 << 32) - 1
+WORDS = pa.schema([("hash", pa.uint64()), ("word", pa.large_binary()), ("count", pa.int64())])
+PAIRS = pa.schema([("key", pa.uint64()), ("count", pa.int64())])
+COUNT_AGAIN = "delete the folder 'counts' of the build and run the same command again"
 
 
 class Words(NamedTuple):
@@ -82,11 +86,38 @@ def _write(path: Path, batch: pa.RecordBatch) -> None:
 
 
 def _read(path: Path) -> pa.RecordBatch:
-    return pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
+    """Map a file; what is in it is looked at where it is used, as a merge uses one range of it at a time.
+
+    Raises:
+        ArtefactError: the file is not whole.
+    """
+    try:
+        batch = pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
+        batch.validate()  # of sizes: Arrow reads none of the numbers for it
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise ArtefactError(f"{path}: not readable: {error}", COUNT_AGAIN) from error
+    if batch.schema not in (WORDS, PAIRS):
+        raise ArtefactError(f"{path}: broken: not words or pairs with their counts", COUNT_AGAIN)
+    return batch
 
 
 def _numbers(batch: pa.RecordBatch, name: str) -> np.ndarray:
     return cast(np.ndarray, batch.column(name).to_numpy(zero_copy_only=True))
+
+
+def _broken() -> ArtefactError:
+    return ArtefactError("the words and pairs that were counted are broken: a file of theirs was damaged", COUNT_AGAIN)
+
+
+def _check(words: Strings) -> None:
+    """Compiled code will read what the offsets say, wherever that is.
+
+    Raises:
+        ArtefactError: they do not rise, or lead out of the bytes.
+    """
+    offsets = words.offsets
+    if offsets[0] < 0 or offsets[-1] > len(words.data) or (offsets[1:] < offsets[:-1]).any():
+        raise _broken()
 
 
 def order_of_words(hashes: UInt64[np.ndarray, " W"], words: Strings) -> Int64[np.ndarray, " W"]:
@@ -113,7 +144,10 @@ def _bytes_of(words: Strings, position: int) -> bytes:
 
 def take(words: Strings, positions: Int64[np.ndarray, " K"]) -> Strings:
     """The words at some positions, in their order."""
-    lengths = np.diff(words.offsets)[positions]
+    starts, ends = words.offsets[positions], words.offsets[positions + 1]
+    if (starts < 0).any() or (ends < starts).any() or (ends > len(words.data)).any():
+        raise _broken()
+    lengths = ends - starts
     offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)])
     data = np.zeros(int(offsets[-1]), np.uint8)
     _gather(words.data, words.offsets, positions, offsets, data)
@@ -149,6 +183,7 @@ def hash_range(words: Words, bucket: int, bits: int) -> slice:
 def copy_words(words: Words, some: slice) -> Words:
     """Some words that follow each other. A copy: a slice would keep all of their file mapped."""
     offsets = words.words.offsets[some.start : some.stop + 1]
+    _check(Strings(words.words.data, offsets, None))
     data = words.words.data[offsets[0] : offsets[-1]].copy()
     return Words(words.hashes[some].copy(), Strings(data, offsets - offsets[0], None), words.counts[some].copy())
 
@@ -175,7 +210,7 @@ def _mark_new(
     data: UInt8[np.ndarray, " B"],
     offsets: Int64[np.ndarray, " N1"],
     order: Int64[np.ndarray, " N"],
-    new: np.ndarray,
+    new: Bool[np.ndarray, " N"],
 ) -> bool:
     """Mark, in their order, the words that differ from the one before; returns whether two of the same hash do."""
     collides = False
@@ -207,9 +242,16 @@ def _same(
 
 
 def places_of(words: Words, among: Words) -> UInt32[np.ndarray, " W"]:
-    """The position of every word among sorted words, all of which are there."""
+    """The position of every word among sorted words, all of which are there.
+
+    Raises:
+        ArtefactError: one is not: the words are broken.
+    """
+    _check(words.words)
+    _check(among.words)
     places = np.zeros(len(words.hashes), np.uint32)
-    _find_all(words.hashes, words.words.data, words.words.offsets, among.hashes, among.words.data, among.words.offsets, places)
+    if not _find_all(words.hashes, words.words.data, words.words.offsets, among.hashes, among.words.data, among.words.offsets, places):
+        raise _broken()
     return places
 
 
@@ -222,14 +264,17 @@ def _find_all(
     among_data: UInt8[np.ndarray, " C"],
     among_offsets: Int64[np.ndarray, " M1"],
     places: UInt32[np.ndarray, " N"],
-) -> None:
-    """Seven arguments: two lists of words, and what to fill."""
-    at = np.int64(0)
+) -> bool:
+    """Returns whether all are there. Seven arguments: two lists of words, and what to fill."""
+    at, last = np.int64(0), np.int64(len(among))
     for n in range(len(hashes)):
         i = np.int64(n)
-        while among[at] != hashes[i] or not _same(data, offsets, i, among_data, among_offsets, at):
+        while at < last and (among[at] != hashes[i] or not _same(data, offsets, i, among_data, among_offsets, at)):
             at += 1
+        if at == last:
+            return False
         places[i] = at
+    return True
 
 
 def key_range(pairs: Pairs, places: UInt32[np.ndarray, " W"], low: int, high: int) -> slice:
@@ -259,16 +304,26 @@ def split_keys(keys: UInt64[np.ndarray, " P"]) -> tuple[Int64[np.ndarray, " P"],
 
 
 def renamed(keys: UInt64[np.ndarray, " P"], places: UInt32[np.ndarray, " W"]) -> UInt64[np.ndarray, " P"]:
-    """Pairs of a run as pairs of the words of all runs."""
+    """Pairs of a run as pairs of the words of all runs.
+
+    Raises:
+        ArtefactError: a pair is of a word that the run has not: the pairs are broken.
+    """
     renamed = np.zeros(len(keys), np.uint64)
-    _rename(keys, places, renamed)
+    if not _rename(as_compiled_takes(keys, np.uint64), places, renamed):
+        raise _broken()
     return renamed
 
 
 @compiled
-def _rename(keys: UInt64[np.ndarray, " P"], places: UInt32[np.ndarray, " W"], out: UInt64[np.ndarray, " P"]) -> None:
+def _rename(keys: UInt64[np.ndarray, " P"], places: UInt32[np.ndarray, " W"], out: UInt64[np.ndarray, " P"]) -> bool:
+    """Returns whether all words are there."""
+    words = u64(len(places))
     for i in range(u64(len(keys))):
+        if keys[i] >> u64(FIRST_SHIFT) >= words or (keys[i] >> u64(BETWEEN_BITS)) & u64(SECOND_MASK) >= words:
+            return False
         out[i] = rename(keys[i], places)
+    return True
 
 
 def merge_pairs(parts: Sequence[Pairs]) -> Pairs:
