@@ -155,10 +155,10 @@ def test_a_list_of_fixed_size_is_a_list() -> None:
 
 
 def test_a_record_that_was_not_downloaded_is_dropped_once_however_many_texts_it_has() -> None:
-    columns = {"caption": [["a", "b"], ["c"], []], "status": ["failed", "success", "failed"]}
+    columns = {"caption": [["a", "b"], ["c"], []], "status": ["failed_to_download", "success", "failed_to_download"]}
     pairs = pairs_of(records(**columns), Columns("caption", status="status"))
     assert pairs.texts.to_pylist() == ["c"]
-    assert dropped(pairs) == [("download: failed", 0), ("download: failed", 2)]
+    assert dropped(pairs) == [("download: failed_to_download", 0), ("download: failed_to_download", 2)]
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from tallyclip.pool.columns import ColumnChoice
 from tallyclip.pool.estimate import estimate_rows
 from tallyclip.pool.language import LanguageChoice, asked_languages
 from tallyclip.pool.read import columns_of
-from tallyclip.pool.sources import PoolFile, Shard, are_crawl_files, cut, find_files
+from tallyclip.pool.sources import SHOWN_SUFFIXES, PoolFile, Shard, are_crawl_files, cut, find_files
 from tallyclip.store.files import write_json, writing
 from tallyclip.store.layout import MatchFolder, MetadataFolder
 from tallyclip.store.manifest import Manifest
@@ -41,8 +41,10 @@ def start(run: Run, pool: Sequence[str], choice: ColumnChoice) -> Frozen:
     if not are_crawl_files(files):
         _note_columns(run, files, choice)
     if skipped:
-        listed = ", ".join(f"{count:,} {suffix or 'without suffix'}" for suffix, count in sorted(skipped.items()))
-        run.progress.note(f"passed over: {listed}")
+        shown = sorted(sorted(skipped.items(), key=lambda one: -one[1])[:SHOWN_SUFFIXES])
+        listed = ", ".join(f"{count:,} {suffix or 'without suffix'}" for suffix, count in shown)
+        more = sum(skipped.values()) - sum(count for _, count in shown)
+        run.progress.note(f"passed over: {listed}" + (f" and {more:,} with {len(skipped) - len(shown):,} other suffixes" if more else ""))
     frozen = Frozen(list(pool), choice, files)
     run.create(frozen)
     return frozen

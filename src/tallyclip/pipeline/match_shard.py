@@ -5,8 +5,7 @@ from __future__ import annotations
 import base64
 import heapq
 import time
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from tallyclip.data import Matches
 from tallyclip.match.matcher import Matcher
 from tallyclip.pipeline.shards import ShardJob, ShardReport, sizes_of
 from tallyclip.pool.columns import ColumnChoice, Columns
+from tallyclip.pool.drops import UNNAMED, Ledger
 from tallyclip.pool.language import LanguageChoice, told
 from tallyclip.pool.pairs import Pairs, pairs_of
 from tallyclip.pool.read import columns_of, full_schema, read_shard
@@ -32,7 +32,6 @@ from tallyclip.store.matches import LanguageTags, MatchedPairs, MatchWriter
 SAMPLES = 20  # of each reason to drop, kept in a shard's report
 SAMPLE_LENGTH = 200
 LONGEST_COUNTED = 32  # the histogram of matches per text ends with "this many and more"
-UNNAMED = "names no entry"
 
 
 class Sample(msgspec.Struct, order=True):
@@ -122,8 +121,8 @@ class _Tally:
         self.columns = columns
         self.lengths = np.zeros(LONGEST_COUNTED + 1, np.int64)
         self.rows = self.texts = self.matched = self.own_uids = 0
-        self.drops: Counter[str] = Counter()
-        self.samples: dict[str, list[Sample]] = {}
+        self.ledger = Ledger()
+        self.unnamed: list[Sample] = []
         self.schemas: list[pa.Schema] = []
 
     def add(self, schema: pa.Schema, rows: int, pairs: Pairs, found: Matches, unnamed: Int64[np.ndarray, " U"]) -> None:
@@ -138,20 +137,14 @@ class _Tally:
         self.lengths += np.bincount(np.minimum(found.lengths, LONGEST_COUNTED), minlength=LONGEST_COUNTED + 1)
         self.lengths[0] += len(unnamed)
         for drop in pairs.drops:
-            self._drop(drop)
+            self.ledger.add(drop)
         self._sample_unnamed(pairs, unnamed)
-
-    def _drop(self, drop: Drop) -> None:
-        self.drops[drop.reason] += 1
-        samples = self.samples.setdefault(drop.reason, [])
-        if len(samples) < SAMPLES:
-            samples.append(Sample(drop.row, drop.row, drop.sample[:SAMPLE_LENGTH]))
 
     def _sample_unnamed(self, pairs: Pairs, unnamed: Int64[np.ndarray, " U"]) -> None:
         """Keep the unnamed texts with the smallest uids: a fair sample, whatever the cut of the shards."""
         smallest = smallest_uids(pairs.uids, unnamed, SAMPLES)
         fresh = [Sample(int(pairs.uids[i, 0]), int(pairs.rows[i]), pairs.texts[int(i)].as_py()[:SAMPLE_LENGTH]) for i in smallest]
-        self.samples[UNNAMED] = heapq.nsmallest(SAMPLES, self.samples.get(UNNAMED, []) + fresh)
+        self.unnamed = heapq.nsmallest(SAMPLES, self.unnamed + fresh)
 
     def report(self, shard: Shard, outputs: dict[str, int], seconds: float) -> MatchReport:
         unnamed = int(self.lengths[0])
@@ -167,13 +160,18 @@ class _Tally:
             matched=self.matched,
             matches=int(self.counts.sum()),
             own_uids=self.own_uids,
-            drops=dict(self.drops) | ({UNNAMED: unnamed} if unnamed else {}),
-            samples={reason: samples for reason, samples in self.samples.items() if samples},
+            drops=dict(self.ledger.counts) | ({UNNAMED: unnamed} if unnamed else {}),
+            samples=samples_of(self.ledger.samples) | ({UNNAMED: self.unnamed} if unnamed else {}),
             lengths=self.lengths.tolist(),
             columns=str(self.columns),
             several_texts=caption in schema.names and pa.types.is_nested(schema.field(caption).type),
             schema=base64.b64encode(schema.serialize().to_pybytes()).decode(),
         )
+
+
+def samples_of(drops: Mapping[str, Sequence[Drop]]) -> dict[str, list[Sample]]:
+    """The samples of a ledger, for a report."""
+    return {reason: [Sample(drop.row, drop.row, drop.sample) for drop in some] for reason, some in drops.items()}
 
 
 def smallest_uids(uids: UInt64[np.ndarray, "N 2"], places: Int64[np.ndarray, " K"], count: int) -> Int64[np.ndarray, " k"]:

@@ -18,7 +18,7 @@ from tallyclip.crawl.gather import SCHEMA, Gatherer, Rows
 from tallyclip.crawl.warc import read_warc
 from tallyclip.crawl.wat import read_wat
 from tallyclip.duplicates import first_of_each, preferences, sort_records, sorted_records
-from tallyclip.pipeline.match_shard import SAMPLE_LENGTH, Sample
+from tallyclip.pipeline.match_shard import Sample, samples_of
 from tallyclip.pipeline.shards import ShardJob, ShardReport, sizes_of
 from tallyclip.pool.language import LanguageChoice, told
 from tallyclip.store.fetch import local_copy
@@ -93,7 +93,7 @@ def parse_shard(job: ParseJob, tick: Callable[[int], None]) -> ParseReport:
         outputs=sizes_of(folder.path, *(path for path in folder.outputs_of(key) if path.exists())),
         counts=dict(gather.counts),
         drops=dict(gather.drops),
-        samples={reason: [Sample(d.row, d.row, d.sample[:SAMPLE_LENGTH]) for d in drops] for reason, drops in gather.samples.items()},
+        samples=samples_of(gather.samples),
         repeats=len(repeats),
     )
 

@@ -12,11 +12,12 @@ from jaxtyping import Bool, Int32, Int64, UInt64
 
 from tallyclip.errors import OptionError
 from tallyclip.pool.columns import Columns
-from tallyclip.pool.reading import is_utf8, shown
+from tallyclip.pool.reading import LONGEST_SAMPLE, is_utf8, shown
 from tallyclip.pool.records import Drop, Records
 from tallyclip.uids import make_uids, parse_uids, uid_strings
 
 SUCCESS = "success"
+FAILURES = ("failed_to_download", "failed_to_resize")  # what else img2dataset writes
 pc: Any = pyarrow.compute  # which makes its functions when it is imported, where no type checker sees them
 
 
@@ -106,7 +107,9 @@ def _successes(table: pa.Table, name: str, rows: Int64[np.ndarray, " N"], drops:
     status = _printed(table, name)
     good = pc.fill_null(pc.equal(status, SUCCESS), False).to_numpy(zero_copy_only=False)
     for i in np.flatnonzero(~good):
-        drops.append(Drop(f"download: {status[int(i)].as_py() or 'no status'}", int(rows[i]), ""))
+        value = _beginning(status[int(i)]).decode("utf-8", "replace") or "no status"
+        known = value in FAILURES or value == "no status"
+        drops.append(Drop(f"download: {value if known else 'other status'}", int(rows[i]), "" if known else value))
     return np.flatnonzero(good)
 
 
@@ -185,9 +188,14 @@ def _note(
 ) -> Bool[np.ndarray, " N"]:
     """Record the pairs that are dropped for a reason, unless they were before; returns those that are not."""
     for i in np.flatnonzero(bad & keep):
-        value = texts[int(i)]
-        drops.append(Drop(reason, int(rows[i]), shown(value.as_buffer().to_pybytes()) if value.is_valid else ""))
+        content = _beginning(texts[int(i)])
+        drops.append(Drop(reason, int(rows[i]), shown(content) if content else ""))
     return ~bad
+
+
+def _beginning(text: pa.Scalar) -> bytes:
+    """The first bytes of a text, which may not be UTF-8; none of a null."""
+    return bytes(memoryview(text.as_buffer())[:LONGEST_SAMPLE]) if text.is_valid else b""
 
 
 def _strings(table: pa.Table, name: str, flag: str) -> pa.Array:

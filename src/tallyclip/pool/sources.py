@@ -20,6 +20,7 @@ from tallyclip.streams import file_name, filesystem, is_url, without_compression
 
 ROWS_PER_SHARD = 1_000_000  # of a Parquet file; other files cannot be cut
 STATS_SUFFIX = "_stats.json"  # img2dataset's, beside its shards
+SHOWN_SUFFIXES = 12  # a folder may have as many as files
 LONGEST_KEY = 120  # file names are made of it
 FILES_AT_ONCE = 16  # whose footers are read
 STAMPS = ("ETag", "etag", "Last-Modified", "LastModified", "last_modified", "mtime", "updated", "blob_id", "created")  # one for each store
@@ -174,7 +175,11 @@ def _nothing_found(name: str, found: Iterable[str]) -> tuple[str, str]:
     suffixes = [suffix_of(path) or "no suffix" for path in found]
     if not suffixes:
         return f"{name}: no such file, folder or glob, or an empty one", f"POOL takes files, folders, globs and URLs of {known}"
-    return f"{name}: nothing that can be read among {len(suffixes):,} files ({', '.join(sorted(set(suffixes)))})", f"known are {known}"
+    different = sorted(set(suffixes))
+    listed = ", ".join(different[:SHOWN_SUFFIXES]) + (
+        f" and {len(different) - SHOWN_SUFFIXES:,} more" if different[SHOWN_SUFFIXES:] else ""
+    )
+    return f"{name}: nothing that can be read among {len(suffixes):,} files ({listed})", f"known are {known}"
 
 
 def file_keys(paths: list[str]) -> dict[str, str]:
