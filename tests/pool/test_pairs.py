@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tallyclip.errors import OptionError
 from tallyclip.pool.columns import Columns
-from tallyclip.pool.pairs import Pairs, check_types, pairs_of, texts_at
+from tallyclip.pool.pairs import Pairs, Texts, check_types, pairs_of
 from tallyclip.pool.records import Drop, Records
 from tallyclip.uids import uid_strings
 from tests.pool.tools import hashed
@@ -142,7 +142,7 @@ def test_lists_of_texts_of_every_type_make_the_same_pairs(column: pa.Array) -> N
     assert pairs.text_numbers.tolist() == [0, 1, 0, 1]
     assert uids(pairs) == hashed(["http://1", "http://1", "http://4", "http://5"], ["a dog", "a cat", "a bird", "a fish"])
     assert sorted(dropped(pairs)) == [("no caption", 11), ("no caption", 12), ("no caption", 14)]
-    places, texts = texts_at(found, Columns("caption", "url"), pairs.rows, pairs.text_numbers)
+    places, texts = Texts(found, Columns("caption", "url")).at(pairs.rows, pairs.text_numbers)
     assert places.tolist() == [0, 0, 3, 4]
     assert texts.to_pylist() == pairs.texts.to_pylist()
 

@@ -21,9 +21,9 @@ from tallyclip.pipeline.shards import ShardJob, ShardReport, sizes_of
 from tallyclip.pool.columns import ColumnChoice, Columns
 from tallyclip.pool.drops import UNNAMED, Ledger
 from tallyclip.pool.language import LanguageChoice, told
-from tallyclip.pool.pairs import Pairs, pairs_of
+from tallyclip.pool.pairs import Pairs, pairs_in_parts
 from tallyclip.pool.read import columns_of, full_schema, read_shard
-from tallyclip.pool.records import Drop, unify
+from tallyclip.pool.records import Drop, Records, unify
 from tallyclip.pool.sources import Shard
 from tallyclip.store.files import replacing
 from tallyclip.store.layout import MatchFolder
@@ -43,7 +43,11 @@ class Sample(msgspec.Struct, order=True):
 
 
 class MatchReport(ShardReport, kw_only=True):
-    """``rows`` counts the records of the shard, dropped ones too; ``texts`` the pairs; ``matched`` those that name an entry."""
+    """``rows`` counts the records of the shard, dropped ones too; ``texts`` the pairs; ``matched`` those that name an entry.
+
+    ``schema`` has the columns that go into the curated set. A column of lists of captions does not: each pair has its own caption there,
+    and with all captions of its image beside it the set would grow with the square of their number.
+    """
 
     texts: int
     matched: int
@@ -75,16 +79,17 @@ def match_shard(job: MatchJob, tick: Callable[[int], None]) -> MatchReport:
     tally = _Tally(len(matcher), columns)
     with replacing(folder.matches(key)) as part, MatchWriter(part, with_languages=job.languages is not None) as writer:
         for records in read_shard(job.shard, columns, job.choice):
-            pairs = pairs_of(records, columns)
-            matches = matcher.match(pairs.texts)
-            unnamed, matched, languages = np.flatnonzero(matches.lengths == 0), np.flatnonzero(matches.lengths), None
-            if job.languages is not None:
-                matched, languages = _in_languages(pairs, matched, job.languages)
-                matches = _only(matches, matched)
-            offsets = np.append(matches.offsets[matched], matches.offsets[-1])
-            found = Matches(offsets, matches.entry_ids)
-            writer.write(MatchedPairs(pairs.rows[matched], pairs.text_numbers[matched], pairs.uids[matched], found, languages))
-            tally.add(records.table.schema, len(records.rows) + len(records.drops), pairs, found, unnamed)
+            tally.add_records(records)
+            for pairs in pairs_in_parts(records, columns):
+                matches = matcher.match(pairs.texts)
+                unnamed, matched, languages = np.flatnonzero(matches.lengths == 0), np.flatnonzero(matches.lengths), None
+                if job.languages is not None:
+                    matched, languages = _in_languages(pairs, matched, job.languages)
+                    matches = _only(matches, matched)
+                offsets = np.append(matches.offsets[matched], matches.offsets[-1])
+                found = Matches(offsets, matches.entry_ids)
+                writer.write(MatchedPairs(pairs.rows[matched], pairs.text_numbers[matched], pairs.uids[matched], found, languages))
+                tally.add(pairs, found, unnamed)
             tick(len(records.rows))
     named = np.flatnonzero(tally.counts)
     with replacing(folder.counts(key)) as part, part.open("wb") as file:
@@ -125,11 +130,15 @@ class _Tally:
         self.unnamed: list[Sample] = []
         self.schemas: list[pa.Schema] = []
 
-    def add(self, schema: pa.Schema, rows: int, pairs: Pairs, found: Matches, unnamed: Int64[np.ndarray, " U"]) -> None:
-        """A batch: its pairs, the matches of those that stay, and which name nothing."""
+    def add_records(self, records: Records) -> None:
+        """A batch of records, of which the pairs follow."""
+        schema = records.table.schema
         if not self.schemas or self.schemas[-1] != schema:
             self.schemas.append(schema)
-        self.rows += rows
+        self.rows += len(records.rows) + len(records.drops)
+
+    def add(self, pairs: Pairs, found: Matches, unnamed: Int64[np.ndarray, " U"]) -> None:
+        """Pairs, the matches of those that stay, and which name nothing."""
         self.texts += len(pairs.rows)
         self.matched += len(found)
         self.own_uids += pairs.own_uids
@@ -149,7 +158,10 @@ class _Tally:
     def report(self, shard: Shard, outputs: dict[str, int], seconds: float) -> MatchReport:
         unnamed = int(self.lengths[0])
         schema = full_schema(shard.file) or unify(self.schemas)
-        caption = self.columns.caption
+        place = schema.get_field_index(self.columns.caption)
+        several_texts = place >= 0 and pa.types.is_nested(schema.field(place).type)
+        if several_texts:
+            schema = schema.remove(place)
         return MatchReport(
             path=shard.file.path,
             fingerprint=shard.file.fingerprint,
@@ -164,7 +176,7 @@ class _Tally:
             samples=samples_of(self.ledger.samples) | ({UNNAMED: self.unnamed} if unnamed else {}),
             lengths=self.lengths.tolist(),
             columns=str(self.columns),
-            several_texts=caption in schema.names and pa.types.is_nested(schema.field(caption).type),
+            several_texts=several_texts,
             schema=base64.b64encode(schema.serialize().to_pybytes()).decode(),
         )
 
