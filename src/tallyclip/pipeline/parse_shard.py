@@ -170,7 +170,7 @@ class _Keys:
 def _site_keys(table: pa.Table) -> UInt64[np.ndarray, "N 2"]:
     pages = table["page_url"].combine_chunks()
     hosts = pa.array([host_of(page) for page in pages.dictionary.to_pylist()], pa.string())
-    return make_uids(hosts.take(pages.indices), table["text"], image_kind="key")
+    return make_uids(hosts, table["text"], image_kind="key", image_of=pages.indices.to_numpy().astype(np.int64))
 
 
 def merged_counts(reports: list[ParseReport]) -> tuple[Counter[str], Counter[str]]:
