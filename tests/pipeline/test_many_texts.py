@@ -126,3 +126,15 @@ def test_the_disk_of_a_dry_run_grows_with_the_texts(tmp_path: Path) -> None:
         assert estimate.pairs == count
         disks.append(estimate.disk_bytes)
     assert disks[1] < 2.1 * disks[0]
+
+
+def test_marks_and_card_stay_small_whatever_statuses_there_are(of_dogs: Stages, tmp_path: Path) -> None:
+    count = 20_000
+    statuses = ["success", *(f"HTTP error {n} {'x' * 200}" for n in range(count - 1))]
+    columns = {"url": ["u"] * count, "caption": ["dog"] * count, "key": list(map(str, range(count))), "status": statuses}
+    of_dogs.run(tmp_path / "run", write(tmp_path / "pool", "parquet", columns), aim=ALL, pictures=True)
+    drops = manifest(tmp_path / "run", "match")["result"]["drops"]
+    assert drops == {"download: other status": count - 1}
+    assert (tmp_path / "run" / "match" / "_done" / "a.json").stat().st_size < 20_000
+    assert (tmp_path / "run" / "card" / "card.json").stat().st_size < 50_000
+    assert "HTTP error 0" in (tmp_path / "run" / "card" / "card.json").read_text()

@@ -6,12 +6,15 @@ import json
 import tarfile
 from io import BytesIO
 from pathlib import Path
+from types import ModuleType
 
 import pyarrow as pa
 import pytest
 
+from tallyclip.crawl import archive, filters, gather, http, links, warc, wat
+from tallyclip.pool import language
 from tallyclip.pool.columns import ColumnChoice
-from tallyclip.pool.drops import KEPT_SAMPLES, REASONS, Ledger
+from tallyclip.pool.drops import BOILERPLATE, IN_EARLIER_POOL, KEPT_SAMPLES, REASONS, REPEATED_IN_POOL, UNNAMED, Ledger
 from tallyclip.pool.pairs import pairs_of
 from tallyclip.pool.read import columns_of, read_shard
 from tallyclip.pool.reading import LARGEST, LONGEST_SAMPLE
@@ -99,6 +102,21 @@ def test_what_readers_drop_has_declared_reasons(tmp_path: Path) -> None:
         "g.parquet": {"no caption", "not UTF-8", "address is not UTF-8"},
     }
     assert set().union(*found.values()) < REASONS
+
+
+def constants(module: ModuleType) -> set[str]:
+    return {value for name, value in vars(module).items() if name.isupper() and isinstance(value, str)}
+
+
+def test_what_is_dropped_of_crawl_files_has_declared_reasons() -> None:
+    """The readers' own tests show that each reason is given; a reader that gave another would not get past its ledger."""
+    named = set().union(*(constants(module) for module in (archive, filters, gather, http, links, warc, wat, language)))
+    crawl = {*REASONS} - {"no caption", "caption is not text", "address is not text", "nested too deeply", "not JSON"}
+    crawl -= {"address is not UTF-8", "not a JSON object", "empty line", "wrong number of columns", "txt member too large"}
+    crawl -= {"json member too large", UNNAMED, REPEATED_IN_POOL, IN_EARLIER_POOL, BOILERPLATE}
+    assert {reason for reason in crawl if not reason.startswith("download: ")} <= named
+    with pytest.raises(ValueError, match="not declared"):
+        gather.Gatherer().drop("another", "")
 
 
 def test_every_reason_is_in_the_docs() -> None:
