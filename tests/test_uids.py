@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tallyclip as tc
+from tallyclip.errors import OptionError
 from tallyclip.uids import SEEDS
 
 TEXT = st.none() | st.text(max_size=40)
@@ -80,3 +81,17 @@ def test_wrong_arguments_are_refused() -> None:
         tc.make_uids(["a", "b"], ["x"])
     with pytest.raises(tc.OptionError, match="no kind of image 'sha'"):
         tc.make_uids(["a"], ["x"], image_kind="sha")  # type: ignore[arg-type]
+
+
+@given(st.lists(st.none() | st.text(max_size=40), min_size=1, max_size=4), st.data())
+def test_the_images_of_texts_may_be_given_by_their_places(images: list[str | None], data: st.DataObject) -> None:
+    image_of = np.array(data.draw(st.lists(st.integers(0, len(images) - 1), max_size=12)), np.int64)
+    texts = data.draw(st.lists(st.text(max_size=40), min_size=len(image_of), max_size=len(image_of)))
+    repeated = pa.array([images[place] for place in image_of], pa.string())
+    assert tc.make_uids(pa.array(images, pa.string()), texts, image_of=image_of).tolist() == tc.make_uids(repeated, texts).tolist()
+
+
+def test_places_of_images_that_are_not_there_are_refused() -> None:
+    for places in ([1], [-1], [0, 0]):
+        with pytest.raises(OptionError):
+            tc.make_uids(["a"], ["b"], image_of=np.array(places))

@@ -31,19 +31,27 @@ _C2 = u64(0x4CF5AD432745937F)
 _NULL = u64(0xFFFF_FFFF_FFFF_FFFF)
 
 
-def make_uids(images: StringArray | None, captions: StringArray, *, image_kind: ImageKind = "url") -> UInt64[np.ndarray, "N 2"]:
+def make_uids(
+    images: StringArray | None,
+    captions: StringArray,
+    *,
+    image_kind: ImageKind = "url",
+    image_of: Int64[np.ndarray, " N"] | None = None,
+) -> UInt64[np.ndarray, "N 2"]:
     """The uids of N pairs, from their content alone.
 
     Args:
         images: what each image is known by, or None if that is nothing but the text.
         captions: the texts. Images and captions are taken as the bytes they are: no canonical form of URLs, no normal form of text.
         image_kind: "url"; "key", the sample's key in a tar without URLs; or "uid", the image's own uid where it has several texts.
+        image_of: for each text the place of its image in ``images``, where these are not as many as the texts. Texts of an image that
+            stand together cost no more than theirs, however long the name of the image.
 
     Returns:
         uint64[N, 2]; the first column is the first 16 of a uid's 32 hex digits.
 
     Raises:
-        OptionError: the numbers of images and captions differ, or there is no such kind.
+        OptionError: the numbers of images and captions differ, there is no such kind, or no such image.
 
     >>> uid_strings(make_uids(["http://a.example/1.jpg"], ["a dog"])).to_pylist()
     ['9b144afbde52182ff7d4381eb7c2af41']
@@ -53,11 +61,16 @@ def make_uids(images: StringArray | None, captions: StringArray, *, image_kind: 
     texts = concatenated(captions)
     rows = len(texts.offsets) - 1
     if images is None:
-        addresses = Strings(np.zeros(0, np.uint8), np.zeros(rows + 1, np.int64), np.zeros(rows, np.bool_))
+        addresses, image_of = Strings(np.zeros(0, np.uint8), np.zeros(2, np.int64), np.zeros(1, np.bool_)), np.zeros(rows, np.int64)
     else:
         addresses = concatenated(images)
-    if len(addresses.offsets) != len(texts.offsets):
-        raise OptionError(f"{len(addresses.offsets) - 1:,} images but {rows:,} captions")
+    count = len(addresses.offsets) - 1
+    if image_of is None:
+        image_of = np.arange(count)
+    if len(image_of) != rows:
+        raise OptionError(f"{len(image_of):,} images but {rows:,} captions")
+    if rows and not 0 <= image_of.min() <= image_of.max() < count:
+        raise OptionError(f"images {image_of.min()} to {image_of.max()} of {count:,}", "image_of holds places in images")
     longest = np.diff(addresses.offsets).max(initial=0) + np.diff(texts.offsets).max(initial=0)
     uids = np.empty((rows, 2), np.uint64)
     scratch = np.zeros(longest + 64, np.uint8)
@@ -66,6 +79,7 @@ def make_uids(images: StringArray | None, captions: StringArray, *, image_kind: 
         addresses.data,
         addresses.offsets,
         _valid(addresses),
+        image_of,
         texts.data,
         texts.offsets,
         _valid(texts),
@@ -153,8 +167,9 @@ def _put_string(
 @compiled
 def _hash_pairs(
     image_data: UInt8[np.ndarray, " B"],
-    image_offsets: Int64[np.ndarray, " N1"],
-    image_valid: Bool[np.ndarray, " N"],
+    image_offsets: Int64[np.ndarray, " K1"],
+    image_valid: Bool[np.ndarray, " K"],
+    image_of: Int64[np.ndarray, " N"],
     text_data: UInt8[np.ndarray, " C"],
     text_offsets: Int64[np.ndarray, " N1"],
     text_valid: Bool[np.ndarray, " N"],
@@ -162,16 +177,30 @@ def _hash_pairs(
     scratch: UInt8[np.ndarray, " S"],
     uids: UInt64[np.ndarray, "N 2"],
 ) -> None:
-    """Nine arguments: two columns of strings are three arrays each."""
+    """Ten arguments: two columns of strings are three arrays each.
+
+    The image's part is written, and its whole blocks are hashed, once for all texts of the image that stand together.
+    """
+    before = head = whole = ZERO
+    first1 = first2 = seed
     for row in range(u64(len(uids))):
-        start, end = u64(image_offsets[row]), u64(image_offsets[row + ONE])
-        size = _put_string(scratch, ZERO, image_data, start, end, image_valid[row])
+        image = u64(image_of[row])
+        if row == ZERO or image != before:
+            start, end = u64(image_offsets[image]), u64(image_offsets[image + ONE])
+            head = _put_string(scratch, ZERO, image_data, start, end, image_valid[image])
+            before, whole = image, ZERO
+            first1 = first2 = seed
+            while whole + u64(16) <= head:
+                first1 ^= _rotate(load_u64(scratch, whole) * _C1, u64(31)) * _C2
+                first1 = (_rotate(first1, u64(27)) + first2) * u64(5) + u64(0x52DCE729)
+                first2 ^= _rotate(load_u64(scratch, whole + u64(8)) * _C2, u64(33)) * _C1
+                first2 = (_rotate(first2, u64(31)) + first1) * u64(5) + u64(0x38495AB5)
+                whole += u64(16)
         start, end = u64(text_offsets[row]), u64(text_offsets[row + ONE])
-        size = _put_string(scratch, size, text_data, start, end, text_valid[row])
+        size = _put_string(scratch, head, text_data, start, end, text_valid[row])
         _put_u64(scratch, size, ZERO)
         _put_u64(scratch, size + u64(8), ZERO)  # the last block is padded with zeros, which change nothing
-        h1 = h2 = seed
-        place = ZERO
+        h1, h2, place = first1, first2, whole
         while place < size:
             k1 = _rotate(load_u64(scratch, place) * _C1, u64(31)) * _C2
             k2 = _rotate(load_u64(scratch, place + u64(8)) * _C2, u64(33)) * _C1

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tallyclip.errors import OptionError
+from tallyclip.pool import pairs as pairs_module
 from tallyclip.pool.columns import Columns
-from tallyclip.pool.pairs import Pairs, check_types, pairs_of, texts_at
-from tallyclip.pool.records import Drop, Records
+from tallyclip.pool.pairs import Pairs, Texts, check_types, pairs_in_parts, pairs_of
+from tallyclip.pool.records import RECORDS_AT_ONCE, Drop, Records
 from tallyclip.uids import uid_strings
 from tests.pool.tools import hashed
 
@@ -142,7 +143,7 @@ def test_lists_of_texts_of_every_type_make_the_same_pairs(column: pa.Array) -> N
     assert pairs.text_numbers.tolist() == [0, 1, 0, 1]
     assert uids(pairs) == hashed(["http://1", "http://1", "http://4", "http://5"], ["a dog", "a cat", "a bird", "a fish"])
     assert sorted(dropped(pairs)) == [("no caption", 11), ("no caption", 12), ("no caption", 14)]
-    places, texts = texts_at(found, Columns("caption", "url"), pairs.rows, pairs.text_numbers)
+    places, texts = Texts(found, Columns("caption", "url")).at(pairs.rows, pairs.text_numbers)
     assert places.tolist() == [0, 0, 3, 4]
     assert texts.to_pylist() == pairs.texts.to_pylist()
 
@@ -155,10 +156,10 @@ def test_a_list_of_fixed_size_is_a_list() -> None:
 
 
 def test_a_record_that_was_not_downloaded_is_dropped_once_however_many_texts_it_has() -> None:
-    columns = {"caption": [["a", "b"], ["c"], []], "status": ["failed", "success", "failed"]}
+    columns = {"caption": [["a", "b"], ["c"], []], "status": ["failed_to_download", "success", "failed_to_download"]}
     pairs = pairs_of(records(**columns), Columns("caption", status="status"))
     assert pairs.texts.to_pylist() == ["c"]
-    assert dropped(pairs) == [("download: failed", 0), ("download: failed", 2)]
+    assert dropped(pairs) == [("download: failed_to_download", 0), ("download: failed_to_download", 2)]
 
 
 @pytest.mark.parametrize(
@@ -273,3 +274,33 @@ def test_uids_do_not_depend_on_how_records_are_cut_into_batches(rows: list[tuple
     parts = [pairs_of(Records(numbers[cut], table[cut]), columns) for cut in (slice(place), slice(place, None))]
     assert [uid for part in parts for uid in uids(part)] == uids(whole)
     assert [row for part in parts for row in part.rows.tolist()] == whole.rows.tolist()
+
+
+rows_of_texts = st.lists(
+    st.tuples(st.sampled_from(["u", None]), st.none() | st.lists(st.none() | st.text(max_size=2), max_size=9)), max_size=12
+)
+
+
+@given(rows_of_texts, st.integers(1, 10))
+def test_parts_have_the_pairs_of_the_whole_and_cut_no_record(rows: list[tuple[Any, Any]], at_once: int) -> None:
+    table = pa.table({"texts": pa.array([t for _, t in rows], pa.list_(pa.string())), "url": pa.array([u for u, _ in rows], pa.string())})
+    found = Records(np.arange(5, 5 + len(table)), table, [Drop("not JSON", 0, "")])
+    columns = Columns("texts", "url")
+    whole = pairs_of(found, columns)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pairs_module, "PAIRS_AT_ONCE", at_once)
+        parts = list(pairs_in_parts(found, columns))
+    assert [uid for part in parts for uid in uids(part)] == uids(whole)
+    for name in ("rows", "text_numbers"):
+        assert [n for part in parts for n in getattr(part, name).tolist()] == getattr(whole, name).tolist()
+    assert [text for part in parts for text in part.texts.to_pylist()] == whole.texts.to_pylist()
+    assert sorted(drop for part in parts for drop in part.drops) == sorted(whole.drops)
+    seen = [set(part.rows.tolist()) for part in parts]
+    assert sum(map(len, seen)) == len(set().union(*seen))
+    assert all(len(part.rows) <= at_once or len(rows) == 1 for part, rows in zip(parts, seen, strict=True))
+
+
+def test_a_batch_of_records_with_a_text_each_is_one_part() -> None:
+    count = RECORDS_AT_ONCE
+    (part,) = pairs_in_parts(records(caption=["a"] * count), Columns("caption"))
+    assert len(part.rows) == count

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from tallyclip.errors import OutputError, SourceError
-from tallyclip.runner.local import CRASHES_ALLOWED, Done, Event, Failed, Progress, Task, Workers
+from tallyclip.runner.local import CRASHES_ALLOWED, LONGEST_SAID, Done, Event, Failed, Progress, Task, Workers
 from tests.tools import PATIENCE, assert_calm, assert_gone, eventually, family
 
 Tick = Callable[[int], None]
@@ -130,6 +130,14 @@ def test_a_task_that_raises_fails_alone_and_says_why(workers: Workers, error: Ex
     good = outcomes(workers.map(double, [Task("good", 1)]))
     bad = outcomes(workers.map(raise_it, [Task("bad", error)]))
     assert (good, bad) == ({"good": Done("good", 2)}, {"bad": Failed("bad", what, hint)})
+
+
+def test_what_is_said_of_a_failed_task_is_short_whatever_is_in_the_error(workers: Workers) -> None:
+    long = "x" * 5_000_000
+    for error in (ValueError(long), SourceError(long, long)):
+        (event,) = outcomes(workers.map(raise_it, [Task("bad", error)])).values()
+        assert isinstance(event, Failed)
+        assert max(len(event.what), len(event.hint or "")) < LONGEST_SAID + 10
 
 
 def test_a_result_that_cannot_be_sent_fails_its_task_alone(workers: Workers) -> None:

@@ -30,6 +30,7 @@ from tallyclip.crawl.links import (
     base_of,
     web_address,
 )
+from tallyclip.pool.drops import KEPT_SAMPLES, Ledger
 from tallyclip.pool.reading import LONGEST_SAMPLE
 from tallyclip.pool.records import Drop
 from tallyclip.uids import make_uids
@@ -46,7 +47,6 @@ SCHEMA = pa.schema(
 )
 NOT_UNICODE = "not UTF-8"
 REPEATED_ON_PAGE = "repeated on its page"
-KEPT_SAMPLES = 20  # of each reason
 TEXTS_AT_ONCE = 65_536
 CHARACTERS_AT_ONCE = 1 << 26  # for some pages have a book in every attribute
 pc: Any = pyarrow.compute
@@ -96,8 +96,8 @@ class Gatherer:
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
-        self.drops: Counter[str] = Counter()
-        self.samples: dict[str, list[Drop]] = {}
+        self._ledger = Ledger()
+        self.drops, self.samples = self._ledger.counts, self._ledger.samples
         self._start()
 
     def _start(self) -> None:
@@ -132,10 +132,7 @@ class Gatherer:
 
     def drop(self, reason: str, sample: str, count: int = 1) -> None:
         """Count something that is left out."""
-        self.drops[reason] += count
-        samples = self.samples.setdefault(reason, [])
-        if len(samples) < KEPT_SAMPLES:
-            samples.append(Drop(reason, self.counts["records"], _encodable(sample)[:LONGEST_SAMPLE]))
+        self._ledger.add(Drop(reason, self.counts["records"], _encodable(sample[:LONGEST_SAMPLE])), count)
 
     def take(self) -> Rows:
         """The rows of all pages so far, in their order; they are then forgotten."""
@@ -187,7 +184,7 @@ class Gatherer:
         fresh = np.flatnonzero(bad & good)
         for place, i in enumerate(fresh.tolist()):
             if place == KEPT_SAMPLES:
-                self.drops[reason] += len(fresh) - KEPT_SAMPLES
+                self.drop(reason, texts[i].as_py(), len(fresh) - KEPT_SAMPLES)
                 break
             self.drop(reason, texts[i].as_py())
         return ~bad

@@ -50,7 +50,7 @@ def balance_run(run: Run, aim: Aim, *, seed: int = 0, policy: TextsPolicy = "pai
     matched = run.required("match")
     t, why = resolve(run, aim, policy)
     options = {"t": with_infinity(t), "why": why, "seed": seed, "texts": policy}
-    stage = fingerprint_of(stage="balance 1", counts=counted.fingerprint, t=t, seed=seed, texts=policy)
+    stage = fingerprint_of(stage="balance 2", counts=counted.fingerprint, t=t, seed=seed, texts=policy)
     manifest = run.in_place_or_whole("balance", stage)
     if manifest is not None:
         _tidy(run)
@@ -124,9 +124,10 @@ def _balance_shards(
             schema=base64.b64encode(schema.serialize().to_pybytes()).decode(),
             columns_out=columns_out,
             several_texts=several,
+            list_captions=report.several_texts,
             with_languages=with_languages,
         )
-        for key in matched
+        for key, report in matched.items()
     }
     rows: Callable[[BalanceJob], int] = lambda job: matched[job.shard.key].matched  # noqa: E731
     reports, failures = run_shards(run, under_way, "balance", balance_shard, jobs, rows, BalanceReport)

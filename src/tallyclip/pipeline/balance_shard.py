@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import heapq
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 
 from tallyclip.balance import TextsPolicy, draw, keep_probability, pick_one
 from tallyclip.counts import add_to_counts
@@ -21,9 +21,9 @@ from tallyclip.pipeline.match_shard import SAMPLE_LENGTH, SAMPLES, Sample, small
 from tallyclip.pipeline.shards import ShardJob, ShardReport, sizes_of
 from tallyclip.plan import parts_of
 from tallyclip.pool.columns import ColumnChoice, Columns
-from tallyclip.pool.pairs import texts_at
+from tallyclip.pool.pairs import PAIRS_AT_ONCE, Texts
 from tallyclip.pool.read import columns_of, read_shard
-from tallyclip.pool.records import Records, as_kind
+from tallyclip.pool.records import BYTES_AT_ONCE, Records, as_kind
 from tallyclip.pool.sources import fingerprint
 from tallyclip.store.files import replacing
 from tallyclip.store.layout import BalanceFolder
@@ -45,7 +45,11 @@ PROBABILITIES = pa.schema(
 
 
 class BalanceJob(ShardJob, frozen=True):
-    """What a worker needs to balance a shard. ``columns_out`` maps the pool's columns to their names in the curated set."""
+    """What a worker needs to balance a shard.
+
+    ``columns_out`` maps the pool's columns to their names in the curated set; ``several_texts``: this set has the columns of pairs whose
+    images have several texts; ``list_captions``: and this shard's captions come as lists, which do not go into it.
+    """
 
     choice: ColumnChoice
     matches: str
@@ -56,6 +60,7 @@ class BalanceJob(ShardJob, frozen=True):
     schema: str
     columns_out: dict[str, str]
     several_texts: bool
+    list_captions: bool
     with_languages: bool
 
 
@@ -89,10 +94,12 @@ def balance_shard(job: BalanceJob, tick: Callable[[int], None]) -> BalanceReport
         draws = _Draws(job, probabilities, uid_runs)
         for records in read_shard(job.shard, columns, job.choice, everything=True, schema=schema):
             if len(records.rows):
-                kept, keep, examples = draws.up_to(int(records.rows[-1]))
-                curated.write(_curated_table(records, columns, schema, kept, keep, job))
-                thinned = heapq.nsmallest(SAMPLES, thinned + _read_examples(records, columns, examples))
-                tick(len(kept))
+                texts, last = Texts(records, columns), int(records.rows[-1])
+                for kept, keep in draws.up_to(last):
+                    for table in _curated_tables(records, texts, columns, schema, kept, keep, job):
+                        curated.write(table)
+                    tick(len(kept))
+                thinned = heapq.nsmallest(SAMPLES, thinned + _read_examples(texts, draws.examples_up_to(last)))
     with replacing(folder.counts_of(key)) as part, part.open("wb") as out:
         named = np.flatnonzero(draws.counts)
         np.savez(out, entry_ids=named.astype(np.uint32), counts=draws.counts[named])
@@ -127,15 +134,24 @@ class _Draws:
         self.rows = 0
         self.expected_parts = self.candidates = 0
 
-    def up_to(self, row: int) -> tuple[MatchedPairs, Float64[np.ndarray, " K"], list[tuple[int, int, int]]]:
-        """The pairs that stay, not yet given out, of records up to a row; their probabilities; and examples of those that do not."""
+    def up_to(self, row: int) -> Iterator[tuple[MatchedPairs, Float64[np.ndarray, " K"]]]:
+        """The pairs that stay, not yet given out, of records up to a row, and their probabilities; in parts if they are many."""
         while self._seen < row and (batch := next(self._batches, None)) is not None:
             self._draw(batch)
+            if sum(int(np.searchsorted(pairs.rows, row, side="right")) for pairs, _ in self._kept) >= PAIRS_AT_ONCE:
+                yield self._given(row)
+        yield self._given(row)
+
+    def _given(self, row: int) -> tuple[MatchedPairs, Float64[np.ndarray, " K"]]:
         given = [_split(pairs, keep, row) for pairs, keep in self._kept]
         self._kept = [rest for _, rest in given if len(rest[0])]
+        return _join([now for now, _ in given])
+
+    def examples_up_to(self, row: int) -> list[tuple[int, int, int]]:
+        """Examples, not yet given out, of pairs of records up to a row that do not stay."""
         examples = [example for example in self._examples if example[0] <= row]
         self._examples = [example for example in self._examples if example[0] > row]
-        return *_join([now for now, _ in given]), examples
+        return examples
 
     def _draw(self, pairs: MatchedPairs) -> None:
         keep = keep_probability(pairs.matches, self._p)
@@ -210,27 +226,68 @@ def _curated_schema(schema: pa.Schema, job: BalanceJob) -> pa.Schema:
 
 
 def _repetitive(schema: pa.Schema, columns: Columns, job: BalanceJob) -> list[str]:
-    unique = (columns.caption, columns.url, columns.key, columns.uid)
+    unique = () if job.list_captions else (columns.caption, columns.url, columns.key, columns.uid)  # an image's, in the row of each text
     fields = [field for field in schema if field.name not in unique and not pa.types.is_floating(field.type)]
     return [job.columns_out[field.name] for field in fields if field.name in job.columns_out]
 
 
-def _curated_table(
+def _curated_tables(
     records: Records,
+    texts: Texts,
     columns: Columns,
     schema: pa.Schema,
     kept: MatchedPairs,
     keep: Float64[np.ndarray, " K"],
     job: BalanceJob,
+) -> Iterator[pa.Table]:
+    """The records of the pairs that stay, a row for each pair, with the columns that are ours; in parts where records are repeated.
+
+    Seven arguments: the pairs, what they are of, and how they are written.
+    """
+    places, captions = texts.at(kept.rows, kept.text_numbers)
+    left_out = columns.caption if job.list_captions else None
+    wanted = [name for name in schema.names if name in job.columns_out and name in records.table.column_names and name != left_out]
+    table = records.table.select(wanted)
+    for start, end in _parts(table, places):
+        whole = end - start == len(kept)
+        some = kept if whole else kept.take(np.arange(start, end))
+        yield _curated_table(
+            table.take(pa.array(places[start:end])), captions.slice(start, end - start), schema, some, keep[start:end], job
+        )
+
+
+def _parts(table: pa.Table, places: Int64[np.ndarray, " K"]) -> Iterator[tuple[int, int]]:
+    """Which of the rows with these places, in ascending order, to take at once: one row may be large and taken thousands of times.
+
+    Ranges are halved until their rows, were each taken as often as the one that is taken most, are no more than ``BYTES_AT_ONCE``.
+    """
+    ranges = [(0, len(places))]
+    while ranges:
+        start, end = ranges.pop()
+        if start == end:
+            yield start, end
+            continue
+        first, last = int(places[start]), int(places[end - 1])
+        most = int(np.bincount(places[start:end] - first).max())
+        nbytes = table.slice(first, last - first + 1).nbytes
+        if most == 1 or most * nbytes <= BYTES_AT_ONCE:
+            yield start, end
+        elif first < last:
+            middle = int(np.searchsorted(places, (first + last) // 2, side="right"))
+            ranges += [(middle, end), (start, middle)]
+        else:
+            step = max(1, BYTES_AT_ONCE // nbytes)
+            yield from ((place, min(place + step, end)) for place in range(start, end, step))
+
+
+def _curated_table(
+    rows: pa.Table, texts: pa.Array, schema: pa.Schema, kept: MatchedPairs, keep: Float64[np.ndarray, " K"], job: BalanceJob
 ) -> pa.Table:
-    """The records of the pairs that stay, a row for each pair, with the columns that are ours."""
-    places, texts = texts_at(records, columns, kept.rows, kept.text_numbers)
-    rows = records.table.take(pa.array(places))
     arrays: list[pa.Array | pa.ChunkedArray] = []
     for field in schema:
         if field.name in job.columns_out:
             missing = field.name not in rows.column_names
-            arrays.append(pa.nulls(len(rows), field.type) if missing else as_kind(rows[field.name], field.type))
+            arrays.append(pa.nulls(len(kept), field.type) if missing else as_kind(rows[field.name], field.type))
     ids = pa.ListArray.from_arrays(pa.array(kept.matches.offsets.astype(np.int32)), pa.array(kept.matches.entry_ids))
     several = [texts.cast(pa.string()), pa.array(kept.text_numbers)] if job.several_texts else []
     ours = [uid_strings(kept.uids), *several, *_languages(kept, job), ids, pa.array(keep)]
@@ -245,9 +302,9 @@ def _languages(kept: MatchedPairs, job: BalanceJob) -> list[pa.Array]:
     return [pa.array(kept.languages.labels.tolist(), pa.string()), pa.array(kept.languages.scores)]
 
 
-def _read_examples(records: Records, columns: Columns, examples: list[tuple[int, int, int]]) -> list[Sample]:
+def _read_examples(texts: Texts, examples: list[tuple[int, int, int]]) -> list[Sample]:
     if not examples:
         return []
     rows, numbers, draws = (np.array(column) for column in zip(*sorted(examples), strict=True))
-    _, texts = texts_at(records, columns, rows, numbers.astype(np.int32))
-    return [Sample(int(n), int(row), text[:SAMPLE_LENGTH]) for n, row, text in zip(draws, rows, texts.to_pylist(), strict=True)]
+    _, found = texts.at(rows, numbers.astype(np.int32))
+    return [Sample(int(n), int(row), text[:SAMPLE_LENGTH]) for n, row, text in zip(draws, rows, found.to_pylist(), strict=True)]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 import numpy as np
+import pyarrow as pa
 
 from tallyclip.data import Metadata
 from tallyclip.errors import SourceError
@@ -15,7 +16,7 @@ from tallyclip.match.reference import Mode
 from tallyclip.pool.columns import ColumnChoice
 from tallyclip.pool.estimate import estimate_rows
 from tallyclip.pool.others import skipped_notes
-from tallyclip.pool.pairs import pairs_of
+from tallyclip.pool.pairs import pairs_in_parts
 from tallyclip.pool.read import columns_of, read_shard
 from tallyclip.pool.reading import reading
 from tallyclip.pool.sources import Shard, cut, find_files
@@ -81,11 +82,11 @@ def estimate_run(pool: Sequence[str], choice: ColumnChoice, metadata: Metadata, 
     if not samples:
         raise SourceError("the files looked at have no records", "is this the right pool?")
     rows = sum(estimate_rows(shard) for shard in shards)
-    seen = sum(sample.rows for sample in samples)
+    seen, pairs_seen = sum(sample.rows for sample in samples), sum(sample.pairs for sample in samples)
     scale = rows / max(1, seen)
     matched = sum(sample.matched for sample in samples) * scale
     matches = sum(sample.matches for sample in samples) * scale
-    row_bytes = sum(sample.bytes for sample in samples) / max(1, seen)
+    row_bytes = sum(sample.bytes for sample in samples) / max(1, seen) + sum(sample.text_bytes for sample in samples) / max(1, pairs_seen)
     reading = sum(sample.seconds_matching + sample.seconds_reading for sample in samples) * scale
     seconds = reading + matched * (SECONDS_PER_MATCHED_PAIR + SECONDS_PER_KEPT_PAIR)
     return Estimate(
@@ -94,7 +95,7 @@ def estimate_run(pool: Sequence[str], choice: ColumnChoice, metadata: Metadata, 
         shards=len(shards),
         rows=rows,
         exact_rows=all(shard.rows is not None for shard in shards),
-        pairs=round(sum(sample.pairs for sample in samples) * scale),
+        pairs=round(pairs_seen * scale),
         matched=round(matched),
         matches_per_pair=matches / matched if matched else 0.0,
         columns=samples[0].columns,
@@ -108,11 +109,15 @@ def estimate_run(pool: Sequence[str], choice: ColumnChoice, metadata: Metadata, 
 
 
 class _Sample(msgspec.Struct):
+    """What the first batch of a shard has. ``bytes`` are those of its records, without lists of captions; ``text_bytes`` of the texts in
+    these lists, of which each goes into the row of its pair."""
+
     rows: int
     pairs: int
     matched: int
     matches: int
     bytes: int
+    text_bytes: int
     seconds_matching: float
     seconds_reading: float
     columns: str
@@ -134,17 +139,26 @@ def _look(shard: Shard, choice: ColumnChoice, matcher: Matcher) -> _Sample | Non
     records = next(read_shard(shard, columns, choice), None)
     if records is None:
         return None
+    pairs = matched = found = text_bytes = 0
+    several = pa.types.is_nested(records.table[columns.caption].type)
     with reading(shard.file.path):
-        pairs = pairs_of(records, columns)
-    matches = matcher.match(pairs.texts)
+        for part in pairs_in_parts(records, columns):
+            matches = matcher.match(part.texts)
+            pairs += len(part.rows)
+            matched += int(np.count_nonzero(matches.lengths))
+            found += len(matches.entry_ids)
+            text_bytes += part.texts.nbytes if several else 0
     matched_at = time.perf_counter()
     everything = next(read_shard(shard, columns, choice, everything=True))
+    rows = len(everything.rows) + len(everything.drops)
+    table = everything.table.drop_columns([columns.caption]) if several else everything.table
     return _Sample(
         rows=len(records.rows) + len(records.drops),
-        pairs=len(pairs.rows),
-        matched=int(np.count_nonzero(matches.lengths)),
-        matches=len(matches.entry_ids),
-        bytes=everything.table.nbytes,
+        pairs=pairs,
+        matched=matched,
+        matches=found,
+        bytes=round(table.nbytes / max(1, rows) * (len(records.rows) + len(records.drops))),
+        text_bytes=text_bytes,
         seconds_matching=matched_at - started,
         seconds_reading=time.perf_counter() - matched_at,
         columns=str(columns),

@@ -5,8 +5,7 @@ from __future__ import annotations
 import base64
 import heapq
 import time
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -20,10 +19,11 @@ from tallyclip.data import Matches
 from tallyclip.match.matcher import Matcher
 from tallyclip.pipeline.shards import ShardJob, ShardReport, sizes_of
 from tallyclip.pool.columns import ColumnChoice, Columns
+from tallyclip.pool.drops import UNNAMED, Ledger
 from tallyclip.pool.language import LanguageChoice, told
-from tallyclip.pool.pairs import Pairs, pairs_of
+from tallyclip.pool.pairs import Pairs, pairs_in_parts
 from tallyclip.pool.read import columns_of, full_schema, read_shard
-from tallyclip.pool.records import Drop, unify
+from tallyclip.pool.records import Drop, Records, unify
 from tallyclip.pool.sources import Shard
 from tallyclip.store.files import replacing
 from tallyclip.store.layout import MatchFolder
@@ -32,7 +32,6 @@ from tallyclip.store.matches import LanguageTags, MatchedPairs, MatchWriter
 SAMPLES = 20  # of each reason to drop, kept in a shard's report
 SAMPLE_LENGTH = 200
 LONGEST_COUNTED = 32  # the histogram of matches per text ends with "this many and more"
-UNNAMED = "names no entry"
 
 
 class Sample(msgspec.Struct, order=True):
@@ -44,7 +43,11 @@ class Sample(msgspec.Struct, order=True):
 
 
 class MatchReport(ShardReport, kw_only=True):
-    """``rows`` counts the records of the shard, dropped ones too; ``texts`` the pairs; ``matched`` those that name an entry."""
+    """``rows`` counts the records of the shard, dropped ones too; ``texts`` the pairs; ``matched`` those that name an entry.
+
+    ``schema`` has the columns that go into the curated set. A column of lists of captions does not: each pair has its own caption there,
+    and with all captions of its image beside it the set would grow with the square of their number.
+    """
 
     texts: int
     matched: int
@@ -76,16 +79,17 @@ def match_shard(job: MatchJob, tick: Callable[[int], None]) -> MatchReport:
     tally = _Tally(len(matcher), columns)
     with replacing(folder.matches(key)) as part, MatchWriter(part, with_languages=job.languages is not None) as writer:
         for records in read_shard(job.shard, columns, job.choice):
-            pairs = pairs_of(records, columns)
-            matches = matcher.match(pairs.texts)
-            unnamed, matched, languages = np.flatnonzero(matches.lengths == 0), np.flatnonzero(matches.lengths), None
-            if job.languages is not None:
-                matched, languages = _in_languages(pairs, matched, job.languages)
-                matches = _only(matches, matched)
-            offsets = np.append(matches.offsets[matched], matches.offsets[-1])
-            found = Matches(offsets, matches.entry_ids)
-            writer.write(MatchedPairs(pairs.rows[matched], pairs.text_numbers[matched], pairs.uids[matched], found, languages))
-            tally.add(records.table.schema, len(records.rows) + len(records.drops), pairs, found, unnamed)
+            tally.add_records(records)
+            for pairs in pairs_in_parts(records, columns):
+                matches = matcher.match(pairs.texts)
+                unnamed, matched, languages = np.flatnonzero(matches.lengths == 0), np.flatnonzero(matches.lengths), None
+                if job.languages is not None:
+                    matched, languages = _in_languages(pairs, matched, job.languages)
+                    matches = _only(matches, matched)
+                offsets = np.append(matches.offsets[matched], matches.offsets[-1])
+                found = Matches(offsets, matches.entry_ids)
+                writer.write(MatchedPairs(pairs.rows[matched], pairs.text_numbers[matched], pairs.uids[matched], found, languages))
+                tally.add(pairs, found, unnamed)
             tick(len(records.rows))
     named = np.flatnonzero(tally.counts)
     with replacing(folder.counts(key)) as part, part.open("wb") as file:
@@ -122,15 +126,19 @@ class _Tally:
         self.columns = columns
         self.lengths = np.zeros(LONGEST_COUNTED + 1, np.int64)
         self.rows = self.texts = self.matched = self.own_uids = 0
-        self.drops: Counter[str] = Counter()
-        self.samples: dict[str, list[Sample]] = {}
+        self.ledger = Ledger()
+        self.unnamed: list[Sample] = []
         self.schemas: list[pa.Schema] = []
 
-    def add(self, schema: pa.Schema, rows: int, pairs: Pairs, found: Matches, unnamed: Int64[np.ndarray, " U"]) -> None:
-        """A batch: its pairs, the matches of those that stay, and which name nothing."""
+    def add_records(self, records: Records) -> None:
+        """A batch of records, of which the pairs follow."""
+        schema = records.table.schema
         if not self.schemas or self.schemas[-1] != schema:
             self.schemas.append(schema)
-        self.rows += rows
+        self.rows += len(records.rows) + len(records.drops)
+
+    def add(self, pairs: Pairs, found: Matches, unnamed: Int64[np.ndarray, " U"]) -> None:
+        """Pairs, the matches of those that stay, and which name nothing."""
         self.texts += len(pairs.rows)
         self.matched += len(found)
         self.own_uids += pairs.own_uids
@@ -138,25 +146,22 @@ class _Tally:
         self.lengths += np.bincount(np.minimum(found.lengths, LONGEST_COUNTED), minlength=LONGEST_COUNTED + 1)
         self.lengths[0] += len(unnamed)
         for drop in pairs.drops:
-            self._drop(drop)
+            self.ledger.add(drop)
         self._sample_unnamed(pairs, unnamed)
-
-    def _drop(self, drop: Drop) -> None:
-        self.drops[drop.reason] += 1
-        samples = self.samples.setdefault(drop.reason, [])
-        if len(samples) < SAMPLES:
-            samples.append(Sample(drop.row, drop.row, drop.sample[:SAMPLE_LENGTH]))
 
     def _sample_unnamed(self, pairs: Pairs, unnamed: Int64[np.ndarray, " U"]) -> None:
         """Keep the unnamed texts with the smallest uids: a fair sample, whatever the cut of the shards."""
         smallest = smallest_uids(pairs.uids, unnamed, SAMPLES)
         fresh = [Sample(int(pairs.uids[i, 0]), int(pairs.rows[i]), pairs.texts[int(i)].as_py()[:SAMPLE_LENGTH]) for i in smallest]
-        self.samples[UNNAMED] = heapq.nsmallest(SAMPLES, self.samples.get(UNNAMED, []) + fresh)
+        self.unnamed = heapq.nsmallest(SAMPLES, self.unnamed + fresh)
 
     def report(self, shard: Shard, outputs: dict[str, int], seconds: float) -> MatchReport:
         unnamed = int(self.lengths[0])
         schema = full_schema(shard.file) or unify(self.schemas)
-        caption = self.columns.caption
+        place = schema.get_field_index(self.columns.caption)
+        several_texts = place >= 0 and pa.types.is_nested(schema.field(place).type)
+        if several_texts:
+            schema = schema.remove(place)
         return MatchReport(
             path=shard.file.path,
             fingerprint=shard.file.fingerprint,
@@ -167,13 +172,18 @@ class _Tally:
             matched=self.matched,
             matches=int(self.counts.sum()),
             own_uids=self.own_uids,
-            drops=dict(self.drops) | ({UNNAMED: unnamed} if unnamed else {}),
-            samples={reason: samples for reason, samples in self.samples.items() if samples},
+            drops=dict(self.ledger.counts) | ({UNNAMED: unnamed} if unnamed else {}),
+            samples=samples_of(self.ledger.samples) | ({UNNAMED: self.unnamed} if unnamed else {}),
             lengths=self.lengths.tolist(),
             columns=str(self.columns),
-            several_texts=caption in schema.names and pa.types.is_nested(schema.field(caption).type),
+            several_texts=several_texts,
             schema=base64.b64encode(schema.serialize().to_pybytes()).decode(),
         )
+
+
+def samples_of(drops: Mapping[str, Sequence[Drop]]) -> dict[str, list[Sample]]:
+    """The samples of a ledger, for a report."""
+    return {reason: [Sample(drop.row, drop.row, drop.sample) for drop in some] for reason, some in drops.items()}
 
 
 def smallest_uids(uids: UInt64[np.ndarray, "N 2"], places: Int64[np.ndarray, " K"], count: int) -> Int64[np.ndarray, " k"]:

@@ -18,7 +18,7 @@ from tallyclip.crawl.gather import SCHEMA, Gatherer, Rows
 from tallyclip.crawl.warc import read_warc
 from tallyclip.crawl.wat import read_wat
 from tallyclip.duplicates import first_of_each, preferences, sort_records, sorted_records
-from tallyclip.pipeline.match_shard import SAMPLE_LENGTH, Sample
+from tallyclip.pipeline.match_shard import Sample, samples_of
 from tallyclip.pipeline.shards import ShardJob, ShardReport, sizes_of
 from tallyclip.pool.language import LanguageChoice, told
 from tallyclip.store.fetch import local_copy
@@ -93,7 +93,7 @@ def parse_shard(job: ParseJob, tick: Callable[[int], None]) -> ParseReport:
         outputs=sizes_of(folder.path, *(path for path in folder.outputs_of(key) if path.exists())),
         counts=dict(gather.counts),
         drops=dict(gather.drops),
-        samples={reason: [Sample(d.row, d.row, d.sample[:SAMPLE_LENGTH]) for d in drops] for reason, drops in gather.samples.items()},
+        samples=samples_of(gather.samples),
         repeats=len(repeats),
     )
 
@@ -170,7 +170,7 @@ class _Keys:
 def _site_keys(table: pa.Table) -> UInt64[np.ndarray, "N 2"]:
     pages = table["page_url"].combine_chunks()
     hosts = pa.array([host_of(page) for page in pages.dictionary.to_pylist()], pa.string())
-    return make_uids(hosts.take(pages.indices), table["text"], image_kind="key")
+    return make_uids(hosts, table["text"], image_kind="key", image_of=pages.indices.to_numpy().astype(np.int64))
 
 
 def merged_counts(reports: list[ParseReport]) -> tuple[Counter[str], Counter[str]]:

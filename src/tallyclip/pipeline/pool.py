@@ -17,6 +17,7 @@ from tallyclip.pipeline.pool_shard import PoolJob, PoolReport, pool_shard
 from tallyclip.pipeline.run import Frozen, Run
 from tallyclip.pipeline.shards import failure_message, read_report, run_shards, sizes_of
 from tallyclip.pool.columns import ColumnChoice
+from tallyclip.pool.drops import IN_EARLIER_POOL, REPEATED_IN_POOL
 from tallyclip.pool.language import asked_languages
 from tallyclip.pool.sources import are_crawl_files, cut, find_files
 from tallyclip.store.layout import PoolFolder
@@ -102,9 +103,9 @@ def write_pool(run: Run, options: PoolOptions) -> Manifest:
 def _result(parsed: Manifest, found: Manifest, reports: dict[str, PoolReport]) -> dict[str, Any]:
     drops = Counter[str](parsed.result["drops"])
     if found.result["repeats"]:
-        drops["repeated in the pool"] += found.result["repeats"]
+        drops[REPEATED_IN_POOL] += found.result["repeats"]
     if found.result["known"]:
-        drops["in an earlier pool"] += found.result["known"]
+        drops[IN_EARLIER_POOL] += found.result["known"]
     for report in reports.values():
         drops.update(report.drops)
     return {

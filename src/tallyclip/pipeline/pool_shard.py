@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -15,16 +14,17 @@ from jaxtyping import UInt64
 from tallyclip.crawl.gather import SCHEMA
 from tallyclip.duplicates import MOST_ROWS, ROW_BITS
 from tallyclip.export.uids import sort_uids
-from tallyclip.pipeline.match_shard import SAMPLE_LENGTH, SAMPLES, Sample
+from tallyclip.pipeline.match_shard import Sample, samples_of
 from tallyclip.pipeline.parse_shard import Duplicates, keys_of
 from tallyclip.pipeline.shards import ShardJob, ShardReport, sizes_of
+from tallyclip.pool.drops import BOILERPLATE, Ledger
 from tallyclip.pool.language import LanguageChoice, told
+from tallyclip.pool.records import Drop
 from tallyclip.store.files import replacing, write_array
 from tallyclip.store.layout import DuplicatesFolder, ParseFolder, PoolFolder
 from tallyclip.store.tables import TableWriter
 from tallyclip.uids import make_uids, uid_strings
 
-BOILERPLATE = "repeated all over its site"
 LANGUAGE = [("language", pa.dictionary(pa.int16(), pa.string())), ("language_score", pa.float32())]
 
 
@@ -57,10 +57,9 @@ def pool_shard(job: PoolJob, tick: Callable[[int], None]) -> PoolReport:
     repeats = np.sort(np.concatenate([np.load(parsed.repeats(key)), *_losers(job, map(folder_of_losers.losers, range(job.buckets)))]))
     of_sites = [np.zeros(0, np.uint64), *_losers(job, map(folder_of_losers.site_losers, range(job.site_buckets)))]
     going = np.union1d(repeats, np.concatenate(of_sites))
-    drops: Counter[str] = Counter()
+    ledger = Ledger()
     if len(going) > len(repeats):
-        drops[BOILERPLATE] = len(going) - len(repeats)
-    samples: dict[str, list[Sample]] = {}
+        ledger.add(Drop(BOILERPLATE, 0, ""), len(going) - len(repeats))
     index: list[UInt64[np.ndarray, "_ 2"]] = []
     rows = kept = 0
     with (
@@ -78,7 +77,7 @@ def pool_shard(job: PoolJob, tick: Callable[[int], None]) -> PoolReport:
             table = table.filter(pa.array(stays))
             table = _with_uids(table)
             if job.languages is not None:
-                table = _in_languages(table, job.languages, drops, samples)
+                table = _in_languages(table, job.languages, ledger)
             kept += len(table)
             index.append(keys_of(table, job.kind))
             writer.write(table.cast(pool_schema(job.languages)))
@@ -90,8 +89,8 @@ def pool_shard(job: PoolJob, tick: Callable[[int], None]) -> PoolReport:
         seconds=round(time.perf_counter() - started, 3),
         outputs=sizes_of(folder.path, folder.pairs(key), folder.index(key)),
         kept=kept,
-        drops=dict(drops),
-        samples=samples,
+        drops=dict(ledger.counts),
+        samples=samples_of(ledger.samples),
     )
 
 
@@ -113,13 +112,10 @@ def _with_uids(table: pa.Table) -> pa.Table:
     return table.add_column(0, "uid", uid_strings(make_uids(table["url"], table["text"])))
 
 
-def _in_languages(table: pa.Table, choice: LanguageChoice, drops: Counter[str], samples: dict[str, list[Sample]]) -> pa.Table:
+def _in_languages(table: pa.Table, choice: LanguageChoice, ledger: Ledger) -> pa.Table:
     """The rows in the languages asked for, with label and score."""
     labels, scores, keep, dropped = told(table["text"].to_pylist(), choice)
     for i, reason, sample in dropped:
-        drops[reason] += 1
-        shown = samples.setdefault(reason, [])
-        if len(shown) < SAMPLES:
-            shown.append(Sample(i, i, sample[:SAMPLE_LENGTH]))
+        ledger.add(Drop(reason, i, sample))
     table = table.append_column("language", pa.array(labels).dictionary_encode()).append_column("language_score", pa.array(scores))
     return table.filter(pa.array(keep))

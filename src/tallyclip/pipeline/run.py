@@ -250,8 +250,11 @@ class Run:
         inputs they were not made from. Then the stage that was in place goes, its folder first and its most telling result next, which
         comes back last but one: as long as RUN/curated is there, it is whole and belongs to what is beside it. An interruption between
         two renames is taken up here; so other attempts, whose results may be half in place, go before any of that.
+
+        No worker writes any more, so a part that is still there is of one that was killed: its task was done again by another.
         """
         trash = self.layout.trash
+        clear_parts(under_way.path, below=True)
         self._clear_attempts(stage, but=under_way.path)
         for later in reversed(BUILT_ON[stage]):
             folder, results = self._places(later)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +13,13 @@ from jaxtyping import Bool, Int32, Int64, UInt64
 
 from tallyclip.errors import OptionError
 from tallyclip.pool.columns import Columns
-from tallyclip.pool.reading import is_utf8, shown
+from tallyclip.pool.reading import LONGEST_SAMPLE, is_utf8, shown
 from tallyclip.pool.records import Drop, Records
 from tallyclip.uids import make_uids, parse_uids, uid_strings
 
+PAIRS_AT_ONCE = 131_072  # more than a batch has records
 SUCCESS = "success"
+FAILURES = ("failed_to_download", "failed_to_resize")  # what else img2dataset writes
 pc: Any = pyarrow.compute  # which makes its functions when it is imported, where no type checker sees them
 
 
@@ -43,6 +46,24 @@ class Pairs:
     drops: list[Drop]
 
 
+def pairs_in_parts(records: Records, columns: Columns) -> Iterator[Pairs]:
+    """The pairs of a batch of records as ``pairs_of`` makes them, in parts: a batch of images with hundreds of texts each is millions.
+
+    A part has about ``PAIRS_AT_ONCE`` pairs, or those of one record that has more: the texts of a record stand together. A batch of
+    records with a text each is one part. The places of records in a part are those in the part's own table.
+
+    Raises:
+        OptionError: a column with a role holds something else.
+    """
+    ends = _text_ends(records.table, columns.caption)
+    start, drops = 0, records.drops
+    while start < len(ends) or start == 0:
+        before = int(ends[start - 1]) if start else 0
+        end = max(start + 1, int(np.searchsorted(ends, before + PAIRS_AT_ONCE, side="right")))
+        yield pairs_of(Records(records.rows[start:end], records.table.slice(start, end - start), drops), columns)
+        start, drops = end, []
+
+
 def pairs_of(records: Records, columns: Columns) -> Pairs:
     """The pairs of a batch of records: records that failed to download, null texts and texts that are not UTF-8 are dropped.
 
@@ -58,14 +79,14 @@ def pairs_of(records: Records, columns: Columns) -> Pairs:
     keep = np.ones(len(parents), np.bool_)
     if len(chosen) < len(table):
         keep = np.isin(parents, chosen)
-    keep &= _note(texts.is_null().to_numpy(zero_copy_only=False), keep, "no caption", records.rows[parents], texts, drops)
-    keep &= _note(~_are_utf8(texts), keep, "not UTF-8", records.rows[parents], texts, drops)
+    rows, own = records.rows[parents], np.arange(len(parents))
+    keep &= _note(texts.is_null().to_numpy(zero_copy_only=False), keep, "no caption", rows, texts, own, drops)
+    keep &= _note(~_are_utf8(texts), keep, "not UTF-8", rows, texts, own, drops)
     without_texts = np.bincount(parents, minlength=len(table)) == 0
     drops += [Drop("no caption", int(records.rows[i]), "") for i in chosen[without_texts[chosen]]]
     urls = _strings(table, columns.url, "--url-column") if columns.url is not None else None
     if urls is not None and not (good_urls := _are_utf8(urls)).all():
-        of_texts = urls.take(pa.array(parents))
-        keep &= _note(~good_urls[parents], keep, "address is not UTF-8", records.rows[parents], of_texts, drops)
+        keep &= _note(~good_urls[parents], keep, "address is not UTF-8", rows, urls, parents, drops)
     if not keep.all():
         places = np.flatnonzero(keep)
         parents, numbers, texts, singles = (
@@ -74,17 +95,21 @@ def pairs_of(records: Records, columns: Columns) -> Pairs:
             texts.take(pa.array(places)),
             singles[places],
         )
-    uids, own = _uids(table, columns, urls, parents, texts, singles)
-    return Pairs(parents, records.rows[parents], numbers, texts, uids, own, drops)
+    uids, own_uids = _uids(table, columns, urls, parents, texts, singles)
+    return Pairs(parents, records.rows[parents], numbers, texts, uids, own_uids, drops)
 
 
-def texts_at(
-    records: Records, columns: Columns, rows: Int64[np.ndarray, " K"], text_numbers: Int32[np.ndarray, " K"]
-) -> tuple[Int64[np.ndarray, " K"], pa.Array]:
-    """Where in the batch's table the records with these numbers are, and the texts of theirs with these numbers."""
-    places = np.searchsorted(records.rows, rows)
-    parents, _, texts, _ = _flat_texts(records.table, columns.caption)
-    return places, texts.take(pa.array(np.searchsorted(parents, places) + text_numbers))
+class Texts:
+    """The texts of a batch of records, laid out once for all that ask for some."""
+
+    def __init__(self, records: Records, columns: Columns) -> None:
+        self._rows = records.rows
+        self._parents, _, self._texts, _ = _flat_texts(records.table, columns.caption)
+
+    def at(self, rows: Int64[np.ndarray, " K"], text_numbers: Int32[np.ndarray, " K"]) -> tuple[Int64[np.ndarray, " K"], pa.Array]:
+        """Where in the batch's table the records with these numbers are, and the texts of theirs with these numbers."""
+        places = np.searchsorted(self._rows, rows)
+        return places, self._texts.take(pa.array(np.searchsorted(self._parents, places) + text_numbers))
 
 
 def check_types(schema: pa.Schema, columns: Columns) -> None:
@@ -106,7 +131,9 @@ def _successes(table: pa.Table, name: str, rows: Int64[np.ndarray, " N"], drops:
     status = _printed(table, name)
     good = pc.fill_null(pc.equal(status, SUCCESS), False).to_numpy(zero_copy_only=False)
     for i in np.flatnonzero(~good):
-        drops.append(Drop(f"download: {status[int(i)].as_py() or 'no status'}", int(rows[i]), ""))
+        value = _beginning(status[int(i)]).decode("utf-8", "replace") or "no status"
+        known = value in FAILURES or value == "no status"
+        drops.append(Drop(f"download: {value if known else 'other status'}", int(rows[i]), "" if known else value))
     return np.flatnonzero(good)
 
 
@@ -126,6 +153,16 @@ def _as_text(array: pa.Array) -> pa.Array:
     if pa.types.is_large_binary(array.type):
         return array.view(pa.large_string())
     return array.cast(pa.string()) if pa.types.is_null(array.type) else array
+
+
+def _text_ends(table: pa.Table, name: str) -> Int64[np.ndarray, " N"]:
+    """How many texts the records have up to and with each."""
+    sizes = [np.zeros(0, np.int64)]
+    chunks: list[pa.Array] = table[name].chunks
+    for chunk in chunks:
+        lengths = pc.fill_null(pc.list_value_length(chunk), 0).to_numpy() if _is_list(chunk.type) else np.ones(len(chunk), np.int64)
+        sizes.append(lengths.astype(np.int64))
+    return np.cumsum(np.concatenate(sizes))
 
 
 def _flat_texts(table: pa.Table, name: str) -> tuple[Int64[np.ndarray, " N"], Int32[np.ndarray, " N"], pa.Array, Bool[np.ndarray, " N"]]:
@@ -180,14 +217,23 @@ def _note(
     keep: Bool[np.ndarray, " N"],
     reason: str,
     rows: Int64[np.ndarray, " N"],
-    texts: pa.Array,
+    values: pa.Array,
+    places: Int64[np.ndarray, " N"],
     drops: list[Drop],
 ) -> Bool[np.ndarray, " N"]:
-    """Record the pairs that are dropped for a reason, unless they were before; returns those that are not."""
+    """Record the pairs that are dropped for a reason, unless they were before; returns those that are not.
+
+    Seven arguments: what is bad of a pair is the value at its place, which may be that of other pairs too.
+    """
     for i in np.flatnonzero(bad & keep):
-        value = texts[int(i)]
-        drops.append(Drop(reason, int(rows[i]), shown(value.as_buffer().to_pybytes()) if value.is_valid else ""))
+        content = _beginning(values[int(places[i])])
+        drops.append(Drop(reason, int(rows[i]), shown(content) if content else ""))
     return ~bad
+
+
+def _beginning(text: pa.Scalar) -> bytes:
+    """The first bytes of a text, which may not be UTF-8; none of a null."""
+    return bytes(memoryview(text.as_buffer())[:LONGEST_SAMPLE]) if text.is_valid else b""
 
 
 def _strings(table: pa.Table, name: str, flag: str) -> pa.Array:
@@ -213,24 +259,24 @@ def _uids(
     texts: pa.Array,
     singles: Bool[np.ndarray, " N"],
 ) -> tuple[UInt64[np.ndarray, "N 2"], int]:
-    """The pool's own uid where it is one and the image has one text, else a hash of the best name that the image has, and the text."""
-    whole = len(parents) == len(table) and bool(singles.all())
+    """The pool's own uid where it is one and the image has one text, else a hash of the best name that the image has, and the text.
 
-    def of_pairs(array: pa.Array) -> pa.Array:
-        return array if whole else array.take(pa.array(parents))
-
-    image_urls = of_pairs(urls) if urls is not None else None
-    uids = make_uids(image_urls, texts)
+    Nothing of an image is repeated for its texts: a URL may be long, and the texts many.
+    """
+    uids = make_uids(urls, texts, image_of=None if urls is None else parents)
     if columns.key is not None:
-        keys = of_pairs(_printed(table, columns.key))
-        nameless = np.ones(len(parents), np.bool_) if image_urls is None else image_urls.is_null().to_numpy(zero_copy_only=False)
+        keys = _printed(table, columns.key)
+        nameless = np.ones(len(table), np.bool_) if urls is None else urls.is_null().to_numpy(zero_copy_only=False)
         if nameless.any():
-            uids[nameless] = make_uids(keys, texts, image_kind="key")[nameless]
+            uids = np.where(nameless[parents][:, None], make_uids(keys, texts, image_kind="key", image_of=parents), uids)
     own = np.zeros(len(parents), np.bool_)
     if columns.uid is not None:
         column = _combined(table[columns.uid])
         if _is_string(column.type):
-            own_uids, own = parse_uids(of_pairs(column))
-            with_others = make_uids(uid_strings(own_uids), texts, image_kind="uid") if not singles.all() else own_uids
+            of_images, are_own = parse_uids(column)
+            own, own_uids = are_own[parents], of_images[parents]
+            with_others = own_uids
+            if not singles.all():
+                with_others = make_uids(uid_strings(of_images), texts, image_kind="uid", image_of=parents)
             uids = np.where((own & singles)[:, None], own_uids, np.where(own[:, None], with_others, uids))
     return uids, int(np.count_nonzero(own))

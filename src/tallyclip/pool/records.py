@@ -19,6 +19,7 @@ from tallyclip.pool.reading import LONGEST_SAMPLE, shown
 RECORDS_AT_ONCE = 65_536
 BYTES_AT_ONCE = 32 << 20
 TEXTS = pa.list_(pa.struct([("key", pa.string()), ("text", pa.string())]))  # several texts of one image, as JSON gives them
+KeyedText = tuple[str | None, str | None]  # there may be millions, and an object of its own for each would take four times as much
 TEXT = {str, type(None)}
 DEEPEST = 8  # lists within lists that become columns of lists
 
@@ -130,18 +131,18 @@ def _settle(item: dict[str, Any], columns: Columns) -> str | None:
     return None
 
 
-def _keyed_texts(values: list[Any]) -> list[dict[str, str | None]] | None:
+def _keyed_texts(values: list[Any]) -> list[KeyedText] | None:
     """A list of texts, or of lists of a key and a text (what follows them is left), or of objects with a text; None if it is neither."""
-    texts: list[dict[str, str | None]] = []
+    texts: list[KeyedText] = []
     for value in values:
         match value:
             case str() | None:
-                texts.append({"key": None, "text": value})
+                texts.append((None, value))
             case [str() | None as key, str() | None as text, *_]:
-                texts.append({"key": key, "text": text})
+                texts.append((key, text))
             case {"text": str() | None as text}:
                 key = value.get("key")
-                texts.append({"key": key if isinstance(key, str) else None, "text": text})
+                texts.append((key if isinstance(key, str) else None, text))
             case _:
                 return None
     return texts
@@ -161,7 +162,7 @@ def _table(items: list[dict[str, Any]], columns: Columns, schema: pa.Schema | No
 
 def _column(values: list[Any], kind: pa.DataType | None) -> pa.Array:
     if kind == TEXTS:
-        return pa.array([[{"key": None, "text": value}] if isinstance(value, str) else value for value in values], kind)
+        return pa.array([[(None, value)] if isinstance(value, str) else value for value in values], kind)
     types = set(map(type, values))
     if kind != pa.string() and dict not in types and (list not in types or all(map(_is_plain, values))):
         try:

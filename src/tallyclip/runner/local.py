@@ -29,6 +29,7 @@ Result = TypeVar("Result")
 CRASHES_ALLOWED = 2  # a task that kills a third worker has failed
 SECONDS_BETWEEN_TICKS = 0.2
 SECONDS_TO_LEAVE = 2.0
+LONGEST_SAID = 2_000  # characters of why a task failed: an error of a library may have the data in it
 
 
 @dataclass(frozen=True)
@@ -188,9 +189,13 @@ def _event(key: str, message: tuple[Any, ...]) -> Event:
         case ("unwritable", what, hint):
             raise OutputError(what, hint)
         case (_, what, hint):
-            return Failed(key, what, hint)
+            return Failed(key, _cut(what), None if hint is None else _cut(hint))
         case _:
             raise AssertionError(message)
+
+
+def _cut(said: str) -> str:
+    return said if len(said) <= LONGEST_SAID else f"{said[:LONGEST_SAID]} ..."
 
 
 _CRASH_HINT = "memory may have run out: try fewer --workers; or the file may make a library crash: look at it alone"

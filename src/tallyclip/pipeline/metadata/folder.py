@@ -97,8 +97,12 @@ class Build:
         write_manifest(folder, Manifest(name, fingerprint, {}, {}, result, sizes, self.command, versions(), finished, round(seconds, 2)))
 
     def publish(self, name: str, folder: CountsFolder) -> CountsFolder:
-        """Put counts that are whole into place. The runs they were merged from go last: without them there would be no going on."""
+        """Put counts that are whole into place. The runs they were merged from go last: without them there would be no going on.
+
+        No worker writes any more, so a part that is still there is of one that was killed: its task was done again by another.
+        """
         place = self.layout.counts(name)
+        clear_parts(folder.path, below=True)
         remove(place.path, self._trash)
         folder.path.rename(place.path)
         remove(place.runs, self._trash)
