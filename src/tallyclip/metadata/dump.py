@@ -16,11 +16,9 @@ import re
 from collections.abc import Callable, Generator, Iterator
 from typing import NamedTuple
 
-import pyarrow as pa
-
 from tallyclip.errors import SourceError
 from tallyclip.pool.reading import BOM, DAMAGED, EMPTY, is_utf8, reading
-from tallyclip.streams import CHUNK, compression_of, open_file
+from tallyclip.streams import CHUNK, compression_of, open_file, unpacked
 
 LARGEST_PAGE = 64 << 20  # bytes; Wikipedia allows 2 MiB
 PIECE = 1 << 20  # unpacked bytes at a time
@@ -151,7 +149,7 @@ def _pieces(path: str, start: int, end: int | None, tick: Tick) -> Generator[byt
         return
     with open_file(path) as file:
         file.seek(start)
-        stream = file if compression is None else pa.CompressedInputStream(file, compression)
+        stream = unpacked(file, compression)
         told = start
         while piece := stream.read(PIECE if end is None else min(PIECE, end - told)):
             tick(file.tell() - told)
