@@ -233,7 +233,10 @@ def test_a_tar_without_samples_fails_with_its_name(tmp_path: Path) -> None:
 
 
 def test_a_tar_without_captions_is_refused_with_what_it_has(tmp_path: Path) -> None:
-    refused_option(write(tmp_path / "a.tar", sample("0", None, {"width": 5})), "no column holds captions, among: key, width")
+    refused_option(
+        write(tmp_path / "a.tar", sample("0", None, {"width": 5})),
+        r"no column holds captions, among: key \(text: '0'\); width \(number: 5\)",
+    )
 
 
 def test_a_tar_in_which_no_sample_is_good_says_so(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from tallyclip.pool.columns import ColumnChoice, Columns
 from tallyclip.pool.language import LanguageChoice, told
 from tallyclip.pool.pairs import Pairs, pairs_of
 from tallyclip.pool.read import columns_of, full_schema, read_shard
-from tallyclip.pool.records import Drop, unify
+from tallyclip.pool.records import Drop, schema_of, widen
 from tallyclip.pool.sources import Shard
 from tallyclip.store.files import replacing
 from tallyclip.store.layout import MatchFolder
@@ -124,12 +124,14 @@ class _Tally:
         self.rows = self.texts = self.matched = self.own_uids = 0
         self.drops: Counter[str] = Counter()
         self.samples: dict[str, list[Sample]] = {}
-        self.schemas: list[pa.Schema] = []
+        self.kinds: dict[str, pa.DataType] = {}
+        self.schema: pa.Schema | None = None  # of the batch before
 
     def add(self, schema: pa.Schema, rows: int, pairs: Pairs, found: Matches, unnamed: Int64[np.ndarray, " U"]) -> None:
         """A batch: its pairs, the matches of those that stay, and which name nothing."""
-        if not self.schemas or self.schemas[-1] != schema:
-            self.schemas.append(schema)
+        if schema != self.schema:
+            widen(self.kinds, schema)
+            self.schema = schema
         self.rows += rows
         self.texts += len(pairs.rows)
         self.matched += len(found)
@@ -155,7 +157,7 @@ class _Tally:
 
     def report(self, shard: Shard, outputs: dict[str, int], seconds: float) -> MatchReport:
         unnamed = int(self.lengths[0])
-        schema = full_schema(shard.file) or unify(self.schemas)
+        schema = full_schema(shard.file) or schema_of(self.kinds)
         caption = self.columns.caption
         return MatchReport(
             path=shard.file.path,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pyarrow as pa
 
@@ -10,10 +11,12 @@ from tallyclip.errors import OptionError
 from tallyclip.pool import delimited, lines, parquet, tars
 from tallyclip.pool.columns import ColumnChoice, Columns, find_columns
 from tallyclip.pool.listing import CRAWL_KINDS
+from tallyclip.pool.names import Names
 from tallyclip.pool.pairs import check_types
 from tallyclip.pool.records import Records
 from tallyclip.pool.sources import PoolFile, Shard
 
+BY_PANDAS = "in pandas, table.to_json(PATH, orient='records', lines=True)"
 DELIMITERS = {"csv": ",", "tsv": "\t"}
 
 
@@ -27,26 +30,38 @@ def columns_of(file: PoolFile, choice: ColumnChoice) -> Columns:
     if file.kind in CRAWL_KINDS:
         raise OptionError(f"{file.path} is a crawl file", "make a pool of it with 'tallyclip pool CRAWL... --out RUN', then give RUN/pool")
     schema = full_schema(file)
-    names = _names(file, choice) if schema is None else schema.names
+    looked = _first_names(file, choice)
+    names = schema.names if schema is not None else _names(file, choice) if looked is None else looked.with_named(choice)
     if file.kind == "json" and not names:
         return Columns(choice.caption or "caption", layout="an empty list")
     try:
-        columns = find_columns(names, choice)
+        columns = find_columns(names, choice, looked and looked.described())
+        if looked is not None and looked.keyed:
+            columns = replace(columns, key=lines.KEY, layout="MetaCLIP v2")
         if schema is not None:
             check_types(schema, columns)
+        if looked is not None and looked.is_one_of_columns(columns):
+            raise OptionError("it holds one object, with a column in each name", f"write objects a line: {BY_PANDAS}")
         return columns
     except OptionError as error:
         raise OptionError(f"{file.path}: {error.what}", error.hint) from None
 
 
-def _names(file: PoolFile, choice: ColumnChoice) -> list[str]:
+def _first_names(file: PoolFile, choice: ColumnChoice) -> Names | None:
+    """The names in the first objects of a file; None for formats without objects."""
     match file.kind:
         case "json":
-            return lines.json_names(file.path).with_named(choice)
+            return lines.json_names(file.path, choice)
+        case "tar":
+            return tars.tar_names(file.path)
+        case _:
+            return None
+
+
+def _names(file: PoolFile, choice: ColumnChoice) -> list[str]:
+    match file.kind:
         case "csv" | "tsv":
             return delimited.column_names(file.path, DELIMITERS[file.kind], choice)[0]
-        case "tar":
-            return tars.tar_names(file.path).with_named(choice)
         case _:
             return [choice.caption or "caption"]
 
