@@ -364,7 +364,8 @@ def test_an_object_of_keys_and_their_texts_is_read(tmp_path: Path, monkeypatch: 
 
 def test_odd_members_of_keyed_texts_are_dropped_by_reason(tmp_path: Path) -> None:
     first = json.dumps(KEYED).encode()[:-1]
-    more = b', "a": {broken}, "b": 5, "c": [], "d": [["alt", 5, "en"]], "e": null, 7: "x", "f": [["alt", "last"]], "g": "text", "h": [["alt", "h"]]}'
+    more = b', "a": {broken}, "b": 5, "c": [], "d": [["alt", 5, "en"]], "e": null, 7: "x", "f": [["alt", "last"]]'
+    more += b', "g": "text", "h": [["alt", "h"]]}'
     # What is looked at to find out the form of the file must be of this form.
     start = json.dumps({f"k{i}": [["alt", "a dog", None]] for i in range(lines.LOOKED_AT)}).encode()[:-1] + b","
     outcome = read(write(tmp_path / "a.json", start + first[1:] + more))

@@ -136,7 +136,7 @@ def _refuse_many(path: str, called: str, number: int, names: Collection[str]) ->
 
 def _described(value: Any) -> str:
     """The kind of a value, and its beginning."""
-    return NULL if value is None else f"{KINDS.get(cast(type, type(value)), 'value')}: {reprlib.repr(value)}"
+    return NULL if value is None else f"{KINDS.get(type(value), 'value')}: {reprlib.repr(value)}"
 
 
 def nothing_there(names: Names) -> str:

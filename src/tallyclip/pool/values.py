@@ -17,7 +17,10 @@ from tallyclip.errors import SourceError
 from tallyclip.pool.reading import DAMAGED, LARGEST, LONGEST_SAMPLE, shown
 from tallyclip.pool.records import NOT_JSON, TOO_DEEP, Bad
 
-FORM = "a pool's JSON is an object a line, or one list of objects; 'jq -c .' writes objects a line, and 'jq -c .NAME[]' those of a list in an object"
+FORM = (
+    "a pool's JSON is an object a line, or one list of objects; "
+    "'jq -c . FILE' writes objects a line, and 'jq -c .NAME[] FILE' those in a list of an object"
+)
 
 BLANKS = re.compile(r"\s*")
 STRING = re.compile(r'(?:[^"\\]++|\\.)*+', re.DOTALL)  # the rest of one
