@@ -59,6 +59,8 @@ def test_all_members_of_a_compressed_file_are_read_empty_ones_too(tmp_path: Path
     pack = PACK[suffix]
     parts = [BODY[:100], b"", b"", BODY[100:5000], BODY[5000:], b""]
     assert content(tmp_path / f"a{suffix}", b"".join(map(pack, parts)), size) == BODY
+    with open_stream(str(tmp_path / f"a{suffix}")) as stream:
+        assert stream.read() == BODY
 
 
 @pytest.mark.parametrize("suffix", PACK)

@@ -1,4 +1,4 @@
-"""Opening files, local or behind an fsspec URL, as Arrow streams.
+"""Opening files, local or behind an fsspec URL, as streams.
 
 Arrow's decompression is used rather than fsspec's because it notices when a compressed file was cut short, Zstandard's included. Gzip and
 bzip2 files are unpacked by their libraries themselves, and noticed likewise: Arrow fails on zeros behind the last member, which tapes and
@@ -88,17 +88,17 @@ def open_file(path: str, *, ahead: bool = True) -> pa.NativeFile:
     return pa.PythonFile(fs.open(inner, "rb") if ahead else fs.open(inner, "rb", cache_type="none"), mode="r")
 
 
-def open_stream(path: str) -> pa.NativeFile:
+def open_stream(path: str) -> pa.NativeFile | io.BufferedReader:
     """Open a file for reading from start to end, unpacked if its name ends in .gz, .zst, .bz2 or .lz4."""
     return unpacked(open_file(path), compression_of(path))
 
 
-def unpacked(file: pa.NativeFile, compression: str | None) -> pa.NativeFile:
+def unpacked(file: pa.NativeFile, compression: str | None) -> pa.NativeFile | io.BufferedReader:
     """The content of a compressed file from where it stands, of all its members, streams or frames."""
     if compression is None:
         return file
     if compression in ("gzip", "bz2"):
-        return pa.PythonFile(io.BufferedReader(_Members(file, compression), UNPACKED_CHUNK), mode="r")
+        return io.BufferedReader(_Members(file, compression), UNPACKED_CHUNK)
     return pa.CompressedInputStream(file, compression)
 
 
