@@ -220,7 +220,7 @@ def test_a_packed_file_is_refused_with_the_advice_to_unpack_it(tmp_path: Path, n
 def test_no_suffix_is_advised_that_would_then_be_refused(tmp_path: Path, name: str) -> None:
     """A Parquet file that is packed as a whole, and what is packed twice."""
     packed(tmp_path / name, gzip.compress(b"a dog\n"))
-    with pytest.raises(SourceError, match="begins like a gzip file: unpack the file first"):
+    with pytest.raises(SourceError, match="begins like a gzip file: unpack it"):
         read(tmp_path / name)
 
 

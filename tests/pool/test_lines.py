@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tallyclip.pool import lines, names, reading, records
+from tallyclip.pool import values as values_module
+from tallyclip.pool.columns import ColumnChoice
+from tallyclip.pool.records import unify
 from tests.pool.tools import batches_of, hashed, json_lines, packed, read, refused, refused_option, table_of
 
 ITEMS = [{"url": f"http://a.example/{i}", "caption": f"caption {i}", "width": i} for i in range(5)]
@@ -102,7 +107,7 @@ def test_bad_lines_are_dropped_by_reason_and_the_others_keep_their_numbers(tmp_p
         b'{"caption": "a", "url": 5}': "address is not text",
         b'{"caption": null}': "no caption",
         b"{}": "no caption",
-        b"[" * 50_000: "not JSON",
+        b"[" * 50_000: "nested too deeply",
     }
     content = b"".join(b'{"caption": "%d"}\n' % i + line + b"\n" for i, line in enumerate(bad))
     outcome = read(write(tmp_path / "a.jsonl", content))
@@ -172,6 +177,216 @@ def test_reading_twice_gives_the_same_batches(tmp_path: Path, monkeypatch: pytes
     assert [(r.rows.tolist(), r.table.to_pylist(), r.drops) for r in once] == [
         (r.rows.tolist(), r.table.to_pylist(), r.drops) for r in twice
     ]
+
+
+# odd items of a list
+
+BAD_ITEMS = {
+    b"{broken}": "not JSON",
+    b"undefined": "not JSON",
+    b"{'caption': 'quoted otherwise'}": "not JSON",
+    b'{"caption": "a raw\nline break, and a bracket ]"}': "not JSON",
+    b'{"caption": "a bad \\x escape", "more": ["}", "]", "\\""]}': "not JSON",
+    b'{"caption": ' + b"1" * 5000 + b"}": "not JSON",
+    b'{"caption": "a dog", "x": ' + b"[" * 2000 + b"]" * 2000 + b"}": "nested too deeply",
+    b"[" * 50_000 + b"]" * 50_000: "nested too deeply",
+    b'{"caption": "a dog", "x": ' + b'{"x":' * 850 + b"1" + b"}" * 851: "nested too deeply",
+    b'{"caption": "\xff"}': "not UTF-8",
+    b"12.5e3": "not a JSON object",
+    b"-Infinity": "not a JSON object",
+    b'"a string, with ] and }"': "not a JSON object",
+    b'["a", ["list"]]': "not a JSON object",
+}
+
+
+@pytest.mark.parametrize("form", ["lines", "list"])
+def test_odd_items_are_dropped_by_reason_in_a_list_as_in_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+    bad = {item: reason for item, reason in BAD_ITEMS.items() if form == "list" or b"\n" not in item}
+    items = [part for i, item in enumerate(bad) for part in (b'{"caption": "%d"}' % i, item)]
+    path = write(tmp_path / "a.json", b"\n".join(items) if form == "lines" else b"[" + b" ,\n".join(items) + b"]")
+    outcomes = []
+    for chunk in (8 << 20, 4096, 7, 1) if form == "list" else (8 << 20, 4096):
+        monkeypatch.setattr(reading, "CHUNK", chunk)
+        outcomes.append(read(path))
+    outcome = outcomes[0]
+    assert outcome.texts == [str(i) for i in range(len(bad))]
+    assert dict(sorted((drop.row, drop.reason) for drop in outcome.drops)) == dict(enumerate_odd(bad.values()))
+    assert all(len(drop.sample) < 1000 for drop in outcome.drops)
+    assert all(other == outcome for other in outcomes)
+
+
+def enumerate_odd(reasons: Iterable[str]) -> Iterator[tuple[int, str]]:
+    return ((2 * i + 1, reason) for i, reason in enumerate(reasons))
+
+
+def test_a_number_is_one_item_wherever_a_chunk_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "a.json", b'[{"caption": "a"}, 12.5e-3, {"caption": "b"}]')
+    for chunk in range(1, 50):
+        monkeypatch.setattr(reading, "CHUNK", chunk)
+        assert read(path).rows == [0, 2]
+
+
+def test_a_list_of_nothing_but_broken_items_is_read_in_steps_that_grow_with_its_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scanned = 0
+    behind = values_module._behind
+
+    def counted(pattern: Any, text: str, place: int) -> int:
+        nonlocal scanned
+        end = behind(pattern, text, place)
+        scanned += end - place + 1
+        return end
+
+    monkeypatch.setattr(values_module, "_behind", counted)
+    monkeypatch.setattr(reading, "CHUNK", 1000)
+    for item in (b"x", b"}", b'{"a": nul}', b'"' + b"\\x" * 300 + b'"', b"[" * 3000 + b"]" * 3000, b'{"a": "' + b"x" * 20_000 + b'\n"}'):
+        content = b'[{"caption": "a dog"},' + (item + b",") * (100_000 // len(item)) + b'{"caption": "a cat"}]'
+        scanned = 0
+        assert read(write(tmp_path / "a.json", content)).texts == ["a dog", "a cat"]
+        assert scanned < 6 * len(content)  # of which two readings, one for the names
+
+
+def test_a_list_that_is_cut_within_a_broken_item_fails(tmp_path: Path) -> None:
+    for item in (b"{broken", b"[" * 2000, b'"no end', b"{'a': [1}"):
+        refused(write(tmp_path / "a.json", as_list(ITEMS)[:-1] + b"," + item), "list is cut short or broken after 5 items")
+
+
+# odd things that objects and lines may have
+
+
+def test_odd_json_is_read_dropped_or_refused_and_never_fails_otherwise(tmp_path: Path) -> None:
+    good = {
+        b'{"caption": "a", "caption": "b"}': "b",  # as Python reads it
+        b'{"caption": "a", "": 1}': "a",
+        b'{"caption": "a", "n\\u0000ul": 1}': "a",
+        b'{"caption": "a", "\\u001b[31m": 1}': "a",
+        b'{"caption": "a", "x": NaN, "y": -Infinity, "z": 1e999}': "a",
+        b'{"caption": "a", "x": ' + b"9" * 300 + b"}": "a",
+        b'  {"caption": "a"} \r': "a",
+    }
+    bad = {b"\0\0\0": "not JSON", b'{"caption": "a"}{"caption": "b"}': "not JSON", b'[["alt", "a"]]': "not a JSON object"}
+    content = b'\xef\xbb\xbf{"caption": "first"}\n' + b"\n".join([*good, *bad])
+    outcome = read(write(tmp_path / "a.jsonl", content))
+    assert outcome.texts == ["first", *good.values()]
+    assert outcome.reasons == list(bad.values())
+
+
+@pytest.mark.parametrize(
+    "content", [b'{\n "caption": "a dog"\n}\n{\n "caption": "a cat"\n}\n', b'{"caption": "a"}{"caption": "b"}', b'[[{"caption": "a"}]]']
+)
+def test_objects_in_another_form_are_refused_with_the_forms_there_are_and_a_way_out(tmp_path: Path, content: bytes) -> None:
+    assert "jq -c ." in str(refused(write(tmp_path / "a.json", content), "no JSON object in it", "it begins with").hint)
+
+
+def test_a_file_that_is_one_object_of_columns_is_refused_with_a_way_out(tmp_path: Path) -> None:
+    columns = {"url": ["http://a", "http://b"], "caption": ["a dog", "a cat"]}
+    by_index = {name: dict(enumerate(values)) for name, values in columns.items()}
+    for content in (columns, by_index):
+        error = refused_option(write(tmp_path / "a.json", json.dumps(content).encode()), "one object, with a column in each name")
+        assert "orient='records', lines=True" in str(error.hint)
+
+
+def test_columns_are_shown_with_their_kinds_and_an_example_few_of_many(tmp_path: Path) -> None:
+    item = {"ids": [1, 2], "words": "a dog", "\x1b[31mred\n": 5, "meta": {"a": 1}, "x": None, **{f"n{i:03}": i for i in range(500)}}
+    error = refused_option(write(tmp_path / "a.jsonl", json_lines([item, {"x": 0.5}])), "no column holds captions")
+    message = str(error)
+    assert "ids (list: [1, 2]); words (text: 'a dog'); \\x1b[31mred\\n (number: 5); meta (object: {'a': 1}); x (number: 0.5)" in message
+    assert message.count("(number: ") < 25
+    assert "and 485 more" in message
+    assert "\x1b" not in message
+
+
+# many names
+
+
+@pytest.mark.parametrize("form", ["a.jsonl", "a.json"])
+@pytest.mark.parametrize("early", [True, False])
+def test_more_names_than_a_table_should_have_columns_fail_the_file(tmp_path: Path, form: str, early: bool) -> None:
+    items = [{"caption": "a dog"}] * (0 if early else 1500) + [{"caption": "a dog", f"k{i}": 1} for i in range(names.MOST_NAMES)]
+    path, called = write(tmp_path / form, FORMS[form][0](items)), FORMS[form][1]
+    error = refused(path, f"more than 1,000 different names up to {called} {1000 if early else 2500:,}: caption, k0, k1, k10, k100,")
+    assert len(str(error)) < 700
+    assert "kept as JSON text" in str(error.hint)
+    assert len(read(write(tmp_path / form, FORMS[form][0](items[:-1]))).texts) == len(items) - 1
+
+
+def test_one_object_with_many_names_fails_likewise(tmp_path: Path) -> None:
+    refused(write(tmp_path / "a.jsonl", json_lines([{f"k{i}": "a dog" for i in range(20_000)}])), "up to line 1: ")
+
+
+def test_names_in_an_object_of_their_own_may_be_as_many_as_they_like(tmp_path: Path) -> None:
+    items = [{"caption": "a dog", "meta": {f"k{i}": 1}} for i in range(5000)]
+    assert table_of(write(tmp_path / "a.jsonl", json_lines(items))).column_names == ["caption", "meta"]
+
+
+def test_a_table_has_a_bounded_number_of_cells_and_rows_keep_their_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "a.jsonl", json_lines([{"caption": f"{i}", f"k{i % 99}": i} if i % 7 else i for i in range(500)]))
+    whole = batches_of(path)
+    monkeypatch.setattr(records, "CELLS_AT_ONCE", 1000)
+    parts = batches_of(path)
+    schema = unify([part.table.schema for part in parts])
+    again = batches_of(path, schema=schema)
+    assert len(whole) == 1
+    for found in (parts, again):
+        assert max(part.table.num_rows * part.table.num_columns for part in found) <= 1000
+        assert [row for part in found for row in part.rows] == whole[0].rows.tolist()
+        assert [drop for part in found for drop in part.drops] == whole[0].drops
+    assert [row["caption"] for part in again for row in part.table.to_pylist()] == whole[0].table["caption"].to_pylist()
+
+
+def test_names_of_their_own_in_every_object_of_people_fail_their_file(shared_data: Path) -> None:
+    folder = shared_data / "cases" / "33-json-many-names"
+    refused(folder / "a.jsonl", "more than 1,000 different names")
+    refused(shared_data / "cases" / "35-json-odd-item" / "u2000.jsonl", "more than 1,000 different names")
+    assert len(set(read(folder / "z.jsonl").texts)) == 1
+
+
+# keys and their texts, as MetaCLIP v2 has them
+
+KEYED = {f"{i:024x}": [["alt", f"a dog {i}", "en"], ["title", f"ein Hund {i}", "de"]][: 1 + i % 2] for i in range(5)}
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("form", ["one object", "indented", "an object a line"])
+def test_an_object_of_keys_and_their_texts_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, form: str) -> None:
+    objects = [{key: texts} for key, texts in KEYED.items()] if form == "an object a line" else [KEYED]
+    content = b"\n".join(json.dumps(one, indent=1 if form == "indented" else None).encode() for one in objects)
+    for chunk in (8 << 20, 100, 3):
+        path = write(tmp_path / f"a.json{suffix}", content)
+        if chunk > 100 or not suffix:
+            whole = read(path)
+        assert whole.layouts == ["MetaCLIP v2: caption = texts, key = uuid"]
+        assert whole.texts == [text for texts in KEYED.values() for _, text, _ in texts]
+        assert whole.uids == hashed([key for key, texts in KEYED.items() for _ in texts], whole.texts, "key")
+        monkeypatch.setattr(reading, "CHUNK", max(chunk, 300))  # which must hold a first key and its texts
+
+
+def test_odd_members_of_keyed_texts_are_dropped_by_reason(tmp_path: Path) -> None:
+    first = json.dumps(KEYED).encode()[:-1]
+    more = b', "a": {broken}, "b": 5, "c": [], "d": [["alt", 5, "en"]], "e": null, 7: "x", "f": [["alt", "last"]]'
+    more += b', "g": "text", "h": [["alt", "h"]]}'
+    # What is looked at to find out the form of the file must be of this form.
+    start = json.dumps({f"k{i}": [["alt", "a dog", None]] for i in range(lines.LOOKED_AT)}).encode()[:-1] + b","
+    outcome = read(write(tmp_path / "a.json", start + first[1:] + more))
+    assert outcome.texts[-2:] == ["last", "h"]
+    assert Counter(outcome.reasons) == {"not JSON": 5, "caption is not text": 2, "no caption": 2}
+
+
+@pytest.mark.parametrize("cut", [10, 200, -1])
+def test_an_object_of_keyed_texts_that_is_cut_short_fails(tmp_path: Path, cut: int) -> None:
+    start = json.dumps({f"k{i}": [["alt", "a dog", None]] for i in range(20)}).encode()
+    refused(write(tmp_path / "a.json", start[:cut] if cut > 100 or cut < 0 else start[:-cut]), "object is cut short or broken after ")
+
+
+@pytest.mark.parametrize("content", [json_lines([{"texts": [["alt", "a dog"]]}]), json_lines([{"words": [["alt", "a dog"]], "n": 1}] * 3)])
+def test_objects_whose_first_value_looks_like_keyed_texts_are_records_as_ever(tmp_path: Path, content: bytes) -> None:
+    path = write(tmp_path / "a.jsonl", content)
+    caption = "texts" if b"texts" in content else "words"
+    assert set(read(path, caption=caption).texts) == {"a dog"}
+    assert read(path, caption=caption).uids == hashed(None, read(path, caption=caption).texts)
+    if caption == "words":
+        refused_option(path, "no column holds captions, among: words ")
 
 
 # names that come late
@@ -280,9 +495,9 @@ def test_a_list_cut_short_anywhere_fails_with_its_place(tmp_path: Path) -> None:
 
 
 def test_a_list_that_is_broken_inside_fails_with_its_place_and_is_not_read_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lines, "LARGEST", 1000)
+    monkeypatch.setattr(values_module, "LARGEST", 1000)
     monkeypatch.setattr(reading, "CHUNK", 100)
-    content = as_list(ITEMS)[:-1] + b", {broken}, " + as_list(ITEMS * 1000)[1:]
+    content = as_list(ITEMS)[:-1] + b', {"never": ["closed, ' + as_list(ITEMS * 1000)[1:]
     refused(write(tmp_path / "a.json", content), "cut short or broken after 5 items")
 
 
@@ -303,7 +518,7 @@ def test_a_line_larger_than_any_caption_fails_the_file_with_its_place(tmp_path: 
 
 def test_a_file_that_is_gone_fails_with_its_name(tmp_path: Path) -> None:
     with pytest.raises(Exception, match=r"gone\.jsonl"):
-        lines.json_names(str(tmp_path / "gone.jsonl"))
+        lines.json_names(str(tmp_path / "gone.jsonl"), ColumnChoice())
 
 
 # laws

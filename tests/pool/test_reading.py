@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import subprocess
 import sys
 from pathlib import Path
@@ -97,3 +98,44 @@ def test_a_url_can_be_read_with_nothing_fetched_ahead(memory: str) -> None:
         file.write(b"0123456789")
     with open_file(f"{memory}/a.bin", ahead=False) as opened:
         assert opened.read_at(3, 4) == b"456"
+
+
+@pytest.mark.parametrize(
+    ("start", "kind", "suffix"),
+    [
+        (b"\x1f\x8b\x08\x00", "gzip", ".gz"),
+        (b"\x28\xb5\x2f\xfd", "Zstandard", ".zst"),
+        (b"\x50\x2a\x4d\x18\x01\x00\x00\x00x", "Zstandard or LZ4", ".zst or .lz4"),
+        (b"\x5f\x2a\x4d\x18\x01\x00\x00\x00x", "Zstandard or LZ4", ".zst or .lz4"),
+        (b"\x04\x22\x4d\x18", "LZ4", ".lz4"),
+        (b"BZh91AY&SY", "bzip2", ".bz2"),
+    ],
+)
+def test_a_compressed_file_with_another_name_is_refused_with_what_will_be_read(
+    tmp_path: Path, start: bytes, kind: str, suffix: str
+) -> None:
+    def hint(name: str, content: bytes) -> str:
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(SourceError) as caught:
+            next(read_chunks(str(tmp_path / name)))
+        return str(caught.value.hint)
+
+    assert hint("a.jsonl", start).endswith(f"a{'n' if kind == 'LZ4' else ''} {kind} file: give it a suffix with {suffix}")
+    # What is compressed twice, or a kind that is never compressed as a whole, would be refused by that name too.
+    assert hint("a.jsonl.gz", gzip.compress(start)).endswith(f"{kind} file: unpack it")
+
+
+def test_a_compressed_table_is_to_be_unpacked(tmp_path: Path) -> None:
+    (tmp_path / "a.parquet").write_bytes(gzip.compress(b"a dog"))
+    with pytest.raises(SourceError) as caught, reading.reading(str(tmp_path / "a.parquet")):
+        raise OSError("no table")
+    assert str(caught.value.hint).endswith("a gzip file: unpack it")
+
+
+@pytest.mark.parametrize(("start", "kind"), [(b"\xfd7zXZ\x00", "xz"), (b"\x02\x21\x4c\x18", "LZ4 file of the legacy form")])
+def test_what_cannot_be_read_compressed_is_to_be_unpacked(tmp_path: Path, start: bytes, kind: str) -> None:
+    (tmp_path / "a.txt").write_bytes(start)
+    with pytest.raises(SourceError) as caught:
+        next(read_chunks(str(tmp_path / "a.txt")))
+    assert kind in str(caught.value.hint)
+    assert str(caught.value.hint).endswith("unpack it")

@@ -282,7 +282,7 @@ def test_a_member_that_a_flag_names_is_bounded_like_the_others(tmp_path: Path, m
 
 def test_a_tar_without_captions_says_what_its_members_end_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / "a.tar", compound("0", "a dog"), compound("1", "a cat"), sample("2"))
-    error = refused_option(path, r"among: key; its members end in: input\.jpg \(2\), outputs\.txt \(2\), jpg \(1\)")
+    error = refused_option(path, r"among: key \(text: '0'\); its members end in: input\.jpg \(2\), outputs\.txt \(2\), jpg \(1\)")
     assert "--caption-column" in str(error.hint)
     assert "first dot" in str(error.hint)
     refused_option(path, "no column 'output.txt'", r"outputs\.txt \(2\)", caption="output.txt")
@@ -425,7 +425,10 @@ def test_a_tar_without_samples_fails_with_its_name(tmp_path: Path) -> None:
 
 
 def test_a_tar_without_captions_is_refused_with_what_it_has(tmp_path: Path) -> None:
-    refused_option(write(tmp_path / "a.tar", sample("0", None, {"width": 5})), "no column holds captions, among: key, width")
+    refused_option(
+        write(tmp_path / "a.tar", sample("0", None, {"width": 5})),
+        r"no column holds captions, among: key \(text: '0'\); width \(number: 5\)",
+    )
 
 
 def test_a_tar_in_which_no_sample_is_good_says_so(tmp_path: Path) -> None:

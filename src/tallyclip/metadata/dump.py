@@ -19,12 +19,10 @@ import re
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 
-import pyarrow as pa
-
 from tallyclip.errors import SourceError
 from tallyclip.metadata.page import Page, read_page, unescaped
 from tallyclip.pool.reading import BOM, DAMAGED, EMPTY, reading
-from tallyclip.streams import CHUNK, compression_of, open_file
+from tallyclip.streams import CHUNK, compression_of, open_file, unpacked
 
 LARGEST_PAGE = 64 << 20  # bytes; Wikipedia allows 2 MiB
 PIECE = 1 << 20  # unpacked bytes at a time
@@ -169,7 +167,7 @@ def _pieces(path: str, start: int, end: int | None, tick: Tick) -> Generator[byt
         return
     with open_file(path) as file:
         file.seek(start)
-        stream = file if compression is None else pa.CompressedInputStream(file, compression)
+        stream = unpacked(file, compression)
         told = start
         while piece := stream.read(PIECE if end is None else min(PIECE, end - told)):
             tick(file.tell() - told)

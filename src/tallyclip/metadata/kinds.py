@@ -7,7 +7,7 @@ import re
 
 from tallyclip.errors import OptionError, SourceError
 from tallyclip.metadata import dump, extracted
-from tallyclip.pool.reading import OTHER_KINDS, reading
+from tallyclip.pool.reading import COMPRESSED_KINDS, OTHER_KINDS, reading
 from tallyclip.streams import compression_of, file_name, is_url, open_stream, without_compression
 
 DUMP_NAME = re.compile(r"\.xml(?:-p\d+p\d+)?$", re.IGNORECASE)
@@ -18,7 +18,7 @@ KNOWN = (
 )
 # Beginnings of files that are no running text, beside those that no file of text has.
 NO_TEXT = [
-    *((pattern, kind) for pattern, kind, _ in OTHER_KINDS),
+    *((pattern, kind) for pattern, kind, _ in (*OTHER_KINDS, *COMPRESSED_KINDS)),
     (
         rb'\s*(?:\[\s*)?\{\s*"[^"\n]{1,99}"\s*:',
         'JSON: read are lines of objects with "id", "url", "title" and "text", as wikiextractor writes them',

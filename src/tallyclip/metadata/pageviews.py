@@ -24,7 +24,7 @@ from jaxtyping import Int64, UInt8
 from tallyclip.compiled import ONE, ZERO, compiled, inlined, u64
 from tallyclip.errors import SourceError
 from tallyclip.pool.reading import BOM, LARGEST, is_utf8, read_chunks, reading, shown
-from tallyclip.streams import CHUNK, compression_of, open_file
+from tallyclip.streams import CHUNK, compression_of, open_file, unpacked
 from tallyclip.strings import Strings, from_arrow
 
 OTHER_PROJECT = "other project"
@@ -148,7 +148,7 @@ def _chunks(path: str, tick: Callable[[int], None]) -> Iterator[bytes]:
         next(read_chunks(path))  # which knows what other files begin like
         file.seek(0)
         compression, told = compression_of(path), 0
-        stream = file if compression is None else pa.CompressedInputStream(file, compression)
+        stream = unpacked(file, compression)
         while chunk := stream.read(CHUNK):
             yield chunk if told else chunk.removeprefix(BOM)
             tick(file.tell() - told)

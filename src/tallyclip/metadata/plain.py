@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 
-import pyarrow as pa
-
 from tallyclip.metadata.dump import UTF16, as_utf8
 from tallyclip.pool.reading import is_utf8, reading
-from tallyclip.streams import CHUNK, compression_of, is_url, open_file
+from tallyclip.streams import CHUNK, compression_of, is_url, open_file, unpacked
 
 PART = 128 << 20
 NOT_UTF8 = "not UTF-8"
@@ -63,7 +61,7 @@ def _pieces(path: str, part: tuple[int, int | None], size: int, tick: Callable[[
     compression = compression_of(path)
     with open_file(path) as file:
         file.seek(told)
-        stream = file if compression is None else pa.CompressedInputStream(file, compression)
+        stream = unpacked(file, compression)
         while piece := stream.read(size if end is None else min(size, end - told)):
             tick(file.tell() - told)
             told = file.tell()

@@ -23,7 +23,7 @@ from tallyclip.pool.drops import UNNAMED, Ledger
 from tallyclip.pool.language import LanguageChoice, told
 from tallyclip.pool.pairs import Pairs, pairs_in_parts
 from tallyclip.pool.read import columns_of, full_schema, read_shard
-from tallyclip.pool.records import Drop, Records, unify
+from tallyclip.pool.records import Drop, Records, schema_of, widen
 from tallyclip.pool.sources import Shard
 from tallyclip.store.files import replacing
 from tallyclip.store.layout import MatchFolder
@@ -128,13 +128,15 @@ class _Tally:
         self.rows = self.texts = self.matched = self.own_uids = 0
         self.ledger = Ledger()
         self.unnamed: list[Sample] = []
-        self.schemas: list[pa.Schema] = []
+        self.kinds: dict[str, pa.DataType] = {}
+        self.schema: pa.Schema | None = None  # of the batch before
 
     def add_records(self, records: Records) -> None:
         """A batch of records, of which the pairs follow."""
         schema = records.table.schema
-        if not self.schemas or self.schemas[-1] != schema:
-            self.schemas.append(schema)
+        if schema != self.schema:
+            widen(self.kinds, schema)
+            self.schema = schema
         self.rows += len(records.rows) + len(records.drops)
 
     def add(self, pairs: Pairs, found: Matches, unnamed: Int64[np.ndarray, " U"]) -> None:
@@ -157,7 +159,7 @@ class _Tally:
 
     def report(self, shard: Shard, outputs: dict[str, int], seconds: float) -> MatchReport:
         unnamed = int(self.lengths[0])
-        schema = full_schema(shard.file) or unify(self.schemas)
+        schema = full_schema(shard.file) or schema_of(self.kinds)
         place = schema.get_field_index(self.columns.caption)
         several_texts = place >= 0 and pa.types.is_nested(schema.field(place).type)
         if several_texts:

@@ -11,6 +11,7 @@ import msgspec
 from tallyclip.errors import OptionError
 
 UID = "uid"
+LONGEST_SHOWN = 60  # characters of a name
 
 
 @dataclass(frozen=True)
@@ -80,22 +81,35 @@ LAYOUTS = [
     Columns("TEXT", layout="captions alone"),
     Columns("texts", layout="captions alone"),
 ]
+ROLE_NAMES = frozenset(name for layout in LAYOUTS for name in layout.needed)
 
 
-def find_columns(names: Sequence[str], choice: ColumnChoice) -> Columns:
-    """The roles of the columns with these names.
+def listed(names: Sequence[str], limit: int = 20) -> str:
+    """Names for a message: the first few, and how many more there are, with whatever does not print escaped."""
+    more = f", and {len(names) - limit:,} more" if len(names) > limit else ""
+    return ", ".join(map(printed, names[:limit])) + more if names else "none"
+
+
+def printed(name: str) -> str:
+    """A name for a message: not too long, and with whatever does not print escaped."""
+    name = name if len(name) <= LONGEST_SHOWN else name[:LONGEST_SHOWN] + "..."
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in name)
+
+
+def find_columns(names: Sequence[str], choice: ColumnChoice, described: str | None = None) -> Columns:
+    """The roles of the columns with these names; ``described`` is what a message says of them, their names if it is None.
 
     Raises:
         OptionError: a column named by flag is not there, or no layout fits; the message lists the columns.
     """
-    listed = ", ".join(names) or "none"
+    shown = listed(names) if described is None else described
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
-        raise OptionError(f"several columns are called {repeated[0]!r}", f"rename all but one; the columns are: {listed}")
+        raise OptionError(f"several columns are called {repeated[0]!r}", f"rename all but one; the columns are: {shown}")
     for role in ("caption", "url", "uid"):
         name = getattr(choice, role)
         if name is not None and name not in names:
-            raise OptionError(f"no column {name!r} for --{role}-column", f"the columns are: {listed}")
+            raise OptionError(f"no column {name!r} for --{role}-column", f"the columns are: {shown}")
     have = set(names)
     own_uid = UID if UID in have else None
     for layout in LAYOUTS:
@@ -105,4 +119,4 @@ def find_columns(names: Sequence[str], choice: ColumnChoice) -> Columns:
             return replace(roles, uid=roles.uid or own_uid, layout="named by flag" if choice.named else layout.layout)
     if choice.caption is not None:
         return Columns(choice.caption, choice.url, choice.uid or own_uid)
-    raise OptionError(f"no column holds captions, among: {listed}", "name it with --caption-column (and --url-column)")
+    raise OptionError(f"no column holds captions, among: {shown}", "name it with --caption-column (and --url-column)")

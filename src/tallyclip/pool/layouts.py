@@ -69,7 +69,7 @@ def _one_each(members: list[str], choice: ColumnChoice) -> dict[str, str]:
 def _have_captions(paths: Iterable[str], choice: ColumnChoice) -> bool:
     for path in sorted(paths)[:SAMPLES_LOOKED_AT]:
         try:
-            find_columns(json_names(path).names, ColumnChoice(caption=choice.caption))
+            find_columns(json_names(path, choice).names, ColumnChoice(caption=choice.caption))
         except (OptionError, SourceError):
             continue
         return True

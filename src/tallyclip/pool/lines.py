@@ -1,26 +1,36 @@
-"""Files of a record a line, plain text or JSON, and JSON lists."""
+"""Files of a record a line, plain text or JSON, and files that are one JSON value."""
 
 from __future__ import annotations
 
-import codecs
-import json
-import re
 from collections.abc import Iterable, Iterator
-from itertools import chain
-from typing import Any
+from contextlib import suppress
+from itertools import chain, islice
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pyarrow as pa
 
 from tallyclip.errors import SourceError
-from tallyclip.pool.columns import ColumnChoice, Columns
-from tallyclip.pool.names import Names, first_names, nothing_there, watched
-from tallyclip.pool.reading import DAMAGED, LARGEST, read_chunks, read_lines, shown
-from tallyclip.pool.records import BYTES_AT_ONCE, RECORDS_AT_ONCE, Bad, Drop, Records, decode_json, in_batches
+from tallyclip.pool.columns import ROLE_NAMES, ColumnChoice, Columns
+from tallyclip.pool.names import LOOKED_AT, Names, first_names, nothing_there, watched
+from tallyclip.pool.reading import read_chunks, read_lines, shown
+from tallyclip.pool.records import (
+    BYTES_AT_ONCE,
+    NOT_JSON,
+    RECORDS_AT_ONCE,
+    Bad,
+    Drop,
+    Records,
+    decode_json,
+    in_batches,
+    sample_of,
+)
+from tallyclip.pool.values import FORM, LIST, OBJECT, values_of
 
-FORM = "a pool's JSON is an object a line, or one list of objects"
 BLANK = b" \t\r\n"
-BETWEEN_ITEMS = re.compile(r"[\s,]*")
+LOOKED_AT_BYTES = 1 << 20  # to find out what form a file has
+KEYED = "key"
+KEY, TEXTS_OF_KEY = "uuid", "texts"
 
 
 def read_text(path: str, name: str) -> Iterator[Records]:
@@ -47,38 +57,47 @@ def _text_records(rows: list[int], texts: list[str], name: str, drops: list[Drop
     return Records(np.array(rows, np.int64), pa.table({name: pa.array(texts, pa.string())}), drops)
 
 
-def json_names(path: str) -> Names:
+def json_names(path: str, choice: ColumnChoice) -> Names:
     """The names in the first objects of a JSON file; there are none in an empty list.
 
     Raises:
-        SourceError: there is no JSON object among the first lines or items.
+        SourceError: there is no JSON object among the first lines or items, or they have too many names.
     """
-    names = first_names(_items(path)[1])
+    form = _form(path, choice)
+    names = first_names(path, form.items, form.called)._replace(keyed=form.called == KEYED)
     if names.items and not names.names:
         raise SourceError(f"{path}: no JSON object in it{nothing_there(names)}", FORM)
     return names
 
 
 def read_json(path: str, columns: Columns, choice: ColumnChoice, schema: pa.Schema | None) -> Iterator[Records]:
-    """Stream a JSON file, an object a line or one list of objects; what is no object is dropped.
+    """Stream a JSON file: an object a line, one list of objects, or objects of a key and its texts. What is no object is dropped.
 
     Raises:
-        SourceError: a list is cut short or broken, or a name that decides on the columns comes too late.
+        SourceError: a list is cut short, or there are too many names, or one that decides on the columns comes too late.
     """
-    called, items = _items(path)
-    return in_batches(watched(path, items, columns, choice, called), columns, schema)
+    form = _form(path, choice)
+    return in_batches(watched(path, form.items, columns, choice, form.called), columns, schema)
 
 
-def _items(path: str) -> tuple[str, Iterator[tuple[Any, int]]]:
-    """What to call them; and values, ``Bad`` where there is none, each with its size."""
+class _Form(NamedTuple):
+    """What a message calls the items of a file; and the items, ``Bad`` where there is none, each with its size."""
+
+    called: str
+    items: Iterator[tuple[Any, int]]
+
+
+def _form(path: str, choice: ColumnChoice) -> _Form:
     chunks = read_chunks(path)
     start = next(chunks)
+    if start.lstrip(BLANK)[:1] == b"[":
+        return _Form("item", values_of(path, chain([start], chunks), LIST))
+    if _is_keyed(path, start[:LOOKED_AT_BYTES], choice):
+        return _Form(KEYED, _keyed_items(path, chain([start], chunks)))
     rest = next(chunks, None)
     if rest is None and (sample := _sample_over_lines(start)) is not None:
-        return "item", iter([(sample, len(start))])
-    chunks = chain([start] if rest is None else [start, rest], chunks)
-    is_list = start.lstrip(BLANK)[:1] == b"["
-    return ("item", _list_items(path, chunks)) if is_list else ("line", _line_items(read_lines(path, chunks)))
+        return _Form("item", iter([(sample, len(start))]))
+    return _Form("line", _line_items(read_lines(path, chain([start] if rest is None else [start, rest], chunks))))
 
 
 def _sample_over_lines(content: bytes) -> dict[str, Any] | None:
@@ -94,32 +113,40 @@ def _line_items(lines: Iterable[bytes]) -> Iterator[tuple[Any, int]]:
         yield (decode_json(line) if line.strip(BLANK) else Bad("empty line", "")), len(line)
 
 
-def _list_items(path: str, chunks: Iterator[bytes]) -> Iterator[tuple[Any, int]]:
-    """The items of one JSON list, however long; bytes that are not UTF-8 become lone surrogates, and so drop their record."""
-    decoder = json.JSONDecoder()
-    utf8 = codecs.getincrementaldecoder("utf-8")("surrogateescape")
-    text = utf8.decode(next(chunks)).lstrip().removeprefix("[")
-    place = number = 0
-    at_end = False
-    while not text.startswith("]", place := _next_item(text, place)):
-        try:
-            item, end = decoder.raw_decode(text, place)
-            whole = end < len(text)  # else it may go on: a number does
-        except (ValueError, RecursionError):
-            item, end, whole = None, place, False
-        if whole:
-            yield item, end - place
-            number, place = number + 1, end
-        elif at_end or len(text) - place > LARGEST:
-            raise SourceError(f"{path}: the JSON list is cut short or broken after {number:,} items", DAMAGED)
+def _keyed_items(path: str, chunks: Iterator[bytes]) -> Iterator[tuple[Any, int]]:
+    """Objects of a key and its texts as records with the columns ``uuid`` and ``texts``."""
+    key: str | None = None
+    size = 0
+    for value, length in values_of(path, chunks, OBJECT):
+        if isinstance(value, str):  # a name: no text stands for itself in this form
+            if key is not None:
+                yield Bad(NOT_JSON, sample_of(key)), size
+            key, size = value, length
+        elif key is None:
+            yield value if isinstance(value, Bad) else Bad(NOT_JSON, sample_of(value)), length
         else:
-            chunk = next(chunks, b"")
-            at_end = not chunk
-            text, place = text[place:] + utf8.decode(chunk, final=at_end), 0
-    if text[place + 1 :].strip() or any(chunk.strip(BLANK) for chunk in chunks):
-        raise SourceError(f"{path}: there is something after the end of its list", FORM)
+            yield value if isinstance(value, Bad) else {KEY: key, TEXTS_OF_KEY: value}, size + length
+            key = None
 
 
-def _next_item(text: str, place: int) -> int:
-    found = BETWEEN_ITEMS.match(text, place)
-    return place if found is None else found.end()
+def _is_keyed(path: str, start: bytes, choice: ColumnChoice) -> bool:
+    """Does a file begin like MetaCLIP v2's: {key: [[where the text stood, text, language], ...], ...}?
+
+    Not if a column has one of the keys for its name, or if a key comes twice, as names do where an object is a record.
+    """
+    keys: set[str] = set(ROLE_NAMES.union(choice.named))
+    found = 0
+    with suppress(SourceError):  # the beginning ends anywhere
+        for item, _ in islice(_keyed_items(path, iter([start])), LOOKED_AT):
+            if isinstance(item, Bad) or item[KEY] in keys or not _are_keyed_texts(item[TEXTS_OF_KEY]):
+                return False
+            keys.add(item[KEY])
+            found += bool(item[TEXTS_OF_KEY])
+    return found > 0
+
+
+def _are_keyed_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(text, list) and len(text) in (2, 3) and all(isinstance(part, str | None) for part in cast(list[Any], text))
+        for text in cast(list[Any], value)
+    )

@@ -1,20 +1,30 @@
 """The names that objects give their values: told from the first of a file, and watched in those that follow.
 
 Objects need not all have the same names, so a column may first come when all others are chosen. Whatever would have been chosen
-otherwise had it come in time fails the shard, since half of it has been read without.
+otherwise had it come in time fails the shard, since half of it has been read without. So do more names than a table should have columns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import reprlib
+from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from tallyclip.errors import OptionError, SourceError
-from tallyclip.pool.columns import ColumnChoice, Columns, find_columns
+from tallyclip.pool.columns import ColumnChoice, Columns, find_columns, listed, printed
 from tallyclip.pool.records import Bad
 
 LOOKED_AT = 1000  # objects, to find out the columns' names
+MOST_NAMES = 1000  # of the objects of a file: each becomes a column, with a place for every record
+NULL = "null"
+KINDS = {str: "text", bool: "true or false", int: "number", float: "number", list: "list", dict: "object"}
+
+
+MANY = (
+    "each name becomes a column; names that are data, such as ids, belong into values, or into an object of its own, "
+    'which is kept as JSON text: {"caption": ..., "meta": {...}}'
+)
 
 
 class Names(NamedTuple):
@@ -24,11 +34,20 @@ class Names(NamedTuple):
         names: in the order in which they come.
         first: the first thing in the file that is no object, if there is one.
         items: how many things were looked at.
+        values: of each name the first value that is not null, as a message shows it.
+        keyed: are the records not the file's objects, but the keys and values of these?
     """
 
     names: list[str]
     first: Any
     items: int
+    values: dict[str, str]
+    keyed: bool = False
+
+    def is_one_of_columns(self, columns: Columns) -> bool:
+        """Is there only one object, whose names have all the values of a column?"""
+        kinds = [self.values.get(name or "", "").split(":")[0] for name in (columns.caption, columns.url)]
+        return self.items == 1 and (kinds[0] == KINDS[dict] or kinds[1] in (KINDS[list], KINDS[dict]))
 
     @property
     def whole(self) -> bool:
@@ -39,19 +58,32 @@ class Names(NamedTuple):
         """Also the names that a flag gives, if they may yet come."""
         return self.names if self.whole else list(dict.fromkeys([*self.names, *choice.named]))
 
+    def described(self, limit: int = 20) -> str:
+        """The first names with the kinds of their values and an example, and how many more there are, for a message."""
+        shown = [f"{printed(name)} ({self.values[name]})" for name in self.names[:limit]]
+        more = len(self.names) - limit
+        return "; ".join([*shown, f"and {more:,} more"] if more > 0 else shown)
 
-def first_names(items: Iterable[tuple[Any, int]]) -> Names:
-    """Look at the first items of a file."""
-    names: dict[str, None] = {}
+
+def first_names(path: str, items: Iterable[tuple[Any, int]], called: str) -> Names:
+    """Look at the first items of a file; ``called`` is what a message calls one.
+
+    Raises:
+        SourceError: they have too many names.
+    """
+    values: dict[str, str] = {}
     first: Any = None
     count = 0
     for item, _ in islice(items, LOOKED_AT):
         count += 1
         if isinstance(item, dict):
-            names |= dict.fromkeys(item)
+            for name, value in cast(dict[str, Any], item).items():
+                if values.get(name, NULL) is NULL:
+                    values[name] = _described(value)
+            _refuse_many(path, called, count, values)
         elif first is None:
             first = item
-    return Names(list(names), first, count)
+    return Names(list(values), first, count, values)
 
 
 def watched(path: str, items: Iterable[tuple[Any, int]], columns: Columns, choice: ColumnChoice, called: str) -> Iterator[tuple[Any, int]]:
@@ -72,6 +104,7 @@ def watched(path: str, items: Iterable[tuple[Any, int]], columns: Columns, choic
         if isinstance(item, dict) and not seen.issuperset(item):
             fresh = [name for name in item if name not in seen]
             seen.update(fresh)
+            _refuse_many(path, called, row + 1, seen)
             if row >= LOOKED_AT:
                 _refuse_role(f"{path}: {called} {row + 1:,}", fresh, seen, columns, choice)
         yield item, size
@@ -79,7 +112,7 @@ def watched(path: str, items: Iterable[tuple[Any, int]], columns: Columns, choic
         for role in ("caption", "url", "uid"):
             name = getattr(choice, role)
             if name is not None and name not in seen:
-                raise SourceError(f"{path}: no {called} has the {name!r} of --{role}-column", f"their names are: {', '.join(sorted(seen))}")
+                raise SourceError(f"{path}: no {called} has the {name!r} of --{role}-column", f"their names are: {listed(sorted(seen))}")
 
 
 def _refuse_role(place: str, fresh: list[str], seen: set[str], columns: Columns, choice: ColumnChoice) -> None:
@@ -95,6 +128,17 @@ def _refuse_role(place: str, fresh: list[str], seen: set[str], columns: Columns,
             raise SourceError(what, f"say what it is: --{role}-column {name}" + (f", or --{role}-column {chosen}" if chosen else ""))
 
 
+def _refuse_many(path: str, called: str, number: int, names: Collection[str]) -> None:
+    if len(names) > MOST_NAMES:
+        what = f"{path}: its objects have more than {MOST_NAMES:,} different names up to {called} {number:,}: {listed(sorted(names))}"
+        raise SourceError(what, MANY)
+
+
+def _described(value: Any) -> str:
+    """The kind of a value, and its beginning."""
+    return NULL if value is None else f"{KINDS.get(type(value), 'value')}: {reprlib.repr(value)}"
+
+
 def nothing_there(names: Names) -> str:
     """How a file without any object begins, for people to read."""
-    return f"; it begins with {names.first.sample}" if isinstance(names.first, Bad) else ""
+    return f"; it begins with {names.first.sample if isinstance(names.first, Bad) else reprlib.repr(names.first)}"

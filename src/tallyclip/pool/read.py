@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import msgspec
 import pyarrow as pa
@@ -11,6 +12,7 @@ from tallyclip.errors import OptionError
 from tallyclip.pool import delimited, lines, parquet, tars
 from tallyclip.pool.columns import ColumnChoice, Columns, find_columns
 from tallyclip.pool.listing import CRAWL_KINDS
+from tallyclip.pool.names import Names
 from tallyclip.pool.others import no_data
 from tallyclip.pool.pairs import check_types
 from tallyclip.pool.partitions import partition_of, with_partition
@@ -18,6 +20,7 @@ from tallyclip.pool.reading import reading
 from tallyclip.pool.records import Records
 from tallyclip.pool.sources import PoolFile, Shard
 
+BY_PANDAS = "in pandas, table.to_json(PATH, orient='records', lines=True)"
 DELIMITERS = {"csv": ",", "tsv": "\t"}
 
 
@@ -36,15 +39,20 @@ def columns_of(file: PoolFile, choice: ColumnChoice) -> Columns:
 
 def _columns_of(file: PoolFile, choice: ColumnChoice) -> Columns:
     own = parquet.schema_of(file.path) if file.kind == "parquet" else None
-    names = _names(file, choice) if own is None else own.names
+    looked = _first_names(file, choice)
+    names = own.names if own is not None else _names(file, choice) if looked is None else looked.with_named(choice)
     if file.kind == "json" and not names:
         return Columns(choice.caption or "caption", layout="an empty list")
     # A column that folders give has a role where it is named; what is found by itself is found in the file.
     from_folders = [name for name in partition_of(file.path) if name not in names]
     try:
-        columns = find_columns([*names, *(name for name in from_folders if name in choice.named)], choice)
+        columns = find_columns([*names, *(name for name in from_folders if name in choice.named)], choice, looked and looked.described())
+        if looked is not None and looked.keyed:
+            columns = replace(columns, key=lines.KEY, layout="MetaCLIP v2")
         if own is not None:
             check_types(_with_folders(own, file.path), columns)
+        if looked is not None and looked.is_one_of_columns(columns):
+            raise OptionError("it holds one object, with a column in each name", f"write objects a line: {BY_PANDAS}")
         return columns
     except OptionError as error:
         what, hint = error.what, f"{error.hint or ''}{_more_hints(file.path, from_folders)}"
@@ -73,14 +81,21 @@ def _more_hints(path: str, from_folders: list[str]) -> str:
     return folders + (f"; files called {name} seldom hold captions: in a folder they are skipped, so leave it out" if name else "")
 
 
-def _names(file: PoolFile, choice: ColumnChoice) -> list[str]:
+def _first_names(file: PoolFile, choice: ColumnChoice) -> Names | None:
+    """The names in the first objects of a file; None for formats without objects."""
     match file.kind:
         case "json":
-            return lines.json_names(file.path).with_named(choice)
+            return lines.json_names(file.path, choice)
+        case "tar":
+            return tars.tar_names(file.path, choice)
+        case _:
+            return None
+
+
+def _names(file: PoolFile, choice: ColumnChoice) -> list[str]:
+    match file.kind:
         case "csv" | "tsv":
             return delimited.column_names(file.path, DELIMITERS[file.kind], choice)[0]
-        case "tar":
-            return tars.tar_names(file.path, choice).with_named(choice)
         case _:
             return [choice.caption or "caption"]
 

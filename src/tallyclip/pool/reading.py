@@ -9,23 +9,30 @@ from contextlib import contextmanager
 import pyarrow as pa
 
 from tallyclip.errors import TRACEBACK, SourceError, TallyclipError, shows_tracebacks
-from tallyclip.streams import CHUNK, COMPRESSIONS, compression_of, is_url, open_stream
+from tallyclip.streams import CHUNK, compression_of, explain, is_url, open_stream
 
 LARGEST = 64 << 20  # bytes of a line, a row, an object or a tar's text: what is larger is no caption
 LONGEST_SAMPLE = 200
 BOM = b"\xef\xbb\xbf"
 EMPTY = "the file is empty: its download or copy may have failed"
 DAMAGED = "it may have been cut short or damaged: download or copy it again"
-# Beginnings that no caption has, what a file with one is, and the suffix it should have.
+# Beginnings that no caption has, what a file with one is, and the suffixes it should have; without one it must be unpacked.
 OTHER_KINDS = [
-    (rb"\s*<(!doctype|html|head|\?xml)\b", "a web page: an error page may have been saved in its place", None),
-    (rb"PAR1\x15", "a Parquet file: give it the suffix .parquet", ".parquet"),
-    (rb"\x1f\x8b", "a gzip file: give it a suffix with .gz", ".gz"),
-    (rb"\x28\xb5\x2f\xfd", "a Zstandard file: give it a suffix with .zst", ".zst"),
-    (rb"BZh[1-9]1AY&SY", "a bzip2 file: give it a suffix with .bz2", ".bz2"),
-    (rb"PK\x03\x04", "a zip archive: unpack it", None),
-    (rb"\xff\xfe|\xfe\xff", "text in UTF-16: convert it to UTF-8", None),
+    (rb"\s*<(!doctype|html|head|\?xml)\b", "a web page: an error page may have been saved in its place", ()),
+    (rb"PAR1\x15", "a Parquet file: give it the suffix .parquet", (".parquet",)),
+    (rb"PK\x03\x04", "a zip archive: unpack it", ()),
+    (rb"\xfd7zXZ\x00", "an xz file: unpack it", ()),
+    (rb"\x02\x21\x4c\x18", "an LZ4 file of the legacy form: unpack it", ()),
+    (rb"\xff\xfe|\xfe\xff", "text in UTF-16: convert it to UTF-8", ()),
 ]
+COMPRESSED_KINDS = [
+    (rb"\x1f\x8b", "a gzip file", (".gz",)),
+    (rb"\x28\xb5\x2f\xfd", "a Zstandard file", (".zst",)),
+    (rb"BZh[1-9]1AY&SY", "a bzip2 file", (".bz2",)),
+    (rb"\x04\x22\x4d\x18", "an LZ4 file", (".lz4",)),
+    (rb"[\x50-\x5f]\x2a\x4d\x18", "a Zstandard or LZ4 file", (".zst", ".lz4")),  # with a frame to skip, which both have
+]
+NEVER_COMPRESSED = (".parquet",)  # as a whole
 
 
 @contextmanager
@@ -38,14 +45,15 @@ def reading(path: str) -> Generator[None]:
     except MemoryError as error:
         raise SourceError(f"{path}: memory ran out while it was read", "try fewer --workers, or look at the file alone") from error
     except (OSError, EOFError, ValueError, pa.ArrowException) as error:
-        raise SourceError(f"{path}: {_one_line(error)}", _hint(path)) from error
+        what, hint = explain(error)
+        raise SourceError(f"{path}: {what}", hint or _hint(path)) from error
     except Exception as error:
         if is_url(path):  # libraries behind a URL have errors of their own, which are no OSErrors
-            raise SourceError(f"{path}: {type(error).__name__}: {_one_line(error)}", _hint(path)) from error
+            raise SourceError(f"{path}: {type(error).__name__}: {explain(error).what}", _hint(path)) from error
         if shows_tracebacks():
             raise
         hints = [_hint(path), f"this may be a defect of tallyclip: {TRACEBACK}=1 set before the command shows where"]
-        raise SourceError(f"{path}: {type(error).__name__}: {_one_line(error)}", "; or ".join(filter(None, hints))) from error
+        raise SourceError(f"{path}: {type(error).__name__}: {explain(error).what}", "; or ".join(filter(None, hints))) from error
 
 
 def read_chunks(path: str) -> Iterator[bytes]:
@@ -58,7 +66,7 @@ def read_chunks(path: str) -> Iterator[bytes]:
         start = stream.read(CHUNK)
         if not start:
             raise SourceError(f"{path}: there is nothing in it", EMPTY)
-        kind = _other_kind(start, unpacked=compression_of(path) is not None)
+        kind = _other_kind(start, path, unpacked=True)
         if kind is not None:
             raise SourceError(f"{path}: this is not what its name says", f"the file begins like {kind}")
         yield start.removeprefix(BOM)
@@ -98,10 +106,6 @@ def shown(content: bytes) -> str:
     return repr(content[:LONGEST_SAMPLE])
 
 
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
-
-
 def _hint(path: str) -> str | None:
     """What may help; of a local file the first bytes may say why it could not be read."""
     if is_url(path):
@@ -117,11 +121,13 @@ def _hint(path: str) -> str | None:
     return f"the file begins like {kind}" if kind else DAMAGED
 
 
-def _other_kind(start: bytes, path: str = "", *, unpacked: bool = False) -> str | None:
-    """What a file with this beginning is, if not what its suffix says. ``unpacked``: this is what a compressed file holds."""
-    for pattern, kind, suffix in OTHER_KINDS:
-        if re.match(pattern, start, re.IGNORECASE) and not (suffix and path.lower().endswith(suffix)):
-            # A suffix more would not help a Parquet file, and nothing is unpacked twice.
-            whole = unpacked or (suffix in COMPRESSIONS and path.lower().endswith(".parquet"))
-            return f"{kind.split(':')[0]}: unpack the file first" if whole and suffix else kind
+def _other_kind(start: bytes, path: str, *, unpacked: bool = False) -> str | None:
+    """What a file with this beginning is, if not what its suffix says; unpacked, no suffix says that it is compressed."""
+    for pattern, kind, suffixes in OTHER_KINDS:
+        if re.match(pattern, start, re.IGNORECASE) and not path.lower().endswith(suffixes or "/"):
+            return kind
+    for pattern, kind, suffixes in COMPRESSED_KINDS:
+        if re.match(pattern, start) and (unpacked or not path.lower().endswith(suffixes)):
+            named = not path.lower().endswith(NEVER_COMPRESSED) and compression_of(path) is None
+            return f"{kind}: " + (f"give it a suffix with {' or '.join(suffixes)}" if named else "unpack it")
     return None

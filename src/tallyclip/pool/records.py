@@ -18,10 +18,14 @@ from tallyclip.pool.reading import LONGEST_SAMPLE, shown
 
 RECORDS_AT_ONCE = 65_536
 BYTES_AT_ONCE = 32 << 20
+CELLS_AT_ONCE = RECORDS_AT_ONCE * 256  # of a table: records times names, which may be many while each record has few
 TEXTS = pa.list_(pa.struct([("key", pa.string()), ("text", pa.string())]))  # several texts of one image, as JSON gives them
 KeyedText = tuple[str | None, str | None]  # there may be millions, and an object of its own for each would take four times as much
 TEXT = {str, type(None)}
+NOT_JSON = "not JSON"
+TOO_DEEP = "nested too deeply"
 DEEPEST = 8  # lists within lists that become columns of lists
+DEEPEST_OBJECT = 800  # below what Python can decode, which depends on who asks, so that every reading drops the same objects
 
 
 class Drop(NamedTuple):
@@ -64,8 +68,10 @@ def decode_json(content: bytes) -> Any:
         return json.loads(content.decode("utf-8"))
     except UnicodeDecodeError:
         return Bad("not UTF-8", shown(content))
-    except (ValueError, RecursionError):
-        return Bad("not JSON", shown(content))
+    except RecursionError:
+        return Bad(TOO_DEEP, shown(content))
+    except ValueError:
+        return Bad(NOT_JSON, shown(content))
 
 
 def in_batches(items: Iterable[tuple[Any, int]], columns: Columns, schema: pa.Schema | None) -> Iterator[Records]:
@@ -81,17 +87,29 @@ def in_batches(items: Iterable[tuple[Any, int]], columns: Columns, schema: pa.Sc
     held = 0
     for row, (item, size) in enumerate(items):
         if isinstance(item, dict):
-            good.append((row, item))
+            if size > 2 * DEEPEST_OBJECT and _is_too_deep(cast(dict[str, Any], item)):
+                drops.append(Drop(TOO_DEEP, row, sample_of(item)))
+            else:
+                good.append((row, item))
         elif isinstance(item, Bad):
             drops.append(Drop(item.reason, row, item.sample))
         else:
-            drops.append(Drop("not a JSON object", row, _sample(item)))
+            drops.append(Drop("not a JSON object", row, sample_of(item)))
         held += size
         if len(good) + len(drops) >= RECORDS_AT_ONCE or held >= BYTES_AT_ONCE:
-            yield records_of(good, columns, schema, drops)
+            yield from _tables_of(good, columns, schema, drops)
             good, drops, held = [], [], 0
     if good or drops:
-        yield records_of(good, columns, schema, drops)
+        yield from _tables_of(good, columns, schema, drops)
+
+
+def _tables_of(items: list[tuple[int, dict[str, Any]]], columns: Columns, schema: pa.Schema | None, drops: list[Drop]) -> Iterator[Records]:
+    """A batch's objects as records, in several tables where one would have too many cells."""
+    names = len(set[str]().union(*(item for _, item in items)) if schema is None else schema)
+    count = max(1, CELLS_AT_ONCE // max(1, names))
+    yield records_of(items[:count], columns, schema, drops)
+    for start in range(count, len(items), count):
+        yield records_of(items[start : start + count], columns, schema, [])
 
 
 def records_of(items: Sequence[tuple[int, dict[str, Any]]], columns: Columns, schema: pa.Schema | None, drops: list[Drop]) -> Records:
@@ -106,12 +124,12 @@ def records_of(items: Sequence[tuple[int, dict[str, Any]]], columns: Columns, sc
         if problem is None:
             good.append((row, item))
         else:
-            drops.append(Drop(problem, row, _sample(item)))
+            drops.append(Drop(problem, row, sample_of(item)))
     try:
         table = _table([item for _, item in good], columns, schema)
     except (UnicodeEncodeError, RecursionError):
         problems = [_problem(item) for _, item in good]
-        drops += [Drop(problem, row, _sample(item)) for (row, item), problem in zip(good, problems, strict=True) if problem]
+        drops += [Drop(problem, row, sample_of(item)) for (row, item), problem in zip(good, problems, strict=True) if problem]
         good = [one for one, problem in zip(good, problems, strict=True) if not problem]
         table = _table([item for _, item in good], columns, schema)
     return Records(np.array([row for row, _ in good], np.int64), table, drops)
@@ -151,13 +169,24 @@ def _keyed_texts(values: list[Any]) -> list[KeyedText] | None:
 def _table(items: list[dict[str, Any]], columns: Columns, schema: pa.Schema | None) -> pa.Table:
     kinds: dict[str, pa.DataType | None]
     if schema is None:
-        kinds = dict.fromkeys(name for item in items for name in item)
+        kinds = _names_of(items)
     else:
         kinds = {column.name: column.type for column in schema}
     kinds |= dict.fromkeys(columns.needed, pa.string())
     if any(isinstance(item.get(columns.caption), list) for item in items):
         kinds[columns.caption] = TEXTS
     return pa.table({name: _column([item.get(name) for item in items], kind) for name, kind in kinds.items()})
+
+
+def _names_of(items: Iterable[dict[str, Any]]) -> dict[str, pa.DataType | None]:
+    """The objects' names, in order of first appearance."""
+    names: dict[str, pa.DataType | None] = {}
+    seen: set[str] = set()
+    for item in items:
+        if not seen.issuperset(item):
+            seen.update(item)
+            names |= dict.fromkeys(item)
+    return names
 
 
 def _column(values: list[Any], kind: pa.DataType | None) -> pa.Array:
@@ -179,6 +208,17 @@ def _is_plain(value: Any, depth: int = 0) -> bool:
     return not isinstance(value, dict)
 
 
+def _is_too_deep(item: dict[str, Any]) -> bool:
+    level: list[Any] = [item]
+    for _ in range(DEEPEST_OBJECT):
+        level = [
+            inner for outer in level for inner in (outer.values() if isinstance(outer, dict) else outer) if type(inner) in (list, dict)
+        ]
+        if not level:
+            return False
+    return True
+
+
 def _as_json(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=_as_text)
 
@@ -187,7 +227,8 @@ def _as_text(value: Any) -> str:
     return base64.b64encode(value).decode() if isinstance(value, bytes) else str(value)
 
 
-def _sample(value: Any) -> str:
+def sample_of(value: Any) -> str:
+    """The beginning of a value, for people to read."""
     try:
         return ascii(value)[:LONGEST_SAMPLE]
     except RecursionError:
@@ -201,7 +242,7 @@ def _problem(item: dict[str, Any]) -> str | None:
     except UnicodeEncodeError:
         return "not UTF-8"
     except RecursionError:
-        return "nested too deeply"
+        return TOO_DEEP
     return None
 
 
@@ -222,9 +263,19 @@ def unify(schemas: Sequence[pa.Schema]) -> pa.Schema:
     """
     kinds: dict[str, pa.DataType] = {}
     for schema in schemas:
-        for column in schema:
-            kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-            kinds[column.name] = _wider(kinds[column.name], kind) if column.name in kinds else kind
+        widen(kinds, schema)
+    return schema_of(kinds)
+
+
+def widen(kinds: dict[str, pa.DataType], schema: pa.Schema) -> None:
+    """Let the types of columns, by their names, hold the values of one more table."""
+    for column in schema:
+        kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+        kinds[column.name] = _wider(kinds[column.name], kind) if column.name in kinds else kind
+
+
+def schema_of(kinds: dict[str, pa.DataType]) -> pa.Schema:
+    """The schema of columns with these types; a column that is null everywhere becomes text."""
     return pa.schema([(name, pa.string() if pa.types.is_null(kind) else kind) for name, kind in kinds.items()])
 
 

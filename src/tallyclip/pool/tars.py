@@ -47,7 +47,7 @@ def tar_names(path: str, choice: ColumnChoice) -> Names:
     Raises:
         SourceError: there is no sample in it.
     """
-    names = first_names(_samples(path, choice))
+    names = first_names(path, _samples(path, choice), "sample")
     if not names.names:
         what = f" that can be read; the first is {names.first.reason}" if isinstance(names.first, Bad) else ""
         hint = "a sample is members with one name and the suffixes .jpg, .txt, .json or the like"
