@@ -12,6 +12,7 @@ from tallyclip.pipeline.frozen import FrozenStage, refuse_failures, reports_of
 from tallyclip.pipeline.parse_shard import Duplicates, ParseJob, ParseReport, merged_counts, parse_shard
 from tallyclip.pipeline.run import Frozen, Run
 from tallyclip.pipeline.shards import run_shards, sizes_of
+from tallyclip.pipeline.versions import PARSE
 from tallyclip.pool.estimate import estimate_rows
 from tallyclip.pool.language import LanguageChoice, asked_languages
 from tallyclip.pool.sources import cut
@@ -67,7 +68,7 @@ def parse_files(run: Run, frozen: Frozen, options: PoolOptions, *, accept_failed
     asked = {"duplicates": options.duplicates, "filters": Screen(options.filters).fingerprint, "salvage": options.salvage}
     by_site, languages = options.max_site_repeats is not None, options.early_languages
     asked |= {"by_site": by_site, "known": bool(options.known), "languages": asked_languages(languages)}
-    stage = FrozenStage(run, "parse", 1, ParseFolder, ParseReport, {}, asked)
+    stage = FrozenStage(run, "parse", PARSE, ParseFolder, ParseReport, {}, asked)
     taken_up = stage.take_up(frozen, shards)
     if isinstance(taken_up, Manifest):
         return taken_up
