@@ -370,6 +370,17 @@ def two_texts(folder: Path, count: int = 20) -> Path:
     return write_wat(folder / "two.wat.gz", [page("http://a.example/", links)])
 
 
+def test_a_file_larger_than_may_be_fetched_fails_by_name(server: tuple[str, Path], tmp_path: Path) -> None:
+    address, folder = server
+    write_wat(folder / "large.warc.wat.gz", [page("http://a.example/", [image("i.png", alt="a dog")])])
+    said = fails(1, "pool", f"{address}/large.warc.wat.gz", "--max-download", "100", "--out", tmp_path / "run")
+    assert "large.warc.wat.gz: the file has" in said
+    assert "more than 100" in said
+    assert "--max-download SIZE" in said
+    succeeds("pool", f"{address}/large.warc.wat.gz", "--max-download", "1M", "--out", tmp_path / "run")
+    assert "is no size" in fails(2, "pool", f"{address}/large.warc.wat.gz", "--max-download", "huge", "--out", tmp_path / "x")
+
+
 def test_of_an_address_the_text_that_stays_is_in_a_language_asked_for(tmp_path: Path, workers: Workers) -> None:
     files = two_texts(tmp_path)
     rows = rows_of(made(tmp_path / "run", workers, files, duplicates="url", languages=LanguageChoice(["en"])))

@@ -18,6 +18,7 @@ from tallyclip.pool.language import LanguageChoice, asked_languages
 from tallyclip.pool.sources import cut
 from tallyclip.store.layout import ParseFolder
 from tallyclip.store.manifest import Manifest
+from tallyclip.store.web import POLITE
 
 
 class PoolOptions(msgspec.Struct, frozen=True):
@@ -30,6 +31,7 @@ class PoolOptions(msgspec.Struct, frozen=True):
         filters: what else to leave out.
         salvage: keep what can be read of damaged files.
         max_site_repeats: drop texts that stand with more different images than that on the pages of one host.
+        max_download: bytes of a file; larger ones are not fetched.
     """
 
     duplicates: Duplicates = "pair"
@@ -38,6 +40,7 @@ class PoolOptions(msgspec.Struct, frozen=True):
     filters: Filters = Filters()
     salvage: bool = False
     max_site_repeats: int | None = None
+    max_download: int = POLITE.largest
 
     @property
     def early_languages(self) -> LanguageChoice | None:
@@ -85,6 +88,7 @@ def parse_files(run: Run, frozen: Frozen, options: PoolOptions, *, accept_failed
             by_site=by_site,
             collapse=not by_site and not options.known,
             languages=languages,
+            max_download=options.max_download,
         )
         for key, shard in shards.items()
     }
