@@ -262,7 +262,7 @@ def test_a_warc_has_the_pairs_of_its_wat_but_those_whose_letters_the_wat_lost(sh
         return {tuple(row[key] for key in ("page_url", "crawl_file", "offset", "url", "text")) for row in rows}, gather.counts["pages"]
 
     def in_ascii(pair: tuple[Any, ...]) -> tuple[str, ...]:
-        return tuple(re.sub("[^!-~]", "", str(value)) for value in pair)
+        return tuple(re.sub("%[89A-F][0-9A-F]|[^!-~]", "", str(value)) for value in pair)
 
     from_wat, pages = pairs(shared_data / "wat" / f"{Path(name).name}.warc.wat.gz", read_wat)
     from_warc, as_many = pairs(shared_data / f"{name}.warc.gz", read_warc)
