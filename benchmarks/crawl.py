@@ -73,7 +73,18 @@ def pooled(path: Path, folder: Path) -> int:
     """Both passes over one file, as ``tallyclip pool`` makes them: parsed, and what stays written again."""
     shard = Shard("wat", find_files([str(path)])[0][0])
     parse_shard(
-        ParseJob(shard, str(folder), str(folder), "pair", Filters(), salvage=False, by_site=False, collapse=True, languages=None),
+        ParseJob(
+            shard,
+            str(folder),
+            str(folder),
+            "pair",
+            Filters(),
+            salvage=False,
+            by_site=False,
+            collapse=True,
+            languages=None,
+            max_download=0,
+        ),
         lambda _: None,
     )
     duplicates = DuplicatesFolder(folder / "duplicates")

@@ -18,7 +18,7 @@ from rich.console import Console
 import tallyclip as tc
 from tallyclip.cli import progress
 from tallyclip.cli.built import built_of, files_table, table_1
-from tallyclip.cli.metadata import bytes_of
+from tallyclip.cli.names import bytes_of
 from tallyclip.cli.progress import Shown
 from tallyclip.errors import OptionError
 from tallyclip.metadata.recipe import read_recipe
@@ -307,18 +307,18 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("size", "number"), [("4G", 4 << 30), ("1.5 gib", 3 << 29), ("100MB", 100 << 20), ("7", 7), ("2k", 2048)])
 def test_sizes_are_read_as_people_write_them(size: str, number: int) -> None:
-    assert bytes_of(size) == number
+    assert bytes_of(size, "--memory") == number
 
 
 @pytest.mark.parametrize("size", ["", "G", "4X", "-1", "1e9", "٤G", "4GG"])
 def test_what_is_no_size_is_refused(size: str) -> None:
     with pytest.raises(OptionError, match="is no size"):
-        bytes_of(size)
+        bytes_of(size, "--memory")
 
 
 OPTIONS = {
     "build": ["recipe", "out", "language", "inputs", "memory", "workers", "accept-failed"],
-    "fetch": ["recipe", "out", "language", "host", "workers", "dry-run"],
+    "fetch": ["recipe", "out", "language", "host", "max-download", "workers", "dry-run"],
     "info": ["clean-metadata"],
     "check": ["classes", "json", "clean-metadata"],
     "diff": ["json"],

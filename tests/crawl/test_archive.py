@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import random
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import fastwarc
@@ -10,7 +11,7 @@ import pytest
 import zstandard
 
 from tallyclip.crawl import archive
-from tallyclip.crawl.archive import CUT_SHORT, NO_RECORD, TOO_LARGE, Record, read_records
+from tallyclip.crawl.archive import CUT_SHORT, NO_RECORD, NO_TYPE, TOO_LARGE, Record, read_records
 from tallyclip.errors import SourceError
 
 from .tools import packed, record
@@ -113,6 +114,110 @@ def test_what_stands_behind_the_last_record_is_noticed(tmp_path: Path) -> None:
     for content in (packed(RECORDS), b"".join(RECORDS)):
         with pytest.raises(SourceError, match=NO_RECORD):
             read(written(tmp_path / "a.warc", content + b"<html>an error page</html>"))
+
+
+@pytest.mark.parametrize("packing", [b"".join, packed, lambda records: gzip.compress(b"".join(records))])
+@pytest.mark.parametrize("zeros", [1, 7, 8, 5_000, (1 << 20) - 1, (1 << 20) + 1, (1 << 21) + 12_345])
+def test_zeros_behind_the_last_record_are_padding(tmp_path: Path, packing: Callable[[list[bytes]], bytes], zeros: int) -> None:
+    for salvage in (False, True):
+        records, losses = read(written(tmp_path / "a.warc", packing(RECORDS) + bytes(zeros)), salvage=salvage)
+        assert [one.content for one in records] == CONTENTS
+        assert not losses
+
+
+@pytest.mark.parametrize("packing", [b"".join, packed])
+@pytest.mark.parametrize("behind", [bytes(500) + b"x", bytes(500) + b"x" + bytes(500), b"x" + bytes(500), b"\xff" * 500])
+def test_zeros_with_other_bytes_are_none(tmp_path: Path, packing: Callable[[list[bytes]], bytes], behind: bytes) -> None:
+    path = written(tmp_path / "a.warc", packing(RECORDS) + behind)
+    with pytest.raises(SourceError, match=NO_RECORD):
+        read(path)
+    records, losses = read(path, salvage=True)
+    assert [one.content for one in records] == CONTENTS
+    assert set(losses) == {NO_RECORD}
+
+
+@pytest.mark.parametrize("packing", [b"".join, packed])
+def test_zeros_do_not_hide_that_a_file_was_cut_short(tmp_path: Path, packing: Callable[[list[bytes]], bytes]) -> None:
+    content = packing(RECORDS)
+    for cut in (10, 500):
+        path = written(tmp_path / "a.warc", content[:-cut] + bytes(5_000))
+        with pytest.raises(SourceError):
+            read(path)
+        records, losses = read(path, salvage=True)
+        assert [one.content for one in records][:-1] == CONTENTS[: len(records) - 1]
+        assert len(records) < len(CONTENTS) or len(records[-1].content) == len(CONTENTS[-1])
+        assert losses
+
+
+def skippable(content: bytes, number: int = 0) -> bytes:
+    """A frame that Zstandard and LZ4 skip."""
+    return (0x184D2A50 + number).to_bytes(4, "little") + len(content).to_bytes(4, "little") + content
+
+
+DICTIONARY = zstandard.train_dictionary(2_000, [b"%d " % i + one[:400] for i, one in enumerate(RECORDS * 20)]).as_bytes()
+
+
+@pytest.mark.parametrize("dictionary", [DICTIONARY, zstandard.compress(DICTIONARY)], ids=["plain", "compressed"])
+def test_a_zstandard_file_may_begin_with_its_dictionary(tmp_path: Path, dictionary: bytes) -> None:
+    compressor = zstandard.ZstdCompressor(dict_data=zstandard.ZstdCompressionDict(DICTIONARY))
+    content = skippable(dictionary, 13) + b"".join(map(compressor.compress, RECORDS))
+    records, losses = read(written(tmp_path / "a.warc.zst", content))
+    assert [one.content for one in records] == CONTENTS
+    assert [content[one.offset :][:4] for one in records] == [archive.ZSTD] * len(CONTENTS)
+    assert not losses
+    for damaged in (b"x" * 99, dictionary[:4], dictionary[:90], dictionary[:4] + b"x" * 99, dictionary[:20] + bytes(99)):
+        with pytest.raises(SourceError, match="dictionary"):
+            read(written(tmp_path / "a.warc.zst", skippable(damaged, 13) + content))
+
+
+@pytest.mark.parametrize("form", ["zstandard", "lz4"])
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_file_may_begin_with_frames_that_are_to_be_skipped(tmp_path: Path, form: str, count: int) -> None:
+    content = zstandard.compress(b"".join(RECORDS)) if form == "zstandard" else lz4(b"".join(RECORDS), tmp_path)
+    frames = b"".join(skippable(b"hello" * i, i) for i in range(count))
+    records, losses = read(written(tmp_path / "a.warc", frames + content))
+    assert [one.content for one in records] == CONTENTS
+    assert not losses
+
+
+@pytest.mark.parametrize("frames", [skippable(b"") * 100_000, skippable(b"")[:-1], skippable(b"x" * 9)[:-5], skippable(b"", 13)])
+def test_a_file_of_skippable_frames_alone_is_no_archive(tmp_path: Path, frames: bytes) -> None:
+    with pytest.raises(SourceError, match="no archive"):
+        read(written(tmp_path / "a.warc.zst", frames))
+
+
+def test_behind_a_damaged_zstandard_frame_the_next_is_read(tmp_path: Path) -> None:
+    frames = list(map(zstandard.compress, RECORDS))
+    frames[2] = frames[2][:20] + bytes([frames[2][20] ^ 0xFF]) + frames[2][21:]
+    path = written(tmp_path / "a.warc.zst", b"".join(frames))
+    with pytest.raises(SourceError, match=NO_RECORD):
+        read(path)
+    records, losses = read(path, salvage=True)
+    assert [one.content for one in records] == [*CONTENTS[:2], *CONTENTS[3:]]
+    assert losses == {NO_RECORD: 1}
+    records, losses = read(written(path, b"".join(frames[3:])[:-20]), salvage=True)
+    assert [one.content for one in records] == CONTENTS[3:4]
+    assert losses == {NO_RECORD: 1}
+
+
+def test_a_record_without_a_type_is_counted_and_one_of_a_type_of_others_is_passed_over(tmp_path: Path) -> None:
+    bare = RECORDS[1].replace(b"WARC-Type: metadata\r\n", b"")
+    empty = RECORDS[1].replace(b"WARC-Type: metadata\r\n", b"WARC-Type: \r\n")
+    others = [record("request", b"GET /"), record("screenshot", b"x")]
+    for packing in (b"".join, packed):
+        path = written(tmp_path / "a.warc", packing([RECORDS[0], bare, *others, empty, *RECORDS[1:]]))
+        records, losses = read(path)
+        assert [one.content for one in records] == CONTENTS
+        assert losses == {NO_TYPE: 2}
+
+
+def test_the_shared_file_with_padding_is_read_as_gzip_reads_it(shared_data: Path) -> None:
+    path = shared_data / "cases" / "14-gzip-padding" / "pad.warc.gz"
+    losses: Counter[str] = Counter()
+    records = list(read_records(str(path), ("response", "metadata", "warcinfo"), lambda reason, _: losses.update([reason])))
+    assert records
+    assert all(one.content in gzip.decompress(path.read_bytes()) for one in records)
+    assert not losses
 
 
 def test_of_a_file_cut_short_the_beginning_can_be_salvaged(tmp_path: Path) -> None:

@@ -134,6 +134,13 @@ UNDECLARED = {
     "cp1256": "هذه صفحة عن القطط والكلاب. مرحبا بكم في موقعي. ",
     "gb18030": CHINESE,
     "big5": "這是一個關於貓和狗的頁面，歡迎來到我的網站。",
+    "cp874": "หมาสีน้ำตาลวิ่งเล่นอยู่บนชายหาดกับเด็กผู้ชาย ภาพถ่ายดอกไม้ในสวน ",
+    "cp1258": "con cho\u0301 nâu cha\u0323y trên ba\u0303i biê\u0309n cu\u0300ng mô\u0323t câ\u0323u bé đo\u0301 ơ\u0309 Viê\u0323t Nam. ",
+    "cp1257": "Rudas šuo bėga paplūdimiu su berniuku. Gėlių nuotrauka sode, žąsys ir ančių šeima. ",
+    "cp1255": "כלב חום רץ על החוף עם ילד. תמונה של פרחים בגן. ",
+    "cp1254": "Kahverengi köpek plajda çocukla koşuyor. Bahçede çiçeklerin fotoğrafı, güneş ışığı. ",
+    "iso8859_2": "Brązowy pies biegnie po plaży z chłopcem. Zdjęcie kwiatów w ogrodzie, ćma i źdźbło. ",
+    "koi8_u": "Коричневий собака біжить пляжем із хлопчиком. Світлина квітів у саду, їжак і ґава. ",
     "cp949": "이것은 고양이와 개에 대한 페이지입니다. 환영합니다. ",
     "cp932": "これは猫と犬についてのページです。ようこそ。",
     "euc_jp": "これは猫と犬についてのページです。ようこそ。",
@@ -145,6 +152,54 @@ def test_where_nothing_is_said_the_text_tells(codec: str) -> None:
     for before in (0, 100_000):
         text = page(" " * before + UNDECLARED[codec] * 20)
         assert to_utf8(text.encode(codec)).decode() == text
+
+
+LITHUANIAN = "Rudas šuo bėga paplūdimiu su berniuku, žąsys ir ančių šeima ežere. "
+LATVIAN = "Brūns suns skrien pa pludmali ar zēnu, ziedu fotogrāfija dārzā un ķirši. "
+HUNGARIAN = "A barna kutya a tengerparton fut egy fiúval, virágok fényképe a kertben, őszi erdő. "
+ROMANIAN = "Câinele maro aleargă pe plajă cu un băiat, fotografie cu flori în grădină. "
+FRENCH = "Le chien brun court sur la plage avec un garçon, été à la forêt, où l'âne dort. "
+POLISH = "Brązowy pies biegnie po plaży z chłopcem, zdjęcie kwiatów w ogrodzie. "
+
+
+@pytest.mark.parametrize(
+    ("codec", "text"),
+    [
+        ("cp1257", LITHUANIAN),
+        ("cp1257", LATVIAN),
+        ("cp1250", HUNGARIAN),
+        ("iso8859_2", HUNGARIAN),
+        ("cp1250", ROMANIAN),
+        ("cp1252", FRENCH),
+        ("cp1252", GERMAN),
+        ("cp1250", POLISH),
+        ("iso8859_2", POLISH),
+        ("cp1251", RUSSIAN),
+    ],
+)
+@pytest.mark.parametrize("form", ["running text", "alt texts", "among English"])
+def test_letters_with_the_same_bytes_are_those_of_the_language_that_the_text_is_in(codec: str, text: str, form: str) -> None:
+    body = text * 6
+    if form == "alt texts":
+        body = "".join(f"<img src='a{i}.jpg' alt='{word}'>" for i, word in enumerate((text * 6).split()))
+    elif form == "among English":
+        body = f"<p>{'All rights reserved. Sign in to our newsletter. ' * 50}</p><h1>{text * 3}</h1>{text * 3}<p>{text}"
+    written = page(body)
+    assert to_utf8(written.encode(codec)).decode() == written
+
+
+def test_a_page_with_few_stray_bytes_is_still_utf8() -> None:
+    content = page(GERMAN * 20).encode() + b"<p>\xa9 2020</p>"
+    assert to_utf8(content) is content
+
+
+def test_guesses_are_told_and_declarations_are_none() -> None:
+    told: list[int] = []
+    for content, content_type in ((page(GERMAN).encode(), ""), (page(GERMAN).encode("cp1252"), "text/html; charset=latin1")):
+        to_utf8(content, content_type, lambda: told.append(0))
+    assert told == []
+    to_utf8(page(GERMAN).encode("cp1252"), "text/html", lambda: told.append(0))
+    assert told == [0]
 
 
 def test_a_page_that_was_cut_within_a_letter_is_still_utf8() -> None:

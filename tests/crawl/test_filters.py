@@ -28,6 +28,7 @@ from tallyclip.crawl.filters import (
     is_name,
     words_of,
 )
+from tallyclip.crawl.links import base_of, web_address
 from tallyclip.errors import OptionError
 
 URL = "https://images.example/dog.jpg"
@@ -190,6 +191,8 @@ def test_the_time_for_a_long_text_is_short(part: str, end: str) -> None:
         ("https://XN--BCHER-KVA.example/", "xn--bcher-kva.example"),
         ("https://b%C3%BCcher.example/", "xn--bcher-kva.example"),
         ("https://images。example/", "images.example"),
+        ("https://straße.example/", "xn--strae-oqa.example"),
+        ("https://☕.example/", "xn--53h.example"),
         ("https://[2001:DB8::1]:80/dog", "[2001:db8::1]"),
         ("https://1.2.3.4/dog", "1.2.3.4"),
         ("/dog.jpg", ""),
@@ -225,6 +228,14 @@ def test_a_domain_is_the_same_in_unicode_and_in_punycode(line: str, listed: Any)
     for host in ("bücher.example", "www.bücher.example", "xn--bcher-kva.example", "www.xn--bcher-kva.example"):
         assert screen.reason(f"https://{host}/", "a dog") == DOMAIN_BLOCKED
     assert screen.reason("https://bucher.example/", "a dog") is None
+
+
+@pytest.mark.parametrize("line", ["straße.example", "STRASSE.example", "☕.example", "bücher.example", "xn--bcher-kva.example"])
+def test_a_domain_is_blocked_however_it_is_written(line: str, listed: Any) -> None:
+    screen = Screen(Filters(blocked_domains=listed(line)))
+    url, reason = web_address(f"http://img.{line}/i a.png", base_of("http://a.example/", None))
+    assert reason is None
+    assert screen.reason(url, "a dog") == DOMAIN_BLOCKED
 
 
 # keywords

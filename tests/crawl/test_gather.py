@@ -29,6 +29,8 @@ PIECES = [
     "\x00",
     "%20",
     "é",
+    "ü.example",
+    "\x7f",
     "\ud800",
 ]
 SCHEMES = [
@@ -44,7 +46,16 @@ SCHEMES = [
 ADDRESSES = st.one_of(st.lists(st.sampled_from(PIECES), max_size=7).map("".join), st.sampled_from(SCHEMES), st.text(max_size=10))
 PAGES = st.one_of(
     st.sampled_from(
-        ["http://a.example/x/y.html", "https://a.example", "http://a.example/x/../y/", "http://a.example/p;q/r?s#t", "", "dns:a"]
+        [
+            "http://a.example/x/y.html",
+            "http://ä.example/é x/y.html",
+            "http://a b.example/",
+            "https://a.example",
+            "http://a.example/x/../y/",
+            "http://a.example/p;q/r?s#t",
+            "",
+            "dns:a",
+        ]
     ),
     ADDRESSES,
 )

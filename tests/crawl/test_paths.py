@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from tallyclip.crawl import paths
 from tallyclip.crawl.paths import BASE_URL, list_urls, parse_share, sample
 from tallyclip.errors import OptionError, SourceError
-from tallyclip.store.fetch import FetchPolicy
+from tallyclip.store.web import FetchPolicy
 from tests.store.test_fetch import Answer, Server, serving
 
 CRAWL = "CC-MAIN-2024-22"

@@ -14,7 +14,7 @@ from warcio.warcwriter import WARCWriter
 
 from tallyclip.crawl import html, http
 from tallyclip.crawl.gather import Gatherer
-from tallyclip.crawl.warc import OTHER_RECORDS, REVISIT, TOO_COMPLEX, read_warc
+from tallyclip.crawl.warc import GUESSED, OTHER_RECORDS, REVISIT, TOO_COMPLEX, read_warc
 from tallyclip.crawl.wat import read_wat
 from tallyclip.errors import SourceError
 
@@ -86,6 +86,19 @@ def test_what_warcio_writes_is_read(tmp_path: Path) -> None:
     assert (gather.counts["records"], gather.counts["pages"], gather.counts[OTHER_RECORDS]) == (3, 1, 1)
     assert gather.drops == {REVISIT: 1}
     assert gather.samples[REVISIT][0].sample == URI
+
+
+def test_pages_whose_charset_is_a_guess_are_counted(tmp_path: Path) -> None:
+    thai = "<img src=a.jpg alt='หมาสีน้ำตาลวิ่งเล่นอยู่บนชายหาด'>"
+    bodies = [thai.encode("cp874"), thai.encode(), b"<meta charset=windows-874>" + thai.encode("cp874"), PAGE]
+    texts, gather = read_one(tmp_path, *(response(body, HTML) for body in bodies))
+    assert texts[:3] == ["หมาสีน้ำตาลวิ่งเล่นอยู่บนชายหาด"] * 3
+    assert (gather.counts["pages"], gather.counts[GUESSED]) == (4, 1)
+
+
+def test_the_shared_page_without_a_charset_says_what_the_one_with_it_does(shared_data: Path) -> None:
+    found = [read(shared_data / "cases" / "21-page-without-charset" / f"{name}.warc.gz")[0] for name in ("meta", "none")]
+    assert [row["text"] for row in found[0]] == [row["text"] for row in found[1]] != []
 
 
 @pytest.mark.parametrize("status", ["200 OK", "206 Partial Content", "301 Moved", "404 Not Found", "503 Busy"])
@@ -262,7 +275,7 @@ def test_a_warc_has_the_pairs_of_its_wat_but_those_whose_letters_the_wat_lost(sh
         return {tuple(row[key] for key in ("page_url", "crawl_file", "offset", "url", "text")) for row in rows}, gather.counts["pages"]
 
     def in_ascii(pair: tuple[Any, ...]) -> tuple[str, ...]:
-        return tuple(re.sub("[^!-~]", "", str(value)) for value in pair)
+        return tuple(re.sub("%[89A-F][0-9A-F]|[^!-~]", "", str(value)) for value in pair)
 
     from_wat, pages = pairs(shared_data / "wat" / f"{Path(name).name}.warc.wat.gz", read_wat)
     from_warc, as_many = pairs(shared_data / f"{name}.warc.gz", read_warc)

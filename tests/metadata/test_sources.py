@@ -17,7 +17,7 @@ from tallyclip.errors import OptionError, SourceError
 from tallyclip.metadata import servers, sources
 from tallyclip.metadata.sources import FetchTask, RemoteFile, Wanted, fetch_file, fetch_task, find
 from tallyclip.runner.local import Done, Event, Failed, Progress, Task, Workers
-from tallyclip.store.fetch import FetchPolicy
+from tallyclip.store.web import FetchPolicy
 from tests.metadata.tools import DATABASE, DUMP_FILES, HOUR, HUB_FILES, REVISION, TAB, Page, Site, add_inputs, entry, serving, tar_of
 
 QUICK = FetchPolicy(tries=3, connect_timeout=2.0, read_timeout=2.0, first_wait=0.002, longest_wait=0.01)

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tallyclip.crawl.links import base_of, clean_text, web_address
-from tallyclip.pipeline import PRELOAD, duplicates
+from tallyclip.pipeline import PRELOAD, duplicates, parse
 from tallyclip.pipeline.parse import PoolOptions
 from tallyclip.pipeline.pool import pool_of
 from tallyclip.pipeline.run import Run
@@ -130,6 +130,37 @@ def test_what_an_earlier_pool_has_is_left_out_of_the_next(crawl: Path, tmp_path:
         2, "pool", crawl, "--known", tmp_path / "first", "--duplicates", "url", "--out", tmp_path / "x"
     )
     assert "no pool was made here" in fails(2, "pool", crawl, "--known", tmp_path, "--out", tmp_path / "y")
+
+
+def as_of_version_1(root: Path) -> None:
+    """Make the manifests of a pool what the first version wrote."""
+    for stage, name in (("parse", "version"), ("duplicates", "parse_version")):
+        path = root / stage / "_manifest.json"
+        found = json.loads(path.read_bytes())
+        del found["options"][name]
+        path.write_text(json.dumps(found))
+
+
+def test_an_earlier_pool_of_another_version_is_refused_as_known(crawl: Path, tmp_path: Path, workers: Workers) -> None:
+    made(tmp_path / "first", workers, crawl / "apple.warc.wat.gz")
+    as_of_version_1(tmp_path / "first")
+    said = fails(2, "pool", crawl, "--known", tmp_path / "first", "--out", tmp_path / "x")
+    assert "another version of tallyclip" in said
+    assert "make that pool again" in said
+
+
+def test_files_parsed_by_another_version_are_parsed_again(tmp_path: Path, workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_wat(tmp_path / "a.wat.gz", [page("http://a.example/", [image("i a.png", alt="a dog")])])
+    monkeypatch.setattr(parse, "PARSE", 1)
+    made(tmp_path / "run", workers, path)
+    as_of_version_1(tmp_path / "run")
+    (done,) = (tmp_path / "run" / "parse" / "_done").iterdir()
+    before = done.stat().st_mtime_ns
+    made(tmp_path / "run", workers, path)
+    assert done.stat().st_mtime_ns == before
+    monkeypatch.undo()
+    assert [row["url"] for row in rows_of(made(tmp_path / "run", workers, path))] == ["http://a.example/i%20a.png"]
+    assert done.stat().st_mtime_ns > before
 
 
 def test_in_one_go_or_in_steps_and_whenever_languages_are_told_the_set_is_the_same(crawl: Path, tmp_path: Path) -> None:
@@ -337,6 +368,17 @@ def two_texts(folder: Path, count: int = 20) -> Path:
     """Images that each have a German and an English text."""
     links = [image(f"{i}.png", alt=f"{GERMAN[0]} {i}", title=f"a small dog in the garden of house {i}") for i in range(count)]
     return write_wat(folder / "two.wat.gz", [page("http://a.example/", links)])
+
+
+def test_a_file_larger_than_may_be_fetched_fails_by_name(server: tuple[str, Path], tmp_path: Path) -> None:
+    address, folder = server
+    write_wat(folder / "large.warc.wat.gz", [page("http://a.example/", [image("i.png", alt="a dog")])])
+    said = fails(1, "pool", f"{address}/large.warc.wat.gz", "--max-download", "100", "--out", tmp_path / "run")
+    assert "large.warc.wat.gz: the file has" in said
+    assert "more than 100" in said
+    assert "--max-download SIZE" in said
+    succeeds("pool", f"{address}/large.warc.wat.gz", "--max-download", "1M", "--out", tmp_path / "run")
+    assert "is no size" in fails(2, "pool", f"{address}/large.warc.wat.gz", "--max-download", "huge", "--out", tmp_path / "x")
 
 
 def test_of_an_address_the_text_that_stays_is_in_a_language_asked_for(tmp_path: Path, workers: Workers) -> None:

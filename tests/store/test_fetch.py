@@ -26,7 +26,8 @@ from hypothesis import strategies as st
 
 import tallyclip
 from tallyclip.errors import MissingExtraError, OptionError, OutputError, SourceError, StaleError
-from tallyclip.store.fetch import FetchPolicy, MissingFileError, fetch, local_copy
+from tallyclip.store.fetch import MissingFileError, fetch, local_copy
+from tallyclip.store.web import FetchPolicy
 from tallyclip.streams import filesystem
 
 QUICK = FetchPolicy(tries=3, first_wait=0.002, longest_wait=0.01)

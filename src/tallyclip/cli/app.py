@@ -138,6 +138,7 @@ def curate(
     languages: options.Languages = None,
     language_threshold: options.LanguageThreshold = None,
     salvage: options.Salvage = False,
+    max_download: options.MaxDownload = "64G",
     caption_column: options.CaptionColumn = None,
     url_column: options.UrlColumn = None,
     uid_column: options.UidColumn = None,
@@ -173,7 +174,7 @@ def curate(
         aim = aim_of(t, size, tail_share)
         choice = choice_of(caption_column, url_column, uid_column, header)
         source = source_of(pool, crawl, sample, kind, base_url)
-        asked = pool_options(duplicates, languages, language_threshold, salvage=salvage)
+        asked = pool_options(duplicates, languages, language_threshold, max_download, salvage=salvage)
         entries = load_metadata(metadata, clean=clean_metadata)
         card = pipeline.curate(
             run,
@@ -211,6 +212,7 @@ def match(
     languages: options.Languages = None,
     language_threshold: options.LanguageThreshold = None,
     salvage: options.Salvage = False,
+    max_download: options.MaxDownload = "64G",
     caption_column: options.CaptionColumn = None,
     url_column: options.UrlColumn = None,
     uid_column: options.UidColumn = None,
@@ -238,7 +240,7 @@ def match(
 
         choice = choice_of(caption_column, url_column, uid_column, header)
         source = source_of(pool, crawl, sample, kind, base_url)
-        asked = pool_options(duplicates, languages, language_threshold, salvage=salvage)
+        asked = pool_options(duplicates, languages, language_threshold, max_download, salvage=salvage)
         entries = load_metadata(metadata, clean=clean_metadata)
         pipeline.match(run, source, choice, entries, mode.value, options=asked, accept_failed=accept_failed)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from tallyclip.cli import options
-from tallyclip.cli.names import run_folder
+from tallyclip.cli.names import bytes_of, run_folder
 from tallyclip.cli.prepare import count_of, load_metadata
 from tallyclip.errors import OptionError
 
@@ -39,6 +38,7 @@ BuildOut = Annotated[
 ]
 FetchOut = Annotated[Path, typer.Option("--out", parser=run_folder, metavar="DIR", help="The folder for inputs.")]
 Memory = Annotated[str, typer.Option("--memory", metavar="SIZE", help="What counting may take, such as 4G: at least 272M a worker.")]
+MaxDownload = Annotated[str, typer.Option("--max-download", metavar="SIZE", help="Fetch no file that is larger.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be fetched, and how much it is, and fetch nothing.")]
 Host = Annotated[
     list[str] | None,
@@ -96,7 +96,7 @@ def build(
     from tallyclip.runner.local import Workers
 
     number = count_of(workers)
-    size = bytes_of(memory)
+    size = bytes_of(memory, "--memory")
     if inputs is not None and not inputs.is_dir():
         raise OptionError(f"--inputs {inputs}: there is no such folder", "'tallyclip metadata fetch' makes one")
     shown = Shown(err)
@@ -123,6 +123,7 @@ def fetch(
     out_folder: FetchOut,
     language: LanguageCode = None,
     host: Host = None,
+    max_download: MaxDownload = "64G",
     workers: FetchWorkers = 3,
     dry_run: DryRun = False,
 ) -> None:
@@ -136,7 +137,7 @@ def fetch(
     from tallyclip.cli.progress import Shown
     from tallyclip.runner.local import Workers
 
-    shown = Shown(err)
+    shown, largest = Shown(err), bytes_of(max_download, "--max-download")
     with Workers(workers) as pool:
         from tallyclip.cli.built import files_table
         from tallyclip.metadata.languages import language as language_of
@@ -150,7 +151,7 @@ def fetch(
         if dry_run:
             return
         try:
-            fetch_inputs(files, out_folder, pool, shown)
+            fetch_inputs(files, out_folder, pool, shown, largest=largest)
         finally:
             shown.stop()
 
@@ -218,18 +219,6 @@ def add_commands(app: typer.Typer, reports_errors: Any) -> None:
         app.command(rich_help_panel=_Panel.make.value)(reports_errors(command))
     for command in (info, check, diff, merge):
         app.command(rich_help_panel=_Panel.look.value)(reports_errors(command))
-
-
-def bytes_of(size: str) -> int:
-    """A number of bytes as people write it.
-
-    Raises:
-        OptionError: it is none.
-    """
-    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)(?:i?B)?", size.strip(), re.IGNORECASE)
-    if found is None:
-        raise OptionError(f"--memory {size} is no size", "such as 4G or 1500M")
-    return int(float(found[1]) * 1024 ** " KMGT".index(found[2].upper() or " "))
 
 
 def _show(found: Any, as_json: bool, render: Any) -> None:

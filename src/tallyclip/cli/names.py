@@ -1,8 +1,9 @@
-"""Names of files and folders on the command line: which of them cannot be."""
+"""Names of files and folders on the command line, and sizes: which of them cannot be."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -45,3 +46,15 @@ def pool_name(name: str) -> str:
     if name == "":
         raise OptionError("what to read needs a name, and this one is empty", "write . for the current folder")
     return name
+
+
+def bytes_of(size: str, option: str) -> int:
+    """A number of bytes as people write it.
+
+    Raises:
+        OptionError: it is none.
+    """
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)(?:i?B)?", size.strip(), re.IGNORECASE)
+    if found is None:
+        raise OptionError(f"{option} {size} is no size", "such as 4G or 1500M")
+    return int(float(found[1]) * 1024 ** " KMGT".index(found[2].upper() or " "))

@@ -198,6 +198,10 @@ Salvage = Annotated[
         rich_help_panel=CRAWL,
     ),
 ]
+MaxDownload = Annotated[
+    str,
+    typer.Option("--max-download", metavar="SIZE", help="Fetch no file from the web that is larger.", rich_help_panel=CRAWL),
+]
 Duplicates = Annotated[
     DuplicatesName,
     typer.Option(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tallyclip.cli import options
+from tallyclip.cli.names import bytes_of
 from tallyclip.cli.prepare import OpenRun
 
 
@@ -12,6 +13,7 @@ def pool_options(
     duplicates: options.DuplicatesName,
     languages: str | None,
     language_threshold: float | None,
+    max_download: str,
     known: list[str] | None = None,
     filters: dict[str, Any] | None = None,
     salvage: bool = False,
@@ -20,7 +22,8 @@ def pool_options(
     """What the options of a pool ask for.
 
     Raises:
-        OptionError: the language model knows no such language, a filter cannot be applied, or a threshold goes without languages.
+        OptionError: the language model knows no such language, a filter cannot be applied, a threshold goes without languages, or a size
+            is none.
     """
     from tallyclip.crawl.filters import Filters
     from tallyclip.pipeline.parse import PoolOptions
@@ -32,6 +35,7 @@ def pool_options(
         filters=Filters(**(filters or {})),
         salvage=salvage,
         max_site_repeats=max_site_repeats,
+        max_download=bytes_of(max_download, "--max-download"),
     )
     asked.check()
     return asked
@@ -76,6 +80,7 @@ def pool(
     blocked_domains: options.BlockedDomains = None,
     blocked_keywords: options.BlockedKeywords = None,
     salvage: options.Salvage = False,
+    max_download: options.MaxDownload = "64G",
     workers: options.WorkersCount = None,
     accept_failed: options.AcceptFailed = False,
 ) -> None:
@@ -103,7 +108,7 @@ def pool(
         from tallyclip.pipeline.pool import pool_of
 
         source = source_of(crawl_files, crawl, sample, kind, base_url)
-        asked = pool_options(duplicates, languages, language_threshold, known, filters, salvage, max_site_repeats)
+        asked = pool_options(duplicates, languages, language_threshold, max_download, known, filters, salvage, max_site_repeats)
         pool_of(run, source, asked, accept_failed=accept_failed)
         text = show.pool_summary(run, str(out_folder))
     show_text(text)

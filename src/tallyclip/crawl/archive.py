@@ -1,17 +1,24 @@
 """The records of WARC and WAT files, whatever they are compressed with, and every loss by name.
 
 FastWARC does the reading. It takes a file that was cut short for one that ends there, and in its lenient mode passes over what is no
-record without a word; so what a record lacks, what follows the last one, and what stands between two is looked for here.
+record without a word; so what a record lacks, what follows the last one, and what stands between two is looked for here. Zeros behind
+the last record are padding, as they are to gzip: tapes and some object stores fill up their blocks.
+
+The module is longer than others: all that may be wrong with an archive is in one place.
 """
 
 from __future__ import annotations
 
+import io
 import mmap
+import os
 import re
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
+
+import zstandard
 
 from tallyclip.errors import SourceError
 from tallyclip.extras import load
@@ -20,9 +27,14 @@ from tallyclip.pool.reading import DAMAGED, EMPTY
 LARGEST = 32 << 20  # bytes of a record: pages are cut at one to five megabytes by those who crawl
 CHUNK = 1 << 20
 GZIP, ZSTD, LZ4 = b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18"
+PLAIN = b"WARC/1."
+SKIPPABLE = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18", re.DOTALL)  # a frame that is no data, of Zstandard and LZ4
+DICTIONARY = b"\x5d\x2a\x4d\x18"  # the one that holds the dictionary, where a Zstandard WARC file begins with it
+MOST_SKIPPABLE = 100
 CUT_SHORT = "file cut short"
 NO_RECORD = "bytes that are no record"
 TOO_LARGE = "record too large"
+NO_TYPE = "record without a type"
 
 Lose = Callable[[str, str], None]  # a reason, and where
 
@@ -40,40 +52,54 @@ class Record(NamedTuple):
     payload_type: str | None = None
 
 
+class _Packing(NamedTuple):
+    """What a file is compressed with.
+
+    Attributes:
+        mark: what each of its pieces begins with.
+        start: where the first piece begins.
+        dictionary: of Zstandard.
+    """
+
+    mark: bytes
+    start: int
+    dictionary: bytes | None = None
+
+
 def read_records(path: str, kinds: tuple[str, ...], lose: Lose, *, salvage: bool = False) -> Iterator[Record]:
     """Stream the records of some kinds, in the file's order.
 
     Args:
-        path: on this machine; gzip, Zstandard and LZ4 are told by their first bytes, not by the name.
+        path: on this machine; gzip, Zstandard and LZ4 are told by their first bytes, not by the name. A Zstandard file may begin with
+            the dictionary of its records, as the specification of .warc.zst has it.
         kinds: FastWARC's names: "metadata", "response", "resource", "revisit", ...
-        lose: told of what is left out: records that are too large, and with ``salvage`` also what the file's damage took.
+        lose: told of what is left out: records that are too large or have no type, and with ``salvage`` also what the file's damage
+            took.
         salvage: go on behind damage, and keep what stands before the place where a file was cut short, instead of giving up the file.
 
     Raises:
         SourceError: the file is empty, no archive, damaged, or cut short.
         MissingExtraError: FastWARC is not installed.
     """
-    with open(path, "rb") as file:
-        magic = file.read(4)
-    if not magic:
-        raise SourceError(f"{path}: there is nothing in it", EMPTY)
-    packed, lenient, start, given = magic.startswith(GZIP), _is_lenient(path, magic), 0, 0
+    packing = _packing_of(path)
+    packed, lenient, start, given = packing.mark == GZIP, _is_lenient(path, packing), packing.start, 0
+    size = Path(path).stat().st_size
     while True:
         held: Record | None = None  # a record is given out when what follows shows that its gzip member was sound
         last = start
         try:
-            for number, record in enumerate(_iterate(path, magic, start, kinds, lenient)):
+            for number, record in enumerate(_iterate(path, packing, start, size, lenient)):
                 last = int(record.stream_pos)
                 if number < given:
                     continue
                 given += 1
                 if held is not None:
                     yield held
-                held = _read(record, last, lose)
+                held = _read(record, last, kinds, lose)
                 if held is not None and len(held.content) < record.content_length:
                     what = f"a record of {record.content_length:,} bytes has {len(held.content):,}"
                     raise _DamageError(CUT_SHORT, last, what)
-            _check_end(path, magic, last)
+            _check_end(path, packing, last, size)
             if held is not None:
                 yield held
             return
@@ -86,16 +112,21 @@ def read_records(path: str, kinds: tuple[str, ...], lose: Lose, *, salvage: bool
                 held = None
             else:
                 problem.place = end
+            padding = _padding_of(path, packing, end)
+            if padding is not None and padding < size:
+                size, given = padding, given - (held is not None)  # once more, without what the reader stumbled over
+                continue
         if not salvage:
             hint = f"{DAMAGED}; or --salvage keeps what can be read of it, and counts the loss"
             raise SourceError(f"{path}: {problem.reason}: {problem.what}, at byte {problem.place:,}", hint) from None
         if held is not None:
             yield held
-        lose(problem.reason, f"{Path(path).name} from byte {problem.place:,} on: {problem.what}")
+        if packing.mark != ZSTD or given or start == packing.start:  # else the damage is that which was met before this start
+            lose(problem.reason, f"{Path(path).name} from byte {problem.place:,} on: {problem.what}")
         if "header" in problem.what and not lenient:
             lenient = True  # the bytes are sound but no record: once more from here, past what is no record
             continue
-        following = _next_start(path, magic, problem.place)
+        following = _next_start(path, packing, problem.place)
         if following is None:
             return
         start, given = following, 0
@@ -107,48 +138,108 @@ class _DamageError(Exception):
         self.reason, self.place, self.what = reason, place, what
 
 
-def _iterate(path: str, magic: bytes, start: int, kinds: tuple[str, ...], lenient: bool) -> Iterator[Any]:
+class _Until(io.RawIOBase):
+    """A file up to a place in it."""
+
+    def __init__(self, file: BinaryIO, end: int) -> None:
+        super().__init__()
+        self._file, self._end = file, end
+
+    def readable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def read(self, size: int = -1) -> bytes:
+        left = max(0, self._end - self._file.tell())
+        return self._file.read(left if size < 0 else min(size, left))
+
+
+def _packing_of(path: str) -> _Packing:
+    """How a file is compressed, as its first bytes say.
+
+    Raises:
+        SourceError: it is empty, or its dictionary cannot be read.
+    """
+    dictionary, start, head = None, 0, b""
+    with open(path, "rb") as file:
+        for number in range(MOST_SKIPPABLE):
+            start, head = file.tell(), file.read(8)
+            if not SKIPPABLE.match(head) or len(head) < 8:
+                break
+            size = int.from_bytes(head[4:], "little")
+            if number == 0 and head.startswith(DICTIONARY) and size <= LARGEST:
+                dictionary = file.read(size)
+            else:
+                file.seek(size, os.SEEK_CUR)
+        if file.tell() == 0:
+            raise SourceError(f"{path}: there is nothing in it", EMPTY)
+    mark = next((mark for mark in (GZIP, ZSTD, LZ4) if head.startswith(mark)), PLAIN)
+    return _Packing(mark, start, _dictionary(path, dictionary) if mark == ZSTD and dictionary else None)
+
+
+def _dictionary(path: str, content: bytes) -> bytes:
+    """A dictionary, which may be compressed itself."""
+    if content.startswith(ZSTD):
+        try:
+            with zstandard.ZstdDecompressor(max_window_size=LARGEST).stream_reader(content) as reader:
+                content = reader.read(LARGEST)
+        except zstandard.ZstdError as error:
+            raise SourceError(f"{path}: its dictionary is damaged: {error}", DAMAGED) from None
+    try:  # for FastWARC ends the process where there is no dictionary in these bytes
+        dictionary = zstandard.ZstdCompressionDict(content, dict_type=zstandard.DICT_TYPE_FULLDICT)
+        zstandard.ZstdDecompressor(dict_data=dictionary).decompress(zstandard.compress(b""))
+    except zstandard.ZstdError as error:
+        raise SourceError(f"{path}: its dictionary is damaged: {error}", DAMAGED) from None
+    return content
+
+
+def _iterate(path: str, packing: _Packing, start: int, size: int, lenient: bool) -> Iterator[Any]:
     fastwarc = load("fastwarc", "FastWARC", "crawl")
-    wanted: Any = None
-    for kind in kinds:
-        bit = getattr(fastwarc.WarcRecordType, kind)
-        wanted = bit if wanted is None else wanted | bit
     with open(path, "rb") as file:
         file.seek(start)
-        stream = _unpacked(fastwarc, magic, file)
-        yield from fastwarc.ArchiveIterator(stream, record_types=wanted, parse_http=False, quirks_mode=lenient, stream_detect=False)
+        whole = size == os.fstat(file.fileno()).st_size
+        stream = _unpacked(fastwarc, packing, file if whole else _Until(file, size))
+        # Of all types: asked for some, it passes over records without one.
+        yield from fastwarc.ArchiveIterator(stream, parse_http=False, quirks_mode=lenient, stream_detect=False)
 
 
-def _unpacked(fastwarc: Any, magic: bytes, file: BinaryIO) -> Any:
-    if magic.startswith(GZIP):
+def _unpacked(fastwarc: Any, packing: _Packing, file: BinaryIO | _Until) -> Any:
+    if packing.mark == GZIP:
         return fastwarc.GzipReader(file)
-    if magic == ZSTD:
-        return fastwarc.ZstdReader(file)
-    if magic == LZ4:
+    if packing.mark == ZSTD:
+        return fastwarc.ZstdReader(file) if packing.dictionary is None else fastwarc.ZstdReader(file, dictionary=packing.dictionary)
+    if packing.mark == LZ4:
         return fastwarc.Lz4Reader(file)
     return file
 
 
-def _read(record: Any, place: int, lose: Lose) -> Record | None:
-    """A record with its content, or None if that is too large."""
+def _read(record: Any, place: int, kinds: tuple[str, ...], lose: Lose) -> Record | None:
+    """A record with its content, or None if that is too large, or of no kind that is wanted."""
     headers = record.headers
     uri = (headers.get("WARC-Target-URI") or "").strip("<> ")  # wget writes it in brackets
+    kind, payload_type = (headers.get("WARC-Type") or "").strip().lower(), headers.get("WARC-Identified-Payload-Type")
+    if kind not in kinds:  # types of others' own may be, and are to be skipped
+        if not kind:
+            lose(NO_TYPE, f"{uri}: at byte {place:,}")
+        return None
     if record.content_length > LARGEST:
         lose(TOO_LARGE, f"{uri}: {record.content_length:,} bytes, at byte {place:,}")
         return None
-    kind, payload_type = (headers.get("WARC-Type") or "").lower(), headers.get("WARC-Identified-Payload-Type")
     return Record(kind, uri, place, record.reader.read(), payload_type)
 
 
-def _is_lenient(path: str, magic: bytes) -> bool:
+def _is_lenient(path: str, packing: _Packing) -> bool:
     """Must the file be read leniently? Where header lines end with a line feed alone, the strict reader finds no record.
 
     Raises:
         SourceError: this is no archive.
     """
     with open(path, "rb") as file:
+        file.seek(packing.start)
         try:
-            start: bytes = _unpacked(load("fastwarc", "FastWARC", "crawl"), magic, file).read(len("WARC/1.0\r\n"))
+            start: bytes = _unpacked(load("fastwarc", "FastWARC", "crawl"), packing, file).read(len("WARC/1.0\r\n"))
         except OSError:
             return False  # the file's damage begins at its beginning, and is found there
     if not start.startswith(b"WARC/"):
@@ -156,13 +247,35 @@ def _is_lenient(path: str, magic: bytes) -> bool:
     return b"\r" not in start
 
 
-def _check_end(path: str, magic: bytes, last: int) -> None:
+def _check_end(path: str, packing: _Packing, last: int, size: int) -> None:
     """Is everything from the last record on whole? Zstandard's and LZ4's readers notice a missing end themselves."""
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        if magic.startswith(GZIP):
+        if packing.mark == GZIP:
             _check_members(content, last if content[last : last + len(GZIP)] == GZIP else 0)
-        elif magic not in (ZSTD, LZ4):
-            _check_plain(content, last)
+        elif packing.mark == PLAIN:
+            _check_plain(content, last, size)
+
+
+def _padding_of(path: str, packing: _Packing, end: int | None) -> int | None:
+    """Where the zeros begin that a file ends with, if a record may end before them; ``end`` is that of the last sound gzip member."""
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        if packing.mark == GZIP:
+            return end if end is not None and _is_padding(content, end) else None
+        place = _trimmed(content)
+        return place if packing.mark == PLAIN and content[max(0, place - 1) : place] == b"\n" else None
+
+
+def _trimmed(content: mmap.mmap) -> int:
+    """The size of a file without the zeros at its end."""
+    place = len(content)
+    while place and not content[max(0, place - CHUNK) : place].strip(b"\0"):
+        place = max(0, place - CHUNK)
+    return place - CHUNK + len(content[place - CHUNK : place].rstrip(b"\0")) if place >= CHUNK else len(content[:place].rstrip(b"\0"))
+
+
+def _is_padding(content: mmap.mmap, start: int) -> bool:
+    """Is there nothing but zeros from a place on?"""
+    return start < len(content) and _trimmed(content) <= start
 
 
 def _check_members(content: mmap.mmap, start: int) -> None:
@@ -176,13 +289,15 @@ def _check_members(content: mmap.mmap, start: int) -> None:
         if member.eof:
             start, member = place, zlib.decompressobj(31)
             if place < len(content) and content[place : place + len(GZIP)] != GZIP:
+                if _is_padding(content, place):
+                    return
                 raise _DamageError(NO_RECORD, place, f"{len(content) - place:,} bytes behind the last record")
     if start < len(content):
         raise _DamageError(CUT_SHORT, start, "the last gzip member has no end")
 
 
-def _check_plain(content: mmap.mmap, place: int) -> None:
-    while place < len(content):
+def _check_plain(content: mmap.mmap, place: int, size: int) -> None:
+    while place < size:
         end = content.find(b"\r\n\r\n", place)
         bare = content.find(b"\n\n", place)
         end, gap = (end, 4) if end >= 0 and not 0 <= bare < end else (bare, 2)
@@ -213,9 +328,8 @@ def _end_of_member(path: str, start: int) -> int | None:
         return file.tell() - len(member.unused_data) if member.eof else None
 
 
-def _next_start(path: str, magic: bytes, after: int) -> int | None:
-    """Where the next record, or gzip member, begins behind a place."""
-    mark = GZIP if magic.startswith(GZIP) else b"WARC/1."
+def _next_start(path: str, packing: _Packing, after: int) -> int | None:
+    """Where the next record, gzip member or frame begins behind a place."""
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        place = content.find(mark, after + 1)
+        place = content.find(packing.mark, after + 1)
     return None if place < 0 else place

@@ -27,6 +27,7 @@ from urllib.parse import unquote
 
 import msgspec
 
+from tallyclip.crawl.links import ascii_host
 from tallyclip.errors import OptionError, SourceError
 from tallyclip.pool.reading import read_lines
 from tallyclip.store.manifest import fingerprint_of
@@ -181,16 +182,14 @@ def is_name(text: str) -> bool:
 # domains
 
 _HOST = re.compile(r"\s*(?:(?:[a-z][a-z0-9+.-]*:)?[/\\]{2,})?(?:[^/?#\\]*@)?(\[[^\]/?#\\]*\]|[^/?#\\:]*)", re.IGNORECASE)
-_LONGEST_HOST = 253  # characters, by the rules of DNS: what is longer is not worth the time of the codec
 
 
 def host_of(url: str) -> str:
     """The host of an address in its one form: ASCII (IDNA, "xn--..."), lower case, without user, port and the dot at its end."""
     found = _HOST.match(url)
     host = unquote(found[1]) if found else ""
-    if not host.isascii() and len(host) <= _LONGEST_HOST:
-        with contextlib.suppress(UnicodeError):  # of what is no host that anybody can have
-            host = host.encode("idna").decode()
+    with contextlib.suppress(ValueError):  # of what is no host that anybody can have
+        host = ascii_host(host)
     return host.strip().rstrip(".").lower()
 
 

@@ -18,9 +18,9 @@ import pyarrow.compute
 from jaxtyping import Bool, Int64, UInt64
 
 from tallyclip.crawl.links import (
-    ASCII_BLANKS,
     BLANKS,
     DATA_ADDRESS,
+    EDGES,
     FIELDS,
     IS_DATA,
     LINE_BREAK,
@@ -153,7 +153,7 @@ class Gatherer:
 
     def _resolved(self, written: pa.Array, texts: pa.Array, numbers: Int64[np.ndarray, " N"], good: Bool[np.ndarray, " N"]) -> pa.Array:
         """Addresses as ``web_address`` gives them; in place, ``good`` loses those that have none."""
-        addresses = pc.replace_substring_regex(pc.utf8_trim(written, ASCII_BLANKS), "[\t\n\r]", "")
+        addresses = pc.replace_substring_regex(pc.utf8_trim(written, EDGES), "[\t\n\r]", "")
         is_data = pc.match_substring_regex(addresses, IS_DATA).to_numpy(zero_copy_only=False)
         good &= self._note(DATA_ADDRESS, is_data, good, texts)
         whole = pc.match_substring_regex(addresses, WHOLE)
@@ -175,8 +175,8 @@ class Gatherer:
                 if reason is not None:
                     good[i] = False
                     self.drop(reason, f"{self._addresses[i]:.80} · {texts[i].as_py()}")
-            found = [_encodable(url) for url, _ in answers]
-            urls = pc.replace_with_mask(urls, pa.array(np.isin(np.arange(len(urls)), hard)), pa.array(found, pa.string()))
+            found = pa.array([url for url, _ in answers], pa.string())
+            urls = pc.replace_with_mask(urls, pa.array(np.isin(np.arange(len(urls)), hard)), found)
         return urls
 
     def _note(self, reason: str, bad: Bool[np.ndarray, " N"], good: Bool[np.ndarray, " N"], texts: pa.Array) -> Bool[np.ndarray, " N"]:

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tallyclip.crawl.gather import Image
-from tallyclip.crawl.links import ASCII_BLANKS, IS_DATA
+from tallyclip.crawl.links import EDGES, IS_DATA
 from tallyclip.extras import load
 
 MOST_IMAGES = 100_000  # of a page; those that people make have some thousands
@@ -199,7 +199,7 @@ def _address(attributes: dict[str, str | None]) -> str | None:
 
 
 def _is_link(address: str | None) -> bool:
-    return bool(address) and bool(address.strip(ASCII_BLANKS)) and not re.match(IS_DATA, address.lstrip(ASCII_BLANKS))
+    return bool(address) and bool(address.strip(EDGES)) and not re.match(IS_DATA, address.lstrip(EDGES))
 
 
 def largest_of(srcset: str) -> str | None:

@@ -1,7 +1,9 @@
 """The rule for addresses and texts of images, so that a pair has one uid whoever read it; here it is said for one at a time.
 
 An address loses the blanks around it, and the tabs and line breaks within, as in browsers; then it is resolved against the page (RFC
-3986, as Python's ``urljoin`` has it), and otherwise stays as it is. In a text each line break becomes a space, and blanks at its ends go.
+3986, as Python's ``urljoin`` has it). Of the result only what no HTTP request can carry is changed, as in browsers: blanks, controls and
+non-ASCII characters are percent-encoded as UTF-8, and a non-ASCII host becomes Punycode. Printable ASCII stays as it is.
+In a text each line break becomes a space, and blanks at its ends go.
 """
 
 from __future__ import annotations
@@ -9,26 +11,34 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from typing import NamedTuple
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
+
+from tallyclip.extras import load
 
 LONGEST_BASE = 8_192  # characters: every plain address of a page gets it in front; browsers and servers have limits of this size too
 FIELDS = ("alt", "title", "data-image-title")  # the attributes of an image that may say what it shows; of equal texts the first counts
-ASCII_BLANKS = " \t\n\r\f"
-BLANKS = ASCII_BLANKS + "\v\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
+LONGEST_HOST = 253  # characters, by the rules of DNS
+LONGEST_LABEL = 63
+EDGES = "".join(map(chr, range(0x21)))  # what browsers strip from both ends of an address: space and C0 controls
+BLANKS = " \t\n\r\f\v\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 LINE_BREAK = "\r\n|\r|\n"
 NO_ADDRESS = "address: none"
 DATA_ADDRESS = "address: data in place of a link"
 NOT_WEB = "address: not http or https"
 MALFORMED = "address: malformed"
-CONTROLS = r"\x00-\x1f\x7f"
 # An address that is whole, and what makes one more than a piece to be written behind the page's; in the syntax of Python and of RE2.
-WHOLE = rf"^https?://[^/?#:{CONTROLS}][^{CONTROLS}]*$"
-NEEDS_CARE = rf"\./|.//|[:;#{CONTROLS}]|^[.?]|[.?]$|^//[/?]|^//$"
+WHOLE = r"""^https?://[!"$-.0-9;->@-~][!-~]*$"""  # the first character: printable ASCII without / ? # :
+NEEDS_CARE = r"""[^!"$-9<-~]|\./|.//|^[.?]|[.?]$|^//[/?]|^//$"""  # the first: all but printable ASCII, and of that # : ;
 IS_DATA = "^[dD][aA][tT][aA]:"
 
 _LINE_BREAK, _WHOLE, _NEEDS_CARE = re.compile(LINE_BREAK), re.compile(WHOLE), re.compile(NEEDS_CARE)
+_ABSOLUTE = re.compile("https?://[^/?#:]")
 _STEPS = re.compile(r"(?:\.\.?/)+")
-_CONTROL, _TAB_OR_BREAK = re.compile(f"[{CONTROLS}]"), re.compile("[\t\n\r]")
+_TAB_OR_BREAK = re.compile("[\t\n\r]")
+_UNSENDABLE = re.compile("[^!-~]+")  # runs of all but printable ASCII
+_AUTHORITY = re.compile(r"([^/?#\\:]*:[/\\]*)([^/?#\\]*)")
+_USER_HOST_PORT = re.compile(r"(.*@)?(.*?)(:[0-9]*)?", re.DOTALL)
+_NO_HOST = re.compile(r"[\x00-\x20\x7f#%/:<>?@\[\\\]^|]")  # the URL standard's forbidden domain code points
 
 
 class Base(NamedTuple):
@@ -53,7 +63,52 @@ def clean_text(text: str) -> str:
 
 def clean_address(address: str) -> str:
     """An address as browsers take it."""
-    return _TAB_OR_BREAK.sub("", address.strip(ASCII_BLANKS))
+    return _TAB_OR_BREAK.sub("", address.strip(EDGES))
+
+
+def sendable(url: str) -> str:
+    """A URL in printable ASCII, as browsers send it; one that is that already stays as it is.
+
+    The query is percent-encoded as UTF-8 too; browsers use the page's own charset there, which a WAT file does not have.
+
+    Raises:
+        ValueError: its authority cannot be that of any server.
+    """
+    if not _UNSENDABLE.search(url):
+        return url
+    start = _AUTHORITY.match(url)
+    if start is None or not _UNSENDABLE.search(start[0]):
+        return _quoted(url)
+    parts = _USER_HOST_PORT.fullmatch(start[2])
+    assert parts is not None  # every part may be empty
+    user, host, port = parts[1] or "", parts[2], parts[3] or ""
+    return _quoted(start[1]) + _quoted(user) + ascii_host(host) + port + _quoted(url[start.end() :])
+
+
+@lru_cache(maxsize=4096)
+def ascii_host(host: str) -> str:
+    """A host name in ASCII, as browsers look it up: UTS #46, then Punycode; one of printable ASCII stays as it is.
+
+    Raises:
+        ValueError: no host can have this name.
+    """
+    if not _UNSENDABLE.search(host):
+        return host
+    if len(host) > LONGEST_HOST:
+        raise ValueError("host too long")
+    # Not idna.encode: it goes by IDNA 2008, which has no emoji and no underscores. Browsers look such hosts up.
+    name: str = load("idna", "idna", "crawl").uts46_remap(unquote(host), std3_rules=False)
+    if len(name) > LONGEST_HOST:
+        raise ValueError("host too long")
+    labels = [label if label.isascii() else f"xn--{label.encode('punycode').decode()}" for label in name.split(".")]
+    name = ".".join(labels)
+    if not name or _NO_HOST.search(name) or len(name) > LONGEST_HOST or max(map(len, labels)) > LONGEST_LABEL:
+        raise ValueError("no host has this name")
+    return name
+
+
+def _quoted(text: str) -> str:
+    return _UNSENDABLE.sub(lambda run: "%" + run[0].encode("utf-8", "replace").hex("%").upper(), text)
 
 
 @lru_cache(maxsize=1024)
@@ -65,10 +120,13 @@ def base_of(page: str, base: str | None) -> Base:
             url = urljoin(page, clean_address(base))
         if len(url) > LONGEST_BASE:
             return Base("")
+        url = sendable(url)
         parts = urlsplit(url)
     except ValueError:
         return Base(url)
-    if parts.scheme not in ("http", "https") or not _WHOLE.match(url) or "/." in parts.path or ";" in parts.path:
+    if len(url) > LONGEST_BASE:
+        return Base("")
+    if parts.scheme not in ("http", "https") or not _WHOLE.fullmatch(url) or "/." in parts.path or ";" in parts.path:
         return Base(url)
     origin = f"{parts.scheme}://{parts.netloc}"
     return Base(url, f"{parts.scheme}:", origin, origin + (parts.path[: parts.path.rfind("/") + 1] or "/"))
@@ -80,7 +138,7 @@ def resolve(address: str, base: Base) -> str:
     Raises:
         ValueError: it cannot be an address.
     """
-    if _WHOLE.match(address):
+    if _ABSOLUTE.match(address):
         return address
     steps = _STEPS.match(address)
     if steps is not None and base.folder is not None:
@@ -109,11 +167,11 @@ def web_address(address: str, base: Base) -> tuple[str, str | None]:
         return "", DATA_ADDRESS
     try:
         url = resolve(address, base)
+        scheme, _, rest = url.partition(":")
+        if scheme.lower() not in ("http", "https"):
+            return "", NOT_WEB
+        if rest[:2] != "//" or rest[2:3] in ("", "/", "?", "#", ":"):
+            return "", MALFORMED
+        return sendable(url), None
     except ValueError:
         return "", MALFORMED
-    scheme, _, rest = url.partition(":")
-    if scheme.lower() not in ("http", "https"):
-        return "", NOT_WEB
-    if rest[:2] != "//" or rest[2:3] in ("", "/", "?", "#", ":") or _CONTROL.search(url):
-        return "", MALFORMED
-    return url, None

@@ -10,11 +10,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
+import msgspec
 import pyarrow as pa
 
 from tallyclip.errors import OptionError, SourceError
 from tallyclip.pool.reading import DAMAGED, EMPTY
-from tallyclip.store.fetch import POLITE, FetchPolicy, MissingFileError, local_copy
+from tallyclip.store.fetch import MissingFileError, local_copy
+from tallyclip.store.web import POLITE, FetchPolicy
 from tallyclip.streams import open_stream
 
 BASE_URL = "https://data.commoncrawl.org"
@@ -58,7 +60,7 @@ def list_urls(crawl: str, kind: Literal["wat", "warc"], base_url: str, scratch: 
     base = base_url.rstrip("/")
     name = f"{base}/{TOP}{crawl}/{kind}.paths.gz"
     try:
-        with local_copy(name, scratch, policy) as copy, open_stream(copy) as stream:
+        with local_copy(name, scratch, msgspec.structs.replace(policy, largest=LARGEST)) as copy, open_stream(copy) as stream:
             content = stream.read(LARGEST + 1)
     except (FileNotFoundError, MissingFileError):
         raise OptionError(f"{crawl}: there is no such crawl at {base}", NAMES) from None

@@ -17,6 +17,7 @@ from tallyclip.crawl.http import Response, decode_body, parse_response
 
 KINDS = ("response", "resource", "revisit", "warcinfo")
 OTHER_RECORDS = "other records"
+GUESSED = "pages of a guessed charset"
 REVISIT = "revisit: the page is in an earlier capture"
 TOO_COMPLEX = "page too complex"
 
@@ -64,7 +65,7 @@ def _read_response(record: Record, name: str, gather: Gatherer) -> None:
         gather.counts[OTHER_RECORDS] += 1
         return
     try:
-        base, images = images_of(to_utf8(body.content, content_type))
+        base, images = images_of(to_utf8(body.content, content_type, lambda: gather.counts.update([GUESSED])))
     except TooComplexError:
         gather.drop(TOO_COMPLEX, record.uri)
         return

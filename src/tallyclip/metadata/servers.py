@@ -17,10 +17,11 @@ from urllib.parse import urljoin, urlsplit
 
 import msgspec
 
-import tallyclip
 from tallyclip.errors import SourceError
 from tallyclip.extras import load
-from tallyclip.store.fetch import BUSY, LATER, FetchPolicy, MissingFileError
+from tallyclip.store.fetch import BUSY, LATER, MissingFileError
+from tallyclip.store.web import FetchPolicy
+from tallyclip.store.web import Web as Session
 
 T = TypeVar("T")
 
@@ -224,8 +225,7 @@ class Web:
 
     def __init__(self, policy: FetchPolicy) -> None:
         self._requests = load("requests", "requests", "metadata")
-        self._session = self._requests.Session()
-        self._session.headers.update({"User-Agent": f"tallyclip/{tallyclip.__version__}", "Accept-Encoding": "identity"})
+        self._session = Session(msgspec.structs.replace(policy, largest=LARGEST_LIST), "metadata")
         self._policy = policy
 
     def ask(self, url: str, method: str = "GET") -> _Answer:
@@ -247,9 +247,7 @@ class Web:
     def _ask_once(self, url: str, method: str) -> _Answer:
         content = b""
         try:
-            with self._session.request(
-                method, url, stream=True, timeout=(self._policy.connect_timeout, self._policy.read_timeout)
-            ) as response:
+            with self._session.request(url, method) as response:
                 for piece in response.iter_content(1 << 16):
                     content += piece
                     if len(content) > LARGEST_LIST:

@@ -22,8 +22,9 @@ from tallyclip.metadata.languages import DATABASES
 from tallyclip.metadata.servers import NAME, RemoteFile, Web, find_dump, find_omw, find_pageviews, find_texts, find_wordnet
 from tallyclip.pool.reading import reading
 from tallyclip.pool.tars import open_tar
-from tallyclip.store.fetch import POLITE, FetchPolicy, fetch
+from tallyclip.store.fetch import fetch
 from tallyclip.store.files import PART, replacing
+from tallyclip.store.web import POLITE, FetchPolicy
 
 DATABASE = re.compile(r"(?:\./)?(?:[\w.-]+/)?dict/(data\.(?:noun|verb|adj|adv))")  # in WordNet's archive; nothing else is unpacked
 DATABASE_FILES = ("data.noun", "data.verb", "data.adj", "data.adv")

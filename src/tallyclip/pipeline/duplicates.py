@@ -14,6 +14,7 @@ from tallyclip.pipeline.duplicates_shard import BucketJob, BucketReport, resolve
 from tallyclip.pipeline.parse import PoolOptions, parse_reports
 from tallyclip.pipeline.run import Run
 from tallyclip.pipeline.shards import sizes_of
+from tallyclip.pipeline.versions import PARSE
 from tallyclip.runner.local import Done, Failed, Progress, Task
 from tallyclip.store.files import write_json
 from tallyclip.store.layout import DuplicatesFolder, RunLayout
@@ -68,7 +69,12 @@ def find_duplicates(run: Run, options: PoolOptions) -> Manifest:
         under_way,
         fingerprint,
         inputs={"parse": parsed.fingerprint},
-        options={"duplicates": options.duplicates, "known": options.known, "max_site_repeats": limit},
+        options={
+            "duplicates": options.duplicates,
+            "known": options.known,
+            "max_site_repeats": limit,
+            "parse_version": parsed.options["version"],
+        },
         result={
             "pairs": parsed.result["pairs"],
             "repeats": going - of_known,
@@ -107,7 +113,7 @@ def earlier_pool(run: Run, folder: Path, duplicates: str) -> tuple[Manifest, lis
     """An earlier pool: its manifest, and the files of its keys.
 
     Raises:
-        OptionError: it is this one, or none, or not whole, or its keys are of another kind.
+        OptionError: it is this one, or none, or not whole, or its keys are of another kind or version.
     """
     layout = RunLayout(folder.resolve())
     manifest, found = read_manifest(layout.pool), read_manifest(layout.duplicates)
@@ -119,6 +125,11 @@ def earlier_pool(run: Run, folder: Path, duplicates: str) -> tuple[Manifest, lis
         raise OptionError(
             f"{folder} was made with --duplicates {found.options['duplicates']}, this one is with {duplicates}",
             "an earlier pool can only be told apart by the same kind of duplicates, pair or url",
+        )
+    if found.options.get("parse_version", 1) != PARSE:
+        raise OptionError(
+            f"--known {folder} was made by another version of tallyclip, which writes the same URLs differently",
+            "make that pool again with this version, into a new --out, and name it here",
         )
     paths = [layout.pool.index(shard) for shard in manifest.result["shards"]]
     gone = next((path for path in paths if not path.exists()), None)

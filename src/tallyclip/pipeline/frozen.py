@@ -46,8 +46,8 @@ class FrozenStage(Generic[Folder, Report]):
     ) -> None:
         """Seven arguments: they are what tells one such stage from another."""
         self._run, self._name, self._folder, self._report = run, name, folder, report
-        self.inputs, self.options = dict(inputs), dict(options)
-        self._fingerprint = fingerprint_of(stage=f"{name} {version}", inputs=self.inputs, options=self.options)
+        self.inputs, self.options = dict(inputs), dict(options) | {"version": version}
+        self._fingerprint = fingerprint_of(stage=f"{name} {version}", inputs=self.inputs, options=options)
 
     def take_up(self, frozen: Frozen, shards: Mapping[str, Shard]) -> Manifest | Folder:
         """The manifest, if the stage is in place for exactly these files; else the folder to go on in, with what is still good in it.
@@ -57,7 +57,8 @@ class FrozenStage(Generic[Folder, Report]):
         """
         run, in_place = self._run, self._folder(self._run.layout.root / self._name)
         before = read_manifest(in_place)
-        if before is not None and (before.inputs, before.options) == (self.inputs, self.options):
+        # Manifests without a version are of the first.
+        if before is not None and (before.inputs, {"version": 1} | before.options) == (self.inputs, self.options):
             self._refuse_changed(in_place, frozen)
             states = {key: shard.file.fingerprint for key, shard in shards.items()}
             manifest = run.in_place(self._name, self._set_fingerprint(states, {}))

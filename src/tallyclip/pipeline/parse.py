@@ -12,11 +12,13 @@ from tallyclip.pipeline.frozen import FrozenStage, refuse_failures, reports_of
 from tallyclip.pipeline.parse_shard import Duplicates, ParseJob, ParseReport, merged_counts, parse_shard
 from tallyclip.pipeline.run import Frozen, Run
 from tallyclip.pipeline.shards import run_shards, sizes_of
+from tallyclip.pipeline.versions import PARSE
 from tallyclip.pool.estimate import estimate_rows
 from tallyclip.pool.language import LanguageChoice, asked_languages
 from tallyclip.pool.sources import cut
 from tallyclip.store.layout import ParseFolder
 from tallyclip.store.manifest import Manifest
+from tallyclip.store.web import POLITE
 
 
 class PoolOptions(msgspec.Struct, frozen=True):
@@ -29,6 +31,7 @@ class PoolOptions(msgspec.Struct, frozen=True):
         filters: what else to leave out.
         salvage: keep what can be read of damaged files.
         max_site_repeats: drop texts that stand with more different images than that on the pages of one host.
+        max_download: bytes of a file; larger ones are not fetched.
     """
 
     duplicates: Duplicates = "pair"
@@ -37,6 +40,7 @@ class PoolOptions(msgspec.Struct, frozen=True):
     filters: Filters = Filters()
     salvage: bool = False
     max_site_repeats: int | None = None
+    max_download: int = POLITE.largest
 
     @property
     def early_languages(self) -> LanguageChoice | None:
@@ -67,7 +71,7 @@ def parse_files(run: Run, frozen: Frozen, options: PoolOptions, *, accept_failed
     asked = {"duplicates": options.duplicates, "filters": Screen(options.filters).fingerprint, "salvage": options.salvage}
     by_site, languages = options.max_site_repeats is not None, options.early_languages
     asked |= {"by_site": by_site, "known": bool(options.known), "languages": asked_languages(languages)}
-    stage = FrozenStage(run, "parse", 1, ParseFolder, ParseReport, {}, asked)
+    stage = FrozenStage(run, "parse", PARSE, ParseFolder, ParseReport, {}, asked)
     taken_up = stage.take_up(frozen, shards)
     if isinstance(taken_up, Manifest):
         return taken_up
@@ -84,6 +88,7 @@ def parse_files(run: Run, frozen: Frozen, options: PoolOptions, *, accept_failed
             by_site=by_site,
             collapse=not by_site and not options.known,
             languages=languages,
+            max_download=options.max_download,
         )
         for key, shard in shards.items()
     }

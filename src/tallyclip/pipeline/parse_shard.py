@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 from jaxtyping import UInt64
@@ -25,6 +26,7 @@ from tallyclip.store.fetch import local_copy
 from tallyclip.store.files import replacing, write_array
 from tallyclip.store.layout import ParseFolder
 from tallyclip.store.tables import TableWriter
+from tallyclip.store.web import POLITE
 from tallyclip.streams import file_name
 from tallyclip.uids import make_uids
 
@@ -56,6 +58,7 @@ class ParseJob(ShardJob, frozen=True):
     by_site: bool
     collapse: bool
     languages: LanguageChoice | None
+    max_download: int
 
 
 def parse_shard(job: ParseJob, tick: Callable[[int], None]) -> ParseReport:
@@ -63,9 +66,10 @@ def parse_shard(job: ParseJob, tick: Callable[[int], None]) -> ParseReport:
     started = time.perf_counter()
     folder, key = ParseFolder(Path(job.folder)), job.shard.key
     name = file_name(job.shard.file.path).rsplit("/", 1)[-1]  # not that of a copy
+    policy = msgspec.structs.replace(POLITE, largest=job.max_download)
     gather, screen, keys = Gatherer(), _screen(job.filters), _Keys(job.duplicates, by_site=job.by_site)
     with (
-        local_copy(job.shard.file.path, Path(job.scratch)) as path,
+        local_copy(job.shard.file.path, Path(job.scratch), policy) as path,
         replacing(folder.pairs(key)) as part,
         TableWriter(part, SCHEMA, repetitive=["field", "page_url", "crawl_file"]) as writer,
     ):

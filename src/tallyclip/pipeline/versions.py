@@ -10,6 +10,10 @@ import pyarrow
 
 import tallyclip
 
+# Of what parsing makes of a crawl file; raised with any change of its pairs. 2: URLs are percent-encoded, pages without a charset are
+# read in more encodings.
+PARSE = 2
+
 
 def versions() -> dict[str, str]:
     """What computes: the library versions that the bytes of a result may depend on."""

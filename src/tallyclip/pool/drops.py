@@ -45,6 +45,7 @@ REASONS = frozenset(
         "file cut short",
         "bytes that are no record",
         "record too large",
+        "record without a type",
         "revisit: the page is in an earlier capture",
         "page too complex",
         "page too large",

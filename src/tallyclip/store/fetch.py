@@ -2,7 +2,8 @@
 
 A transfer that breaks goes on where it was, also after the process was killed. Beside what there is of a file lies a note with its ETag and
 size, and a server is asked for the rest of that very version (If-Range); whatever else it answers, the file is begun again. So a file is
-one version from end to end, and where a server does not name versions, nothing is ever resumed.
+one version from end to end, and where a server does not name versions, nothing is ever resumed. A server that is too slow, or sends
+more than it said or than is wanted, is broken off (``web.py``).
 
 The module is longer than others: all that a server may do wrong is in one place.
 """
@@ -21,13 +22,13 @@ from contextlib import contextmanager
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
 
-import tallyclip
-from tallyclip.errors import MissingExtraError, OutputError, SourceError, StaleError
+from tallyclip.errors import OutputError, SourceError, StaleError
 from tallyclip.store.files import PART, writing
+from tallyclip.store.web import POLITE, FetchPolicy, Web
 from tallyclip.streams import compression_of, file_name, filesystem, is_url
 
 if TYPE_CHECKING:
@@ -41,28 +42,8 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # Common Crawl answers 403 as well as 503 to those who ask too much.
 BUSY = (403, 429, 503)
 LATER = "try again later: what was fetched is kept, and the same command goes on from there"
+LARGER = "--max-download SIZE, such as 100G, allows larger files"
 SLOWER = "the server may want fewer requests: try again later, or with fewer --workers"
-
-
-class FetchPolicy(msgspec.Struct, frozen=True):
-    """How patient to be with a server; all times in seconds.
-
-    Args:
-        tries: attempts in a row that bring nothing new before a file is given up.
-        connect_timeout: for a connection to be made.
-        read_timeout: for the next bytes to come.
-        first_wait: the longest wait after a first failure; it doubles with each.
-        longest_wait: the longest wait of all, also where a server asks for more.
-    """
-
-    tries: int = 8
-    connect_timeout: float = 10.0
-    read_timeout: float = 60.0
-    first_wait: float = 2.0
-    longest_wait: float = 120.0
-
-
-POLITE = FetchPolicy()
 
 
 class MissingFileError(SourceError):
@@ -91,7 +72,7 @@ def fetch(url: str, target: Path, policy: FetchPolicy = POLITE) -> None:
     """Fetch a file from a web server; it takes its name once it is whole.
 
     Raises:
-        SourceError: there is no such file (``MissingFileError``), or the server does not give it.
+        SourceError: there is no such file (``MissingFileError``), the server does not give it, or it is too large.
         StaleError: another process is fetching to the same place.
         OutputError: the disk is full, or the folder cannot be written.
         MissingExtraError: requests is not installed.
@@ -223,16 +204,20 @@ def _copy_name(url: str) -> str:
 
 
 def _persist(url: str, attempt: Callable[[], None], policy: FetchPolicy) -> None:
-    """Try until it works, or until nothing new came for too many times."""
+    """Try until it works, or until too little came for too many times."""
     tried = failed = farthest = 0
+    began = time.monotonic()
     while True:
         try:
             return attempt()
         except _TryAgainError as error:
             tried += 1
-            # Where an attempt before it has been is nothing new: a server that always breaks off at one place is given up.
-            failed = 0 if error.reached > farthest else failed + 1
+            # Where an attempt before it has been is nothing new: a server that always breaks off at one place is given up. So is one that
+            # gives a few bytes each time, for it could be asked for ever.
+            fresh, seconds = error.reached - farthest, min(time.monotonic() - began, policy.rate_window)
+            failed = 0 if fresh > policy.lowest_rate * seconds else failed + 1
             farthest = max(farthest, error.reached)
+            began = time.monotonic()
             if failed >= policy.tries:
                 raise SourceError(f"{url}: {error}; given up after {tried} tries", error.hint) from error
             asked = error.wait
@@ -243,17 +228,11 @@ def _persist(url: str, attempt: Callable[[], None], policy: FetchPolicy) -> None
 
 def _download(part: _Part, policy: FetchPolicy) -> None:
     """Fill a part from a web server."""
-    try:
-        import requests
-    except ImportError:
-        raise MissingExtraError(f"{part.url}: requests is not installed", "pip install 'tallyclip[crawl]'") from None
-    with requests.Session() as session:
-        # What is fetched is compressed already, and the size of what a server packs on the way is not known.
-        session.headers.update({"User-Agent": f"tallyclip/{tallyclip.__version__}", "Accept-Encoding": "identity"})
-        _persist(part.url, lambda: _ask(session, part, policy), policy)
+    with Web(policy) as web:
+        _persist(part.url, lambda: _ask(web, part, policy), policy)
 
 
-def _ask(session: requests.Session, part: _Part, policy: FetchPolicy) -> None:
+def _ask(web: Web, part: _Part, policy: FetchPolicy) -> None:
     import requests
 
     version, start, asked = part.version(), 0, {}
@@ -263,9 +242,9 @@ def _ask(session: requests.Session, part: _Part, policy: FetchPolicy) -> None:
     if version is not None and start > 0:
         asked = {"Range": f"bytes={start}-", "If-Range": version.etag}
     try:
-        response = session.get(part.url, headers=asked, stream=True, timeout=(policy.connect_timeout, policy.read_timeout))
+        response = web.request(part.url, headers=asked)
     except requests.RequestException as error:
-        if isinstance(error, ValueError | requests.TooManyRedirects):  # an address that is none
+        if isinstance(error, ValueError) and not isinstance(error, requests.exceptions.InvalidHeader):  # an address that is none
             raise SourceError(f"{part.url}: {_reason(error)}", "check the address") from error
         raise _TryAgainError(_reason(error)) from error
     with response:
@@ -275,7 +254,7 @@ def _ask(session: requests.Session, part: _Part, policy: FetchPolicy) -> None:
         elif version is None or start == 0 or not _goes_on(response, start, version):
             part.forget()
             raise _TryAgainError("the file has changed on the server")
-        _receive(response, part, start)
+        _receive(response, part, start, policy)
 
 
 def _check_status(url: str, response: requests.Response) -> None:
@@ -304,28 +283,37 @@ def _goes_on(response: requests.Response, start: int, version: _Version) -> bool
     return (int(place[1]), int(place[2])) == (start, version.size)
 
 
-def _receive(response: requests.Response, part: _Part, start: int) -> None:
-    """Write an answer to the part, from a place on."""
+def _receive(response: requests.Response, part: _Part, start: int, policy: FetchPolicy) -> None:
+    """Write an answer to the part, from a place on.
+
+    Raises:
+        SourceError: it is too large.
+        _TryAgainError: it is not whole.
+    """
+    version = part.version() if start else _version_of(part.url, response)
+    size = version.size if version else _size_of(response)
+    if size is not None and size > policy.largest:
+        raise SourceError(f"{part.url}: the file has {size:,} bytes, more than {policy.largest:,}", LARGER)
     bite = _read(response)
     if start == 0 and compression_of(part.url) == "gzip":
         while len(bite) < len(GZIP) and (more := _read(response)):
             bite += more
         if not bite.startswith(GZIP):  # and what there is stays: servers under load send web pages that say so
             raise _TryAgainError("what comes is no gzip file", hint=SLOWER)
-    version = part.version() if start else _version_of(part.url, response)
-    size = version.size if version else _size_of(response)
-    reached = start
+    reached, most = start, policy.largest if size is None else size
     with part.open(start, version) as file:
         try:
-            while bite:
+            while bite and reached <= most:
                 file.write(bite)
                 reached += len(bite)
                 bite = _read(response)
         except _TryAgainError as error:
             raise _TryAgainError(str(error), reached) from error
+    if reached > most:
+        part.forget()
+        if size is None:
+            raise SourceError(f"{part.url}: more than {most:,} bytes came, and the server does not say how many there are", LARGER)
     if size is not None and reached != size:
-        if reached > size:
-            part.forget()
         raise _TryAgainError(f"{reached:,} bytes came of {size:,}", reached)
 
 
@@ -378,9 +366,12 @@ def _copy(part: _Part, policy: FetchPolicy) -> None:
     def attempt() -> None:
         try:
             fs.invalidate_cache()
-            info = fs.info(inner)
+            info: dict[str, Any] = fs.info(inner)
             if info["type"] == "directory":
                 raise SourceError(f"{part.url}: a folder, no file", "check the address")
+            size = info.get("size")
+            if size is not None and size > policy.largest:
+                raise SourceError(f"{part.url}: the file has {size:,} bytes, more than {policy.largest:,}", LARGER)
             fs.get_file(inner, str(part.path))
         except SourceError:
             raise
@@ -392,7 +383,6 @@ def _copy(part: _Part, policy: FetchPolicy) -> None:
             if isinstance(error, PermissionError):
                 raise SourceError(f"{part.url}: {_reason(error)}", "check the address and your access to it") from error
             raise _TryAgainError(_reason(error)) from error
-        size = info.get("size")
         if size is not None and part.size() != size:
             raise _TryAgainError(f"{part.size():,} bytes came of {size:,}")
 

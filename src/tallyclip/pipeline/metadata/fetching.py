@@ -14,6 +14,7 @@ from tallyclip.metadata.servers import RemoteFile
 from tallyclip.metadata.sources import FetchTask, Hosts, Wanted, fetch_task, find
 from tallyclip.pipeline.progress import Progress as Shown
 from tallyclip.runner.local import Done, Failed, Progress, Task, Workers
+from tallyclip.store.web import POLITE
 
 
 def hosts_of(choices: Sequence[str]) -> Hosts:
@@ -55,8 +56,8 @@ def wanted_files(recipe: Recipe, language: Language, hosts: Hosts) -> list[Remot
     return files
 
 
-def fetch_inputs(files: Sequence[RemoteFile], folder: Path, workers: Workers, progress: Shown) -> None:
-    """Fetch files; those that are there and whole are left alone.
+def fetch_inputs(files: Sequence[RemoteFile], folder: Path, workers: Workers, progress: Shown, *, largest: int) -> None:
+    """Fetch files, none of more than ``largest`` bytes; those that are there and whole are left alone.
 
     Raises:
         IncompleteError: some could not be fetched; the others are there.
@@ -64,7 +65,8 @@ def fetch_inputs(files: Sequence[RemoteFile], folder: Path, workers: Workers, pr
     sizes = [file.size or 0 for file in files]
     progress.start("fetch", len(files), 0, sum(sizes) or None, "bytes")
     failures: list[Failed] = []
-    for event in workers.map(fetch_task, [Task(file.target, FetchTask(file, folder)) for file in files]):
+    policy = msgspec.structs.replace(POLITE, largest=largest)
+    for event in workers.map(fetch_task, [Task(file.target, FetchTask(file, folder, policy)) for file in files]):
         match event:
             case Progress(_, count):
                 progress.advance(count)
