@@ -142,5 +142,5 @@ def _look(shard: Shard, choice: ColumnChoice, matcher: Matcher) -> _Sample | Non
         bytes=everything.table.nbytes,
         seconds_matching=matched_at - started,
         seconds_reading=time.perf_counter() - matched_at,
-        columns=str(columns),
+        columns=str(columns) if columns.example is None else f"{columns}; {shard.file.path}: {columns.example}",
     )

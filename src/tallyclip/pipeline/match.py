@@ -57,7 +57,10 @@ def _note_columns(run: Run, files: Sequence[PoolFile], choice: ColumnChoice) -> 
     refusal: OptionError | None = None
     for file in files:
         try:
-            run.progress.note(f"columns: {columns_of(file, choice)}")
+            columns = columns_of(file, choice)
+            run.progress.note(f"columns: {columns}")
+            if columns.example is not None:
+                run.progress.note(f"{file.path}: {columns.example}")
             return
         except SourceError:
             continue
