@@ -30,14 +30,14 @@ USUAL = {"csv": Dialect(",", '"'), "tsv": Dialect("\t")}  # what a file is by it
 SAMPLE = 4 << 20  # bytes of a file that are looked at
 LOOKED_AT = 100  # rows, to tell a header from a first row, and what is in a column
 MOST_COLUMNS = 10_000
-QUOTED_BY_DEFAULT = {",": '"', ";": '"', "|": '"', "\t": ""}  # the delimiters that are tried, and what goes with each
+DELIMITERS = (",", "\t", ";", "|")  # that are tried
 UNFINISHED = 256 << 10  # bytes at the end of a sample, which may be the beginning of a value
 NEARLY_ALL = 0.95
 FEWEST_NUMBERS = 10  # rows of numbers behind a delimiter, which captions such as "red shoes | 5" have by chance
 LONGEST_NAME = 64
 LINE_END = re.compile(rb"\r\n|\r|\n")
 KINDS: list[Callable[[str], object]] = [
-    re.compile(r"(?:https?|s3|gs)://\S").match,
+    re.compile(r"(?:https?|s3|gs)://[^\s\"][^\t\r\n\"]*").fullmatch,
     re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?").fullmatch,
     re.compile(r"\S+\.(?:jpe?g|png|gif|webp|bmp|tiff?|avif)", re.IGNORECASE).fullmatch,
 ]
@@ -70,7 +70,7 @@ def detect_dialect(sample: bytes, *, whole: bool, kind: str, choice: ColumnChoic
     """
     usual = USUAL[kind]
     delimiter = choice.delimiter or usual.delimiter
-    own = _with_quotes(sample, whole, Dialect(delimiter, usual.quote if delimiter == usual.delimiter else _quote(delimiter)), choice)
+    own = _dialect_of(sample, whole, delimiter, usual, choice)
     if choice.delimiter is not None:
         return own, None
     read = first_rows(sample, whole, own)
@@ -79,14 +79,11 @@ def detect_dialect(sample: bytes, *, whole: bool, kind: str, choice: ColumnChoic
     own_width = read.width
     good: list[Dialect] = []
     possible: list[str] = []
-    for other in QUOTED_BY_DEFAULT:
-        if other == delimiter or other in (choice.quote, choice.escape):
+    for other in DELIMITERS:
+        if other in (delimiter, choice.quote, choice.escape):
             continue
-        dialect = _with_quotes(sample, whole, Dialect(other, _quote(other)), choice)
+        dialect = _dialect_of(sample, whole, other, usual, choice)
         read = first_rows(sample, whole, dialect)
-        if choice.quote is None and dialect.quote and read.share < NEARLY_ALL:
-            dialect = dialect._replace(quote="")
-            read = first_rows(sample, whole, dialect)
         if read.width > 1 and read.share >= NEARLY_ALL:
             possible.append(other)
             good += [dialect] if _are_columns(read.rows, choice) else []
@@ -120,12 +117,20 @@ def is_too_wide(row: bytes, dialect: Dialect) -> bool:
     return row.count(dialect.delimiter.encode()) >= MOST_COLUMNS and width_of(row, dialect) > MOST_COLUMNS
 
 
-def _quote(delimiter: str) -> str:
-    return QUOTED_BY_DEFAULT.get(delimiter, '"')
+def _dialect_of(sample: bytes, whole: bool, delimiter: str, usual: Dialect, choice: ColumnChoice) -> Dialect:
+    """A delimiter, with the quote and the escape that a user said, or that the sample shows.
+
+    With the suffix's delimiter go the suffix's quotes, and with any other RFC 4180's, if they enclose what they open.
+    """
+    own = delimiter == usual.delimiter
+    dialect = _with_quotes(sample, whole, usual if own else Dialect(delimiter, '"'), choice)
+    if own or choice.quote is not None or _strict_end(sample, whole, dialect):
+        return dialect
+    plain = dialect._replace(quote="")
+    return plain if first_rows(sample, whole, plain).share >= NEARLY_ALL else dialect
 
 
 def _with_quotes(sample: bytes, whole: bool, dialect: Dialect, choice: ColumnChoice) -> Dialect:
-    """The same delimiter, with the quote and the escape that a user said, or that the sample shows."""
     if choice.quote is not None:
         dialect = dialect._replace(quote=choice.quote)
     if choice.escape is not None:
@@ -193,8 +198,9 @@ def _count(rows: bytes, dialect: Dialect) -> _Count:
 def _all_quoted(rows: bytes, dialect: Dialect) -> bool:
     """Is all quoted that a writer may quote, which are all values but numbers and nothing?"""
     first = list(islice(rows_of(rows, dialect), LOOKED_AT))
-    bare = (_quoted_values(dialect).sub(b"", row).strip(b"\r\n").split(dialect.delimiter.encode()) for row in first)
-    return len(first) > 1 and all(not value or NUMBER(value.decode("utf-8", "replace")) for row in bare for value in row)
+    cut = (_quoted_values(dialect).sub(b"", row).strip(b"\r\n").split(dialect.delimiter.encode()) for row in first)
+    bare = [value for row in cut for value in row if value]
+    return (len(first) > 1 or not bare) and all(NUMBER(value.decode("utf-8", "replace")) for value in bare)
 
 
 @lru_cache(maxsize=100)
