@@ -13,8 +13,8 @@ import numpy as np
 
 from tallyclip.errors import SourceError
 from tallyclip.pool.columns import ColumnChoice, distinct, printable
-from tallyclip.pool.detection import LOOKED_AT, MOST_COLUMNS, SAMPLE, USUAL, detect_dialect, header_of, is_too_wide, read_rows
-from tallyclip.pool.dialects import WORDS, Dialect, end_of_rows, is_open, numbered, parse, rows_of
+from tallyclip.pool.detection import LOOKED_AT, SAMPLE, USUAL, detect_dialect, header_of, read_rows
+from tallyclip.pool.dialects import MOST_COLUMNS, WORDS, Dialect, end_of_rows, is_open, is_too_wide, numbered, parse, rows_of
 from tallyclip.pool.reading import LARGEST, LONGEST_SAMPLE, is_utf8, read_chunks, reading, shown
 from tallyclip.pool.records import Drop, Records
 

@@ -24,12 +24,11 @@ import pyarrow as pa
 
 from tallyclip.errors import OptionError
 from tallyclip.pool.columns import ColumnChoice, find_columns
-from tallyclip.pool.dialects import Dialect, numbered, parse, rows_of, width_of
+from tallyclip.pool.dialects import Dialect, is_too_wide, numbered, parse, rows_of
 
 USUAL = {"csv": Dialect(",", '"'), "tsv": Dialect("\t")}  # what a file is by its suffix
 SAMPLE = 4 << 20  # bytes of a file that are looked at
 LOOKED_AT = 100  # rows, to tell a header from a first row, and what is in a column
-MOST_COLUMNS = 10_000
 DELIMITERS = (",", "\t", ";", "|")  # that are tried
 UNFINISHED = 256 << 10  # bytes at the end of a sample, which may be the beginning of a value
 NEARLY_ALL = 0.95
@@ -112,11 +111,6 @@ def read_rows(rows: bytes, dialect: Dialect) -> Read:
     return Read([list(row.values()) for row in table.to_pylist()], len(bad))
 
 
-def is_too_wide(row: bytes, dialect: Dialect) -> bool:
-    """Has a row more values than a table can well have columns?"""
-    return row.count(dialect.delimiter.encode()) >= MOST_COLUMNS and width_of(row, dialect) > MOST_COLUMNS
-
-
 def _dialect_of(sample: bytes, whole: bool, delimiter: str, usual: Dialect, choice: ColumnChoice) -> Dialect:
     """A delimiter, with the quote and the escape that a user said, or that the sample shows.
 
@@ -173,12 +167,13 @@ def _is_quoted(sample: bytes, whole: bool, plain: Dialect, quoted: Dialect) -> b
     if as_quoted.width > 1 and _all_quoted(rows, quoted):
         return True
     needed = False
+    delimiter, quote = (one.encode() for one in quoted[:2])
     for mark in _quoted_values(quoted).finditer(rows):
         value = mark[0][1:-1]
-        breaks, delimiters = len(LINE_END.findall(value)), value.count(plain.delimiter.encode())
-        if breaks and delimiters == breaks * (as_is.width - 1):
+        breaks = len(LINE_END.findall(value))
+        if breaks and value.count(delimiter) == breaks * (as_is.width - 1):
             return False  # as many as whole rows have: it goes from a quotation mark in one to a quotation mark in another
-        needed = needed or quoted.quote.encode() in value
+        needed = needed or quote in value
     return as_quoted.width > 1 and (needed or as_quoted.bad < as_is.bad)
 
 

@@ -7,7 +7,6 @@ doubled it stays within; what follows the quote that closes is part of the value
 from __future__ import annotations
 
 import re
-from collections import deque
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
@@ -15,7 +14,8 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.csv
 
-RECENT = 1000  # quoted values at the end of a block, among which its last whole row nearly always ends
+MOST_COLUMNS = 10_000
+FEW = 300  # bytes for each quote or escape; where they are fewer, it is faster to look at these alone
 WORDS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "pipe"}
 
 
@@ -33,35 +33,35 @@ class Dialect(NamedTuple):
 
 
 class _Patterns(NamedTuple):
-    """``row`` finds a row with its end; ``mark`` what may hold a line break that ends no row.
-
-    The group "open" of a mark is there where it is never closed.
-    """
+    """What finds a row with its end, what may hold a line break that ends no row, whole rows, and rows of very many values."""
 
     row: re.Pattern[bytes]
-    mark: re.Pattern[bytes] | None
+    mark: re.Pattern[bytes]
+    whole: re.Pattern[bytes]
+    wide: re.Pattern[bytes]
 
 
 @lru_cache(maxsize=100)
 def _patterns(dialect: Dialect) -> _Patterns:
     d, q, e = (re.escape(one.encode()) for one in dialect)
     end = rb"(?:\r\n|\r|\n|\Z)"
-    if not q and not e:
-        return _Patterns(re.compile(rb"[^\r\n]*+" + end), None)
-    if not e:
-        opened = rb"%b(?<![^%b\r\n]%b)[^%b]*+(?:%b%b[^%b]*+)*+" % (q, d, q, q, q, q, q)
-        row = rb"(?:%b%b?|[^%b\r\n]++|%b)*+" % (opened, q, q, q)
-        return _Patterns(re.compile(row + end), re.compile(rb"%b(?:%b|(?P<open>))" % (opened, q)))
-    # An escaped character is part of an unquoted value, even if it is a delimiter and a quote follows: so to the value's end.
     escaped = rb"%b(?s:.|\Z)" % e
-    rest = rb"(?:[^%b%b\r\n]++|%b)*+" % (d, e, escaped)
-    if not q:
-        return _Patterns(re.compile(rb"(?:[^%b\r\n]++|%b)*+" % (e, escaped) + end), re.compile(rb"%b|(?P<open>(?!))" % escaped))
-    body = rb"%b[^%b%b]*+(?:(?:%b%b|%b)[^%b%b]*+)*+" % (q, q, e, q, q, escaped, q, e)
-    field = rb"(?:%b%b?)?+%b" % (body, q, rest)
-    opened = rb"%b(?<![^%b\r\n]%b)%b" % (q, d, q, body.removeprefix(q))
-    mark = rb"%b%b|%b(?:%b|(?P<open>))" % (escaped, rest, opened, q)
-    return _Patterns(re.compile(rb"%b(?:%b%b)*+" % (field, d, field) + end), re.compile(mark))
+    # An escaped character is part of an unquoted value, even if it is a delimiter and a quote follows: so to the value's end.
+    rest = rb"(?:[^%b%b\r\n]++|%b)*+" % (d, e, escaped) if e else rb"[^%b\r\n]*+" % d
+    within = rb"%b%b|%b" % (q, q, escaped) if e else q + q
+    opened = rb"%b[^%b%b]*+(?:(?:%b)[^%b%b]*+)*+" % (q, q, e, within, q, e) if q else rb"(?!)"
+    value = rb"(?:%b%b?)?+%b" % (opened, q, rest)
+    closed = rb"(?:%b%b%b|%b)" % (opened, q, rest, rb"(?!%b)%b" % (q, rest) if q else rest)
+    row = rb"%b(?:%b%b)*+" % (value, d, value)
+    mark = rb"%b(?<![^%b\r\n]%b)%b%b?+" % (q, d, q, opened.removeprefix(q), q) if q else rb"(?!)"
+    if q and not e:  # the same, faster
+        row = rb"(?:%b|[^%b\r\n]++|%b)*+" % (mark, q, q)
+    return _Patterns(
+        re.compile(row + end),
+        re.compile(rb"%b%b|%b" % (escaped, rest, mark) if e else mark),
+        re.compile(rb"(?:%b(?:[%b\r]%b)*+\n)*+" % (closed, d, closed)),
+        re.compile(rb"%b(?:%b%b){%d}+" % (value, d, value, MOST_COLUMNS)),
+    )
 
 
 def rows_of(block: bytes, dialect: Dialect) -> Iterator[bytes]:
@@ -71,37 +71,32 @@ def rows_of(block: bytes, dialect: Dialect) -> Iterator[bytes]:
 
 def marks_of(content: bytes, dialect: Dialect) -> Iterator[re.Match[bytes]]:
     """What is quoted or escaped, in its order."""
-    mark = _patterns(dialect).mark
-    return iter(()) if mark is None else mark.finditer(content)
+    return _patterns(dialect).mark.finditer(content) if dialect.quote or dialect.escape else iter(())
 
 
 def is_open(content: bytes, dialect: Dialect) -> bool:
     """Is there a quoted value that is never closed?"""
-    return any(mark["open"] is not None for mark in marks_of(content, dialect))
+    ended = content + b"\n\n"  # two, as the first may be escaped
+    return bool(dialect.quote) and _patterns(dialect).whole.match(ended).end() < len(ended)  # type: ignore[union-attr]
 
 
 def end_of_rows(content: bytes, dialect: Dialect) -> int:
     """Where the last whole row ends: after the last line break that is in no quoted value; 0 if there is none."""
+    special = sum(content.count(one.encode()) for one in dialect[1:] if one)
+    if special * FEW > len(content):
+        return _patterns(dialect).whole.match(content).end()  # type: ignore[union-attr]
     end = len(content)
-    recent = deque(marks_of(content, dialect), maxlen=RECENT)
-    for mark in reversed(recent):
+    for mark in reversed(list(marks_of(content, dialect))):
         found = content.rfind(b"\n", mark.end(), end)
         if found >= 0:
             return found + 1
         end = mark.start()
-    if len(recent) < RECENT:
-        return content.rfind(b"\n", 0, end) + 1
-    last = place = 0  # a row of very many quoted values, which are not held all at once
-    for mark in marks_of(content, dialect):
-        last = max(last, content.rfind(b"\n", place, mark.start()) + 1)
-        place = mark.end()
-    return last
+    return content.rfind(b"\n", 0, end) + 1
 
 
-def width_of(row: bytes, dialect: Dialect) -> int:
-    """How many values a row has, at most: where a delimiter is within quotes or escaped it is not counted."""
-    delimiter = dialect.delimiter.encode()
-    return 1 + row.count(delimiter) - sum(mark[0].count(delimiter) for mark in marks_of(row, dialect))
+def is_too_wide(row: bytes, dialect: Dialect) -> bool:
+    """Has a row more values than a table can well have columns?"""
+    return row.count(dialect.delimiter.encode()) >= MOST_COLUMNS and _patterns(dialect).wide.match(row) is not None
 
 
 def parse(block: bytes, dialect: Dialect, names: list[str] | None) -> tuple[pa.Table, list[pyarrow.csv.InvalidRow]]:
