@@ -195,6 +195,13 @@ def test_another_delimiter_than_the_suffixs_is_detected_and_said(
     assert "url = 'http://a.example/1', caption = 'a dog, big'" in example
 
 
+@pytest.mark.parametrize("delimiter", "\t;|")
+def test_commas_in_all_captions_are_no_delimiter_where_urls_end_before_them(tmp_path: Path, delimiter: str) -> None:
+    rows = [(f"http://a.example/{i}", "a cat, asleep") for i in range(3)]
+    path = write(tmp_path / "a.csv", "".join(f"{url}{delimiter}{text}\n" for url, text in rows))
+    assert read(path).uids == hashed(*zip(*rows, strict=True))
+
+
 @pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC])
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 def test_a_tsv_file_with_quoted_values_is_read_as_it_was_written(tmp_path: Path, quoting: Any, newline: str) -> None:

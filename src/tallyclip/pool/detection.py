@@ -36,7 +36,7 @@ FEWEST_NUMBERS = 10  # rows of numbers behind a delimiter, which captions such a
 LONGEST_NAME = 64
 LINE_END = re.compile(rb"\r\n|\r|\n")
 KINDS: list[Callable[[str], object]] = [
-    re.compile(r"(?:https?|s3|gs)://[^\s\"][^\t\r\n\"]*").fullmatch,
+    re.compile(r"(?:https?|s3|gs)://[^\s\"]+").fullmatch,  # a blank in it would be of a caption that another delimiter separates
     re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?").fullmatch,
     re.compile(r"\S+\.(?:jpe?g|png|gif|webp|bmp|tiff?|avif)", re.IGNORECASE).fullmatch,
 ]
