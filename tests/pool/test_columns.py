@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tallyclip.errors import OptionError
-from tallyclip.pool.columns import ColumnChoice, Columns, find_columns
+from tallyclip.pool.columns import ColumnChoice, Columns, distinct, find_columns, listed
 
 NOTHING_SAID = ColumnChoice()
 # The columns that the files of these have, as their publishers and tools write them.
@@ -91,6 +91,44 @@ def test_columns_without_captions_are_refused_with_the_option_that_names_one() -
 def test_two_columns_of_one_name_are_refused() -> None:
     with pytest.raises(OptionError, match="several columns are called 'url'"):
         find_columns(["url", "caption", "url"], NOTHING_SAID)
+
+
+def test_columns_without_a_role_may_have_one_name() -> None:
+    assert roles(find_columns(["url", "caption", "score", "score"], NOTHING_SAID)) == ("caption", "url", None, None, None)
+    assert distinct(["score", "score", "score_2", "score"]) == ["score", "score_3", "score_2", "score_4"]
+
+
+def test_of_two_columns_of_a_roles_name_one_is_chosen_by_flag() -> None:
+    with pytest.raises(OptionError, match="several columns are called 'caption'") as caught:
+        find_columns(["url", "caption", "caption"], NOTHING_SAID)
+    assert "--caption-column: caption, caption_2" in str(caught.value.hint)
+    for name in ("caption", "caption_2"):
+        assert find_columns(["url", "caption", "caption"], ColumnChoice(caption=name)).caption == name
+
+
+def test_a_message_lists_few_columns_in_characters_that_can_be_seen() -> None:
+    with pytest.raises(OptionError) as caught:
+        find_columns([f"\x1b[2J{i}" for i in range(8_800)], NOTHING_SAID)
+    assert "\x1b" not in str(caught.value)
+    assert "and 8,780 more" in caught.value.what
+    assert len(listed(["x" * 10_000] * 10_000, examples=["y" * 10_000] * 10_000)) < 4_000
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"delimiter": ""},
+        {"delimiter": ",,"},
+        {"delimiter": "\n"},
+        {"quote": "''"},
+        {"escape": "é"},
+        {"delimiter": '"'},
+        {"delimiter": ",", "escape": ","},
+    ],
+)
+def test_a_delimiter_quote_or_escape_is_one_character_of_its_own(said: dict[str, str]) -> None:
+    with pytest.raises(OptionError, match=r"is not one ASCII character|is also the"):
+        ColumnChoice(**said)
 
 
 def test_roles_are_shown_with_their_layout() -> None:

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tallyclip.pool import delimited, reading
-from tests.pool.tools import batches_of, hashed, packed, read, refused, refused_option, table_of
+from tallyclip.pool.columns import ColumnChoice
+from tallyclip.pool.delimited import look_at
+from tallyclip.pool.detection import USUAL, detect_dialect
+from tallyclip.pool.dialects import is_open, rows_of
+from tallyclip.pool.read import columns_of
+from tests.pool.tools import batches_of, files_of, hashed, packed, read, refused, refused_option, table_of
 
 CC3M = "a dog\thttp://a.example/1\na cat\thttp://a.example/2\n"
 
@@ -45,7 +52,7 @@ def test_a_header_with_a_named_column_is_told_from_a_row(tmp_path: Path) -> None
 def test_the_option_decides_what_the_first_line_is(tmp_path: Path) -> None:
     path = write(tmp_path / "a.tsv", CC3M)
     assert read(path, header=False).texts == ["a dog", "a cat"]
-    refused_option(path, "among: a dog, http://a.example/1", header=True)
+    refused_option(path, "among: a dog .*, http://a.example/1", header=True)
     assert read(path, header=True, caption="a dog").texts == ["a cat"]
     named = write(tmp_path / "b.csv", "url,caption\nhttp://a.example/1,a dog\nhttp://a.example/2,a cat\n")
     assert read(named, header=False).texts == ["caption", "a dog", "a cat"]
@@ -57,7 +64,7 @@ def test_lines_of_one_value_are_captions(tmp_path: Path) -> None:
 
 def test_columns_that_nobody_can_tell_are_numbered_so_that_they_can_be_named(tmp_path: Path) -> None:
     path = write(tmp_path / "a.tsv", "1\ta dog\thttp://a.example/1\n")
-    refused_option(path, "among: column_0, column_1, column_2", "--caption-column")
+    refused_option(path, "among: column_0 .such as '1'., column_1 .such as 'a dog'., column_2", "--caption-column")
     assert read(path, caption="column_1", url="column_2").uids == hashed(["http://a.example/1"], ["a dog"])
 
 
@@ -161,6 +168,163 @@ def test_reading_twice_gives_the_same_batches(tmp_path: Path, monkeypatch: pytes
     ]
 
 
+# dialects that are not the suffix's
+
+CELLS = [("http://a.example/1", "a dog, big"), ("http://a.example/2", 'a "red" cat'), ("http://a.example/3", "x; y")]
+
+
+def in_dialect(rows: list[tuple[str, str]], **dialect: Any) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n", **dialect).writerows(rows)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("header", [[], [("url", "caption")]], ids=["data", "header"])
+@pytest.mark.parametrize(("suffix", "delimiter"), [*(("csv", d) for d in "\t;|"), *(("tsv", d) for d in ",;|")])
+@pytest.mark.parametrize("packing", ["", ".gz", ".zst"])
+def test_another_delimiter_than_the_suffixs_is_detected_and_said(
+    tmp_path: Path, header: list[tuple[str, str]], suffix: str, delimiter: str, packing: str
+) -> None:
+    path = write(tmp_path / f"a.{suffix}{packing}", in_dialect(header + CELLS, delimiter=delimiter))
+    outcome = read(path)
+    assert outcome.texts == [text for _, text in CELLS]
+    assert outcome.uids == hashed(*zip(*CELLS, strict=True))
+    assert re.search(r"\((comma|tab|semicolon|pipe)-separated, (not )?quoted", outcome.layouts[0])
+    example = columns_of(files_of(path)[0], ColumnChoice()).example
+    assert example is not None
+    assert "url = 'http://a.example/1', caption = 'a dog, big'" in example
+
+
+@pytest.mark.parametrize("delimiter", "\t;|")
+def test_commas_in_all_captions_are_no_delimiter_where_urls_end_before_them(tmp_path: Path, delimiter: str) -> None:
+    rows = [(f"http://a.example/{i}", "a cat, asleep") for i in range(3)]
+    path = write(tmp_path / "a.csv", "".join(f"{url}{delimiter}{text}\n" for url, text in rows))
+    assert read(path).uids == hashed(*zip(*rows, strict=True))
+
+
+@pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_a_tsv_file_with_quoted_values_is_read_as_it_was_written(tmp_path: Path, quoting: Any, newline: str) -> None:
+    rows = [("en", "http://a.example/1", "dog\non the beach"), ("en", "http://a.example/2", 'tapir, called "big"'), ("de", "", "a cat")]
+    buffer = io.StringIO()
+    header = ("language", "image_url", "caption_reference_description")
+    csv.writer(buffer, delimiter="\t", quoting=quoting, lineterminator=newline).writerows([header, *rows])
+    path = write(tmp_path / "wit.tsv", buffer.getvalue())
+    assert read(path, caption=header[2], url=header[1]).texts == [row[2] for row in rows]
+    assert "tab-separated, quoted with" in read(path, caption=header[2]).layouts[0]
+
+
+@pytest.mark.parametrize(
+    "captions",
+    [
+        ['"a dog', "a cat"],  # never closed
+        ['"a dog', 'a cat"'],  # as if it were one value of two rows
+        ['"a dog" barks', "a cat"],  # something follows
+        ['"a dog"', "a cat"],  # one that nothing makes necessary
+        ['"Hello', 'a ""cat"" "', '5" x', '"'],
+    ],
+)
+def test_in_tsv_a_quotation_mark_that_encloses_nothing_stays_a_letter(tmp_path: Path, captions: list[str]) -> None:
+    rows = "".join(f"{caption}\thttp://a.example/{i}\n" for i, caption in enumerate(captions))
+    assert read(write(tmp_path / "a.tsv", rows)).texts == captions
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv"])
+def test_captions_alone_stay_whole_whatever_characters_they_share(tmp_path: Path, suffix: str) -> None:
+    captions = ["Red shoes | Shop", "Blue shoes | Shop", "Green shoes | Shop"] * 40
+    path = write(tmp_path / f"a.{suffix}", "\n".join(captions))
+    assert read(path).texts == captions
+    example = columns_of(files_of(path)[0], ColumnChoice()).example
+    assert example is not None
+    assert "--delimiter pipe if it separates values" in example
+    refused_option(path, "among: column_0 .such as 'Red shoes '.", delimiter="|")
+
+
+def test_a_backslash_before_quotes_is_no_letter_where_doubled_quotes_make_no_sense(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", 'url,caption\nhttp://a.example/1,"a \\"big\\", red dog"\nhttp://a.example/2,a cat\n')
+    assert read(path).texts == ['a "big", red dog', "a cat"]
+    assert "escaped with \\" in read(path).layouts[0]
+    windows = write(tmp_path / "b.csv", 'url,caption\nhttp://a.example/1,"C:\\dir\\"\nhttp://a.example/2,"a ""cat"""\n')
+    assert read(windows).texts == ["C:\\dir\\", 'a "cat"']
+
+
+def test_options_go_before_what_is_detected(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", "http://a.example/1^'a dog^ big'\nhttp://a.example/2^it%'s\n")
+    assert read(path, delimiter="^", quote="'", escape="%").texts == ["a dog^ big", "it's"]
+    letters = write(tmp_path / "b.csv", 'url,caption\n1,"a dog\n2,a cat\n')
+    refused(letters, "never closed", "--quote none")
+    assert read(letters, quote="").texts == ['"a dog', "a cat"]
+    quoted = write(tmp_path / "c.tsv", '"a dog"\thttp://a.example/1\n')
+    assert read(quoted, quote='"').texts == ["a dog"]
+
+
+@pytest.mark.parametrize(
+    ("form", "row"), [({"quote": '"'}, '"a dog\n%d",x\n'), ({"quote": "'"}, "'a dog\n%d',x\n"), ({"escape": "\\"}, "a dog\\\n%d,x\n")]
+)
+def test_a_value_with_line_breaks_is_cut_in_no_dialect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: Any, row: str) -> None:
+    path = write(tmp_path / "a.tsv", "caption,x\n" + "".join(row % i for i in range(200)))
+    monkeypatch.setattr(reading, "CHUNK", 16)
+    assert len(batches_of(path, delimiter=",", **form)) > 20
+    assert read(path, delimiter=",", **form).texts == [f"a dog\n{i}" for i in range(200)]
+
+
+def test_what_is_detected_does_not_depend_on_how_a_file_comes_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "a.tsv", "url\tcaption\n" + "".join(f'http://a.example/{i}\t"a ""big"" dog"\n' for i in range(300)))
+    whole = look_at(str(path), "tsv", ColumnChoice())
+    for size in (1, 7, 1000):
+        monkeypatch.setattr(reading, "CHUNK", size)
+        assert look_at(str(path), "tsv", ColumnChoice()).dialect == whole.dialect == ("\t", '"', "")
+
+
+@pytest.mark.parametrize(
+    "rows", ["img,descr\nhttp://a.example/1,a dog\nhttp://a.example/2,a cat\n", "file,descr\n1.jpg,a dog\n2.jpg,a cat\n"]
+)
+def test_a_header_of_unknown_names_is_told_by_what_stands_below_it(tmp_path: Path, rows: str) -> None:
+    path = write(tmp_path / "a.csv", rows)
+    refused_option(path, "among: (img|file) .such as .*, descr .such as 'a dog'.", "--caption-column")
+    assert read(path, caption="descr").texts == ["a dog", "a cat"]
+
+
+def test_a_first_row_that_nobody_can_tell_from_a_header_is_data_and_the_option_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", "descr\na dog\na cat\n")
+    assert read(path).texts == ["descr", "a dog", "a cat"]
+    example = columns_of(files_of(path)[0], ColumnChoice()).example
+    assert example is not None
+    assert "no header (--header if the first row is one)" in example
+    assert columns_of(files_of(write(tmp_path / "b.tsv", CC3M))[0], ColumnChoice()).example is None
+
+
+def test_blanks_around_the_names_of_a_header_are_none_where_a_name_is_meant(tmp_path: Path) -> None:
+    path = write(tmp_path / "results.csv", "image_name| comment_number| comment\n1.jpg| 0| a dog , a cat\n1.jpg| 1| a red cat .\n")
+    refused_option(path, "among: image_name", "read as pipe-separated")
+    assert read(path, caption="comment").texts == [" a dog , a cat", " a red cat ."]
+
+
+def test_columns_of_one_name_are_numbered_and_one_with_a_role_is_chosen(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", "url,caption,score,score\nhttp://a.example/1,a dog,1,2\n")
+    assert table_of(path).to_pylist() == [{"url": "http://a.example/1", "caption": "a dog", "score": "1", "score_2": "2"}]
+    twice = write(tmp_path / "b.csv", "url,caption,caption\nhttp://a.example/1,a dog,a cat\n")
+    refused_option(twice, "several columns are called 'caption'", "--caption-column: caption, caption_2")
+    assert read(twice, caption="caption").texts == ["a dog"]
+    assert read(twice, caption="caption_2").texts == ["a cat"]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv"])
+def test_a_row_of_very_many_values_fails_the_file(tmp_path: Path, name: str) -> None:
+    refused(write(tmp_path / name, (",\t"[name == "a.tsv"] * 20_000) + "\n"), "first row has more than 10,000 values", "--delimiter")
+
+
+def test_other_peoples_files_are_read(shared_data: Path) -> None:
+    cases = shared_data / "cases"
+    cc, semi = read(cases / "11-csv-other-delimiter/cc.csv"), read(cases / "11-csv-other-delimiter/semi.csv")
+    assert cc.uids == hashed([f"http://e.example/{i}.jpg" for i in (1, 2, 3)], ["a dog on the beach", "a red cat, asleep", "a tapir"])
+    assert semi.uids == hashed([f"http://e.example/{i}.jpg" for i in (1, 2)], ["a dog, big", "a red cat"])
+    assert len(read(cases / "11-csv-other-delimiter/results.csv", caption="comment").texts) == 2
+    wit = read(cases / "13-tsv-with-quotes/wit.tsv", caption="caption_reference_description", url="image_url")
+    assert wit.texts == ["dog\non the beach", "a cat", 'tapir, called "big", near a tree']
+    assert read(cases / "19-duplicate-columns/joined.parquet").texts == ["a dog"]
+
+
 # what is wrong with a file
 
 
@@ -243,15 +407,41 @@ def test_of_any_bytes_every_row_is_a_pair_or_a_drop(
 ) -> None:
     content = b"url,caption\n".replace(b",", b"," if name == "a.csv" else b"\t") + content
     path = write(tmp_path_factory.mktemp("any") / name, content)
-    delimiter = "," if name == "a.csv" else "\t"
-    if any(mark[1] is None for mark in delimited._quoted(content, delimiter)):
+    dialect, _ = detect_dialect(content.lstrip(b"\r\n"), whole=True, kind=name[2:], choice=ColumnChoice())
+    if is_open(content, dialect):
         refused(path, "never closed")
         return
     whole = read(path)
-    rows = len(list(delimited._rows(content, delimiter))) - 1
+    rows = len(list(rows_of(content, dialect))) - 1
     assert whole.records == rows
     assert sorted([*whole.rows, *(drop.row for drop in whole.drops)]) == list(range(rows))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reading, "CHUNK", chunk)
         parts = read(path)
     assert parts._replace(drops=sorted(parts.drops)) == whole._replace(drops=sorted(whole.drops))
+
+
+odd_cells = st.lists(st.sampled_from(["a", "dog", "é", '"', '""', ",", "\t", ";", "|", "\n", "\r\n", " ", "\\", "'", "5"]), max_size=6).map(
+    "".join
+)
+
+
+@given(
+    texts=st.lists(odd_cells, min_size=1, max_size=40),
+    kind=st.sampled_from(["csv", "tsv"]),
+    delimiter=st.sampled_from(",\t;|"),
+    quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC]),
+    header=st.booleans(),
+)
+def test_what_python_writes_in_any_dialect_is_read_as_written_or_as_the_suffix_says(
+    tmp_path_factory: pytest.TempPathFactory, texts: list[str], kind: str, delimiter: str, quoting: Any, header: bool
+) -> None:
+    """In RFC 4180's form with any delimiter: the values that were written, or the suffix's dialect, or an error; never a third reading."""
+    rows = [(f"http://a.example/{i}", text) for i, text in enumerate(texts)]
+    content = in_dialect([("url", "caption")] * header + rows, delimiter=delimiter, quoting=quoting)
+    path = write(tmp_path_factory.mktemp("any") / f"a.{kind}", content)
+    dialect, _ = detect_dialect(content.encode(), whole=True, kind=kind, choice=ColumnChoice())
+    if dialect == USUAL[kind] != (delimiter, '"', ""):
+        return
+    found = table_of(path).to_pylist()
+    assert [(row["url"], row["caption"]) for row in found] == rows

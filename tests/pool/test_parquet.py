@@ -340,3 +340,17 @@ def test_a_large_footer_is_read_whole(tmp_path: Path) -> None:
     path = write_table(tmp_path / "a.parquet", many(4000), rows_per_group=10)
     assert int.from_bytes(path.read_bytes()[-8:-4], "little") > parquet.USUAL_FOOTER
     assert read(path).rows == list(range(4000))
+
+
+def test_columns_of_one_name_are_numbered_and_can_be_chosen(tmp_path: Path) -> None:
+    arrays = [pa.array(["http://a.example/1"]), pa.array(["a dog"]), pa.array([1]), pa.array([2])]
+    scores = write_table(tmp_path / "a.parquet", pa.table(arrays, names=["url", "caption", "score", "score"]))
+    assert read(scores).texts == ["a dog"]
+    assert table_of(scores).to_pylist() == [{"url": "http://a.example/1", "caption": "a dog", "score": 1, "score_2": 2}]
+    twice = write_table(tmp_path / "b.parquet", pa.table([*arrays[:2], pa.array(["a cat"])], names=["url", "caption", "caption"]))
+    refused_option(twice, "several columns are called 'caption'", "--caption-column: caption, caption_2")
+    assert [read(twice, caption=name).texts for name in ("caption", "caption_2")] == [["a dog"], ["a cat"]]
+    (file,) = files_of(twice)
+    columns = columns_of(file, ColumnChoice(caption="caption_2"))
+    (needed,) = read_shard(Shard("a", file), columns, ColumnChoice(caption="caption_2"))
+    assert needed.table.to_pylist() == [{"caption_2": "a cat", "url": "http://a.example/1"}]

@@ -149,8 +149,8 @@ ODD = [RecursionError("too deep"), MemoryError(), ZeroDivisionError("odd"), KeyE
 LOOK_UPS = {
     "a.parquet": (parquet, "schema_of"),
     "a.jsonl": (lines, "json_names"),
-    "a.csv": (delimited, "column_names"),
-    "a.tsv": (delimited, "column_names"),
+    "a.csv": (delimited, "look_at"),
+    "a.tsv": (delimited, "look_at"),
     "t.tar": (tars, "tar_names"),
 }
 READERS = {

@@ -143,6 +143,9 @@ def curate(
     url_column: options.UrlColumn = None,
     uid_column: options.UidColumn = None,
     header: options.Header = None,
+    delimiter: options.Delimiter = None,
+    quote: options.Quote = None,
+    escape: options.Escape = None,
     workers: options.WorkersCount = None,
     accept_failed: options.AcceptFailed = False,
     dry_run: options.DryRun = False,
@@ -164,7 +167,7 @@ def curate(
         checked_seed(seed)
         if crawl is not None or not pool:
             raise OptionError("--dry-run looks into files, so it needs a POOL", "make a pool of a small --sample to see what a crawl takes")
-        choice = choice_of(caption_column, url_column, uid_column, header)
+        choice = choice_of(caption_column, url_column, uid_column, header, delimiter, quote, escape)
         entries = load_metadata(metadata, clean=clean_metadata)
         show_text(_show().dry_run(estimate_run(pool, choice, entries, mode.value, count_of(workers))))
         return
@@ -172,7 +175,7 @@ def curate(
         from tallyclip.pipeline import curate as pipeline
 
         aim = aim_of(t, size, tail_share)
-        choice = choice_of(caption_column, url_column, uid_column, header)
+        choice = choice_of(caption_column, url_column, uid_column, header, delimiter, quote, escape)
         source = source_of(pool, crawl, sample, kind, base_url)
         asked = pool_options(duplicates, languages, language_threshold, max_download, salvage=salvage)
         entries = load_metadata(metadata, clean=clean_metadata)
@@ -217,6 +220,9 @@ def match(
     url_column: options.UrlColumn = None,
     uid_column: options.UidColumn = None,
     header: options.Header = None,
+    delimiter: options.Delimiter = None,
+    quote: options.Quote = None,
+    escape: options.Escape = None,
     workers: options.WorkersCount = None,
     accept_failed: options.AcceptFailed = False,
 ) -> None:
@@ -238,7 +244,7 @@ def match(
     with OpenRun(out_folder, workers, err) as run:
         from tallyclip.pipeline import curate as pipeline
 
-        choice = choice_of(caption_column, url_column, uid_column, header)
+        choice = choice_of(caption_column, url_column, uid_column, header, delimiter, quote, escape)
         source = source_of(pool, crawl, sample, kind, base_url)
         asked = pool_options(duplicates, languages, language_threshold, max_download, salvage=salvage)
         entries = load_metadata(metadata, clean=clean_metadata)

@@ -110,6 +110,36 @@ Header = Annotated[
         show_default=False,
     ),
 ]
+Delimiter = Annotated[
+    str | None,
+    typer.Option(
+        "--delimiter",
+        metavar="CHARACTER",
+        help="Of CSV and TSV, what separates values: comma, tab, semicolon, pipe or another character; detected by default.",
+        rich_help_panel=COLUMNS,
+        show_default=False,
+    ),
+]
+Quote = Annotated[
+    str | None,
+    typer.Option(
+        "--quote",
+        metavar="CHARACTER",
+        help="Of CSV and TSV, what encloses values; 'none' makes quotation marks letters. Detected by default.",
+        rich_help_panel=COLUMNS,
+        show_default=False,
+    ),
+]
+Escape = Annotated[
+    str | None,
+    typer.Option(
+        "--escape",
+        metavar="CHARACTER",
+        help="Of CSV and TSV, what makes the next character a letter, or 'none'; detected by default.",
+        rich_help_panel=COLUMNS,
+        show_default=False,
+    ),
+]
 WorkersCount = Annotated[
     int | None,
     typer.Option(

@@ -40,11 +40,24 @@ def aim_of(t: float | None, size: str | None, tail_share: float | None) -> Any:
     return aim
 
 
-def choice_of(caption: str | None, url: str | None, uid: str | None, header: bool | None) -> Any:
-    """What is said of the pool's columns."""
-    from tallyclip.pool.columns import ColumnChoice
+def choice_of(
+    caption: str | None,
+    url: str | None,
+    uid: str | None,
+    header: bool | None,
+    delimiter: str | None,
+    quote: str | None,
+    escape: str | None,
+) -> Any:
+    """What is said of the pool's columns.
 
-    return ColumnChoice(caption, url, uid, header)
+    Raises:
+        OptionError: a character is none, or two are the same.
+    """
+    from tallyclip.pool.columns import CHARACTERS, ColumnChoice
+
+    delimiter = None if delimiter is None else CHARACTERS.get(delimiter, delimiter)
+    return ColumnChoice(caption, url, uid, header, delimiter, "" if quote == "none" else quote, "" if escape == "none" else escape)
 
 
 def count_of(workers: int | None) -> int:

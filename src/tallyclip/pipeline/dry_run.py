@@ -161,5 +161,5 @@ def _look(shard: Shard, choice: ColumnChoice, matcher: Matcher) -> _Sample | Non
         text_bytes=text_bytes,
         seconds_matching=matched_at - started,
         seconds_reading=time.perf_counter() - matched_at,
-        columns=str(columns),
+        columns=str(columns) if columns.example is None else f"{columns}; {shard.file.path}: {columns.example}",
     )

@@ -57,10 +57,11 @@ def _note_columns(run: Run, files: Sequence[PoolFile], choice: ColumnChoice) -> 
     refusal: OptionError | None = None
     for file in files:
         try:
-            run.progress.note(f"columns: {columns_of(file, choice)}")
-            from_folders = folders_note(file, choice)
-            if from_folders is not None:
-                run.progress.note(from_folders)
+            columns = columns_of(file, choice)
+            run.progress.note(f"columns: {columns}")
+            for note in (columns.example and f"{file.path}: {columns.example}", folders_note(file, choice)):
+                if note is not None:
+                    run.progress.note(note)
             return
         except SourceError:
             continue

@@ -144,7 +144,7 @@ def refuse_columns(choice: ColumnChoice) -> None:
     Raises:
         OptionError: some are named.
     """
-    if choice.named or choice.header is not None:
+    if choice != ColumnChoice():
         raise OptionError("the options of columns are for tables, and these are crawl files", "leave them out")
 
 

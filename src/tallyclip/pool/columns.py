@@ -9,9 +9,13 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from tallyclip.errors import OptionError
+from tallyclip.escaping import printable
 
 UID = "uid"
-LONGEST_SHOWN = 60  # characters of a name
+ROLES = ("caption", "url", "uid")  # that a flag gives a column
+CHARACTERS = {"comma": ",", "tab": "\t", "semicolon": ";", "pipe": "|"}  # what the options call them
+LONGEST_SHOWN = 60  # characters of a name or a value in a message
+MOST_LISTED = 20
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,8 @@ class Columns:
         key: a sample's key, which stands for the image where there is no address.
         status: only records where this says "success" are pairs (img2dataset writes its failures too).
         layout: the known layout these came from, for people to read.
+        form: how a file of text is written, where that is not what its suffix says.
+        example: how its first rows are read, where that had to be detected.
     """
 
     caption: str
@@ -33,10 +39,13 @@ class Columns:
     key: str | None = None
     status: str | None = None
     layout: str = "named by flag"
+    form: str | None = None
+    example: str | None = None
 
     def __str__(self) -> str:
         roles = {"caption": self.caption, "url": self.url, "uid": self.uid, "key": self.key, "status": self.status}
-        return f"{self.layout}: " + ", ".join(f"{role} = {name}" for role, name in roles.items() if name is not None)
+        listed = ", ".join(f"{role} = {brief(name)}" for role, name in roles.items() if name is not None)
+        return f"{self.layout}: {listed}" + (f" ({self.form})" if self.form else "")
 
     @property
     def needed(self) -> list[str]:
@@ -49,13 +58,33 @@ class ColumnChoice(msgspec.Struct, frozen=True):
 
     Attributes:
         caption, url, uid: names of columns.
-        header: does the first line of a CSV or TSV file name the columns?
+        header: does the first row of a CSV or TSV file name the columns?
+        delimiter: the character that separates the values of a CSV or TSV file.
+        quote: the character that encloses some of them; empty if there is none.
+        escape: the character that makes the next one a part of the value, whatever it is; empty if there is none.
+
+    Raises:
+        OptionError: these are no single characters, or two are the same.
     """
 
     caption: str | None = None
     url: str | None = None
     uid: str | None = None
     header: bool | None = None
+    delimiter: str | None = None
+    quote: str | None = None
+    escape: str | None = None
+
+    def __post_init__(self) -> None:
+        quote = '"' if self.quote is None else self.quote
+        given = {"delimiter": self.delimiter, "quote": quote or None, "escape": self.escape or None}
+        characters = {name: value for name, value in given.items() if value is not None}
+        for name, value in characters.items():
+            if len(value) != 1 or not value.isascii() or value in "\r\n\0":
+                way = f"{', '.join(CHARACTERS)} or one character" if name == "delimiter" else "one character, or none"
+                raise OptionError(f"--{name} {brief(value)!r} is not one ASCII character", f"give {way}")
+            if sum(value == other for other in characters.values()) > 1:
+                raise OptionError(f"--{name} {brief(value)!r} is also the delimiter, the quote or the escape", "give another")
 
     @property
     def named(self) -> list[str]:
@@ -84,33 +113,40 @@ LAYOUTS = [
 ROLE_NAMES = frozenset(name for layout in LAYOUTS for name in layout.needed)
 
 
-def listed(names: Sequence[str], limit: int = 20) -> str:
-    """Names for a message: the first few, and how many more there are, with whatever does not print escaped."""
-    more = f", and {len(names) - limit:,} more" if len(names) > limit else ""
-    return ", ".join(map(printed, names[:limit])) + more if names else "none"
+def find_columns(names: Sequence[str], choice: ColumnChoice, examples: Sequence[str] = ()) -> Columns:
+    """The roles of the columns with these names.
 
+    Columns of one name are called as ``distinct`` calls them; those may be chosen by flag.
 
-def printed(name: str) -> str:
-    """A name for a message: not too long, and with whatever does not print escaped."""
-    name = name if len(name) <= LONGEST_SHOWN else name[:LONGEST_SHOWN] + "..."
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in name)
-
-
-def find_columns(names: Sequence[str], choice: ColumnChoice, described: str | None = None) -> Columns:
-    """The roles of the columns with these names; ``described`` is what a message says of them, their names if it is None.
+    Args:
+        names: as the file has them.
+        choice: what the user said of them.
+        examples: what a message says of each, in brackets.
 
     Raises:
-        OptionError: a column named by flag is not there, or no layout fits; the message lists the columns.
+        OptionError: a column named by flag is not there, several have the name of a role, or no layout fits; the message lists the columns.
     """
-    shown = listed(names) if described is None else described
-    repeated = [name for name, count in Counter(names).items() if count > 1]
-    if repeated:
-        raise OptionError(f"several columns are called {repeated[0]!r}", f"rename all but one; the columns are: {shown}")
-    for role in ("caption", "url", "uid"):
-        name = getattr(choice, role)
-        if name is not None and name not in names:
-            raise OptionError(f"no column {name!r} for --{role}-column", f"the columns are: {shown}")
-    have = set(names)
+    columns = distinct(names)
+    given = {role: name for role in ROLES if (name := getattr(choice, role)) is not None}
+    for role, name in given.items():
+        if name not in columns:
+            raise OptionError(f"no column {brief(name)!r} for --{role}-column", f"the columns are: {listed(columns, examples=examples)}")
+    have = set(columns)
+    roles = _roles(have, choice)
+    if roles is None:
+        hint = "name it with --caption-column (and --url-column)"
+        raise OptionError(f"no column holds captions, among: {listed(columns, examples=examples)}", hint)
+    repeated = {name for name, count in Counter(names).items() if count > 1}
+    for role in (*ROLES, "key", "status"):
+        name = getattr(roles, role)
+        if name in repeated and role not in given:
+            same = [column for original, column in zip(names, columns, strict=True) if original == name]
+            way = f"choose one with --{role}-column: {listed(same)}, in their order" if role in ROLES else "rename all but one"
+            raise OptionError(f"several columns are called {brief(name)!r}, which holds the {role}", way)
+    return roles
+
+
+def _roles(have: set[str], choice: ColumnChoice) -> Columns | None:
     own_uid = UID if UID in have else None
     for layout in LAYOUTS:
         caption = choice.caption or layout.caption
@@ -119,4 +155,48 @@ def find_columns(names: Sequence[str], choice: ColumnChoice, described: str | No
             return replace(roles, uid=roles.uid or own_uid, layout="named by flag" if choice.named else layout.layout)
     if choice.caption is not None:
         return Columns(choice.caption, choice.url, choice.uid or own_uid)
-    raise OptionError(f"no column holds captions, among: {shown}", "name it with --caption-column (and --url-column)")
+    return None
+
+
+def distinct(names: Sequence[str]) -> list[str]:
+    """The same names, where one that comes again gets a number: ``score``, ``score_2``, ``score_3``.
+
+    >>> distinct(["url", "score", "score", "score_2"])
+    ['url', 'score', 'score_3', 'score_2']
+    """
+    taken = set(names)
+    if len(taken) == len(names):
+        return list(names)
+    seen: Counter[str] = Counter()
+    result: list[str] = []
+    for name in names:
+        seen[name] += 1
+        fresh = name
+        while seen[name] > 1 and (fresh := f"{name}_{seen[name]}") in taken:
+            seen[name] += 1
+        taken.add(fresh)
+        result.append(fresh)
+    return result
+
+
+def listed(names: Sequence[str], limit: int = MOST_LISTED, examples: Sequence[str] = ()) -> str:
+    """Names of columns for a message: a few of them, each with an example if there are examples, in characters that can be seen.
+
+    >>> listed(["url", "text", "width"], limit=2)
+    'url, text and 1 more'
+    >>> listed(["img", "descr"], examples=["text: 'http://a.example/1'", "text: 'a dog'"])
+    "img (text: 'http://a.example/1'); descr (text: 'a dog')"
+    """
+    shown = [brief(name) for name in names[:limit]]
+    shown = [f"{name} ({brief(example)})" for name, example in zip(shown, examples, strict=False)] + shown[len(examples) :]
+    more = f" and {len(names) - limit:,} more" if len(names) > limit else ""
+    return (("; " if examples else ", ").join(shown) or "none") + more
+
+
+def brief(text: str) -> str:
+    """A text for a message: a long one is cut, and what cannot be seen is written out.
+
+    >>> brief("a\\x1b[2Jdog")
+    'a\\\\x1b[2Jdog'
+    """
+    return printable(text[:LONGEST_SHOWN]) + ("…" if len(text) > LONGEST_SHOWN else "")

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any, NamedTuple, cast
 
 from tallyclip.errors import OptionError, SourceError
-from tallyclip.pool.columns import ColumnChoice, Columns, find_columns, listed, printed
+from tallyclip.pool.columns import ColumnChoice, Columns, find_columns, listed
 from tallyclip.pool.records import Bad
 
 LOOKED_AT = 1000  # objects, to find out the columns' names
@@ -58,11 +58,10 @@ class Names(NamedTuple):
         """Also the names that a flag gives, if they may yet come."""
         return self.names if self.whole else list(dict.fromkeys([*self.names, *choice.named]))
 
-    def described(self, limit: int = 20) -> str:
-        """The first names with the kinds of their values and an example, and how many more there are, for a message."""
-        shown = [f"{printed(name)} ({self.values[name]})" for name in self.names[:limit]]
-        more = len(self.names) - limit
-        return "; ".join([*shown, f"and {more:,} more"] if more > 0 else shown)
+    @property
+    def examples(self) -> list[str]:
+        """Of each name the kind of its values, and one of them."""
+        return [self.values[name] for name in self.names]
 
 
 def first_names(path: str, items: Iterable[tuple[Any, int]], called: str) -> Names:

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tallyclip.pool.columns import distinct
 from tallyclip.pool.reading import reading
 from tallyclip.pool.records import BYTES_AT_ONCE, RECORDS_AT_ONCE, Records
 from tallyclip.streams import CHUNK, is_url, open_file
@@ -38,7 +39,7 @@ def footer(path: str) -> tuple[pq.FileMetaData, str]:
 
 
 def schema_of(path: str) -> pa.Schema:
-    """The columns of the file, in the types that ``read_records`` gives them.
+    """The columns of the file, in the types that ``read_records`` gives them. Several may have the same name, which it makes distinct.
 
     Raises:
         SourceError: it is not a whole Parquet file.
@@ -58,7 +59,7 @@ def read_records(path: str, groups: tuple[int, int] | None, first_row: int, colu
         path: local path or URL.
         groups: the first row group and the one after the last.
         first_row: the number of the first row of these groups in the file.
-        columns: what to read; None reads all.
+        columns: what to read, by distinct names; None reads all.
     """
     with reading(path), open_file(path, ahead=False) as source:
         # Not buffered ahead, which would hold all row groups until the last is read.
@@ -85,13 +86,19 @@ def _joined(batches: list[pa.RecordBatch], first_row: int) -> Records:
 
 
 def _steps(file: pq.ParquetFile, groups: range, names: list[str] | None) -> Iterator[tuple[pa.RecordBatch, int]]:
-    """A few rows at a time, in plain types, and how many bytes they are."""
+    """A few rows at a time, in plain types and under distinct names, and how many bytes they are."""
     chosen = [file.metadata.row_group(group) for group in groups]
     row_bytes = max((group.total_byte_size / max(1, group.num_rows) for group in chosen), default=0)
     step = max(1, min(FIRST_ROWS, int(BYTES_AT_ONCE / max(1, row_bytes))))
-    most = _most_rows(file.schema_arrow, chosen, names)
+    called = list(zip(file.schema_arrow.names, distinct(file.schema_arrow.names), strict=True))
+    repeated = [name for name, fresh in called if name != fresh]
+    wanted = None if names is None else list(dict.fromkeys(name for name, fresh in called if fresh in names)) if repeated else names
+    given = [fresh for _, fresh in called] if wanted is None else [fresh for one in wanted for name, fresh in called if name == one]
+    most = _most_rows(file.schema_arrow, chosen, wanted)
     plain = all(_plain(column.type) == column.type for column in file.schema_arrow)
-    for batch in file.iter_batches(step, row_groups=list(groups), columns=names, use_threads=False):
+    for batch in file.iter_batches(step, row_groups=list(groups), columns=wanted, use_threads=False):
+        if repeated:
+            batch = batch.rename_columns(given).select(names or given)
         size = 0
         for start in range(0, len(batch), MOST_ROWS):  # what comes as a dictionary becomes large only here
             part = batch if plain else _as_plain(batch.slice(start, MOST_ROWS))

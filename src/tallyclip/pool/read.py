@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import msgspec
 import pyarrow as pa
 
 from tallyclip.errors import OptionError
 from tallyclip.pool import delimited, lines, parquet, tars
-from tallyclip.pool.columns import ColumnChoice, Columns, find_columns
+from tallyclip.pool.columns import ColumnChoice, Columns, distinct, find_columns
 from tallyclip.pool.listing import CRAWL_KINDS
 from tallyclip.pool.names import Names
 from tallyclip.pool.others import no_data
@@ -21,7 +22,6 @@ from tallyclip.pool.records import Records
 from tallyclip.pool.sources import PoolFile, Shard
 
 BY_PANDAS = "in pandas, table.to_json(PATH, orient='records', lines=True)"
-DELIMITERS = {"csv": ",", "tsv": "\t"}
 
 
 def columns_of(file: PoolFile, choice: ColumnChoice) -> Columns:
@@ -38,27 +38,32 @@ def columns_of(file: PoolFile, choice: ColumnChoice) -> Columns:
 
 
 def _columns_of(file: PoolFile, choice: ColumnChoice) -> Columns:
-    own = parquet.schema_of(file.path) if file.kind == "parquet" else None
-    looked = _first_names(file, choice)
-    names = own.names if own is not None else _names(file, choice) if looked is None else looked.with_named(choice)
+    looked = _look(file, choice)
+    names = looked.names
     if file.kind == "json" and not names:
         return Columns(choice.caption or "caption", layout="an empty list")
     # A column that folders give has a role where it is named; what is found by itself is found in the file.
     from_folders = [name for name in partition_of(file.path) if name not in names]
     try:
-        columns = find_columns([*names, *(name for name in from_folders if name in choice.named)], choice, looked and looked.described())
-        if looked is not None and looked.keyed:
-            columns = replace(columns, key=lines.KEY, layout="MetaCLIP v2")
-        if own is not None:
-            check_types(_with_folders(own, file.path), columns)
-        if looked is not None and looked.is_one_of_columns(columns):
-            raise OptionError("it holds one object, with a column in each name", f"write objects a line: {BY_PANDAS}")
+        from_named = [name for name in from_folders if name in choice.named]
+        columns = find_columns([*names, *from_named], choice, looked.examples)
+        if looked.schema is not None:
+            check_types(_with_folders(_with_distinct_names(looked.schema), file.path), columns)
+        if looked.objects is not None:
+            if looked.objects.keyed:
+                columns = replace(columns, key=lines.KEY, layout="MetaCLIP v2")
+            if looked.objects.is_one_of_columns(columns):
+                raise OptionError("it holds one object, with a column in each name", f"write objects a line: {BY_PANDAS}")
+        if looked.table is not None:
+            columns = replace(columns, form=looked.table.form, example=looked.table.example)
         return columns
     except OptionError as error:
         what, hint = error.what, f"{error.hint or ''}{_more_hints(file.path, from_folders)}"
         if file.kind == "tar":
             suffixes, key_rule = tars.without_column(file.path, names)
             what, hint = f"{what}; {suffixes}", f"{hint}; {key_rule}"
+        if looked.table is not None and looked.table.form:
+            hint += f"; it is read as {looked.table.dialect}"
         raise OptionError(f"{file.path}: {what}", hint) from None
 
 
@@ -67,7 +72,7 @@ def folders_note(file: PoolFile, choice: ColumnChoice) -> str | None:
     partition = partition_of(file.path)
     if not partition:
         return None
-    names = parquet.schema_of(file.path).names if file.kind == "parquet" else _names(file, choice)
+    names = _look(file, choice).names
     own = [name for name in partition if name in names and (file.kind not in ("json", "tar") or name not in choice.named)]
     given = [name for name in partition if name not in own]
     parts = [f"columns from folders: {', '.join(given)}"] if given else []
@@ -81,28 +86,38 @@ def _more_hints(path: str, from_folders: list[str]) -> str:
     return folders + (f"; files called {name} seldom hold captions: in a folder they are skipped, so leave it out" if name else "")
 
 
-def _first_names(file: PoolFile, choice: ColumnChoice) -> Names | None:
-    """The names in the first objects of a file; None for formats without objects."""
-    match file.kind:
-        case "json":
-            return lines.json_names(file.path, choice)
-        case "tar":
-            return tars.tar_names(file.path, choice)
-        case _:
-            return None
+class _Look(NamedTuple):
+    """What the beginning of a file says of its columns: their names, an example of each where values show no type, and where it is from."""
+
+    names: list[str]
+    examples: Sequence[str] = ()
+    schema: pa.Schema | None = None
+    objects: Names | None = None
+    table: delimited.Form | None = None
 
 
-def _names(file: PoolFile, choice: ColumnChoice) -> list[str]:
+def _look(file: PoolFile, choice: ColumnChoice) -> _Look:
     match file.kind:
+        case "parquet":
+            schema = parquet.schema_of(file.path)
+            return _Look(schema.names, schema=schema)
+        case "json" | "tar":
+            objects = (lines.json_names if file.kind == "json" else tars.tar_names)(file.path, choice)
+            return _Look(objects.with_named(choice), objects.examples, objects=objects)
         case "csv" | "tsv":
-            return delimited.column_names(file.path, DELIMITERS[file.kind], choice)[0]
+            table = delimited.look_at(file.path, file.kind, choice)
+            return _Look(table.names, [f"such as {value!r}" for value in table.values], table=table)
         case _:
-            return [choice.caption or "caption"]
+            return _Look([choice.caption or "caption"])
 
 
 def full_schema(file: PoolFile) -> pa.Schema | None:
     """All columns of a file with their types, and those that its folders give, where the file says so itself; None for other formats."""
-    return _with_folders(parquet.schema_of(file.path), file.path) if file.kind == "parquet" else None
+    return _with_folders(_with_distinct_names(parquet.schema_of(file.path)), file.path) if file.kind == "parquet" else None
+
+
+def _with_distinct_names(schema: pa.Schema) -> pa.Schema:
+    return pa.schema([column.with_name(name) for name, column in zip(distinct(schema.names), schema, strict=True)])
 
 
 def _with_folders(schema: pa.Schema, path: str) -> pa.Schema:
@@ -156,8 +171,7 @@ def _read_file(
         case "json":
             return lines.read_json(path, columns, choice, schema)
         case "csv" | "tsv":
-            delimiter = DELIMITERS[shard.file.kind]
-            return delimited.read_records(path, delimiter, *delimited.column_names(path, delimiter, choice))
+            return delimited.read_records(path, delimited.look_at(path, shard.file.kind, choice))
         case "tar":
             return tars.read_records(path, columns, choice, schema)
         case _:
