@@ -52,7 +52,7 @@ def test_a_header_with_a_named_column_is_told_from_a_row(tmp_path: Path) -> None
 def test_the_option_decides_what_the_first_line_is(tmp_path: Path) -> None:
     path = write(tmp_path / "a.tsv", CC3M)
     assert read(path, header=False).texts == ["a dog", "a cat"]
-    refused_option(path, "among: a dog .*, http://a.example/1", header=True)
+    refused_option(path, "among: a dog .*; http://a.example/1", header=True)
     assert read(path, header=True, caption="a dog").texts == ["a cat"]
     named = write(tmp_path / "b.csv", "url,caption\nhttp://a.example/1,a dog\nhttp://a.example/2,a cat\n")
     assert read(named, header=False).texts == ["caption", "a dog", "a cat"]
@@ -64,7 +64,7 @@ def test_lines_of_one_value_are_captions(tmp_path: Path) -> None:
 
 def test_columns_that_nobody_can_tell_are_numbered_so_that_they_can_be_named(tmp_path: Path) -> None:
     path = write(tmp_path / "a.tsv", "1\ta dog\thttp://a.example/1\n")
-    refused_option(path, "among: column_0 .such as '1'., column_1 .such as 'a dog'., column_2", "--caption-column")
+    refused_option(path, "among: column_0 .such as '1'.; column_1 .such as 'a dog'.; column_2", "--caption-column")
     assert read(path, caption="column_1", url="column_2").uids == hashed(["http://a.example/1"], ["a dog"])
 
 
@@ -281,7 +281,7 @@ def test_what_is_detected_does_not_depend_on_how_a_file_comes_in(tmp_path: Path,
 )
 def test_a_header_of_unknown_names_is_told_by_what_stands_below_it(tmp_path: Path, rows: str) -> None:
     path = write(tmp_path / "a.csv", rows)
-    refused_option(path, "among: (img|file) .such as .*, descr .such as 'a dog'.", "--caption-column")
+    refused_option(path, "among: (img|file) .such as .*; descr .such as 'a dog'.", "--caption-column")
     assert read(path, caption="descr").texts == ["a dog", "a cat"]
 
 
