@@ -133,12 +133,14 @@ def _balance_shards(
     reports, failures = run_shards(run, under_way, "balance", balance_shard, jobs, rows, BalanceReport)
     if failures:
         broken = {key: failure for key, failure in failures.items() if _is_as_it_was(shards[key].file)}
-        what, hint = failure_message(failures, len(jobs), "'tallyclip match POOL... --out RUN' or 'tallyclip curate POOL... --out RUN'")
+        what, hint, details = failure_message(
+            failures, len(jobs), "'tallyclip match POOL... --out RUN' or 'tallyclip curate POOL... --out RUN'"
+        )
         if not broken:  # --accept-failed would not help: these files can be read
             afresh = f"put the files back as they were, give a new --out, or delete {run.layout.match.path} and match everything again"
-            raise StaleError(what, afresh)
+            raise StaleError(what, afresh, details)
         unmatch(run, broken)
-        raise IncompleteError(what, hint)
+        raise IncompleteError(what, hint, details)
     return reports
 
 

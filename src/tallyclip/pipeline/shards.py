@@ -16,6 +16,8 @@ from tallyclip.store.files import write_json
 from tallyclip.store.layout import DONE, FAILED, StageFolder
 from tallyclip.store.manifest import read_struct
 
+SHOWN_FAILURES = 10
+
 
 class ShardJob(msgspec.Struct, frozen=True):
     """What a worker needs for a shard; stages add to it."""
@@ -123,13 +125,15 @@ def forget(folder: StageFolder, key: str) -> None:
     folder.failed(key).unlink(missing_ok=True)
 
 
-def failure_message(failures: Mapping[str, ShardFailure], shards: int, again: str = "the same command") -> tuple[str, str]:
-    """What to say when shards have failed, and what would help: a command that reads the pool again, and knows --accept-failed."""
-    shown = "\n".join(f"  {key}: {failure.what}" for key, failure in list(failures.items())[:10])
-    more = f"\n  and {len(failures) - 10:,} more" if len(failures) > 10 else ""
-    hints = dict.fromkeys(failure.hint for failure in failures.values() if failure.hint)
+def failure_message(failures: Mapping[str, ShardFailure], shards: int, again: str = "the same command") -> tuple[str, str, list[str]]:
+    """What to say when shards have failed, what would help, and a line for each of the first: ``again`` is a command that reads the pool
+    again, and knows --accept-failed."""
+    first = dict(list(failures.items())[:SHOWN_FAILURES])
+    details = [f"{key}: {failure.what}" for key, failure in first.items()]
+    details += [f"and {len(failures) - len(first):,} more"] if len(failures) > len(first) else []
+    hints = dict.fromkeys(failure.hint for failure in first.values() if failure.hint)
     help_ = f"repair the files and run {again} again (finished shards are kept), or go on without them with its --accept-failed"
-    return f"{len(failures):,} of {shards:,} shards failed:\n{shown}{more}", "; ".join([*hints, help_])
+    return f"{len(failures):,} of {shards:,} shards failed:", "; ".join([*hints, help_]), details
 
 
 def sizes_of(folder: Path, *outputs: Path) -> dict[str, int]:
