@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from .checking import check
+from .checking import MEMORY, TooSlowError, at_most, check
 from .mutations import mutated
 from .readers import Reader, all_readers
 
@@ -46,3 +46,13 @@ def _try_some(reader: Reader, folder: Path) -> None:
 def test_nor_does_noise(readers: dict[str, Reader], tmp_path: Path, content: bytes) -> None:
     for reader in readers.values():
         check(reader, content, tmp_path)
+
+
+def test_a_reader_that_takes_too_much_is_noticed(tmp_path: Path) -> None:
+    with pytest.raises(TooSlowError), at_most(0.01):
+        while True:
+            pass
+    greedy = Reader(".txt", [b""], [b""], lambda _: bytearray(b"x") * (MEMORY + (100 << 20)))
+    if Path("/proc/self/clear_refs").exists():
+        with pytest.raises(AssertionError, match="MiB more"):
+            check(greedy, b"", tmp_path)

@@ -354,6 +354,22 @@ def test_stages_out_of_turn_say_what_to_do_first(example: Example, tmp_path: Pat
     assert_same(run, example.results)
 
 
+def test_what_another_version_read_is_read_again_and_not_gone_on_with(example: Example, run: Path) -> None:
+    """The later stages read the pool once more: by other rules they would put uids and entries to other records."""
+    path = run / "match" / "_manifest.json"
+    of_before = json.loads(path.read_bytes())
+    del of_before["options"]["version"]  # as the first version wrote it
+    path.write_text(json.dumps(of_before))
+    for command in (("balance", run, "--t", 20), ("plan", run, "--t", 7), ("count", run)):
+        said = fails(2, *command)
+        assert "another version of tallyclip made the stage 'match'" in said
+        assert "tallyclip curate POOL" in said
+    before = modified(run, "match/_done")
+    succeeds(*example.arguments, "--out", run)
+    assert modified(run, "match/_done") != before
+    assert_same(run, example.results)
+
+
 # Pairs.
 
 

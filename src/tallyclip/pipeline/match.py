@@ -18,6 +18,7 @@ from tallyclip.pipeline.frozen import FrozenStage, refuse_failures, reports_of
 from tallyclip.pipeline.match_shard import MatchJob, MatchReport, match_shard
 from tallyclip.pipeline.run import Frozen, Run
 from tallyclip.pipeline.shards import ShardFailure, forget, read_failures, run_shards, sizes_of
+from tallyclip.pipeline.versions import MATCH
 from tallyclip.pool.columns import ColumnChoice
 from tallyclip.pool.estimate import estimate_rows
 from tallyclip.pool.language import LanguageChoice, asked_languages
@@ -182,7 +183,7 @@ def _stage(run: Run, frozen: Frozen, languages: LanguageChoice | None) -> Frozen
     if frozen.made_here:
         inputs["pool"] = run.required("pool").fingerprint
     options = {"columns": msgspec.to_builtins(frozen.choice), "mode": metadata.options["mode"], "languages": asked_languages(languages)}
-    return FrozenStage(run, "match", 1, MatchFolder, MatchReport, inputs, options)
+    return FrozenStage(run, "match", MATCH, MatchFolder, MatchReport, inputs, options)
 
 
 def _given_up(folder: MatchFolder, shards: Mapping[str, Shard]) -> dict[str, ShardFailure]:

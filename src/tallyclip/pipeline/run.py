@@ -17,7 +17,7 @@ from tallyclip.data import Metadata
 from tallyclip.errors import ArtefactError, IncompleteError, OptionError, StaleError
 from tallyclip.pipeline.progress import Progress, Silent
 from tallyclip.pipeline.stages import BUILT_ON, COMMANDS
-from tallyclip.pipeline.versions import versions
+from tallyclip.pipeline.versions import OF_STAGES, versions
 from tallyclip.pool.columns import ColumnChoice
 from tallyclip.pool.sources import PoolFile
 from tallyclip.runner.local import Workers
@@ -152,10 +152,15 @@ class Run:
 
         Raises:
             IncompleteError: the stage is not whole.
+            StaleError: another version made it, which read the pool's files in another way.
         """
         manifest = self.whole(stage)
         if manifest is None:
             raise self._not_whole(stage)
+        version = OF_STAGES.get(stage)
+        if version is not None and manifest.options.get("version", 1) != version:
+            what = f"{self.layout.root}: another version of tallyclip made the stage '{stage}', and read the pool in another way"
+            raise StaleError(what, f"read the pool again: run 'tallyclip curate POOL... --out RUN' or '{COMMANDS[stage]}'")
         return manifest
 
     def whole(self, stage: str) -> Manifest | None:
