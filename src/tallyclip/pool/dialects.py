@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 MOST_COLUMNS = 10_000
-FEW = 300  # bytes for each quote or escape; where they are fewer, it is faster to look at these alone
+FEW = 100  # bytes for each quote or escape; where they are fewer, it is faster to look at these alone
 WORDS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "pipe"}
 
 
