@@ -325,6 +325,14 @@ def test_other_peoples_files_are_read(shared_data: Path) -> None:
     assert read(cases / "19-duplicate-columns/joined.parquet").texts == ["a dog"]
 
 
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("unit", [' ""', '""', '\\"', ',""', '\t"""', '"\t"'])
+def test_the_time_to_detect_quotes_is_linear_in_the_size(tmp_path: Path, unit: str) -> None:
+    row = "x" + unit * (1_000_000 // len(unit)) + "y\n"
+    path = write(tmp_path / "a.tsv", 'url\tcaption\nhttp://a/1\t"b ""c"""\nhttp://a/2\t' + row)
+    assert look_at(str(path), "tsv", ColumnChoice()).names == ["url", "caption"]
+
+
 # what is wrong with a file
 
 

@@ -200,10 +200,11 @@ def _all_quoted(rows: bytes, dialect: Dialect) -> bool:
 
 @lru_cache(maxsize=100)
 def _quoted_values(dialect: Dialect) -> re.Pattern[bytes]:
-    """Quoted values that end where their quote does; all of a sample that is strict."""
+    """Quoted values that end where their quote does; all of a sample that is strict. Only a quote at a value's beginning opens one: looked
+    for behind every quote, they would take quadratic time."""
     d, q, e = (re.escape(one.encode()) for one in dialect)
     within = rb"%b%b|%b(?s:.)" % (q, q, e) if e else q + q
-    return re.compile(rb"%b[^%b%b]*+(?:(?:%b)[^%b%b]*+)*+%b(?=[%b\r\n]|\Z)" % (q, q, e, within, q, e, q, d))
+    return re.compile(rb"(?<![^%b\r\n])%b[^%b%b]*+(?:(?:%b)[^%b%b]*+)*+%b(?=[%b\r\n]|\Z)" % (d, q, q, e, within, q, e, q, d))
 
 
 @lru_cache(maxsize=100)
