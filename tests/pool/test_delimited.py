@@ -285,6 +285,32 @@ def test_a_header_of_unknown_names_is_told_by_what_stands_below_it(tmp_path: Pat
     assert read(path, caption="descr").texts == ["a dog", "a cat"]
 
 
+@pytest.mark.parametrize(
+    ("name", "first", "rest"),
+    [
+        ("a.csv", "a dog,http://a.example/b c.jpg", "a cat,http://a.example/1.jpg"),
+        ("a.tsv", "a dog\tHTTP://a.example/0.jpg", "a cat\thttp://a.example/1.jpg"),
+        ("a.tsv", "a dog\tN/A", "a cat\thttp://a.example/1.jpg"),
+        ("a.tsv", "dog\tnull", "cat\thttp://a.example/1.jpg"),
+        ("a.tsv", "dog\t1.jpg", "cat\thttp://a.example/1.jpg"),
+        ("a.csv", "2 dogs", "1"),
+    ],
+)
+def test_a_first_row_that_is_no_header_for_certain_is_data_where_the_columns_are_clear_without_one(
+    tmp_path: Path, name: str, first: str, rest: str
+) -> None:
+    outcome = read(write(tmp_path / name, "\n".join([first] + [rest] * 20)))
+    caption = rest.partition("," if name == "a.csv" else "\t")[0]
+    assert outcome.texts == [first.partition("," if name == "a.csv" else "\t")[0]] + [caption] * 20
+
+
+def test_where_only_what_stands_below_the_first_row_makes_it_a_header_an_error_names_the_option(tmp_path: Path) -> None:
+    unclear = write(tmp_path / "a.csv", "img,descr,x\nhttp://a.example/1,a dog,1\n")
+    refused_option(unclear, "first row is taken for a header: give --no-header if it is data")
+    known = write(tmp_path / "b.csv", "url,caption\nhttp://a.example/1,a dog\n")
+    assert "--no-header" not in str(refused_option(known, "no column 'nosuch'", caption="nosuch"))
+
+
 def test_a_first_row_that_nobody_can_tell_from_a_header_is_data_and_the_option_is_named(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", "descr\na dog\na cat\n")
     assert read(path).texts == ["descr", "a dog", "a cat"]

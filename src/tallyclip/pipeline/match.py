@@ -59,7 +59,7 @@ def _note_columns(run: Run, files: Sequence[PoolFile], choice: ColumnChoice) -> 
         try:
             columns = columns_of(file, choice)
             run.progress.note(f"columns: {columns}")
-            for note in (columns.example and f"{file.path}: {columns.example}", folders_note(file, choice)):
+            for note in (columns.example and f"{file.path}: {columns.example}", folders_note(file, columns)):
                 if note is not None:
                     run.progress.note(note)
             return

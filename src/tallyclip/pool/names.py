@@ -110,7 +110,7 @@ def watched(path: str, items: Iterable[tuple[Any, int]], columns: Columns, choic
     if seen:
         for role in ("caption", "url", "uid"):
             name = getattr(choice, role)
-            if name is not None and name not in seen:
+            if name is not None and name not in seen and name not in columns.from_folders:
                 raise SourceError(f"{path}: no {called} has the {name!r} of --{role}-column", f"their names are: {listed(sorted(seen))}")
 
 

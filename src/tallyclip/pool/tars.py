@@ -63,7 +63,7 @@ def read_records(path: str, columns: Columns, choice: ColumnChoice, schema: pa.S
         SourceError: the tar is cut short or broken; the message says at which byte. Or the members of a sample do not stand together, or
             a name that decides on the columns comes too late.
     """
-    samples = _samples(path, choice, columns.caption)
+    samples = _samples(path, choice, None if columns.caption in columns.from_folders else columns.caption)
     return in_batches(watched(path, samples, columns, choice, "sample"), columns, schema)
 
 
