@@ -81,7 +81,7 @@ def estimate_run(pool: Sequence[str], choice: ColumnChoice, metadata: Metadata, 
         raise SourceError("none of the files looked at could be read:", "see what 'tallyclip match' says of all of them", unread)
     if not samples:
         raise SourceError("the files looked at have no records", "is this the right pool?")
-    rows = sum(estimate_rows(shard) for shard in shards)
+    rows = sum(estimate_rows(shard, choice) for shard in shards)
     seen, pairs_seen = sum(sample.rows for sample in samples), sum(sample.pairs for sample in samples)
     scale = rows / max(1, seen)
     matched = sum(sample.matched for sample in samples) * scale

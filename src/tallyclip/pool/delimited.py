@@ -49,19 +49,15 @@ def look_at(path: str, kind: str, choice: ColumnChoice) -> Form:
     data = rows[has_header:]
     names = [name or number for name, number in zip(header, numbered(len(header)), strict=True)] if has_header else guess_names(rows)
     by_content = has_header and choice.header is None and not is_layout(header, choice)
-    header_in_words = "a header" if has_header else "no header"
-    if by_content:
-        header_in_words += " (--no-header if the first row is data)"
-    elif header is None:
-        header_in_words += " (--header if the first row is one)"
     form = None if dialect == USUAL[kind] else str(dialect)
     detected = form is not None or possible is not None or header is None or (has_header and choice.header is None)
-    example = _example(dialect, names, header_in_words, data, possible) if detected else None
+    example = _example(dialect, names, has_header, data, header is None, possible) if detected else None
     return Form(dialect, names, has_header, by_content, data[0] if data else [], form, example)
 
 
-def _example(dialect: Dialect, names: list[str], header: str, data: list[list[str]], possible: str | None) -> str:
+def _example(dialect: Dialect, names: list[str], has_header: bool, data: list[list[str]], unsure: bool, possible: str | None) -> str:
     """One row as it is read, and what may be wrong with that."""
+    header = "a header" if has_header else "no header (--header if the first row is one)" if unsure else "no header"
     values = ", ".join(f"{brief(name)} = '{brief(value)}'" for name, value in zip(names[:SHOWN], data[0], strict=False)) if data else ""
     more = f" and {len(names) - SHOWN:,} more columns" if len(names) > SHOWN else ""
     first = f"; the first row: {values}{more}" if data else "; no rows"
