@@ -25,7 +25,7 @@ from tallyclip.pool.records import (
     in_batches,
     sample_of,
 )
-from tallyclip.pool.values import FORM, LIST, OBJECT, values_of
+from tallyclip.pool.values import FORM, LIST, OBJECT, Name, values_of
 
 BLANK = b" \t\r\n"
 LOOKED_AT_BYTES = 1 << 20  # to find out what form a file has
@@ -134,14 +134,20 @@ def _keyed_items(path: str, chunks: Iterator[bytes]) -> Iterator[tuple[Any, int]
     key: str | None = None
     size = 0
     for value, length in values_of(path, chunks, OBJECT):
-        if isinstance(value, str):  # a name: no text stands for itself in this form
+        if isinstance(value, Name):
             if key is not None:
                 yield Bad(NOT_JSON, sample_of(key)), size
-            key, size = value, length
+            key, size = str(value), length
         elif key is None:
             yield value if isinstance(value, Bad) else Bad(NOT_JSON, sample_of(value)), length
         else:
-            yield value if isinstance(value, Bad) else {KEY: key, TEXTS_OF_KEY: value}, size + length
+            item = {KEY: key, TEXTS_OF_KEY: value}
+            if isinstance(value, Bad):
+                yield value, size + length
+            elif isinstance(value, str):  # in this form no text stands for itself
+                yield Bad("caption is not text", sample_of(item)), size + length
+            else:
+                yield item, size + length
             key = None
 
 
