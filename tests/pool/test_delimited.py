@@ -236,7 +236,7 @@ def test_captions_alone_stay_whole_whatever_characters_they_share(tmp_path: Path
     assert read(path).texts == captions
     example = columns_of(files_of(path)[0], ColumnChoice()).example
     assert example is not None
-    assert "--delimiter pipe if it separates values" in example
+    assert "every row also contains '|': if it separates the columns, give --delimiter pipe" in example
     refused_option(path, "among: column_0 .such as 'Red shoes '.", delimiter="|")
 
 

@@ -292,7 +292,9 @@ def test_a_file_that_is_one_object_of_columns_is_refused_with_a_way_out(tmp_path
     columns = {"url": ["http://a", "http://b"], "caption": ["a dog", "a cat"]}
     by_index = {name: dict(enumerate(values)) for name, values in columns.items()}
     for content in (columns, by_index):
-        error = refused_option(write(tmp_path / "a.json", json.dumps(content).encode()), "one object, with a column in each name")
+        error = refused_option(
+            write(tmp_path / "a.json", json.dumps(content).encode()), "the file is one object whose values are whole columns"
+        )
         assert "orient='records', lines=True" in str(error.hint)
 
 

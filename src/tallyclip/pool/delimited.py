@@ -61,7 +61,7 @@ def _example(dialect: Dialect, names: list[str], has_header: bool, data: list[li
     values = ", ".join(f"{brief(name)} = '{brief(value)}'" for name, value in zip(names[:SHOWN], data[0], strict=False)) if data else ""
     more = f" and {len(names) - SHOWN:,} more columns" if len(names) > SHOWN else ""
     first = f"; the first row: {values}{more}" if data else "; no rows"
-    other = f"; each row also has a {possible!r}: --delimiter {WORDS[possible]} if it separates values" if possible else ""
+    other = f"; every row also contains {possible!r}: if it separates the columns, give --delimiter {WORDS[possible]}" if possible else ""
     return f"{dialect}; {header}{first}{other}"
 
 
@@ -125,4 +125,4 @@ def _blocks(path: str, chunks: Iterator[bytes], dialect: Dialect) -> Iterator[by
 
 
 def _unclosed(dialect: Dialect) -> str:
-    return f"the file may have been cut short, or {dialect.quote} is a letter in it: then give --quote none"
+    return f"the file may have been cut short, or {dialect.quote} is an ordinary character in it: then give --quote none"

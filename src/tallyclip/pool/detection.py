@@ -1,7 +1,7 @@
 """How a CSV or TSV file is written, and whether its first row names the columns, as its beginning shows.
 
-The suffix says what to expect: RFC 4180 in a .csv file; in a .tsv file tabs alone, where a quotation mark is a letter, as in CC3M. It is
-departed from on clear evidence only, so that what it reads well is read the same way ever after:
+The suffix says what to expect: RFC 4180 in a .csv file; in a .tsv file tabs alone, where quotation marks are ordinary characters, as in
+CC3M. It is departed from on clear evidence only, so that what it reads well is read the same way ever after:
 
 - *Another delimiter.* The suffix's makes one column of the first row, or loses most rows, while another makes the same number of columns,
   more than one, of nearly all rows. As captions may hold any character, one thing more must speak for it: names of known columns in the

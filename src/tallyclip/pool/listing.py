@@ -55,6 +55,11 @@ def suffix_of(path: str) -> str:
     return os.path.splitext(name)[1] + file_name(path)[len(name) :]
 
 
+def last_suffix(path: str) -> str:
+    """What a name ends in, in lower case; of a compressed file the suffix of its compression."""
+    return os.path.splitext(file_name(path))[1].lower()
+
+
 def list_files(name: str) -> Listing:
     """The files that a path, folder, glob or URL names; folders are gone through to their depths.
 

@@ -53,7 +53,7 @@ def _columns_of(file: PoolFile, choice: ColumnChoice) -> Columns:
             if looked.objects.keyed:
                 columns = replace(columns, key=lines.KEY, layout="MetaCLIP v2")
             if looked.objects.is_one_of_columns(columns):
-                raise OptionError("it holds one object, with a column in each name", f"write objects a line: {BY_PANDAS}")
+                raise OptionError("the file is one object whose values are whole columns", f"write objects a line: {BY_PANDAS}")
         return replace(columns, from_folders=from_folders, table=looked.table)
     except OptionError as error:
         what, hint = error.what, f"{error.hint or ''}{_more_hints(file.path, from_folders)}"
