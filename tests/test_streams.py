@@ -88,7 +88,10 @@ def test_other_data_behind_the_last_member_fails_the_file_and_the_place_is_shown
     at = len(packed) + len(more) - len(more.lstrip(b"\0"))
     begun = streams.MAGIC[streams.COMPRESSIONS[suffix]].startswith(more)
     words = "cut short" if begun else f"other data follows the end of the compressed data, at byte {at:,}"
-    refused(tmp_path / f"a.jsonl{suffix}", packed + more, words)
+    error = refused(tmp_path / f"a.jsonl{suffix}", packed + more, words)
+    if not begun:
+        assert str(error.hint).startswith(f"if you do not need it, cut it off: head -c {at} FILE > NEW")
+        assert content(tmp_path / f"b{suffix}", (packed + more)[:at]) == BODY
 
 
 @pytest.mark.parametrize("suffix", [".zst", ".lz4"])

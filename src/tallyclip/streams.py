@@ -33,6 +33,14 @@ CUT_SHORT = "the compressed data is cut short"
 BEHIND_THE_END = "other data follows the end of the compressed data"
 
 
+class TrailingDataError(OSError):
+    """Other data follows the end of the compressed data, at byte ``place`` of the file."""
+
+    def __init__(self, place: int) -> None:
+        super().__init__(f"{BEHIND_THE_END}, at byte {place:,}")
+        self.place = place
+
+
 class Problem(NamedTuple):
     """What is wrong with a file, and what may help."""
 
@@ -184,13 +192,15 @@ class _Members(io.RawIOBase):
         if len(rest) < len(magic):
             rest += self._file.read(PACKED_CHUNK)
         if not (rest.startswith(magic) or magic.startswith(rest)):
-            raise OSError(f"{BEHIND_THE_END}, at byte {self._file.tell() - len(rest):,}")
+            raise TrailingDataError(self._file.tell() - len(rest))
         self._packed, self._member = rest, self._new_member()
         return True
 
 
 def explain(error: BaseException) -> Problem:
     """What is wrong with a file that cannot be read, in the words that users know, and what may help."""
+    if isinstance(error, TrailingDataError):
+        return Problem(str(error), f"if you do not need it, cut it off: head -c {error.place} FILE > NEW, and give NEW the suffix of FILE")
     text = " ".join(str(error).split()) or type(error).__name__
     return next((problem for fragment, problem in PROBLEMS.items() if fragment in text), Problem(text, None))
 
@@ -207,7 +217,7 @@ def file_name(path: str) -> str:
 
 
 def compression_of(path: str) -> str | None:
-    """How a file is compressed, as its name says: gzip, zstd or bz2."""
+    """How a file is compressed, as its name says: gzip, zstd, bz2 or lz4."""
     return COMPRESSIONS.get(os.path.splitext(_spelled_out(path))[1].lower())
 
 

@@ -30,7 +30,8 @@ def test_columns_of_folders_come_to_the_curated_set_and_others_files_have_nulls_
     rows = [row for file in sorted((tmp_path / "run" / "curated").iterdir()) for row in pq.read_table(file, partitioning=None).to_pylist()]
     assert {row["caption"]: row["lang"] for row in rows} == {"a dog": "en", "a cat": None, "a bird": None, "a dog, un chien": "fr"}
     assert pq.read_schema(next((tmp_path / "run" / "curated").glob("none*.parquet"))).field("lang").type == pa.string()
-    succeeds("curate", pool / "lang=en", *arguments[1:], "--caption-column", "lang", "--dry-run", "--out", tmp_path / "other")
+    said = succeeds("curate", pool / "lang=en", *arguments[1:], "--caption-column", "lang", "--dry-run", "--out", tmp_path / "other")
+    assert "columns from folders: lang" in said
 
 
 def test_what_is_skipped_is_said_before_what_goes_wrong(tmp_path: Path, entries: Path) -> None:
@@ -52,7 +53,7 @@ def test_a_curated_set_is_a_pool_by_the_name_of_its_run(tmp_path: Path, entries:
     succeeds("curate", tmp_path / "a.parquet", "--metadata", entries, "--t", "inf", "--out", tmp_path / "run")
     done = tallyclip("curate", tmp_path / "run", "--metadata", entries, "--t", "inf", "--out", tmp_path / "again")
     assert done.returncode == 0, done.stderr
-    assert "in a run folder outside of curated/" in done.stderr
+    assert "other files of the run folder (only curated/ is read)" in done.stderr
     assert "2 records" in done.stdout
     assert "is a part of a run, no pool" in fails(2, "match", tmp_path / "run" / "match", "--metadata", entries, "--out", tmp_path / "no")
 

@@ -60,7 +60,7 @@ def test_files_in_a_zip_archive_are_read_like_those_in_a_folder(archive: Path, b
     files, skipped = find_files([f"zip://::{behind}"])
     assert [file.path for file in files] == [f"zip://b.jsonl.gz::{behind}", f"zip://deep/a.parquet::{behind}"]
     assert [(file.key, file.kind, file.rows) for file in files] == [("b", "json", None), ("a", "parquet", 2)]
-    assert skipped == {".md": 1, "hidden .txt": 1}
+    assert skipped == {".md": 1, "hidden .txt (name begins with . or _)": 1}
     assert read(f"zip://::{behind}").texts == ["a bird", "a dog", "a cat"]
     assert read(f"zip://*.jsonl.gz::{behind}").texts == ["a bird"]
     assert read(f"zip://**/*.parquet::{behind}").texts == read(f"zip://deep/a.parquet::{behind}").texts == ["a dog", "a cat"]

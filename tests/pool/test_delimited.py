@@ -236,7 +236,7 @@ def test_captions_alone_stay_whole_whatever_characters_they_share(tmp_path: Path
     assert read(path).texts == captions
     example = columns_of(files_of(path)[0], ColumnChoice()).example
     assert example is not None
-    assert "--delimiter pipe if it separates values" in example
+    assert "every row also contains '|': if it separates the columns, give --delimiter pipe" in example
     refused_option(path, "among: column_0 .such as 'Red shoes '.", delimiter="|")
 
 
@@ -285,6 +285,32 @@ def test_a_header_of_unknown_names_is_told_by_what_stands_below_it(tmp_path: Pat
     assert read(path, caption="descr").texts == ["a dog", "a cat"]
 
 
+@pytest.mark.parametrize(
+    ("name", "first", "rest"),
+    [
+        ("a.csv", "a dog,http://a.example/b c.jpg", "a cat,http://a.example/1.jpg"),
+        ("a.tsv", "a dog\tHTTP://a.example/0.jpg", "a cat\thttp://a.example/1.jpg"),
+        ("a.tsv", "a dog\tN/A", "a cat\thttp://a.example/1.jpg"),
+        ("a.tsv", "dog\tnull", "cat\thttp://a.example/1.jpg"),
+        ("a.tsv", "dog\t1.jpg", "cat\thttp://a.example/1.jpg"),
+        ("a.csv", "2 dogs", "1"),
+    ],
+)
+def test_a_first_row_that_is_no_header_for_certain_is_data_where_the_columns_are_clear_without_one(
+    tmp_path: Path, name: str, first: str, rest: str
+) -> None:
+    outcome = read(write(tmp_path / name, "\n".join([first] + [rest] * 20)))
+    caption = rest.partition("," if name == "a.csv" else "\t")[0]
+    assert outcome.texts == [first.partition("," if name == "a.csv" else "\t")[0]] + [caption] * 20
+
+
+def test_where_only_what_stands_below_the_first_row_makes_it_a_header_an_error_names_the_option(tmp_path: Path) -> None:
+    unclear = write(tmp_path / "a.csv", "img,descr,x\nhttp://a.example/1,a dog,1\n")
+    refused_option(unclear, "first row is taken for a header: give --no-header if it is data")
+    known = write(tmp_path / "b.csv", "url,caption\nhttp://a.example/1,a dog\n")
+    assert "--no-header" not in str(refused_option(known, "no column 'nosuch'", caption="nosuch"))
+
+
 def test_a_first_row_that_nobody_can_tell_from_a_header_is_data_and_the_option_is_named(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", "descr\na dog\na cat\n")
     assert read(path).texts == ["descr", "a dog", "a cat"]
@@ -323,6 +349,14 @@ def test_other_peoples_files_are_read(shared_data: Path) -> None:
     wit = read(cases / "13-tsv-with-quotes/wit.tsv", caption="caption_reference_description", url="image_url")
     assert wit.texts == ["dog\non the beach", "a cat", 'tapir, called "big", near a tree']
     assert read(cases / "19-duplicate-columns/joined.parquet").texts == ["a dog"]
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("unit", [' ""', '""', '\\"', ',""', '\t"""', '"\t"'])
+def test_the_time_to_detect_quotes_is_linear_in_the_size(tmp_path: Path, unit: str) -> None:
+    row = "x" + unit * (1_000_000 // len(unit)) + "y\n"
+    path = write(tmp_path / "a.tsv", 'url\tcaption\nhttp://a/1\t"b ""c"""\nhttp://a/2\t' + row)
+    assert look_at(str(path), "tsv", ColumnChoice()).names == ["url", "caption"]
 
 
 # what is wrong with a file

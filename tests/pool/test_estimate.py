@@ -21,6 +21,8 @@ CONTENTS = {
     "a.tsv": "".join(item["caption"] + "\thttp://a.example/1\n" for item in ITEMS).encode(),
     "a.jsonl": json_lines(ITEMS),
     "a.json": json.dumps(ITEMS).encode(),
+    "keyed.json": json.dumps({f"{i:032x}": [["alt", item["caption"], "en"]] for i, item in enumerate(ITEMS)}).encode(),
+    "indented.json": json.dumps(ITEMS, indent=2).encode(),
 }
 
 
@@ -40,6 +42,14 @@ def test_a_large_file_is_estimated_from_its_beginning(tmp_path: Path, monkeypatc
     monkeypatch.setattr(estimate, "LOOKED_AT", 20_000)
     assert estimated(packed(tmp_path / name, CONTENTS[name])) == pytest.approx(len(ITEMS), rel=0.2)
     assert len(ITEMS) / 4 < estimated(packed(tmp_path / f"{name}.gz", CONTENTS[name])) < len(ITEMS) * 4
+
+
+def test_one_object_over_several_lines_is_one_record(tmp_path: Path) -> None:
+    assert estimated(packed(tmp_path / "0.json", json.dumps({"caption": "a dog", "width": 5}, indent=4).encode())) == 1
+
+
+def test_a_byte_order_mark_hides_no_list(tmp_path: Path) -> None:
+    assert estimated(packed(tmp_path / "a.json", b"\xef\xbb\xbf" + json.dumps(ITEMS[:7], indent=1).encode())) == 7
 
 
 def test_a_parquet_file_says_how_many_rows_it_has(tmp_path: Path) -> None:

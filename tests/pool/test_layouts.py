@@ -10,7 +10,7 @@ import pytest
 
 from tallyclip.errors import OptionError, SourceError
 from tallyclip.pool.columns import ColumnChoice
-from tallyclip.pool.others import KINDS_SHOWN, listed, skipped_notes
+from tallyclip.pool.others import KINDS_SHOWN, counted, skipped_notes
 from tallyclip.pool.sources import find_files
 from tests.pool.test_sources import CAPTIONS, refused, write_text
 from tests.pool.tools import files_of, packed, read, write_table, write_tar
@@ -246,7 +246,7 @@ def test_data_of_other_kinds_beside_a_pool_is_said_apart_from_what_is_skipped(tm
 def test_what_is_shown_of_files_of_many_kinds_is_bounded(tmp_path: Path) -> None:
     for number in range(300):
         write_text(tmp_path / f"a.{number:03d}")
-    assert listed({f".{number:03d}": 1 for number in range(300)}).count(",") == KINDS_SHOWN
+    assert counted({f".{number:03d}": 1 for number in range(300)}).count(",") == KINDS_SHOWN
     error = refused(tmp_path, "among 300 files", f"and {300 - KINDS_SHOWN} of {300 - KINDS_SHOWN} more kinds")
     assert len(str(error)) < 800
 

@@ -279,11 +279,22 @@ def test_objects_in_another_form_are_refused_with_the_forms_there_are_and_a_way_
     assert "jq -c ." in str(refused(write(tmp_path / "a.json", content), "no JSON object in it", "it begins with").hint)
 
 
+@pytest.mark.parametrize(("name", "content"), [("a.json", b"{}"), ("a.jsonl", b"{}\n{}\n"), ("b.json", b"[{}, {}]")])
+def test_a_file_of_empty_objects_is_refused_as_such(tmp_path: Path, name: str, content: bytes) -> None:
+    refused(write(tmp_path / name, content), "no JSON object in it; its objects are empty")
+
+
+def test_a_file_of_nulls_is_refused_as_such(tmp_path: Path) -> None:
+    refused(write(tmp_path / "a.json", b"[null]"), "no JSON object in it; it begins with None")
+
+
 def test_a_file_that_is_one_object_of_columns_is_refused_with_a_way_out(tmp_path: Path) -> None:
     columns = {"url": ["http://a", "http://b"], "caption": ["a dog", "a cat"]}
     by_index = {name: dict(enumerate(values)) for name, values in columns.items()}
     for content in (columns, by_index):
-        error = refused_option(write(tmp_path / "a.json", json.dumps(content).encode()), "one object, with a column in each name")
+        error = refused_option(
+            write(tmp_path / "a.json", json.dumps(content).encode()), "the file is one object whose values are whole columns"
+        )
         assert "orient='records', lines=True" in str(error.hint)
 
 
@@ -370,7 +381,21 @@ def test_odd_members_of_keyed_texts_are_dropped_by_reason(tmp_path: Path) -> Non
     start = json.dumps({f"k{i}": [["alt", "a dog", None]] for i in range(lines.LOOKED_AT)}).encode()[:-1] + b","
     outcome = read(write(tmp_path / "a.json", start + first[1:] + more))
     assert outcome.texts[-2:] == ["last", "h"]
-    assert Counter(outcome.reasons) == {"not JSON": 5, "caption is not text": 2, "no caption": 2}
+    assert Counter(outcome.reasons) == {"not JSON": 3, "caption is not text": 3, "no caption": 2}
+
+
+@pytest.mark.parametrize("chunk", [8 << 20, 300, 331])
+def test_a_text_among_keyed_texts_is_one_drop_and_its_neighbours_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int
+) -> None:
+    members = {f"k{i}": [["alt", f"caption {i}"]] for i in range(2000)}
+    odd = members | {"version": "1.0", "license": 'CC0 ": ['} | {f"l{i}": [["alt", f"last {i}"]] for i in range(9)}
+    path = write(tmp_path / "a.json", json.dumps(odd | {"end": "of file"}).encode())
+    monkeypatch.setattr(reading, "CHUNK", chunk)
+    outcome = read(path)
+    assert outcome.texts == [f"caption {i}" for i in range(2000)] + [f"last {i}" for i in range(9)]
+    assert [(drop.row, drop.reason) for drop in outcome.drops] == [(row, "caption is not text") for row in (2000, 2001, 2011)]
+    assert "'uuid': 'version', 'texts': '1.0'" in outcome.drops[0].sample
 
 
 @pytest.mark.parametrize("cut", [10, 200, -1])

@@ -10,6 +10,7 @@ import pytest
 
 from tallyclip.errors import OptionError
 from tallyclip.pool.columns import ColumnChoice
+from tallyclip.pool.names import LOOKED_AT
 from tallyclip.pool.partitions import NULL, partition_of
 from tallyclip.pool.read import columns_of, folders_note, full_schema, read_shard
 from tallyclip.pool.sources import cut
@@ -26,6 +27,11 @@ def rows_of(*pool: object, schema: pa.Schema | None = None, **choice: str) -> li
         part for shard in shards for part in read_shard(shard, columns_of(shard.file, chosen), chosen, everything=True, schema=schema)
     ]
     return [row for part in records for row in part.table.to_pylist()]
+
+
+def note_of(path: Path | str) -> str | None:
+    (file,) = files_of(path)
+    return folders_note(file, columns_of(file, ColumnChoice()))
 
 
 def write_one(folder: Path, kind: str) -> Path:
@@ -102,7 +108,65 @@ def test_the_columns_are_those_that_arrow_finds(tmp_path: Path) -> None:
 def test_a_column_of_the_files_own_wins_and_that_is_said(tmp_path: Path, kind: str) -> None:
     path = write_one(tmp_path / "caption=no", kind)
     assert [row["caption"] for row in rows_of(tmp_path)] == ["a dog"]
-    assert folders_note(files_of(path)[0], ColumnChoice()) == "the file has a column of its own: caption, so its folders do not give it"
+    assert note_of(path) == "the file has a column of its own: caption, so its folders do not give it"
+
+
+@pytest.mark.parametrize("kind", ["parquet", "jsonl", "tar"])
+def test_no_value_of_a_column_of_the_files_own_is_filled(tmp_path: Path, kind: str) -> None:
+    folder = tmp_path / "lang=en" / "caption=no"
+    folder.mkdir(parents=True)
+    items: list[dict[str, str | None]] = [
+        {"caption": "a dog", "lang": "fr"},
+        {"caption": "a cat", "lang": None},
+        {"caption": "a bird"},
+        {"caption": None, "lang": "de"},
+    ]
+    match kind:
+        case "parquet":
+            write_table(folder / "a.parquet", pa.Table.from_pylist(items))
+        case "jsonl":
+            (folder / "a.jsonl").write_bytes(json_lines(items))
+        case _:
+            write_tar(folder / "a.tar", [(f"{i}.json", json_lines([item])) for i, item in enumerate(items)])
+    schema = pa.schema([("lang", pa.string()), ("caption", pa.string())])
+    for given in (None, None if kind == "parquet" else schema):
+        assert [row["lang"] for row in rows_of(tmp_path, schema=given)] == ["fr", None, None, "de"]
+    outcome = read(tmp_path)
+    assert (outcome.texts, outcome.reasons) == (["a dog", "a cat", "a bird"], ["no caption"])
+
+
+def test_a_column_that_first_comes_behind_those_looked_at_keeps_its_values(tmp_path: Path) -> None:
+    folder = tmp_path / "lang=en"
+    folder.mkdir()
+    items = [{"caption": "a dog"}] * LOOKED_AT + [{"caption": "un chien", "lang": "fr"}, {"caption": "a cat"}]
+    (folder / "a.jsonl").write_bytes(json_lines(items))
+    assert [row["lang"] for row in rows_of(tmp_path)] == ["en"] * LOOKED_AT + ["fr", "en"]
+    assert read(tmp_path, caption="lang").texts == ["en"] * LOOKED_AT + ["fr", "en"]
+    assert note_of(folder / "a.jsonl") == "columns from folders: lang"
+
+
+@pytest.mark.parametrize("kind", ["parquet", "jsonl", "csv", "tsv"])
+def test_a_named_column_of_the_files_own_goes_before_that_of_its_folders(tmp_path: Path, kind: str) -> None:
+    folder = tmp_path / "title=foo"
+    folder.mkdir()
+    rows = [{"title": "a dog", "descr": "x"}, {"title": "a cat", "descr": "y"}]
+    path = folder / f"a.{kind}"
+    match kind:
+        case "parquet":
+            write_table(path, pa.Table.from_pylist(rows))
+        case "jsonl":
+            path.write_bytes(json_lines(rows))
+        case _:
+            table = [("title", "descr"), *(row.values() for row in rows)]
+            path.write_text("".join((","[kind == "tsv" :] or "\t").join(row) + "\n" for row in table))
+    assert read(tmp_path, caption="title").texts == ["a dog", "a cat"]
+
+
+def test_a_folder_with_the_name_of_a_numbered_column_gives_no_second_one(tmp_path: Path) -> None:
+    folder = tmp_path / "score_2=x"
+    folder.mkdir()
+    (folder / "a.csv").write_text("caption,score,score\na dog,1,2\n")
+    assert rows_of(tmp_path) == [{"caption": "a dog", "score": "1", "score_2": "2"}]
 
 
 def test_what_is_found_by_itself_is_found_in_the_file(tmp_path: Path) -> None:
@@ -142,5 +206,5 @@ def test_the_reported_folders_give_their_language(shared_data: Path) -> None:
 def test_files_outside_of_such_folders_are_as_they_were(tmp_path: Path) -> None:
     write_table(tmp_path / "a.parquet", CAPTIONS)
     write_text(tmp_path / "b.txt")
-    assert all(folders_note(file, ColumnChoice()) is None for file in files_of(tmp_path))
+    assert all(note_of(file.path) is None for file in files_of(tmp_path))
     assert rows_of(tmp_path) == [{"caption": text} for text in CAPTIONS["caption"]] * 2

@@ -125,6 +125,14 @@ def test_a_compressed_file_with_another_name_is_refused_with_what_will_be_read(
     assert hint("a.jsonl.gz", gzip.compress(start)).endswith(f"{kind} file: unpack it")
 
 
+@pytest.mark.parametrize("name", ["a.tgz", "A.TGZ", "a.tar.gz", "a.txt.gz"])
+def test_a_damaged_file_whose_name_says_how_it_is_compressed_is_damaged(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(gzip.compress(b"a dog")[:-4])
+    with pytest.raises(SourceError) as caught:
+        list(read_chunks(str(tmp_path / name)))
+    assert caught.value.hint == reading.DAMAGED
+
+
 def test_a_compressed_table_is_to_be_unpacked(tmp_path: Path) -> None:
     (tmp_path / "a.parquet").write_bytes(gzip.compress(b"a dog"))
     with pytest.raises(SourceError) as caught, reading.reading(str(tmp_path / "a.parquet")):

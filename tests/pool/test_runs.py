@@ -38,7 +38,7 @@ def test_of_a_run_folder_the_one_pool_that_it_has_is_read(tmp_path: Path, which:
     write_run(tmp_path / "run", pool=which == "pool", curated=which == "curated")
     assert read(tmp_path / "run").texts == [f"from {which}"]
     skipped = find_files([str(tmp_path / "run")])[1]
-    assert f"in a run folder outside of {which}/" in skipped
+    assert f"other files of the run folder (only {which}/ is read)" in skipped
     assert read(tmp_path / "run" / which).texts == [f"from {which}"]
 
 

@@ -54,7 +54,7 @@ def test_what_is_passed_over_is_counted_by_suffix(tmp_path: Path) -> None:
         write_text(tmp_path / name)
     files, skipped = find_files([str(tmp_path)])
     assert [Path(file.path).name for file in files] == ["a.txt"]
-    assert skipped == {".npz": 2, ".tar.xz": 1, "": 1, "hidden .txt": 1}
+    assert skipped == {".npz": 2, ".tar.xz": 1, "": 1, "hidden .txt (name begins with . or _)": 1}
 
 
 def test_an_img2dataset_folder_is_read_by_its_parquet_files(tmp_path: Path) -> None:
@@ -308,7 +308,7 @@ def test_files_in_an_s3_bucket_are_read_like_those_on_disk(bucket: str, tmp_path
         (f"{bucket}/pool/deep/b.txt", "b", "text"),
     ]
     assert (files[0].size, files[0].rows) == ((tmp_path / "a.parquet").stat().st_size, 2)
-    assert skipped == {"hidden .txt": 1}
+    assert skipped == {"hidden .txt (name begins with . or _)": 1}
     assert read(f"{bucket}/pool").texts == ["a dog", "a cat", "a bird"]
     assert read(f"{bucket}/pool/*.parquet").texts == ["a dog", "a cat"]
     assert read(f"{bucket}/**/b.txt").texts == ["a bird"]

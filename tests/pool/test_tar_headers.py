@@ -374,7 +374,7 @@ def test_a_map_of_holes_that_does_not_fit_fails(numbers: bytes) -> None:
 def test_what_follows_the_end_and_is_no_tar_fails(rest: bytes) -> None:
     for zeros in (1, 2, 20):
         place = len(GOOD) + zeros * BLOCK
-        assert_broken(GOOD + bytes(zeros * BLOCK) + rest, f"something follows the end of the tar at byte {place:,}", f"head -c {place}")
+        assert_broken(GOOD + bytes(zeros * BLOCK) + rest, f"something follows the end of the tar at byte {place:,}")
 
 
 @pytest.mark.parametrize("zeros", [512, 513, 1000, 1024, 10_240, 1_000_001])

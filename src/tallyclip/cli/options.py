@@ -30,7 +30,7 @@ Pool = Annotated[
         parser=pool_name,
         metavar="POOL",
         help="Files, folders, globs or fsspec URLs (s3://, https://, hf://): Parquet, JSON or JSONL, CSV, TSV, text, "
-        "img2dataset folders, WebDataset tars, MetaCLIP's JSON; .gz, .zst and .bz2 of all but Parquet. Or WAT and WARC files.",
+        "img2dataset folders, WebDataset tars, MetaCLIP's JSON; .gz, .zst, .bz2 and .lz4 of all but Parquet. Or WAT and WARC files.",
         show_default=False,
     ),
 ]
@@ -125,7 +125,7 @@ Quote = Annotated[
     typer.Option(
         "--quote",
         metavar="CHARACTER",
-        help="Of CSV and TSV, what encloses values; 'none' makes quotation marks letters. Detected by default.",
+        help="Of CSV and TSV, what encloses values; 'none': quotation marks are ordinary characters. Detected by default.",
         rich_help_panel=COLUMNS,
         show_default=False,
     ),
@@ -135,7 +135,7 @@ Escape = Annotated[
     typer.Option(
         "--escape",
         metavar="CHARACTER",
-        help="Of CSV and TSV, what makes the next character a letter, or 'none'; detected by default.",
+        help="Of CSV and TSV: the character that escapes quotes and delimiters, such as \\; 'none' for no escape. Detected by default.",
         rich_help_panel=COLUMNS,
         show_default=False,
     ),

@@ -54,7 +54,8 @@ def choice_of(
     Raises:
         OptionError: a character is none, or two are the same.
     """
-    from tallyclip.pool.columns import CHARACTERS, ColumnChoice
+    from tallyclip.pool.columns import ColumnChoice
+    from tallyclip.pool.dialects import CHARACTERS
 
     delimiter = None if delimiter is None else CHARACTERS.get(delimiter, delimiter)
     return ColumnChoice(caption, url, uid, header, delimiter, "" if quote == "none" else quote, "" if escape == "none" else escape)

@@ -17,12 +17,14 @@ from tallyclip.counts import add_to_counts
 from tallyclip.data import Matches, concatenate
 from tallyclip.errors import StaleError
 from tallyclip.export.uids import RunWriter
-from tallyclip.pipeline.match_shard import SAMPLE_LENGTH, SAMPLES, Sample, smallest_uids
+from tallyclip.pipeline.match_shard import Sample, smallest_uids
 from tallyclip.pipeline.shards import ShardJob, ShardReport, sizes_of
 from tallyclip.plan import parts_of
 from tallyclip.pool.columns import ColumnChoice, Columns
+from tallyclip.pool.drops import KEPT_SAMPLES
 from tallyclip.pool.pairs import PAIRS_AT_ONCE, Texts
 from tallyclip.pool.read import columns_of, read_shard
+from tallyclip.pool.reading import LONGEST_SAMPLE
 from tallyclip.pool.records import BYTES_AT_ONCE, Records, as_kind
 from tallyclip.pool.sources import fingerprint
 from tallyclip.store.files import replacing
@@ -99,7 +101,7 @@ def balance_shard(job: BalanceJob, tick: Callable[[int], None]) -> BalanceReport
                     for table in _curated_tables(records, texts, columns, schema, kept, keep, job):
                         curated.write(table)
                     tick(len(kept))
-                thinned = heapq.nsmallest(SAMPLES, thinned + _read_examples(texts, draws.examples_up_to(last)))
+                thinned = heapq.nsmallest(KEPT_SAMPLES, thinned + _read_examples(texts, draws.examples_up_to(last)))
     with replacing(folder.counts_of(key)) as part, part.open("wb") as out:
         named = np.flatnonzero(draws.counts)
         np.savez(out, entry_ids=named.astype(np.uint32), counts=draws.counts[named])
@@ -307,4 +309,4 @@ def _read_examples(texts: Texts, examples: list[tuple[int, int, int]]) -> list[S
         return []
     rows, numbers, draws = (np.array(column) for column in zip(*sorted(examples), strict=True))
     _, found = texts.at(rows, numbers.astype(np.int32))
-    return [Sample(int(n), int(row), text[:SAMPLE_LENGTH]) for n, row, text in zip(draws, rows, found.to_pylist(), strict=True)]
+    return [Sample(int(n), int(row), text[:LONGEST_SAMPLE]) for n, row, text in zip(draws, rows, found.to_pylist(), strict=True)]

@@ -16,13 +16,14 @@ from tallyclip.escaping import printable
 from tallyclip.match.coverage import unmatchable_entries
 from tallyclip.pipeline.balance import balance_reports
 from tallyclip.pipeline.match import match_reports
-from tallyclip.pipeline.match_shard import SAMPLES, Sample
+from tallyclip.pipeline.match_shard import Sample
 from tallyclip.pipeline.parse import parse_reports
 from tallyclip.pipeline.plan import load_counts, steps_to, tabulate
 from tallyclip.pipeline.pool import pool_reports
 from tallyclip.pipeline.run import Frozen, Run
 from tallyclip.pipeline.shards import sizes_of
 from tallyclip.pipeline.versions import versions
+from tallyclip.pool.drops import KEPT_SAMPLES
 from tallyclip.store.files import read_array, replacing
 from tallyclip.store.layout import CardFolder
 from tallyclip.store.manifest import Manifest, fingerprint_of, read_struct
@@ -159,13 +160,13 @@ def _merged_samples(of_shards: Iterable[dict[str, list[Sample]]]) -> dict[str, l
     merged: dict[str, list[Sample]] = {}
     for samples in of_shards:
         for reason, found in samples.items():
-            merged[reason] = heapq.nsmallest(SAMPLES, merged.get(reason, []) + found)
+            merged[reason] = heapq.nsmallest(KEPT_SAMPLES, merged.get(reason, []) + found)
     return {reason: [sample.text for sample in samples] for reason, samples in merged.items()}
 
 
 def _thinned(run: Run, balanced: Manifest) -> list[str]:
     """Examples of pairs that were not drawn, each text once."""
-    samples = heapq.nsmallest(SAMPLES, (s for report in balance_reports(run, balanced).values() for s in report.thinned))
+    samples = heapq.nsmallest(KEPT_SAMPLES, (s for report in balance_reports(run, balanced).values() for s in report.thinned))
     return list(dict.fromkeys(sample.text for sample in samples))[: cards.SHOWN_SAMPLES]
 
 

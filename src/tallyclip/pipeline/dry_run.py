@@ -17,7 +17,7 @@ from tallyclip.pool.columns import ColumnChoice
 from tallyclip.pool.estimate import estimate_rows
 from tallyclip.pool.others import skipped_notes
 from tallyclip.pool.pairs import pairs_in_parts
-from tallyclip.pool.read import columns_of, read_shard
+from tallyclip.pool.read import columns_of, folders_note, read_shard
 from tallyclip.pool.reading import reading
 from tallyclip.pool.sources import Shard, cut, find_files
 
@@ -81,7 +81,7 @@ def estimate_run(pool: Sequence[str], choice: ColumnChoice, metadata: Metadata, 
         raise SourceError("none of the files looked at could be read:", "see what 'tallyclip match' says of all of them", unread)
     if not samples:
         raise SourceError("the files looked at have no records", "is this the right pool?")
-    rows = sum(estimate_rows(shard) for shard in shards)
+    rows = sum(estimate_rows(shard, choice) for shard in shards)
     seen, pairs_seen = sum(sample.rows for sample in samples), sum(sample.pairs for sample in samples)
     scale = rows / max(1, seen)
     matched = sum(sample.matched for sample in samples) * scale
@@ -135,6 +135,7 @@ def _look(shard: Shard, choice: ColumnChoice, matcher: Matcher) -> _Sample | Non
         SourceError: the shard cannot be read.
     """
     columns = columns_of(shard.file, choice)
+    notes = [str(columns), columns.example and f"{shard.file.path}: {columns.example}", folders_note(shard.file, columns)]
     started = time.perf_counter()
     records = next(read_shard(shard, columns, choice), None)
     if records is None:
@@ -161,5 +162,5 @@ def _look(shard: Shard, choice: ColumnChoice, matcher: Matcher) -> _Sample | Non
         text_bytes=text_bytes,
         seconds_matching=matched_at - started,
         seconds_reading=time.perf_counter() - matched_at,
-        columns=str(columns) if columns.example is None else f"{columns}; {shard.file.path}: {columns.example}",
+        columns="; ".join(filter(None, notes)),
     )

@@ -60,7 +60,7 @@ def _note_columns(run: Run, files: Sequence[PoolFile], choice: ColumnChoice) -> 
         try:
             columns = columns_of(file, choice)
             run.progress.note(f"columns: {columns}")
-            for note in (columns.example and f"{file.path}: {columns.example}", folders_note(file, choice)):
+            for note in (columns.example and f"{file.path}: {columns.example}", folders_note(file, columns)):
                 if note is not None:
                     run.progress.note(note)
             return
@@ -134,7 +134,9 @@ def match_pool(run: Run, frozen: Frozen, *, languages: LanguageChoice | None = N
     jobs = {
         key: MatchJob(shard, frozen.choice, matcher, str(under_way.path), languages) for key, shard in shards.items() if key not in given_up
     }
-    reports, failures = run_shards(run, under_way, "match", match_shard, jobs, lambda job: estimate_rows(job.shard), MatchReport)
+    reports, failures = run_shards(
+        run, under_way, "match", match_shard, jobs, lambda job: estimate_rows(job.shard, job.choice), MatchReport
+    )
     failures |= given_up
     refuse_failures(failures, reports, len(shards), accept_failed=accept_failed)
     result = _result(reports, failures)

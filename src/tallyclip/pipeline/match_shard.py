@@ -19,18 +19,17 @@ from tallyclip.data import Matches
 from tallyclip.match.matcher import Matcher
 from tallyclip.pipeline.shards import ShardJob, ShardReport, sizes_of
 from tallyclip.pool.columns import ColumnChoice, Columns
-from tallyclip.pool.drops import UNNAMED, Ledger
+from tallyclip.pool.drops import KEPT_SAMPLES, UNNAMED, Ledger
 from tallyclip.pool.language import LanguageChoice, told
 from tallyclip.pool.pairs import Pairs, pairs_in_parts
 from tallyclip.pool.read import columns_of, full_schema, read_shard
+from tallyclip.pool.reading import LONGEST_SAMPLE
 from tallyclip.pool.records import Drop, Records, schema_of, widen
 from tallyclip.pool.sources import Shard
 from tallyclip.store.files import replacing
 from tallyclip.store.layout import MatchFolder
 from tallyclip.store.matches import LanguageTags, MatchedPairs, MatchWriter
 
-SAMPLES = 20  # of each reason to drop, kept in a shard's report
-SAMPLE_LENGTH = 200
 LONGEST_COUNTED = 32  # the histogram of matches per text ends with "this many and more"
 
 
@@ -153,9 +152,9 @@ class _Tally:
 
     def _sample_unnamed(self, pairs: Pairs, unnamed: Int64[np.ndarray, " U"]) -> None:
         """Keep the unnamed texts with the smallest uids: a fair sample, whatever the cut of the shards."""
-        smallest = smallest_uids(pairs.uids, unnamed, SAMPLES)
-        fresh = [Sample(int(pairs.uids[i, 0]), int(pairs.rows[i]), pairs.texts[int(i)].as_py()[:SAMPLE_LENGTH]) for i in smallest]
-        self.unnamed = heapq.nsmallest(SAMPLES, self.unnamed + fresh)
+        smallest = smallest_uids(pairs.uids, unnamed, KEPT_SAMPLES)
+        fresh = [Sample(int(pairs.uids[i, 0]), int(pairs.rows[i]), pairs.texts[int(i)].as_py()[:LONGEST_SAMPLE]) for i in smallest]
+        self.unnamed = heapq.nsmallest(KEPT_SAMPLES, self.unnamed + fresh)
 
     def report(self, shard: Shard, outputs: dict[str, int], seconds: float) -> MatchReport:
         unnamed = int(self.lengths[0])

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
 from tallyclip.errors import OptionError
 from tallyclip.escaping import printable
+from tallyclip.pool.dialects import CHARACTERS, Form
 
 UID = "uid"
 ROLES = ("caption", "url", "uid")  # that a flag gives a column
-CHARACTERS = {"comma": ",", "tab": "\t", "semicolon": ";", "pipe": "|"}  # what the options call them
 LONGEST_SHOWN = 60  # characters of a name or a value in a message
 MOST_LISTED = 20
 
@@ -29,8 +29,8 @@ class Columns:
         key: a sample's key, which stands for the image where there is no address.
         status: only records where this says "success" are pairs (img2dataset writes its failures too).
         layout: the known layout these came from, for people to read.
-        form: how a file of text is written, where that is not what its suffix says.
-        example: how its first rows are read, where that had to be detected.
+        from_folders: the columns that only the file's folders give, with their values.
+        table: how a CSV or TSV file is read.
     """
 
     caption: str
@@ -39,13 +39,18 @@ class Columns:
     key: str | None = None
     status: str | None = None
     layout: str = "named by flag"
-    form: str | None = None
-    example: str | None = None
+    from_folders: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
+    table: Form | None = None
 
     def __str__(self) -> str:
         roles = {"caption": self.caption, "url": self.url, "uid": self.uid, "key": self.key, "status": self.status}
         listed = ", ".join(f"{role} = {brief(name)}" for role, name in roles.items() if name is not None)
-        return f"{self.layout}: {listed}" + (f" ({self.form})" if self.form else "")
+        return f"{self.layout}: {listed}" + (f" ({self.table.form})" if self.table is not None and self.table.form else "")
+
+    @property
+    def example(self) -> str | None:
+        """How the first rows of a CSV or TSV file are read, where that had to be detected."""
+        return None if self.table is None else self.table.example
 
     @property
     def needed(self) -> list[str]:

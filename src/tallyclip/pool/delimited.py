@@ -7,38 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import chain, islice
-from typing import NamedTuple
 
 import numpy as np
 
 from tallyclip.errors import SourceError
 from tallyclip.pool.columns import ColumnChoice, brief, distinct
-from tallyclip.pool.detection import LOOKED_AT, SAMPLE, USUAL, detect_dialect, header_of, read_rows
-from tallyclip.pool.dialects import MOST_COLUMNS, WORDS, Dialect, end_of_rows, is_open, is_too_wide, numbered, parse, rows_of
+from tallyclip.pool.detection import LOOKED_AT, SAMPLE, USUAL, detect_dialect, guess_names, header_of, is_layout, read_rows
+from tallyclip.pool.dialects import MOST_COLUMNS, WORDS, Dialect, Form, end_of_rows, is_open, is_too_wide, numbered, parse, rows_of
 from tallyclip.pool.reading import LARGEST, LONGEST_SAMPLE, is_utf8, read_chunks, reading, shown
 from tallyclip.pool.records import Drop, Records
 
 SHOWN = 8  # columns of an example
-
-
-class Form(NamedTuple):
-    """How a file is read.
-
-    Attributes:
-        dialect: how it is written.
-        names: the columns', as the file has them; several may be the same.
-        has_header: does the first row give them?
-        values: those of its first row of data; none if there is no such row.
-        form: the dialect in words, where it is not the suffix's.
-        example: what was detected, and how the first row is read by it, where it could have been read in another way.
-    """
-
-    dialect: Dialect
-    names: list[str]
-    has_header: bool
-    values: list[str]
-    form: str | None
-    example: str | None
 
 
 def look_at(path: str, kind: str, choice: ColumnChoice) -> Form:
@@ -68,11 +47,12 @@ def look_at(path: str, kind: str, choice: ColumnChoice) -> Form:
     header = header_of(rows, choice)
     has_header = isinstance(header, list)
     data = rows[has_header:]
-    names = [name or number for name, number in zip(header, numbered(len(header)), strict=True)] if has_header else _guess_names(rows)
+    names = [name or number for name, number in zip(header, numbered(len(header)), strict=True)] if has_header else guess_names(rows)
+    by_content = has_header and choice.header is None and not is_layout(header, choice)
     form = None if dialect == USUAL[kind] else str(dialect)
     detected = form is not None or possible is not None or header is None or (has_header and choice.header is None)
     example = _example(dialect, names, has_header, data, header is None, possible) if detected else None
-    return Form(dialect, names, has_header, data[0] if data else [], form, example)
+    return Form(dialect, names, has_header, by_content, data[0] if data else [], form, example)
 
 
 def _example(dialect: Dialect, names: list[str], has_header: bool, data: list[list[str]], unsure: bool, possible: str | None) -> str:
@@ -81,7 +61,7 @@ def _example(dialect: Dialect, names: list[str], has_header: bool, data: list[li
     values = ", ".join(f"{brief(name)} = '{brief(value)}'" for name, value in zip(names[:SHOWN], data[0], strict=False)) if data else ""
     more = f" and {len(names) - SHOWN:,} more columns" if len(names) > SHOWN else ""
     first = f"; the first row: {values}{more}" if data else "; no rows"
-    other = f"; each row also has a {possible!r}: --delimiter {WORDS[possible]} if it separates values" if possible else ""
+    other = f"; every row also contains {possible!r}: if it separates the columns, give --delimiter {WORDS[possible]}" if possible else ""
     return f"{dialect}; {header}{first}{other}"
 
 
@@ -145,12 +125,4 @@ def _blocks(path: str, chunks: Iterator[bytes], dialect: Dialect) -> Iterator[by
 
 
 def _unclosed(dialect: Dialect) -> str:
-    return f"the file may have been cut short, or {dialect.quote} is a letter in it: then give --quote none"
-
-
-def _guess_names(rows: list[list[str]]) -> list[str]:
-    width = len(rows[0])
-    addresses = [i for i in range(width) if sum(row[i].startswith(("http://", "https://")) for row in rows) * 2 > len(rows)]
-    if len(addresses) == 1 and width == 2:
-        return ["url" if i in addresses else "caption" for i in range(width)]
-    return ["caption"] if width == 1 else numbered(width)
+    return f"the file may have been cut short, or {dialect.quote} is an ordinary character in it: then give --quote none"

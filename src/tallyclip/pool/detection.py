@@ -1,7 +1,7 @@
 """How a CSV or TSV file is written, and whether its first row names the columns, as its beginning shows.
 
-The suffix says what to expect: RFC 4180 in a .csv file; in a .tsv file tabs alone, where a quotation mark is a letter, as in CC3M. It is
-departed from on clear evidence only, so that what it reads well is read the same way ever after:
+The suffix says what to expect: RFC 4180 in a .csv file; in a .tsv file tabs alone, where quotation marks are ordinary characters, as in
+CC3M. It is departed from on clear evidence only, so that what it reads well is read the same way ever after:
 
 - *Another delimiter.* The suffix's makes one column of the first row, or loses most rows, while another makes the same number of columns,
   more than one, of nearly all rows. As captions may hold any character, one thing more must speak for it: names of known columns in the
@@ -24,16 +24,17 @@ import pyarrow as pa
 
 from tallyclip.errors import OptionError
 from tallyclip.pool.columns import ColumnChoice, find_columns
-from tallyclip.pool.dialects import Dialect, is_too_wide, numbered, parse, rows_of
+from tallyclip.pool.dialects import WORDS, Dialect, is_too_wide, numbered, parse, rows_of
 
 USUAL = {"csv": Dialect(",", '"'), "tsv": Dialect("\t")}  # what a file is by its suffix
 SAMPLE = 4 << 20  # bytes of a file that are looked at
 LOOKED_AT = 100  # rows, to tell a header from a first row, and what is in a column
-DELIMITERS = (",", "\t", ";", "|")  # that are tried
 UNFINISHED = 256 << 10  # bytes at the end of a sample, which may be the beginning of a value
 NEARLY_ALL = 0.95
 FEWEST_NUMBERS = 10  # rows of numbers behind a delimiter, which captions such as "red shoes | 5" have by chance
 LONGEST_NAME = 64
+NAME = re.compile(r"(?!(?:null|none|nan|na)\Z)[^\W\d][\w.-]*", re.IGNORECASE)  # a column's, and nothing else
+WEB = re.compile(r"\s*https?://", re.IGNORECASE)
 LINE_END = re.compile(rb"\r\n|\r|\n")
 KINDS: list[Callable[[str], object]] = [
     re.compile(r"(?:https?|s3|gs)://[^\s\"]+").fullmatch,  # a blank in it would be of a caption that another delimiter separates
@@ -78,7 +79,7 @@ def detect_dialect(sample: bytes, *, whole: bool, kind: str, choice: ColumnChoic
     own_width = read.width
     good: list[Dialect] = []
     possible: list[str] = []
-    for other in DELIMITERS:
+    for other in WORDS:
         if other in (delimiter, choice.quote, choice.escape):
             continue
         dialect = _dialect_of(sample, whole, other, usual, choice)
@@ -200,10 +201,11 @@ def _all_quoted(rows: bytes, dialect: Dialect) -> bool:
 
 @lru_cache(maxsize=100)
 def _quoted_values(dialect: Dialect) -> re.Pattern[bytes]:
-    """Quoted values that end where their quote does; all of a sample that is strict."""
+    """Quoted values that end where their quote does; all of a sample that is strict. Only a quote at a value's beginning opens one: looked
+    for behind every quote, they would take quadratic time."""
     d, q, e = (re.escape(one.encode()) for one in dialect)
     within = rb"%b%b|%b(?s:.)" % (q, q, e) if e else q + q
-    return re.compile(rb"%b[^%b%b]*+(?:(?:%b)[^%b%b]*+)*+%b(?=[%b\r\n]|\Z)" % (q, q, e, within, q, e, q, d))
+    return re.compile(rb"(?<![^%b\r\n])%b[^%b%b]*+(?:(?:%b)[^%b%b]*+)*+%b(?=[%b\r\n]|\Z)" % (d, q, q, e, within, q, e, q, d))
 
 
 @lru_cache(maxsize=100)
@@ -228,26 +230,42 @@ def _strict_end(sample: bytes, whole: bool, dialect: Dialect) -> int:
 
 
 def header_of(rows: Sequence[Sequence[str]], choice: ColumnChoice) -> list[str] | bool | None:
-    """The names that the first row gives; False if it is data, and None if that cannot be told (then it is read as data)."""
+    """The names that the first row gives; False if it is data, and None if that cannot be told (then it is read as data).
+
+    Where the columns have roles without any header, more must speak for one: values that can be nothing but names.
+    """
     first = list(rows[0])
     if choice.header is False:
         return False
     for names in (first, [name.strip() for name in first]):
-        if _is_layout(names, choice):
+        if is_layout(names, choice):
             return names
     if choice.header:
         return first
     if any(name in numbered(len(first)) for name in choice.named):
         return False  # named as they are called without a header
+    if any(map(WEB.match, first)):
+        return False
     if len(rows) == 1:
-        return False if any(URL(value.strip()) for value in first) else None
+        return None
     told = {_is_name_of(column) for column in zip(*rows, strict=True)}
     if False in told:
         return False
-    return first if True in told and _are_names(first) else None
+    are_names = _may_be_names(first) if guess_names(rows) == numbered(len(first)) else all(map(_is_name, first))
+    return first if True in told and are_names else None
 
 
-def _is_layout(first: list[str], choice: ColumnChoice) -> bool:
+def guess_names(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The names of columns without a header, by what is in them."""
+    width = len(rows[0])
+    addresses = [i for i in range(width) if sum(row[i].startswith(("http://", "https://")) for row in rows) * 2 > len(rows)]
+    if len(addresses) == 1 and width == 2:
+        return ["url" if i in addresses else "caption" for i in range(width)]
+    return ["caption"] if width == 1 else numbered(width)
+
+
+def is_layout(first: list[str], choice: ColumnChoice) -> bool:
+    """Are these the names of a known layout, or is one of them named by a flag?"""
     if any(name in first for name in choice.named):
         return True
     try:
@@ -267,8 +285,13 @@ def _is_name_of(column: Sequence[str]) -> bool | None:
     return None
 
 
-def _are_names(first: Sequence[str]) -> bool:
+def _may_be_names(first: Sequence[str]) -> bool:
     return all(0 < len(name) <= LONGEST_NAME and "\n" not in name for name in first)
+
+
+def _is_name(value: str) -> bool:
+    name = value.strip()
+    return len(name) <= LONGEST_NAME and NAME.fullmatch(name) is not None and not any(is_kind(name) for is_kind in KINDS)
 
 
 def _are_columns(rows: Sequence[Sequence[str]], choice: ColumnChoice) -> bool:

@@ -16,7 +16,8 @@ import pyarrow.csv
 
 MOST_COLUMNS = 10_000
 FEW = 100  # bytes for each quote or escape; where they are fewer, it is faster to look at these alone
-WORDS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "pipe"}
+CHARACTERS = {"comma": ",", "tab": "\t", "semicolon": ";", "pipe": "|"}  # what the options call them
+WORDS = {character: word for word, character in CHARACTERS.items()}
 
 
 class Dialect(NamedTuple):
@@ -30,6 +31,28 @@ class Dialect(NamedTuple):
         separated = WORDS.get(self.delimiter, repr(self.delimiter))
         quoted = f"quoted with {self.quote}" if self.quote else "not quoted"
         return f"{separated}-separated, {quoted}" + (f", escaped with {self.escape}" if self.escape else "")
+
+
+class Form(NamedTuple):
+    """How a file is read.
+
+    Attributes:
+        dialect: how it is written.
+        names: the columns', as the file has them; several may be the same.
+        has_header: does the first row give them?
+        header_by_content: does only what stands below the first row say that it is a header?
+        values: those of its first row of data; none if there is no such row.
+        form: the dialect in words, where it is not the suffix's.
+        example: what was detected, and how the first row is read by it, where it could have been read in another way.
+    """
+
+    dialect: Dialect
+    names: list[str]
+    has_header: bool
+    header_by_content: bool
+    values: list[str]
+    form: str | None
+    example: str | None
 
 
 class _Patterns(NamedTuple):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 from tallyclip.errors import SourceError
-from tallyclip.pool.reading import reading
-from tallyclip.pool.sources import PoolFile, Shard
+from tallyclip.pool.columns import ColumnChoice
+from tallyclip.pool.lines import count_lines, count_records
+from tallyclip.pool.reading import BOM, reading
+from tallyclip.pool.sources import NOTHING_SAID, PoolFile, Shard
 from tallyclip.pool.tars import count_samples
 from tallyclip.streams import compression_of, open_stream
 
@@ -16,8 +16,13 @@ USUAL_COMPRESSION = 4
 BYTES_PER_PAIR = {"wat": 600, "warc": 3_000}  # of compressed crawl files; measured on some hundred pages of news and blogs
 
 
-def estimate_rows(shard: Shard) -> int:
-    """The number of records of a shard: exact for Parquet, else the density of the file's beginning times its size; 0 if unreadable."""
+def estimate_rows(shard: Shard, choice: ColumnChoice = NOTHING_SAID) -> int:
+    """The number of records of a shard: exact for Parquet, else the density of the file's beginning times its size; 0 if unreadable.
+
+    Args:
+        shard: a file of the pool, or a part of one.
+        choice: what the user said of columns, which may tell what a JSON file's records are.
+    """
     if shard.rows is not None:
         return shard.rows
     try:
@@ -30,34 +35,23 @@ def estimate_rows(shard: Shard) -> int:
                 case "wat" | "warc" as kind:
                     return shard.file.size // BYTES_PER_PAIR[kind]
                 case _:
-                    return _text_rows(shard.file)
+                    return _text_rows(shard.file, choice)
     except SourceError:
         return 0
 
 
-def _text_rows(file: PoolFile) -> int:
+def _text_rows(file: PoolFile, choice: ColumnChoice) -> int:
     with open_stream(file.path) as stream:
         start = stream.read(LOOKED_AT)
-    rows = _count(start, file.kind) if start else 0
-    if len(start) < LOOKED_AT:
+    whole = len(start) < LOOKED_AT
+    start = start.removeprefix(BOM)
+    if not start:
+        return 0
+    rows = count_records(file.path, start, choice, whole=whole) if file.kind == "json" else count_lines(start)
+    if whole:
         return rows
     size = file.size * (USUAL_COMPRESSION if compression_of(file.path) else 1)
     return max(1, round(rows * max(1.0, size / len(start))))
-
-
-def _count(start: bytes, kind: str) -> int:
-    if kind != "json" or start.lstrip()[:1] != b"[":
-        return start.count(b"\n") + (not start.endswith(b"\n"))
-    text = start.decode("utf-8", "replace").lstrip().removeprefix("[")
-    decoder, items, place = json.JSONDecoder(), 0, 0
-    while True:
-        while place < len(text) and text[place] in ", \t\r\n":
-            place += 1
-        try:
-            place = decoder.raw_decode(text, place)[1]
-        except (ValueError, RecursionError):
-            return items
-        items += 1
 
 
 def _tar_rows(file: PoolFile) -> int:

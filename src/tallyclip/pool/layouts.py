@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from tallyclip.errors import OptionError, SourceError
 from tallyclip.pool.columns import ColumnChoice, find_columns
 from tallyclip.pool.lines import json_names
-from tallyclip.pool.listing import kind_of
+from tallyclip.pool.listing import kind_of, last_suffix
 from tallyclip.streams import file_name, without_compression
 
 # What a sample's caption is about: a .txt or .json beside a file of the same name with one of these suffixes is that sample's.
@@ -39,8 +39,8 @@ def repeats(paths: set[str], files: set[str], named: set[str], choice: ColumnCho
     for path in paths:
         if kind_of(path) == "tar" and _stem(path) in stems["parquet"]:
             skipped[path] = ".tar with a .parquet of the same samples"
-    samples = {path for path in paths - named if _suffix(path) in SAMPLES} if paths != named else set[str]()
-    media = {_stem(path) for path in files if _suffix(path) in MEDIA} if samples else set[str]()
+    samples = {path for path in paths - named if last_suffix(path) in SAMPLES} if paths != named else set[str]()
+    media = {_stem(path) for path in files if last_suffix(path) in MEDIA} if samples else set[str]()
     of_media = {path for path in samples if _stem(path) in media}
     folders: dict[str, list[str]] = {}
     for path in of_media:
@@ -50,14 +50,14 @@ def repeats(paths: set[str], files: set[str], named: set[str], choice: ColumnCho
         if whole is None:
             skipped |= _one_each(members, choice)
         else:
-            skipped |= {path: f"{_suffix(path)} with a .{whole} of the same samples" for path in members}
+            skipped |= {path: f"{last_suffix(path)} with a .{whole} of the same samples" for path in members}
     documents = _above_tables(paths, files)
     return skipped | dict.fromkeys(documents & samples - of_media, ".txt beside a README, above the tables")
 
 
 def _one_each(members: list[str], choice: ColumnChoice) -> dict[str, str]:
     """Of the samples of a folder, what is not to be read."""
-    by_suffix = {suffix: {_stem(path): path for path in members if _suffix(path) == suffix} for suffix in SAMPLES}
+    by_suffix = {suffix: {_stem(path): path for path in members if last_suffix(path) == suffix} for suffix in SAMPLES}
     texts, jsons = by_suffix[".txt"], by_suffix[".json"]
     if not texts or not jsons:
         return {}
@@ -81,7 +81,7 @@ def _above_tables(paths: set[str], files: set[str]) -> set[str]:
     tops = {_folder(path) for path in files if os.path.basename(file_name(path)).lower() in CARDS}
     if not tops:
         return set()
-    texts = {path for path in paths if _suffix(path) == ".txt" and _folder(path) in tops}
+    texts = {path for path in paths if last_suffix(path) == ".txt" and _folder(path) in tops}
     with_tables = {_folder(path) for path in paths if kind_of(path) != "text"}
     above: set[str] = set()
     for folder in with_tables:
@@ -96,7 +96,3 @@ def _stem(path: str) -> str:
 
 def _folder(path: str) -> str:
     return file_name(path).rpartition("/")[0]
-
-
-def _suffix(path: str) -> str:
-    return os.path.splitext(file_name(path))[1].lower()

@@ -25,11 +25,11 @@ from tallyclip.pool.records import (
     in_batches,
     sample_of,
 )
-from tallyclip.pool.values import FORM, LIST, OBJECT, values_of
+from tallyclip.pool.values import FORM, LIST, OBJECT, Name, values_of
 
 BLANK = b" \t\r\n"
 LOOKED_AT_BYTES = 1 << 20  # to find out what form a file has
-KEYED = "key"
+KEYED, LINE = "key", "line"
 KEY, TEXTS_OF_KEY = "uuid", "texts"
 
 
@@ -63,7 +63,7 @@ def json_names(path: str, choice: ColumnChoice) -> Names:
     Raises:
         SourceError: there is no JSON object among the first lines or items, or they have too many names.
     """
-    form = _form(path, choice)
+    form = _form(path, read_chunks(path), choice)
     names = first_names(path, form.items, form.called)._replace(keyed=form.called == KEYED)
     if names.items and not names.names:
         raise SourceError(f"{path}: no JSON object in it{nothing_there(names)}", FORM)
@@ -76,8 +76,25 @@ def read_json(path: str, columns: Columns, choice: ColumnChoice, schema: pa.Sche
     Raises:
         SourceError: a list is cut short, or there are too many names, or one that decides on the columns comes too late.
     """
-    form = _form(path, choice)
+    form = _form(path, read_chunks(path), choice)
     return in_batches(watched(path, form.items, columns, choice, form.called), columns, schema)
+
+
+def count_records(path: str, start: bytes, choice: ColumnChoice, *, whole: bool) -> int:
+    """How many records a JSON file has in its beginning; ``whole`` if that is all of it."""
+    form = _form(path, iter([start] if whole else [start, b""]), choice)
+    if form.called == LINE:
+        return count_lines(start)
+    count = 0
+    with suppress(SourceError):  # the beginning ends anywhere
+        for _ in form.items:
+            count += 1
+    return count
+
+
+def count_lines(content: bytes) -> int:
+    """How many lines there are; the last need not have an end."""
+    return content.count(b"\n") + (not content.endswith(b"\n"))
 
 
 class _Form(NamedTuple):
@@ -87,8 +104,7 @@ class _Form(NamedTuple):
     items: Iterator[tuple[Any, int]]
 
 
-def _form(path: str, choice: ColumnChoice) -> _Form:
-    chunks = read_chunks(path)
+def _form(path: str, chunks: Iterator[bytes], choice: ColumnChoice) -> _Form:
     start = next(chunks)
     if start.lstrip(BLANK)[:1] == b"[":
         return _Form("item", values_of(path, chain([start], chunks), LIST))
@@ -97,7 +113,7 @@ def _form(path: str, choice: ColumnChoice) -> _Form:
     rest = next(chunks, None)
     if rest is None and (sample := _sample_over_lines(start)) is not None:
         return _Form("item", iter([(sample, len(start))]))
-    return _Form("line", _line_items(read_lines(path, chain([start] if rest is None else [start, rest], chunks))))
+    return _Form(LINE, _line_items(read_lines(path, chain([start] if rest is None else [start, rest], chunks))))
 
 
 def _sample_over_lines(content: bytes) -> dict[str, Any] | None:
@@ -118,14 +134,20 @@ def _keyed_items(path: str, chunks: Iterator[bytes]) -> Iterator[tuple[Any, int]
     key: str | None = None
     size = 0
     for value, length in values_of(path, chunks, OBJECT):
-        if isinstance(value, str):  # a name: no text stands for itself in this form
+        if isinstance(value, Name):
             if key is not None:
                 yield Bad(NOT_JSON, sample_of(key)), size
-            key, size = value, length
+            key, size = str(value), length
         elif key is None:
             yield value if isinstance(value, Bad) else Bad(NOT_JSON, sample_of(value)), length
         else:
-            yield value if isinstance(value, Bad) else {KEY: key, TEXTS_OF_KEY: value}, size + length
+            item = {KEY: key, TEXTS_OF_KEY: value}
+            if isinstance(value, Bad):
+                yield value, size + length
+            elif isinstance(value, str):  # in this form no text stands for itself
+                yield Bad("caption is not text", sample_of(item)), size + length
+            else:
+                yield item, size + length
             key = None
 
 

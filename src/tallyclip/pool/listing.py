@@ -9,7 +9,7 @@ from pathlib import PurePath
 from typing import Any, NamedTuple, cast
 
 from tallyclip.errors import OptionError, TallyclipError
-from tallyclip.pool.reading import is_utf8
+from tallyclip.pool.reading import NEVER_COMPRESSED, is_utf8
 from tallyclip.streams import WEB, chain_of, compression_of, file_name, filesystem, forget, is_url, without_compression
 
 KINDS = {
@@ -25,7 +25,6 @@ KINDS = {
     ".warc": "warc",
 }
 CRAWL_KINDS = ("wat", "warc")  # which become a pool first
-NEVER_COMPRESSED = ("parquet",)  # as a whole
 
 
 class Listing(NamedTuple):
@@ -46,14 +45,19 @@ class Listing(NamedTuple):
 
 def kind_of(path: str) -> str | None:
     """Which of the readers reads a file, as its name says; None if none does."""
-    kind = KINDS.get(os.path.splitext(without_compression(path))[1].lower())
-    return None if kind in NEVER_COMPRESSED and compression_of(path) else kind
+    suffix = os.path.splitext(without_compression(path))[1].lower()
+    return None if suffix in NEVER_COMPRESSED and compression_of(path) else KINDS.get(suffix)
 
 
 def suffix_of(path: str) -> str:
     """The suffix of a name, with that of its compression."""
     name = without_compression(path)
     return os.path.splitext(name)[1] + file_name(path)[len(name) :]
+
+
+def last_suffix(path: str) -> str:
+    """What a name ends in, in lower case; of a compressed file the suffix of its compression."""
+    return os.path.splitext(file_name(path))[1].lower()
 
 
 def list_files(name: str) -> Listing:

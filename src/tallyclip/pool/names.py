@@ -11,6 +11,8 @@ from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 from typing import Any, NamedTuple, cast
 
+from msgspec import UNSET
+
 from tallyclip.errors import OptionError, SourceError
 from tallyclip.pool.columns import ColumnChoice, Columns, find_columns, listed
 from tallyclip.pool.records import Bad
@@ -32,7 +34,7 @@ class Names(NamedTuple):
 
     Attributes:
         names: in the order in which they come.
-        first: the first thing in the file that is no object, if there is one.
+        first: the first thing in the file that is no object; UNSET if there is none.
         items: how many things were looked at.
         values: of each name the first value that is not null, as a message shows it.
         keyed: are the records not the file's objects, but the keys and values of these?
@@ -71,7 +73,7 @@ def first_names(path: str, items: Iterable[tuple[Any, int]], called: str) -> Nam
         SourceError: they have too many names.
     """
     values: dict[str, str] = {}
-    first: Any = None
+    first: Any = UNSET
     count = 0
     for item, _ in islice(items, LOOKED_AT):
         count += 1
@@ -80,7 +82,7 @@ def first_names(path: str, items: Iterable[tuple[Any, int]], called: str) -> Nam
                 if values.get(name, NULL) is NULL:
                     values[name] = _described(value)
             _refuse_many(path, called, count, values)
-        elif first is None:
+        elif first is UNSET:
             first = item
     return Names(list(values), first, count, values)
 
@@ -110,7 +112,7 @@ def watched(path: str, items: Iterable[tuple[Any, int]], columns: Columns, choic
     if seen:
         for role in ("caption", "url", "uid"):
             name = getattr(choice, role)
-            if name is not None and name not in seen:
+            if name is not None and name not in seen and name not in columns.from_folders:
                 raise SourceError(f"{path}: no {called} has the {name!r} of --{role}-column", f"their names are: {listed(sorted(seen))}")
 
 
@@ -139,5 +141,7 @@ def _described(value: Any) -> str:
 
 
 def nothing_there(names: Names) -> str:
-    """How a file without any object begins, for people to read."""
+    """What a file has in which no object has a name, for people to read."""
+    if names.first is UNSET:
+        return "; its objects are empty"
     return f"; it begins with {names.first.sample if isinstance(names.first, Bad) else reprlib.repr(names.first)}"

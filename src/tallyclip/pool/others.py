@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from tallyclip.pool.listing import KINDS, kind_of, suffix_of
+from tallyclip.pool.listing import KINDS, kind_of, last_suffix, suffix_of
 from tallyclip.streams import chain_of, file_name, is_url
 
 # Names that these write beside their data: open_clip and DataComp; `datasets` and the Hub; webdataset, timm, MosaicML; datatrove; wandb.
@@ -68,11 +68,11 @@ def skipped_notes(skipped: Mapping[str, int]) -> list[str]:
     """What to say of the files of a pool that are not read, by the kinds of ``find_files``: first of those that may hold pairs."""
     data = {suffix: count for suffix, count in skipped.items() if looks_like_data(suffix)}
     others = {what: count for what, count in skipped.items() if what not in data}
-    notes = [f"not read, to be unpacked or converted to Parquet first: {listed(data)}"] if data else []
-    return notes + ([f"skipped: {listed(others)}"] if others else [])
+    notes = [f"not read, to be unpacked or converted to Parquet first: {counted(data)}"] if data else []
+    return notes + ([f"skipped: {counted(others)}"] if others else [])
 
 
-def listed(counts: Mapping[str, int]) -> str:
+def counted(counts: Mapping[str, int]) -> str:
     """How many files of which kinds there are, for people to read: the most frequent first."""
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     shown = [f"{count:,} {what or 'without suffix'}" for what, count in ordered[:KINDS_SHOWN]]
@@ -84,9 +84,9 @@ def ways_out(paths: Iterable[str]) -> list[WayOut]:
     """What to do with files that are not read, by their kinds."""
     ordered = sorted(paths)
     packed = [path for path in ordered if _is_packed(path)]
-    archives = [path for path in ordered if _suffix(path) in ARCHIVES and not _is_packed(path)]
-    arrow = [path for path in ordered if _suffix(path) in ARROW]
-    tables = [path for path in ordered if _suffix(path) in TABLES]
+    archives = [path for path in ordered if last_suffix(path) in ARCHIVES and not _is_packed(path)]
+    arrow = [path for path in ordered if last_suffix(path) in ARROW]
+    tables = [path for path in ordered if last_suffix(path) in TABLES]
     found: list[WayOut] = []
     if arrow:
         found.append(WayOut(f"Arrow files: {_some(arrow)}", _from_arrow(arrow, set(ordered))))
@@ -104,17 +104,13 @@ def _is_packed(path: str) -> bool:
     return packing.lower() in PACKINGS and kind_of(inner) is not None and kind_of(path) is None
 
 
-def _suffix(path: str) -> str:
-    return os.path.splitext(file_name(path))[1].lower()
-
-
 def _some(paths: list[str]) -> str:
     more = f" and {len(paths) - NAMES_SHOWN:,} more" if len(paths) > NAMES_SHOWN else ""
     return ", ".join(os.path.basename(file_name(path)) for path in paths[:NAMES_SHOWN]) + more
 
 
 def _zip_url(archives: list[str]) -> str:
-    first = next((path for path in archives if _suffix(path) == ".zip" and not chain_of(path)[2]), None)
+    first = next((path for path in archives if last_suffix(path) == ".zip" and not chain_of(path)[2]), None)
     return "" if first is None else f", or read what is in a zip archive by the URL zip://::{first if is_url(first) else f'file://{first}'}"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote
 
@@ -41,14 +41,19 @@ def _decoded(text: str) -> str:
         return text
 
 
-def with_partition(batches: Iterable[Records], partition: dict[str, str | None]) -> Iterator[Records]:
-    """Records with these columns. A value of a record's own stays."""
+def with_folders(batches: Iterable[Records], from_folders: Mapping[str, str | None]) -> Iterator[Records]:
+    """Records with the columns that only their file's folders give.
+
+    In JSON and tars a record may have a name that none of the first has: its own value stays.
+    """
     for records in batches:
         table = records.table
-        for name, value in partition.items():
+        for name, value in from_folders.items():
             if name not in table.column_names:
                 table = table.append_column(name, pa.repeat(pa.scalar(value, pa.string()), len(records.rows)))
-            elif value is not None and pa.types.is_string(table.schema.field(name).type):
-                place = table.column_names.index(name)
-                table = table.set_column(place, name, pc.fill_null(table[name], value))
+                continue
+            kind = table.schema.field(name).type
+            if value is not None and (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+                filled = pc.fill_null(table[name], pa.scalar(value, kind))
+                table = table.set_column(table.column_names.index(name), name, filled)
         yield Records(records.rows, table, records.drops)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-import msgspec
 import pyarrow as pa
 
 from tallyclip.errors import OptionError
@@ -16,7 +15,7 @@ from tallyclip.pool.listing import CRAWL_KINDS
 from tallyclip.pool.names import Names
 from tallyclip.pool.others import no_data
 from tallyclip.pool.pairs import check_types
-from tallyclip.pool.partitions import partition_of, with_partition
+from tallyclip.pool.partitions import partition_of, with_folders
 from tallyclip.pool.reading import reading
 from tallyclip.pool.records import Records
 from tallyclip.pool.sources import PoolFile, Shard
@@ -41,11 +40,12 @@ def _columns_of(file: PoolFile, choice: ColumnChoice) -> Columns:
     looked = _look(file, choice)
     names = looked.names
     if file.kind == "json" and not names:
-        return Columns(choice.caption or "caption", layout="an empty list")
+        return Columns(choice.caption or "caption", layout="an empty list", from_folders=partition_of(file.path))
     # A column that folders give has a role where it is named; what is found by itself is found in the file.
-    from_folders = [name for name in partition_of(file.path) if name not in names]
+    own = distinct(names if looked.objects is None else looked.objects.names)
+    from_folders = {name: value for name, value in partition_of(file.path).items() if name not in own}
     try:
-        from_named = [name for name in from_folders if name in choice.named]
+        from_named = [name for name in from_folders if name in choice.named and name not in names]
         columns = find_columns([*names, *from_named], choice, looked.examples)
         if looked.schema is not None:
             check_types(_with_folders(_with_distinct_names(looked.schema), file.path), columns)
@@ -53,10 +53,8 @@ def _columns_of(file: PoolFile, choice: ColumnChoice) -> Columns:
             if looked.objects.keyed:
                 columns = replace(columns, key=lines.KEY, layout="MetaCLIP v2")
             if looked.objects.is_one_of_columns(columns):
-                raise OptionError("it holds one object, with a column in each name", f"write objects a line: {BY_PANDAS}")
-        if looked.table is not None:
-            columns = replace(columns, form=looked.table.form, example=looked.table.example)
-        return columns
+                raise OptionError("the file is one object whose values are whole columns", f"write objects a line: {BY_PANDAS}")
+        return replace(columns, from_folders=from_folders, table=looked.table)
     except OptionError as error:
         what, hint = error.what, f"{error.hint or ''}{_more_hints(file.path, from_folders)}"
         if file.kind == "tar":
@@ -64,23 +62,20 @@ def _columns_of(file: PoolFile, choice: ColumnChoice) -> Columns:
             what, hint = f"{what}; {suffixes}", f"{hint}; {key_rule}"
         if looked.table is not None and looked.table.form:
             hint += f"; it is read as {looked.table.dialect}"
+        if looked.table is not None and looked.table.header_by_content:
+            hint += "; the first row is taken for a header: give --no-header if it is data"
         raise OptionError(f"{file.path}: {what}", hint) from None
 
 
-def folders_note(file: PoolFile, choice: ColumnChoice) -> str | None:
+def folders_note(file: PoolFile, columns: Columns) -> str | None:
     """What the folders of a file give, for people to read; None if they give nothing."""
-    partition = partition_of(file.path)
-    if not partition:
-        return None
-    names = _look(file, choice).names
-    own = [name for name in partition if name in names and (file.kind not in ("json", "tar") or name not in choice.named)]
-    given = [name for name in partition if name not in own]
-    parts = [f"columns from folders: {', '.join(given)}"] if given else []
+    own = [name for name in partition_of(file.path) if name not in columns.from_folders]
+    parts = [f"columns from folders: {', '.join(columns.from_folders)}"] if columns.from_folders else []
     parts += [f"the file has a column of its own: {', '.join(own)}, so its folders do not give it"] if own else []
-    return "; ".join(parts)
+    return "; ".join(parts) or None
 
 
-def _more_hints(path: str, from_folders: list[str]) -> str:
+def _more_hints(path: str, from_folders: Iterable[str]) -> str:
     folders = f"; its folders give: {', '.join(from_folders)}" if from_folders else ""
     name = no_data(path)
     return folders + (f"; files called {name} seldom hold captions: in a folder they are skipped, so leave it out" if name else "")
@@ -147,17 +142,8 @@ def read_shard(
 
 def _records_of(shard: Shard, columns: Columns, choice: ColumnChoice, schema: pa.Schema | None, *, everything: bool) -> Iterator[Records]:
     """The records of a shard with the columns of its file and those that its folders give."""
-    partition = partition_of(shard.file.path)
-    if not partition:
-        return _read_file(shard, columns, choice, None if everything else columns.needed, schema)
-    named = {role: None for role in ("caption", "url", "uid") if getattr(choice, role) in partition}  # which the file need not have
-    choice = msgspec.structs.replace(choice, **named)
-    needed = None
-    if shard.file.kind == "parquet":
-        own = set(parquet.schema_of(shard.file.path).names)
-        partition = {name: value for name, value in partition.items() if name not in own}
-        needed = None if everything else [name for name in columns.needed if name in own]
-    return with_partition(_read_file(shard, columns, choice, needed, schema), partition)
+    needed = None if everything else [name for name in columns.needed if name not in columns.from_folders]
+    return with_folders(_read_file(shard, columns, choice, needed, schema), columns.from_folders)
 
 
 def _read_file(
@@ -171,7 +157,8 @@ def _read_file(
         case "json":
             return lines.read_json(path, columns, choice, schema)
         case "csv" | "tsv":
-            return delimited.read_records(path, delimited.look_at(path, shard.file.kind, choice))
+            assert columns.table is not None
+            return delimited.read_records(path, columns.table)
         case "tar":
             return tars.read_records(path, columns, choice, schema)
         case _:

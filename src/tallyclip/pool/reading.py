@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pyarrow as pa
 
 from tallyclip.errors import TRACEBACK, SourceError, TallyclipError, shows_tracebacks
-from tallyclip.streams import CHUNK, compression_of, explain, is_url, open_stream
+from tallyclip.streams import CHUNK, COMPRESSIONS, compression_of, explain, is_url, open_stream
 
 LARGEST = 64 << 20  # bytes of a line, a row, an object or a tar's text: what is larger is no caption
 LONGEST_SAMPLE = 200
@@ -25,12 +25,13 @@ OTHER_KINDS = [
     (rb"\x02\x21\x4c\x18", "an LZ4 file of the legacy form: unpack it", ()),
     (rb"\xff\xfe|\xfe\xff", "text in UTF-16: convert it to UTF-8", ()),
 ]
+# The same of compressed files, and the compressions that their suffixes should name.
 COMPRESSED_KINDS = [
-    (rb"\x1f\x8b", "a gzip file", (".gz",)),
-    (rb"\x28\xb5\x2f\xfd", "a Zstandard file", (".zst",)),
-    (rb"BZh[1-9]1AY&SY", "a bzip2 file", (".bz2",)),
-    (rb"\x04\x22\x4d\x18", "an LZ4 file", (".lz4",)),
-    (rb"[\x50-\x5f]\x2a\x4d\x18", "a Zstandard or LZ4 file", (".zst", ".lz4")),  # with a frame to skip, which both have
+    (rb"\x1f\x8b", "a gzip file", ("gzip",)),
+    (rb"\x28\xb5\x2f\xfd", "a Zstandard file", ("zstd",)),
+    (rb"BZh[1-9]1AY&SY", "a bzip2 file", ("bz2",)),
+    (rb"\x04\x22\x4d\x18", "an LZ4 file", ("lz4",)),
+    (rb"[\x50-\x5f]\x2a\x4d\x18", "a Zstandard or LZ4 file", ("zstd", "lz4")),  # with a frame to skip, which both have
 ]
 NEVER_COMPRESSED = (".parquet",)  # as a whole
 
@@ -126,8 +127,10 @@ def _other_kind(start: bytes, path: str, *, unpacked: bool = False) -> str | Non
     for pattern, kind, suffixes in OTHER_KINDS:
         if re.match(pattern, start, re.IGNORECASE) and not path.lower().endswith(suffixes or "/"):
             return kind
-    for pattern, kind, suffixes in COMPRESSED_KINDS:
-        if re.match(pattern, start) and (unpacked or not path.lower().endswith(suffixes)):
-            named = not path.lower().endswith(NEVER_COMPRESSED) and compression_of(path) is None
+    compression = compression_of(path)
+    for pattern, kind, compressions in COMPRESSED_KINDS:
+        if re.match(pattern, start) and (unpacked or compression not in compressions):
+            suffixes = [suffix for suffix, name in COMPRESSIONS.items() if name in compressions]
+            named = not path.lower().endswith(NEVER_COMPRESSED) and compression is None
             return f"{kind}: " + (f"give it a suffix with {' or '.join(suffixes)}" if named else "unpack it")
     return None

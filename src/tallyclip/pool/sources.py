@@ -18,7 +18,7 @@ from tallyclip.pool import parquet
 from tallyclip.pool.columns import ColumnChoice
 from tallyclip.pool.layouts import repeats
 from tallyclip.pool.listing import CRAWL_KINDS, KINDS, kind_of, list_files, suffix_of
-from tallyclip.pool.others import listed, long_suffix, no_data, ways_out
+from tallyclip.pool.others import counted, long_suffix, no_data, ways_out
 from tallyclip.pool.reading import reading
 from tallyclip.pool.runs import pool_of_run
 from tallyclip.streams import COMPRESSIONS, chain_of, file_name, filesystem, forget, is_url, without_compression
@@ -93,7 +93,7 @@ def find_files(pool: Sequence[str], choice: ColumnChoice = NOTHING_SAID) -> tupl
         listing = list_files(name)
         pool_within = pool_of_run(name, listing)
         if pool_within is not None:
-            outside = f"in a run folder outside of {os.path.basename(pool_within)}/"
+            outside = f"other files of the run folder (only {os.path.basename(pool_within)}/ is read)"
             labels |= {path: outside for path in listing.files if not path.startswith(f"{pool_within}/")}
             listing = list_files(pool_within)
         for path in sorted(listing.strange):
@@ -103,7 +103,7 @@ def find_files(pool: Sequence[str], choice: ColumnChoice = NOTHING_SAID) -> tupl
         if not usable:
             raise OptionError(*_nothing_found(name, listing.files))
         labels |= {path: no_data(path) or long_suffix(path) for path in (listing.files | listing.strange) - usable}
-        labels |= {path: f"hidden {suffix_of(path)}" for path in listing.hidden if kind_of(path)}
+        labels |= {path: f"hidden {suffix_of(path)} (name begins with . or _)" for path in listing.hidden if kind_of(path)}
         found |= usable
         named |= listing.named
         files |= listing.files
@@ -211,7 +211,7 @@ def _nothing_found(name: str, found: Iterable[str]) -> tuple[str, str]:
     labels = {path: no_data(path) or long_suffix(path) for path in found}
     if not labels:
         return f"{name}: no such file, folder or glob, or an empty one", f"POOL takes files, folders, globs and URLs of {known}"
-    what = f"{name}: nothing that can be read among {len(labels):,} files ({listed(Counter(labels.values()))})"
+    what = f"{name}: nothing that can be read among {len(labels):,} files ({counted(Counter(labels.values()))})"
     ways = ways_out(labels)
     hints = [f"{way.what}: {way.hint}" for way in ways] or [f"known are {known}"]
     if not ways and any(kind_of(path) for path in labels):

@@ -32,6 +32,14 @@ class BrokenTarError(ValueError):
     """A tar that is cut short, broken, or unlike any that a program writes; the message says at which byte."""
 
 
+class FollowedTarError(BrokenTarError):
+    """Something that is no tar follows the end of a tar, at byte ``place``."""
+
+    def __init__(self, place: int) -> None:
+        super().__init__(f"something follows the end of the tar at byte {place:,}, and it is no tar")
+        self.place = place
+
+
 class Member(NamedTuple):
     """A member of a tar.
 
@@ -88,9 +96,7 @@ class TarReader:
                 ended, place = True, place + BLOCK
                 continue
             if ended and not _is_header(block):
-                raise BrokenTarError(
-                    f"something follows the end of the tar at byte {place:,}, and it is no tar: 'head -c {place}' cuts it off"
-                )
+                raise FollowedTarError(place)
             ended = False
             member, place = self._member(block, place)
             if member is not None:

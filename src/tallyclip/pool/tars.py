@@ -18,8 +18,8 @@ from tallyclip.pool.columns import ColumnChoice, Columns
 from tallyclip.pool.names import Names, first_names, watched
 from tallyclip.pool.reading import BOM, LARGEST, LONGEST_SAMPLE, reading
 from tallyclip.pool.records import Bad, Records, decode_json, in_batches
-from tallyclip.pool.tar_headers import Member, TarReader
-from tallyclip.streams import open_stream
+from tallyclip.pool.tar_headers import FollowedTarError, Member, TarReader
+from tallyclip.streams import compression_of, open_stream
 
 READ_AT_ONCE = 16 << 10  # more than the headers and texts that stand between two images
 MOST_KEYS = 1 << 20  # noted, of samples that came before
@@ -27,6 +27,7 @@ LOOKED_AT = 10_000  # members, to say what their names end in
 LISTED = 10  # of these suffixes
 LONGEST_SUFFIX = 40
 LONG_KEY = 1000  # characters; a longer one counts as text
+UNPACK = {"gzip": "zcat", "zstd": "zstdcat", "bz2": "bzcat", "lz4": "lz4cat"}
 REPACK = "pack it again by name: mkdir D && tar -xf TAR -C D && tar --sort=name --transform='s,^[.]/,,' -cf NEW.tar -C D ."
 
 
@@ -38,7 +39,12 @@ def open_tar(path: str) -> Generator[TarReader]:
         SourceError: it cannot be opened, or not be gone through.
     """
     with reading(path), open_stream(path) as file:
-        yield TarReader(io.BufferedReader(cast(Any, file), READ_AT_ONCE))
+        try:
+            yield TarReader(io.BufferedReader(cast(Any, file), READ_AT_ONCE))
+        except FollowedTarError as error:
+            compression = compression_of(path)
+            first = f"head -c {error.place} TAR" if compression is None else f"{UNPACK[compression]} TAR | head -c {error.place}"
+            raise SourceError(f"{path}: {error}", f"if you do not need it, cut it off: {first} > NEW.tar") from error
 
 
 def tar_names(path: str, choice: ColumnChoice) -> Names:
@@ -60,10 +66,10 @@ def read_records(path: str, columns: Columns, choice: ColumnChoice, schema: pa.S
     by their suffix. Images are passed over.
 
     Raises:
-        SourceError: the tar is cut short or broken; the message says at which byte. Or the members of a sample do not stand together, or
-            a name that decides on the columns comes too late.
+        SourceError: the tar is cut short or broken; the message says at which byte. Or the members of a sample do not follow each other,
+            or a name that decides on the columns comes too late.
     """
-    samples = _samples(path, choice, columns.caption)
+    samples = _samples(path, choice, None if columns.caption in columns.from_folders else columns.caption)
     return in_batches(watched(path, samples, columns, choice, "sample"), columns, schema)
 
 
@@ -196,36 +202,30 @@ class _Sample:
 
 
 class _Keys:
-    """Notices a sample whose texts do not stand together: its key comes back, and another of its texts is the first.
+    """Notices a sample whose texts do not follow each other: its key comes again, and another of its texts is the first.
 
-    A key that comes back as it came before is another sample of that name, as in WebDataset. A key that is greater than all before it is
-    new in any case, so of a tar in the order of its names not all need be remembered.
+    A key that comes again as it came before is another sample of that name, as in WebDataset. The first ``MOST_KEYS`` keys are remembered.
     """
 
     def __init__(self, path: str) -> None:
         self._path = path
         self._greatest = ""
         self._first: dict[bytes, str] = {}  # text of a sample, by a hash of its key
-        self._noted_all = True
 
     def note(self, key: str, suffix: str, place: int) -> None:
         """The first text of a sample, or of a part of one.
 
         Raises:
-            SourceError: it is a part, or that cannot be known any more.
+            SourceError: it is a part.
         """
         digest = blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).digest()
         if key > self._greatest:
             self._greatest = key
-        elif (first := self._first.get(digest)) is not None and first != suffix:
-            raise SourceError(f"{self._path}: sample {_shown(key)} comes back at byte {place:,}: its members do not stand together", REPACK)
-        elif first is None and not self._noted_all:
-            what = f"{self._path}: sample {_shown(key)} at byte {place:,} is out of order, and there are more than {MOST_KEYS:,}"
-            raise SourceError(what, f"so many must come in the order of their names: {REPACK}")
+        elif self._first.get(digest, suffix) != suffix:
+            what = f"sample {_shown(key)} appears again at byte {place:,}: the members of a sample must follow each other"
+            raise SourceError(f"{self._path}: {what}", REPACK)
         if len(self._first) < MOST_KEYS:
             self._first.setdefault(digest, intern(suffix))
-        elif digest not in self._first:
-            self._noted_all = False
 
 
 def _shown(key: str) -> str:

@@ -43,8 +43,13 @@ LIST = Form("list", "[", "]", re.compile(r"[\s,]*"), re.compile(r'[^"\[\]{},]*+'
 OBJECT = Form("object", "{", "}", re.compile(r"[\s,:]*"), re.compile(r'[^"\[\]{},:]*+'))
 
 
+class Name(str):
+    """A name in an object, to be told from a value that is text."""
+
+
 def values_of(path: str, chunks: Iterator[bytes], form: Form) -> Iterator[tuple[Any, int]]:
-    """The values of a list, or the names and values of an object, each with its size; ``Bad`` stands for one that cannot be decoded.
+    """The values of a list, or the names (``Name``) and values of an object, each with its size; ``Bad`` stands for one that cannot be
+    decoded.
 
     Bytes that are not UTF-8 become lone surrogates, and so drop their record. An object may be followed by others, a list by nothing.
 
@@ -76,12 +81,15 @@ class _Source:
         self._text = ""
         self._ended = self._careful = False
         self._count = 0
+        self._behind_colon = False
         self.place = 0
 
     def skip(self, between: re.Pattern[str]) -> str:
         """Go on behind what stands between values; the sign that comes then, none at the end of the file."""
+        self._behind_colon = False
         while True:
-            self.place = _behind(between, self._text, self.place)
+            start, self.place = self.place, _behind(between, self._text, self.place)
+            self._behind_colon |= self._text.find(":", start, self.place) >= 0
             if self.place < len(self._text):
                 return self._text[self.place]
             if not self._fill():
@@ -100,7 +108,7 @@ class _Source:
                     value, end = decode(text, start)
                     if end < len(text) and (sign in ENCLOSED or text[end] in BEHIND_VALUES):
                         self.place = end
-                        yield value, end - start
+                        yield self._named(value), end - start
                         continue
                 except (ValueError, RecursionError):
                     pass
@@ -118,7 +126,10 @@ class _Source:
         except ValueError:
             value, size = Bad(NOT_JSON, _shown(content)), len(content)
         self.place += size
-        return value, size
+        return self._named(value), size
+
+    def _named(self, value: Any) -> Any:
+        return Name(value) if self._form is OBJECT and not self._behind_colon and isinstance(value, str) else value
 
     def _cut_short(self) -> SourceError:
         done = f"{self._count:,} items" if self._form is LIST else f"{self._count // 2:,} names"
