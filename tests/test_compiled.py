@@ -95,6 +95,8 @@ def test_public_functions_take_arrays_of_any_form(given: Callable[[np.ndarray], 
     p = tc.entry_probability(counts, 5)
     uids = tc.make_uids(["a", "b", None], ["x", "y", "z"])
     images = np.array([0, 0, 1])
+    of_images = tc.make_uids(["a", "b"], ["x", "y", "z"], image_of=images)
+    np.testing.assert_array_equal(tc.make_uids(["a", "b"], ["x", "y", "z"], image_of=given(images)), of_images)
     assert tc.count_entries(matches, 3).tolist() == [1, 1, 1]
     keep = tc.keep_probability(plain, p)
     np.testing.assert_array_equal(tc.keep_probability(matches, given(p)), keep)

@@ -40,6 +40,15 @@ def test_nothing_else_is_the_same_as_a_null() -> None:
     np.testing.assert_array_equal(tc.make_uids(None, ["a"]), tc.make_uids([None], ["a"]))
 
 
+@pytest.mark.parametrize("kind", [list, tuple, np.int32, np.uint8, np.uint64])
+def test_places_of_images_may_be_numbers_of_any_kind(kind: type) -> None:
+    places = np.array([0, 0, 1], kind) if issubclass(kind, np.generic) else kind([0, 0, 1])
+    expected = tc.make_uids(["a", "a", "b"], ["x", "y", "z"])
+    np.testing.assert_array_equal(tc.make_uids(["a", "b"], ["x", "y", "z"], image_of=places), expected)
+    with pytest.raises(OptionError, match="images 0 to 1 of 1"):
+        tc.make_uids(["a"], ["x", "y", "z"], image_of=places)
+
+
 def test_the_kind_of_image_is_part_of_the_uid() -> None:
     uids = [tc.make_uids(["x"], ["a dog"], image_kind=kind)[0].tobytes() for kind in SEEDS]
     assert len(set(uids)) == len(SEEDS)

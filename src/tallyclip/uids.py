@@ -10,11 +10,12 @@ hex digits of a printed uid: DataComp's form.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Bool, Int64, UInt8, UInt64
+from jaxtyping import Bool, Int64, Integer, UInt8, UInt64
 
 from tallyclip.compiled import ONE, ZERO, as_compiled_takes, compiled, inlined, u64
 from tallyclip.errors import OptionError
@@ -36,7 +37,7 @@ def make_uids(
     captions: StringArray,
     *,
     image_kind: ImageKind = "url",
-    image_of: Int64[np.ndarray, " N"] | None = None,
+    image_of: Integer[np.ndarray, " N"] | Sequence[int] | None = None,
 ) -> UInt64[np.ndarray, "N 2"]:
     """The uids of N pairs, from their content alone.
 
@@ -65,12 +66,11 @@ def make_uids(
     else:
         addresses = concatenated(images)
     count = len(addresses.offsets) - 1
-    if image_of is None:
-        image_of = np.arange(count)
-    if len(image_of) != rows:
-        raise OptionError(f"{len(image_of):,} images but {rows:,} captions")
-    if rows and not 0 <= image_of.min() <= image_of.max() < count:
-        raise OptionError(f"images {image_of.min()} to {image_of.max()} of {count:,}", "image_of holds places in images")
+    places = np.arange(count) if image_of is None else as_compiled_takes(np.asarray(image_of), np.int64)
+    if len(places) != rows:
+        raise OptionError(f"{len(places):,} images but {rows:,} captions")
+    if rows and not 0 <= places.min() <= places.max() < count:
+        raise OptionError(f"images {places.min()} to {places.max()} of {count:,}", "image_of holds places in images")
     longest = np.diff(addresses.offsets).max(initial=0) + np.diff(texts.offsets).max(initial=0)
     uids = np.empty((rows, 2), np.uint64)
     scratch = np.zeros(longest + 64, np.uint8)
@@ -79,7 +79,7 @@ def make_uids(
         addresses.data,
         addresses.offsets,
         _valid(addresses),
-        image_of,
+        places,
         texts.data,
         texts.offsets,
         _valid(texts),

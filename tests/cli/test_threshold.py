@@ -63,6 +63,24 @@ def test_infinity_keeps_every_matched_pair_and_is_called_what_it_is(pool: Path) 
     assert "t inf" in succeeds("status", run)
 
 
+def test_infinity_with_one_text_of_each_image_claims_no_more_than_that(tmp_path: Path) -> None:
+    pool = tmp_path / "pool.jsonl"
+    pool.write_text("".join(json.dumps({"texts": ["word0", "word1"], "url": f"http://a.example/{n}.jpg"}) + "\n" for n in range(20)))
+    entries, run = write_entries(tmp_path / "entries.json", ENTRIES), tmp_path / "run"
+    options = ("--t", "inf", "--texts", "one-per-image")
+    said = succeeds("curate", pool, "--metadata", entries, *options, "--out", run)
+    assert manifest(run, "balance")["result"]["kept"] == 20
+    planned, shown = " ".join(succeeds("plan", run, *options).split()), succeeds("match", "--text", "word0", "--counts", run)
+    claim = "keeps one matched text of every image (matched, not balanced)"
+    assert f"t = inf, as asked for: {claim}" in said
+    assert f"t = inf as asked for: {claim}" in planned
+    assert "with which the run kept one matched text of every image" in shown
+    assert "With t = inf of every image one text that names an entry is kept" in (run / "card" / "card.md").read_text()
+    for text in (said, planned, shown, *every_file(run)):
+        assert "every matched pair" not in text
+        assert "every pair that names" not in text
+
+
 def test_json_holds_an_infinite_threshold_as_text(pool: Path) -> None:
     run, _ = curated(pool, "inf")
     plan = json.loads(succeeds("plan", run, "--t", "inf", "--json"), parse_constant=pytest.fail)

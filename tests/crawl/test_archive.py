@@ -149,6 +149,42 @@ def test_zeros_do_not_hide_that_a_file_was_cut_short(tmp_path: Path, packing: Ca
         assert losses
 
 
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("pack", [lambda one: packed([one]), zstandard.compress], ids=["gzip", "zstandard"])
+def test_zeros_at_the_end_are_looked_at_once_whatever_the_number_of_damages(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    """Looked at again for each, they would take minutes."""
+    sound = pack(RECORDS[2])
+    damaged = sound[:20] + bytes([sound[20] ^ 0xFF]) + sound[21:]
+    path = written(tmp_path / "a.warc", (sound + damaged) * 1_000)
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size + (100 << 20))
+    records, losses = read(path, salvage=True)
+    assert {one.content for one in records} == {CONTENTS[2]}
+    assert len(records) >= 1_000
+    assert set(losses) == {NO_RECORD}
+
+
+@pytest.mark.parametrize("behind", [b"junk!" * 20, b"<html>an error page</html>", b"\r\nx"])
+@pytest.mark.parametrize("end", [b"\r\n", b"\n"])
+def test_damage_behind_the_last_plain_record_is_placed_at_its_end_and_counted_once(tmp_path: Path, behind: bytes, end: bytes) -> None:
+    whole = b"".join(record("metadata", content, "http://a.example/", end=end) for content in CONTENTS)
+    path = written(tmp_path / "a.warc", whole + behind)
+    place = len(whole + behind) - len(behind.lstrip())
+    with pytest.raises(SourceError, match=f"{NO_RECORD}: .*, at byte {place:,}"):
+        read(path)
+    lost: list[tuple[str, str]] = []
+    records = list(read_records(str(path), ("metadata",), lambda *loss: lost.append(loss), salvage=True))
+    assert [one.content for one in records] == CONTENTS
+    assert [(reason, where.split(":")[0]) for reason, where in lost] == [(NO_RECORD, f"a.warc from byte {place:,} on")]
+
+
+def test_damage_between_plain_records_is_placed_at_the_end_of_the_first(tmp_path: Path) -> None:
+    before = b"".join(RECORDS[:2])
+    path = written(tmp_path / "a.warc", before + b"something that is no record\r\n\r\n" + b"".join(RECORDS[2:]))
+    with pytest.raises(SourceError, match=f"at byte {len(before):,}"):
+        read(path)
+
+
 def skippable(content: bytes, number: int = 0) -> bytes:
     """A frame that Zstandard and LZ4 skip."""
     return (0x184D2A50 + number).to_bytes(4, "little") + len(content).to_bytes(4, "little") + content

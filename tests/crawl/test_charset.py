@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 import time
 
 import pytest
@@ -224,7 +225,28 @@ def test_the_largest_pages_take_no_time(content: bytes) -> None:
     assert time.process_time() - started < 5
 
 
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("tail", [b"a", b"1", b"abc ", b"abc\n"])
+def test_a_long_run_of_ascii_beside_other_letters_is_read_once(tail: bytes) -> None:
+    """Where each of its bytes is a place to look from, this takes minutes."""
+    content = b"x " + b"\xe9" * 25 + b"\n" + tail * (16_000 // len(tail))
+    for _ in range(80):
+        assert to_utf8(content).endswith(tail)
+
+
 # laws
+
+PIECES = {
+    charset._MARKUP: re.compile(rb"[^<>\"'=\r\n]*[\x80-\xff][^<>\"'=\r\n]*"),
+    charset._NO_LETTERS: re.compile(rb"[A-Za-z]*[\x80-\xff][A-Za-z\x80-\xff]*"),
+}
+
+
+@given(st.lists(st.sampled_from(list(b"aZ1 -<>\"'=\r\n\x80\xe9\xff"))).map(bytes) | st.binary())
+def test_pieces_beyond_ascii_are_the_longest_around_each_such_letter(content: bytes) -> None:
+    for separator, longest in PIECES.items():
+        assert charset._pieces_beyond_ascii(separator, content) == longest.findall(content)
+
 
 labels = st.sampled_from(sorted(webencodings.LABELS))
 starts = st.sampled_from([b"", *charset.BYTE_ORDER_MARKS, b"<meta charset=", b"<?xml version='1' encoding='", b"\x1b$B", b"\xe4"])

@@ -121,7 +121,7 @@ def test_an_empty_list_is_refused(server: Server, tmp_path: Path, content: str) 
         listed(server, tmp_path)
 
 
-def test_a_list_that_unpacks_to_more_than_any_has_is_refused(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_list_that_is_larger_than_any_packed_or_not_is_refused(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert paths.LARGEST == 64 << 20
     monkeypatch.setattr(paths, "LARGEST", 1 << 20)
     publish(server, f"{path_of(1)}\n" + "\n" * ((1 << 20) - len(path_of(1)) - 1))
@@ -129,6 +129,10 @@ def test_a_list_that_unpacks_to_more_than_any_has_is_refused(server: Server, tmp
     publish(server, b"\n" * ((1 << 20) + 1))
     with pytest.raises(SourceError, match="larger than 1 MiB"):
         listed(server, tmp_path)
+    server.by_path[f"/crawl-data/{CRAWL}/wat.paths.gz"] = Answer(bytes((1 << 20) + 1))
+    with pytest.raises(SourceError, match="larger than 1 MiB") as caught:
+        listed(server, tmp_path)
+    assert caught.value.hint == "is this a list of paths?"
 
 
 def test_a_list_that_was_cut_short_is_refused(server: Server, tmp_path: Path) -> None:

@@ -273,6 +273,7 @@ def test_texts_all_over_a_site_go_wherever_its_pages_are_and_only_there(
         ("share this", "http://b.example/same.png"),
     ]
     assert manifest(tmp_path / "two", "pool")["result"]["drops"] == {"repeated all over its site": 3, "repeated in the pool": 2}
+    assert [json.loads(path.read_text())["samples"] for path in (tmp_path / "two" / "pool" / "_done").glob("*.json")] == [{}, {}, {}]
     assert len(rows_of(made(tmp_path / "three", workers, *tmp_path.glob("*.wat.gz"), max_site_repeats=3))) == 7
     assert "would leave nothing" in fails(2, "pool", tmp_path / "0.wat.gz", "--max-site-repeats", 0, "--out", tmp_path / "x")
 

@@ -478,6 +478,13 @@ def test_a_server_is_left_alone_for_as_long_as_it_asks(
     assert least <= second.at - first.at < most
 
 
+def test_the_wait_that_a_server_asks_for_is_not_its_slowness(server: Server, target: Path) -> None:
+    policy = FetchPolicy(tries=2, first_wait=0.01, longest_wait=2, lowest_rate=25_000)
+    script = Answer(b"", 503, headers=(("Retry-After", "2"),)), Answer(sent=30_000), Answer()
+    assert fetched(server, target, *script, policy=policy) == CONTENT
+    assert ranges(server) == [None, None, "bytes=30000-"]
+
+
 def test_a_server_cannot_ask_for_more_than_the_longest_wait(server: Server, target: Path) -> None:
     for said in ("100000", soon(100_000)):
         policy = FetchPolicy(first_wait=0.01, longest_wait=0.1)

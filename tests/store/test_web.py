@@ -28,6 +28,7 @@ class Hostile:
 
     Attributes:
         asked: the first line of each request.
+        headers: the others of each.
         sent: bytes of all answers.
     """
 
@@ -36,6 +37,7 @@ class Hostile:
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         self.asked: list[str] = []
+        self.headers: list[list[str]] = []
         self.sent = 0
         self._over = threading.Event()
         self._threads = [threading.Thread(target=self._serve, daemon=True)]
@@ -50,7 +52,9 @@ class Hostile:
 
     def _talk(self, client: socket.socket) -> None:
         with client, contextlib.suppress(OSError):
-            self.asked.append(client.recv(65_536).decode().split("\r\n")[0])
+            first, *headers = client.recv(65_536).decode().split("\r\n")
+            self.asked.append(first)
+            self.headers.append(headers)
             for piece in self._answer(self.url):
                 client.sendall(piece)
                 self.sent += len(piece)
@@ -173,11 +177,11 @@ def test_without_a_size_the_largest_that_is_allowed_bounds_a_body(hostile: Calla
 def test_a_file_that_says_it_is_too_large_is_not_begun(hostile: Callable[..., Hostile], tmp_path: Path) -> None:
     server = hostile(after(OK + LONG, b"x" * 1000))
     error = error_of(f"{server.url}/a", tmp_path / "a", SMALL)
-    assert "the file has 1,000,000 bytes, more than 100,000" in error.what
+    assert "the file has 1,000,000 bytes, over the limit of 100,000" in error.what
     assert "--max-download" in str(error.hint)
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "b").write_bytes(b"x" * 100_001)
-    with pytest.raises(SourceError, match="more than 100,000"), local_copy(f"file://{tmp_path}/b", tmp_path / "copy", SMALL):
+    with pytest.raises(SourceError, match="over the limit of 100,000"), local_copy(f"file://{tmp_path}/b", tmp_path / "copy", SMALL):
         pass
 
 
@@ -208,3 +212,52 @@ def test_a_redirect_that_leads_out_of_the_web_is_not_followed(hostile: Callable[
     server = hostile(lambda _: [f"HTTP/1.1 302 Found\r\nLocation: {target}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode()])
     error_of(f"{server.url}/a", tmp_path / "a", SMALL)
     assert len(server.asked) == 1
+
+
+INVALID = [
+    b"http://[bad/x",
+    b"http://[::g]/",
+    b"/\xe9",
+    b"http://a..b.example/",
+    b"http://" + b"a" * 70 + b".example/",
+    "http://\u2100/".encode(),
+    b"http://127.0.0.1:99999/",
+    b"http://127.0.0.1:port/",
+    b"http://@/",
+    b"http://a\x00b/",
+]
+
+
+@pytest.mark.parametrize("target", INVALID)
+def test_a_redirect_to_what_is_no_url_is_an_error_of_the_file(hostile: Callable[..., Hostile], tmp_path: Path, target: bytes) -> None:
+    server = hostile(lambda _: [b"HTTP/1.1 302 Found\r\nLocation: " + target + b"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"])
+    assert "check the" in str(error_of(f"{server.url}/a", tmp_path / "a", SMALL).hint)
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("url", ["http://a..b.example/x", f"http://{'a' * 70}.example/x"])
+def test_a_host_that_cannot_be_one_is_an_error_of_the_file(tmp_path: Path, url: str) -> None:
+    assert "is not a valid URL" in error_of(url, tmp_path / "x", SMALL).what
+
+
+def test_a_redirect_keeps_the_user_and_password_of_a_url_on_its_host_alone(hostile: Callable[..., Hostile], tmp_path: Path) -> None:
+    def redirect(target: str) -> Iterable[bytes]:
+        return [f"HTTP/1.1 302 Found\r\nLocation: {target}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode()]
+
+    end = [OK + b"Content-Length: 5\r\nConnection: close\r\n\r\n12345"]
+    other = hostile(lambda _: end)
+    server = hostile(lambda url: redirect([f"{url}/b", "?c", other.url.replace("127.0.0.1", "localhost")][len(server.headers) - 1]))
+    fetch(f"{server.url.replace('http://', 'http://ann:secret@')}/a", tmp_path / "a", SMALL)
+    assert (tmp_path / "a").read_bytes() == b"12345"
+    assert [line.split()[1] for line in server.asked] == ["/a", "/b", "/b?c"]
+    assert [sum(header == "Authorization: Basic YW5uOnNlY3JldA==" for header in headers) for headers in server.headers] == [1, 1, 1]
+    assert not any(header.startswith("Authorization") for headers in other.headers for header in headers)
+
+
+def test_the_body_of_a_redirect_is_not_read(hostile: Callable[..., Hostile], tmp_path: Path) -> None:
+    large = [b"HTTP/1.1 302 Found\r\nLocation: /b\r\nContent-Length: 300000000\r\n\r\n", *[b"x" * 1_000_000] * 300]
+    answers = [large, [OK + b"Content-Length: 5\r\n\r\n12345"]]
+    server = hostile(lambda _: answers.pop(0))
+    fetch(f"{server.url}/a", tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == b"12345"
+    assert server.sent < 100_000_000  # what systems keep of what is sent is far less

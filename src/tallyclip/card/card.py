@@ -136,7 +136,7 @@ class Card(msgspec.Struct, kw_only=True):
 
     @property
     def is_balanced(self) -> bool:
-        """False where t is infinite, so that every matched pair was kept."""
+        """False where t is infinite, so that nothing was thinned."""
         return math.isfinite(self.t)
 
     @property

@@ -2,7 +2,7 @@
 
 FastWARC does the reading. It takes a file that was cut short for one that ends there, and in its lenient mode passes over what is no
 record without a word; so what a record lacks, what follows the last one, and what stands between two is looked for here. Zeros behind
-the last record are padding, as they are to gzip: tapes and some object stores fill up their blocks.
+the last record of a plain or gzip file are padding, as they are to gzip: tapes and some object stores fill up their blocks.
 
 The module is longer than others: all that may be wrong with an archive is in one place.
 """
@@ -30,6 +30,8 @@ GZIP, ZSTD, LZ4 = b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18"
 PLAIN = b"WARC/1."
 SKIPPABLE = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18", re.DOTALL)  # a frame that is no data, of Zstandard and LZ4
 DICTIONARY = b"\x5d\x2a\x4d\x18"  # the one that holds the dictionary, where a Zstandard WARC file begins with it
+_BLANK_LINE = re.compile(rb"\r\n\r\n|\n\n")
+_CONTENT_LENGTH = re.compile(rb"(?im)^content-length:[ \t]*(\d{1,18})")
 MOST_SKIPPABLE = 100
 CUT_SHORT = "file cut short"
 NO_RECORD = "bytes that are no record"
@@ -82,14 +84,15 @@ def read_records(path: str, kinds: tuple[str, ...], lose: Lose, *, salvage: bool
         MissingExtraError: FastWARC is not installed.
     """
     packing = _packing_of(path)
-    packed, lenient, start, given = packing.mark == GZIP, _is_lenient(path, packing), packing.start, 0
-    size = Path(path).stat().st_size
+    lenient, start, given = _is_lenient(path, packing), packing.start, 0
+    size, zeros = Path(path).stat().st_size, _start_of_zeros(path)
+    counted = -1  # the place of the last damage that was counted
     while True:
         held: Record | None = None  # a record is given out when what follows shows that its gzip member was sound
-        last = start
+        last, came = start, False
         try:
             for number, record in enumerate(_iterate(path, packing, start, size, lenient)):
-                last = int(record.stream_pos)
+                last, came = int(record.stream_pos), True
                 if number < given:
                     continue
                 given += 1
@@ -99,7 +102,7 @@ def read_records(path: str, kinds: tuple[str, ...], lose: Lose, *, salvage: bool
                 if held is not None and len(held.content) < record.content_length:
                     what = f"a record of {record.content_length:,} bytes has {len(held.content):,}"
                     raise _DamageError(CUT_SHORT, last, what)
-            _check_end(path, packing, last, size)
+            _check_end(path, packing, last, size, zeros)
             if held is not None:
                 yield held
             return
@@ -107,12 +110,15 @@ def read_records(path: str, kinds: tuple[str, ...], lose: Lose, *, salvage: bool
             problem = damage
         except (OSError, zlib.error) as error:
             problem = _DamageError(NO_RECORD, last, " ".join(str(error).split()))
-            end = _end_of_member(path, last) if packed else last
+            if packing.mark == GZIP:
+                end = _end_of_member(path, last)
+            else:
+                end = _end_of_record(path, last) if packing.mark == PLAIN and came else last
             if end is None:
                 held = None
             else:
                 problem.place = end
-            padding = _padding_of(path, packing, end)
+            padding = _padding_of(path, packing, end, zeros)
             if padding is not None and padding < size:
                 size, given = padding, given - (held is not None)  # once more, without what the reader stumbled over
                 continue
@@ -121,7 +127,9 @@ def read_records(path: str, kinds: tuple[str, ...], lose: Lose, *, salvage: bool
             raise SourceError(f"{path}: {problem.reason}: {problem.what}, at byte {problem.place:,}", hint) from None
         if held is not None:
             yield held
-        if packing.mark != ZSTD or given or start == packing.start:  # else the damage is that which was met before this start
+        # Without a record of Zstandard, the damage is that which was met before this start; and the lenient reader meets it a second time.
+        if (packing.mark != ZSTD or given or start == packing.start) and not (packing.mark == PLAIN and problem.place == counted):
+            counted = problem.place
             lose(problem.reason, f"{Path(path).name} from byte {problem.place:,} on: {problem.what}")
         if "header" in problem.what and not lenient:
             lenient = True  # the bytes are sound but no record: once more from here, past what is no record
@@ -247,38 +255,40 @@ def _is_lenient(path: str, packing: _Packing) -> bool:
     return b"\r" not in start
 
 
-def _check_end(path: str, packing: _Packing, last: int, size: int) -> None:
+def _check_end(path: str, packing: _Packing, last: int, size: int, zeros: int) -> None:
     """Is everything from the last record on whole? Zstandard's and LZ4's readers notice a missing end themselves."""
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         if packing.mark == GZIP:
-            _check_members(content, last if content[last : last + len(GZIP)] == GZIP else 0)
+            _check_members(content, last if content[last : last + len(GZIP)] == GZIP else 0, zeros)
         elif packing.mark == PLAIN:
             _check_plain(content, last, size)
 
 
-def _padding_of(path: str, packing: _Packing, end: int | None) -> int | None:
-    """Where the zeros begin that a file ends with, if a record may end before them; ``end`` is that of the last sound gzip member."""
+def _start_of_zeros(path: str) -> int:
+    """Where the zeros begin that a file ends with; its size, if it ends with others."""
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        if packing.mark == GZIP:
-            return end if end is not None and _is_padding(content, end) else None
-        place = _trimmed(content)
-        return place if packing.mark == PLAIN and content[max(0, place - 1) : place] == b"\n" else None
+        place = len(content)
+        while place:
+            start = max(0, place - CHUNK)
+            end = start + len(content[start:place].rstrip(b"\0"))
+            if end > start:
+                return end
+            place = start
+        return 0
 
 
-def _trimmed(content: mmap.mmap) -> int:
-    """The size of a file without the zeros at its end."""
-    place = len(content)
-    while place and not content[max(0, place - CHUNK) : place].strip(b"\0"):
-        place = max(0, place - CHUNK)
-    return place - CHUNK + len(content[place - CHUNK : place].rstrip(b"\0")) if place >= CHUNK else len(content[:place].rstrip(b"\0"))
+def _padding_of(path: str, packing: _Packing, end: int | None, zeros: int) -> int | None:
+    """Where the padding begins, if a record may end before it; ``end`` is that of the last sound gzip member."""
+    if packing.mark == GZIP:
+        return end if end is not None and zeros <= end else None
+    if packing.mark != PLAIN or zeros == 0:  # whose last bytes may be zeros
+        return None
+    with open(path, "rb") as file:
+        file.seek(zeros - 1)
+        return zeros if file.read(1) == b"\n" else None
 
 
-def _is_padding(content: mmap.mmap, start: int) -> bool:
-    """Is there nothing but zeros from a place on?"""
-    return start < len(content) and _trimmed(content) <= start
-
-
-def _check_members(content: mmap.mmap, start: int) -> None:
+def _check_members(content: mmap.mmap, start: int, zeros: int) -> None:
     member, place = zlib.decompressobj(31), start
     while place < len(content):
         given = content[place : place + CHUNK]
@@ -289,7 +299,7 @@ def _check_members(content: mmap.mmap, start: int) -> None:
         if member.eof:
             start, member = place, zlib.decompressobj(31)
             if place < len(content) and content[place : place + len(GZIP)] != GZIP:
-                if _is_padding(content, place):
+                if zeros <= place:
                     return
                 raise _DamageError(NO_RECORD, place, f"{len(content) - place:,} bytes behind the last record")
     if start < len(content):
@@ -298,18 +308,31 @@ def _check_members(content: mmap.mmap, start: int) -> None:
 
 def _check_plain(content: mmap.mmap, place: int, size: int) -> None:
     while place < size:
-        end = content.find(b"\r\n\r\n", place)
-        bare = content.find(b"\n\n", place)
-        end, gap = (end, 4) if end >= 0 and not 0 <= bare < end else (bare, 2)
-        header = content[place : end if end >= 0 else len(content)]
-        length = re.search(rb"(?im)^content-length:[ \t]*(\d+)", header)
-        if not header.startswith(b"WARC/"):
+        if content[place : place + len(b"WARC/")] != b"WARC/":
             raise _DamageError(NO_RECORD, place, f"{len(content) - place:,} bytes behind the last record")
-        if end < 0 or length is None or end + gap + int(length[1]) > len(content):
+        end = _end_of_plain(content, place)
+        if end is None:
             raise _DamageError(CUT_SHORT, place, "the last record has no end")
-        place = end + gap + int(length[1])
-        while content[place : place + 1] in (b"\r", b"\n"):
-            place += 1
+        place = end
+
+
+def _end_of_plain(content: mmap.mmap, start: int) -> int | None:
+    """Where the record that begins at a place ends, with the line breaks behind it; None if it is not whole."""
+    blank = _BLANK_LINE.search(content, start)
+    length = None if blank is None else _CONTENT_LENGTH.search(content[start : blank.start()])
+    if blank is None or length is None or blank.end() + int(length[1]) > len(content):
+        return None
+    end = blank.end() + int(length[1])
+    while content[end : end + 1] in (b"\r", b"\n"):
+        end += 1
+    return end
+
+
+def _end_of_record(path: str, start: int) -> int:
+    """The same of a file; the place itself if that is not whole."""
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        end = _end_of_plain(content, start)
+        return start if end is None else end
 
 
 def _end_of_member(path: str, start: int) -> int | None:

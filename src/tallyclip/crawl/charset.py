@@ -40,8 +40,8 @@ _META = re.compile(rb"""<meta[\s/]((?:[^>"']|"[^"]*"|'[^']*')*)""", re.IGNORECAS
 _ATTRIBUTE = re.compile(rb"""([^\s/>=]+)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s>"']+)))?""")
 _XML = re.compile(rb"""\s*<\?xml\s[^>]{0,200}?encoding\s*=\s*["']([\w.:-]+)["']""")
 _INNER = re.compile(rb"\A[^\s>]{0,1000}[\s>]")  # a piece may begin within a letter
-_TEXT = re.compile(rb"[^<>\"'=\r\n]*[\x80-\xff][^<>\"'=\r\n]*")  # between tags, or an attribute, with more than ASCII in it
-_WORD = re.compile(rb"[A-Za-z]*[\x80-\xff][A-Za-z\x80-\xff]*")  # with more than ASCII in it
+_MARKUP = re.compile(rb"[<>\"'=\r\n]+")  # what stands between texts and attributes
+_NO_LETTERS = re.compile(rb"[^A-Za-z\x80-\xff]+")
 _CONTROL = re.compile("[\x80-\x9f]")
 _THAI_MARK = re.compile("[\u0e31\u0e34-\u0e3a\u0e47-\u0e4e]")
 _THAI_MARKED = re.compile("(?<=[\u0e01-\u0e2e\u0e31\u0e34-\u0e3a\u0e47-\u0e4e])[\u0e31\u0e34-\u0e3a\u0e47-\u0e4e]")
@@ -112,7 +112,7 @@ def _guessed(page: bytes) -> str:
     for codec in ("euc_jp", "cp932"):
         if _is(sample, codec) and _is_japanese(sample.decode(codec, "replace")):
             return codec
-    text = b" ".join(b"\n".join(_TEXT.findall(sample)).split())
+    text = b" ".join(b"\n".join(_pieces_beyond_ascii(_MARKUP, sample)).split())
     if _is_latin(sample):
         codec = _by_language(text, LATIN)
         if codec is not None:
@@ -128,7 +128,7 @@ def _guessed(page: bytes) -> str:
 
 def _is_latin(content: bytes) -> bool:
     """Are words with letters beyond ASCII partly ASCII?"""
-    words = b"".join(_WORD.findall(content))
+    words = b"".join(_pieces_beyond_ascii(_NO_LETTERS, content))
     return 3 * _beyond_ascii(words) <= 2 * len(words)
 
 
@@ -146,6 +146,14 @@ def _by_language(text: bytes, encodings: Mapping[str, str]) -> str | None:
             if language in languages.split() and score > highest:
                 best, highest = codec, float(score)
     return best
+
+
+def _pieces_beyond_ascii(separator: re.Pattern[bytes], content: bytes) -> list[bytes]:
+    """The pieces between separators that have more than ASCII in them.
+
+    One pattern for such a piece would look for its first letter beyond ASCII again from each byte of a piece that has none.
+    """
+    return [piece for piece in separator.split(content) if not piece.isascii()]
 
 
 def _beyond_ascii(content: bytes) -> int:

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from tallyclip.errors import OptionError, SourceError
 from tallyclip.pool.reading import DAMAGED, EMPTY
-from tallyclip.store.fetch import MissingFileError, local_copy
+from tallyclip.store.fetch import MissingFileError, TooLargeError, local_copy
 from tallyclip.store.web import POLITE, FetchPolicy
 from tallyclip.streams import open_stream
 
@@ -59,15 +59,18 @@ def list_urls(crawl: str, kind: Literal["wat", "warc"], base_url: str, scratch: 
         raise OptionError(f"{crawl!r}: no name of a crawl", NAMES)
     base = base_url.rstrip("/")
     name = f"{base}/{TOP}{crawl}/{kind}.paths.gz"
+    too_large = SourceError(f"{name}: larger than {LARGEST >> 20} MiB", "is this a list of paths?")
     try:
         with local_copy(name, scratch, msgspec.structs.replace(policy, largest=LARGEST)) as copy, open_stream(copy) as stream:
             content = stream.read(LARGEST + 1)
     except (FileNotFoundError, MissingFileError):
         raise OptionError(f"{crawl}: there is no such crawl at {base}", NAMES) from None
+    except TooLargeError:
+        raise too_large from None
     except (OSError, pa.ArrowException) as error:
         raise SourceError(f"{name}: {error}", DAMAGED) from error
     if len(content) > LARGEST:
-        raise SourceError(f"{name}: larger than {LARGEST >> 20} MiB", "is this a list of paths?")
+        raise too_large
     return [f"{base}/{path}" for path in _paths(name, content)]
 
 

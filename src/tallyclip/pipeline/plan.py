@@ -26,7 +26,10 @@ from tallyclip.store.layout import PlanFolder
 from tallyclip.store.manifest import Manifest, fingerprint_of, read_struct
 
 PAPER_TAIL_SHARE = 0.06  # arXiv 2507.22062, section 3.3
-KEEPS_ALL = "as asked for: keeps every matched pair (matched, not balanced)"
+KEEPS_ALL: dict[TextsPolicy, str] = {
+    "pairs": "as asked for: keeps every matched pair (matched, not balanced)",
+    "one-per-image": "as asked for: keeps one matched text of every image (matched, not balanced)",
+}
 STEPS = (1, 2, 5)  # of the table's thresholds in every decade
 
 
@@ -72,7 +75,7 @@ def resolve(run: Run, aim: Aim, policy: TextsPolicy) -> tuple[float, str]:
         OptionError: the size is beyond what the pool has.
     """
     if aim.t is not None:
-        return float(aim.t), KEEPS_ALL if math.isinf(aim.t) else "as asked for"
+        return float(aim.t), KEEPS_ALL[policy] if math.isinf(aim.t) else "as asked for"
     planned = run.whole("plan")
     if planned is not None and planned.options == _options(aim, policy):
         return float(planned.result["t"]), planned.result["why"]

@@ -39,7 +39,8 @@ def load_odds(run: Path) -> Odds:
     balanced = read_manifest(layout.balance)
     if balanced is not None:
         t = float(balanced.options["t"])
-        why = "at which the run was balanced" if math.isfinite(t) else "with which the run kept every matched pair"
+        all_of_it = "one matched text of every image" if balanced.options["texts"] == "one-per-image" else "every matched pair"
+        why = "at which the run was balanced" if math.isfinite(t) else f"with which the run kept {all_of_it}"
     else:
         t, why = threshold_for_tail(read_array(layout.counts.counts), PAPER_TAIL_SHARE), "for the paper's tail share"
     return Odds(layout.metadata.entries, layout.metadata.matcher, layout.counts.counts, t, why)

@@ -77,7 +77,7 @@ class Ledger:
 
     Attributes:
         counts: drops by reason.
-        samples: the first of each reason, cut to ``LONGEST_SAMPLE`` characters.
+        samples: the first of each reason, cut to ``LONGEST_SAMPLE`` characters; an empty one shows nothing and is none.
     """
 
     def __init__(self) -> None:
@@ -93,6 +93,7 @@ class Ledger:
         if drop.reason not in REASONS:
             raise ValueError(f"{drop.reason[:LONGEST_SAMPLE]!r} is not declared as a reason to drop, in tallyclip.pool.drops")
         self.counts[drop.reason] += count
-        samples = self.samples.setdefault(drop.reason, [])
-        if len(samples) < KEPT_SAMPLES:
-            samples.append(drop._replace(sample=drop.sample[:LONGEST_SAMPLE]))
+        if drop.sample:
+            samples = self.samples.setdefault(drop.reason, [])
+            if len(samples) < KEPT_SAMPLES:
+                samples.append(drop._replace(sample=drop.sample[:LONGEST_SAMPLE]))

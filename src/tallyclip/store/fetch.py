@@ -50,6 +50,10 @@ class MissingFileError(SourceError):
     """There is no such file."""
 
 
+class TooLargeError(SourceError):
+    """The file is larger than the policy allows."""
+
+
 class _TryAgainError(Exception):
     """An attempt that failed, and how far into the file it came."""
 
@@ -72,7 +76,7 @@ def fetch(url: str, target: Path, policy: FetchPolicy = POLITE) -> None:
     """Fetch a file from a web server; it takes its name once it is whole.
 
     Raises:
-        SourceError: there is no such file (``MissingFileError``), the server does not give it, or it is too large.
+        SourceError: there is no such file (``MissingFileError``), the server does not give it, or it is too large (``TooLargeError``).
         StaleError: another process is fetching to the same place.
         OutputError: the disk is full, or the folder cannot be written.
         MissingExtraError: requests is not installed.
@@ -217,13 +221,13 @@ def _persist(url: str, attempt: Callable[[], None], policy: FetchPolicy) -> None
             fresh, seconds = error.reached - farthest, min(time.monotonic() - began, policy.rate_window)
             failed = 0 if fresh > policy.lowest_rate * seconds else failed + 1
             farthest = max(farthest, error.reached)
-            began = time.monotonic()
             if failed >= policy.tries:
                 raise SourceError(f"{url}: {error}; given up after {tried} tries", error.hint) from error
             asked = error.wait
         # By chance, so that many who were turned away together do not come back together.
         backoff = random.uniform(0, policy.first_wait * 2 ** max(failed - 1, 0))
         time.sleep(min(asked + backoff, policy.longest_wait))
+        began = time.monotonic()  # a wait that we keep is not the server's slowness
 
 
 def _download(part: _Part, policy: FetchPolicy) -> None:
@@ -293,7 +297,7 @@ def _receive(response: requests.Response, part: _Part, start: int, policy: Fetch
     version = part.version() if start else _version_of(part.url, response)
     size = version.size if version else _size_of(response)
     if size is not None and size > policy.largest:
-        raise SourceError(f"{part.url}: the file has {size:,} bytes, more than {policy.largest:,}", LARGER)
+        raise TooLargeError(f"{part.url}: the file has {size:,} bytes, over the limit of {policy.largest:,}", LARGER)
     bite = _read(response)
     if start == 0 and compression_of(part.url) == "gzip":
         while len(bite) < len(GZIP) and (more := _read(response)):
@@ -312,7 +316,7 @@ def _receive(response: requests.Response, part: _Part, start: int, policy: Fetch
     if reached > most:
         part.forget()
         if size is None:
-            raise SourceError(f"{part.url}: more than {most:,} bytes came, and the server does not say how many there are", LARGER)
+            raise TooLargeError(f"{part.url}: more than {most:,} bytes came, and the server does not say how many there are", LARGER)
     if size is not None and reached != size:
         raise _TryAgainError(f"{reached:,} bytes came of {size:,}", reached)
 
@@ -371,7 +375,7 @@ def _copy(part: _Part, policy: FetchPolicy) -> None:
                 raise SourceError(f"{part.url}: a folder, no file", "check the address")
             size = info.get("size")
             if size is not None and size > policy.largest:
-                raise SourceError(f"{part.url}: the file has {size:,} bytes, more than {policy.largest:,}", LARGER)
+                raise TooLargeError(f"{part.url}: the file has {size:,} bytes, over the limit of {policy.largest:,}", LARGER)
             fs.get_file(inner, str(part.path))
         except SourceError:
             raise

@@ -60,7 +60,10 @@ class Web:
     def __init__(self, policy: FetchPolicy, extra: str = "crawl") -> None:
         requests = load("requests", "requests", extra)
         self._policy = policy
+        self._no_host: Any = load("urllib3.exceptions", "requests", extra).LocationValueError  # of a host's name; requests lets it pass
         self._session: Any = requests.Session()
+        # Also of a redirect that it is not to follow, requests prepares the next request, and for that reads the body of this one.
+        self._session.get_redirect_target = lambda _: None
         for start in ("http://", "https://"):
             self._session.mount(start, _adapter(policy))
         # What is fetched is compressed already, and the size of what a server packs on the way is not known.
@@ -76,17 +79,28 @@ class Web:
         """The answer to a request, at the end of all redirects: a ``requests.Response`` whose body is not yet read.
 
         Raises:
-            SourceError: the redirects do not end.
+            SourceError: the redirects do not end, or this or one of theirs is no URL.
             requests.RequestException: there is no answer.
         """
-        timeout, place = (self._policy.connect_timeout, self._policy.read_timeout), url
+        timeout, place, asked = (self._policy.connect_timeout, self._policy.read_timeout), url, headers or {}
         for _ in range(MOST_REDIRECTS + 1):
-            response = self._session.request(method, place, headers=headers, stream=True, timeout=timeout, allow_redirects=False)
-            target = self._session.get_redirect_target(response)
-            if target is None:
+            try:
+                response = self._session.request(method, place, headers=headers, stream=True, timeout=timeout, allow_redirects=False)
+            except self._no_host as error:
+                raise SourceError(f"{url}: {place!r:.200} is not a valid URL: {error}", "check the URL") from error
+            if not response.is_redirect:
                 return response
             response.close()
-            place = urljoin(place, target)
+            said = response.headers["Location"]
+            try:
+                following = urljoin(place, said.encode("latin-1").decode("utf-8"))  # http.client takes headers for Latin-1
+                stays = not self._session.should_strip_auth(place, following)
+            except ValueError:
+                raise SourceError(f"{url}: the server redirects to an invalid URL: {said!r:.200}", "check the URL") from None
+            # The user and password of a URL go with it, but to no other host.
+            authorization = response.request.headers.get("Authorization")
+            headers = {**asked, "Authorization": authorization} if stays and authorization else asked
+            place = following
         raise SourceError(f"{url}: more than {MOST_REDIRECTS} redirects", "check the URL: the server sends each request on to another URL")
 
 
@@ -113,7 +127,7 @@ class _Wire(io.RawIOBase):
         self._all += count or 0
         self._fresh += count or 0
         if self._all > 2 * policy.largest + OVERHEAD:
-            raise OSError(f"the server has sent {self._all:,} bytes, and does not end")
+            raise OSError(f"the server sent {self._all:,} bytes and kept sending: more than the limit allows")
         seconds = now - self._since
         if count and seconds >= policy.rate_window:
             if self._fresh < policy.lowest_rate * seconds:

@@ -9,10 +9,12 @@ import shutil
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tallyclip.data import Metadata
 from tallyclip.errors import ArtefactError, IncompleteError, StaleError
+from tallyclip.metadata.ngrams.runs import Pairs, read_pairs, read_words, write_pairs, write_words
 from tallyclip.pipeline.metadata.folder import Build
 from tallyclip.runner.local import Workers
 from tests.pipeline.metadata.conftest import write_inputs
@@ -157,6 +159,53 @@ def test_killed_at_any_moment_and_run_again_the_list_is_the_same(recipe: Path, e
         succeeds(*command)
         assert list_bytes(out) == list_bytes(example)
         assert not (out / ".work").exists()
+
+
+def damage(path: Path) -> None:
+    """Make a file of counts one of words whose bytes are elsewhere, or of pairs of words that there are not."""
+    if "words" in str(path):
+        words = read_words(path)
+        offsets = words.words.offsets.copy()
+        offsets[1:-1] = 1 << 40
+        write_words(path, words._replace(words=words.words._replace(offsets=offsets)))
+    else:
+        pairs = read_pairs(path)
+        write_pairs(path, Pairs(pairs.keys | np.uint64(1 << 63), pairs.counts.copy()))
+
+
+@pytest.mark.parametrize("kind", ["words", "pairs", "cut short"])
+@pytest.mark.parametrize("moment", ["under way", "in place"])
+def test_damaged_counts_are_named_with_the_folder_to_delete_and_without_it_the_list_is_the_same(
+    example: Path, tmp_path: Path, kind: str, moment: str
+) -> None:
+    recipe, out = write_inputs(tmp_path), tmp_path / "out"
+    dump = tmp_path / "wiki" / "wiki1.xml.bz2"
+    whole = dump.read_bytes()
+    if moment == "under way":
+        dump.write_bytes(whole[:-60])
+        with pytest.raises(IncompleteError):
+            built(recipe, out)
+        dump.write_bytes(whole)
+    else:
+        built(recipe, out)
+        (out / "manifest.json").unlink()
+    folder = out / ".work" / "counts" if moment == "under way" else out / "counts"
+    pattern = "words" if kind == "cut short" else kind
+    paths = sorted(folder.glob(f"_runs/*.{pattern}.arrow" if moment == "under way" else f"{pattern}/*.arrow"))
+    path = max(paths, key=lambda path: path.stat().st_size)
+    if kind == "cut short":
+        path.write_bytes(path.read_bytes()[:100].ljust(path.stat().st_size, b"\0"))
+    else:
+        damage(path)
+    with pytest.raises((ArtefactError, IncompleteError)) as caught:
+        built(recipe, out)
+    assert str(path) in caught.value.what
+    if kind != "cut short":
+        assert f"{path} is damaged: its counted words and pairs cannot be used" in caught.value.what
+    assert f"delete the folder {folder} and run the same command again" in str(caught.value.hint)
+    shutil.rmtree(folder)
+    built(recipe, out)
+    assert list_bytes(out) == list_bytes(example)
 
 
 @pytest.mark.parametrize("moment", ["before the manifest", "after the manifest", "runs gone", "half merged"])

@@ -7,7 +7,8 @@ which words that are sorted alike keep in order when the positions become those 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -26,7 +27,10 @@ SECOND_MASK, BETWEEN_MASK = (1 << SECOND_BITS) - 1, (1 << BETWEEN_BITS) - 1
 LARGEST_PLACE = (1 << 32) - 1
 WORDS = pa.schema([("hash", pa.uint64()), ("word", pa.large_binary()), ("count", pa.int64())])
 PAIRS = pa.schema([("key", pa.uint64()), ("count", pa.int64())])
-COUNT_AGAIN = "delete the folder 'counts' of the build and run the same command again"
+
+
+class DamagedError(ArtefactError):
+    """Counted words or pairs are not as they were written."""
 
 
 class Words(NamedTuple):
@@ -95,9 +99,9 @@ def _read(path: Path) -> pa.RecordBatch:
         batch = pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
         batch.validate()  # of sizes: Arrow reads none of the numbers for it
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise ArtefactError(f"{path}: not readable: {error}", COUNT_AGAIN) from error
+        raise ArtefactError(f"{path}: not readable: {error}", _count_again(path)) from error
     if batch.schema not in (WORDS, PAIRS):
-        raise ArtefactError(f"{path}: broken: not words or pairs with their counts", COUNT_AGAIN)
+        raise damaged(path)
     return batch
 
 
@@ -105,15 +109,34 @@ def _numbers(batch: pa.RecordBatch, name: str) -> np.ndarray:
     return cast(np.ndarray, batch.column(name).to_numpy(zero_copy_only=True))
 
 
-def _broken() -> ArtefactError:
-    return ArtefactError("the words and pairs that were counted are broken: a file of theirs was damaged", COUNT_AGAIN)
+def damaged(path: Path) -> DamagedError:
+    """What to say of a file of counts that is damaged."""
+    return DamagedError(f"{path} is damaged: its counted words and pairs cannot be used", _count_again(path))
+
+
+@contextmanager
+def of_file(path: Path) -> Generator[None]:
+    """Name the file that the words or pairs are from, where they turn out to be damaged in this block."""
+    try:
+        yield
+    except DamagedError:
+        raise damaged(path) from None
+
+
+def _count_again(path: Path) -> str:
+    folder = path.parent.parent  # of a build: all its counts, which are made in one go
+    return f"delete the folder {folder} and run the same command again"
+
+
+def _broken() -> DamagedError:
+    return DamagedError("counted words or pairs are damaged")
 
 
 def _check(words: Strings) -> None:
     """Compiled code will read what the offsets say, wherever that is.
 
     Raises:
-        ArtefactError: they do not rise, or lead out of the bytes.
+        DamagedError: they do not rise, or lead out of the bytes.
     """
     offsets = words.offsets
     if offsets[0] < 0 or offsets[-1] > len(words.data) or (offsets[1:] < offsets[:-1]).any():
@@ -245,7 +268,7 @@ def places_of(words: Words, among: Words) -> UInt32[np.ndarray, " W"]:
     """The position of every word among sorted words, all of which are there.
 
     Raises:
-        ArtefactError: one is not: the words are broken.
+        DamagedError: one is not.
     """
     _check(words.words)
     _check(among.words)
@@ -307,7 +330,7 @@ def renamed(keys: UInt64[np.ndarray, " P"], places: UInt32[np.ndarray, " W"]) ->
     """Pairs of a run as pairs of the words of all runs.
 
     Raises:
-        ArtefactError: a pair is of a word that the run has not: the pairs are broken.
+        DamagedError: a pair is of a word that the run has not.
     """
     renamed = np.zeros(len(keys), np.uint64)
     if not _rename(as_compiled_takes(keys, np.uint64), places, renamed):

@@ -13,7 +13,7 @@ from tallyclip.errors import OptionError
 from tallyclip.metadata.assemble import unfit
 from tallyclip.metadata.ngrams.best import Best
 from tallyclip.metadata.ngrams.characters import BETWEEN
-from tallyclip.metadata.ngrams.runs import Words, read_pairs, read_words, split_keys, take
+from tallyclip.metadata.ngrams.runs import Words, damaged, of_file, read_pairs, read_words, split_keys, take
 from tallyclip.metadata.ngrams.scores import PERCENTILE, Percentile, damped, pmi
 from tallyclip.metadata.recipe import Bigrams
 from tallyclip.pipeline.metadata.counting import Counts
@@ -35,6 +35,7 @@ class WordList:
     """All words of a folder of counts, by position."""
 
     def __init__(self, folder: CountsFolder, buckets: int) -> None:
+        self._folder = folder
         self._buckets = [read_words(folder.words(bucket)) for bucket in range(buckets)]
         self._bases = np.cumsum([0] + [len(bucket.hashes) for bucket in self._buckets])
         self.counts: Int64[np.ndarray, " W"] = np.concatenate([np.zeros(0, np.int64), *(bucket.counts for bucket in self._buckets)])
@@ -42,14 +43,19 @@ class WordList:
     def buckets(self) -> list[Words]:
         return self._buckets
 
+    def texts_of(self, bucket: int, positions: Int64[np.ndarray, " K"]) -> list[str]:
+        """The words at some positions in a bucket."""
+        with of_file(self._folder.words(bucket)):
+            return to_python(take(self._buckets[bucket].words, positions))
+
     def texts(self, positions: Int64[np.ndarray, " K"]) -> list[str]:
         """The words at some positions."""
         order = np.argsort(positions, kind="stable")
         ends = np.searchsorted(positions[order], self._bases)
         found: list[str] = []
-        for bucket, words in enumerate(self._buckets):
+        for bucket in range(len(self._buckets)):
             some = positions[order[ends[bucket] : ends[bucket + 1]]] - self._bases[bucket]
-            found += to_python(take(words.words, some))
+            found += self.texts_of(bucket, some)
         texts = [""] * len(found)
         for place, text in zip(order.tolist(), found, strict=True):
             texts[place] = text
@@ -96,10 +102,10 @@ def most_frequent(words: WordList, min_count: int, top: float | None, most: int)
     different = int(np.count_nonzero(words.counts))
     allowed = enough if top is None else min(enough, share_of(different, top))
     best = Best(_bounded(most, allowed), fit)
-    for bucket in words.buckets():
+    for number, bucket in enumerate(words.buckets()):
         scores = np.where(bucket.counts >= max(1, min_count), bucket.counts, -np.inf).astype(np.float64)
         some = np.flatnonzero(scores > -np.inf)
-        best.add(scores[some], lambda positions, some=some, bucket=bucket: to_python(take(bucket.words, some[positions])))
+        best.add(scores[some], lambda positions, some=some, number=number: words.texts_of(number, some[positions]))
     facts = {"different": different, "of at least min_count": enough, "candidates": allowed}
     return Ranked(best.ranked(), facts)
 
@@ -146,6 +152,8 @@ def _scored(folder: CountsFolder, bucket: int, words: WordList, rule: Bigrams, t
     some = pairs.counts >= rule.min_count
     keys, times = pairs.keys[some], pairs.counts[some]
     first, second, _ = split_keys(keys)
+    if len(keys) and max(first.max(), second.max()) >= len(words.counts):
+        raise damaged(folder.pairs(bucket))
     return keys, times, pmi(times, words.counts[first], words.counts[second], max(1, total))
 
 

@@ -22,6 +22,7 @@ from tallyclip.metadata.ngrams.runs import (
     key_range,
     merge_pairs,
     merge_words,
+    of_file,
     places_of,
     read_pairs,
     read_words,
@@ -158,7 +159,8 @@ def merge_word_bucket(job: MergeJob, tick: Tick) -> int:
     parts: list[Words] = []
     for run in _runs(folder):
         words = read_words(folder.run_words(run))
-        parts.append(copy_words(words, hash_range(words, job.number, job.bits)))
+        with of_file(folder.run_words(run)):
+            parts.append(copy_words(words, hash_range(words, job.number, job.bits)))
     merged = merge_words(parts)
     write_words(folder.words(job.number), merged)
     tick(sum(len(part.hashes) for part in parts))
@@ -173,15 +175,18 @@ def place_run(job: MergeJob, tick: Tick) -> list[int]:
     places = [np.zeros(0, np.uint32)]
     base = 0
     for bucket, size in enumerate(job.words):
-        part = copy_words(words, hash_range(words, bucket, job.bits))
-        places.append(places_of(part, read_words(folder.words(bucket))) + np.uint32(base))
+        with of_file(folder.run_words(run)):
+            part = copy_words(words, hash_range(words, bucket, job.bits))
+            places.append(places_of(part, read_words(folder.words(bucket))) + np.uint32(base))
         base += size
     found = np.concatenate(places)
     write_array(folder.run_places(run), found)
     tick(len(words.hashes))
     keys = read_pairs(folder.run_pairs(run)).keys
     start = int(job.number * GOLDEN % 1 * SAMPLED)  # another in each run, or short runs would not be in the sample
-    return renamed(keys[start::SAMPLED], found).tolist()
+    with of_file(folder.run_pairs(run)):
+        renamed(keys[-1:], found)  # the largest: pairs of words that there are not would be in no range
+        return renamed(keys[start::SAMPLED], found).tolist()
 
 
 def merge_pair_bucket(job: MergeJob, tick: Tick) -> int:
@@ -192,7 +197,8 @@ def merge_pair_bucket(job: MergeJob, tick: Tick) -> int:
         places = np.load(folder.run_places(run), mmap_mode="r", allow_pickle=False)
         pairs = read_pairs(folder.run_pairs(run))
         some = key_range(pairs, places, job.low, job.high)
-        parts.append(Pairs(renamed(pairs.keys[some], places), pairs.counts[some].copy()))  # a view would keep the run mapped
+        with of_file(folder.run_pairs(run)):
+            parts.append(Pairs(renamed(pairs.keys[some], places), pairs.counts[some].copy()))  # a view would keep the run mapped
     merged = merge_pairs(parts)
     write_pairs(folder.pairs(job.number), merged)
     tick(sum(len(part.keys) for part in parts))
