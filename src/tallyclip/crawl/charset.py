@@ -40,8 +40,8 @@ _META = re.compile(rb"""<meta[\s/]((?:[^>"']|"[^"]*"|'[^']*')*)""", re.IGNORECAS
 _ATTRIBUTE = re.compile(rb"""([^\s/>=]+)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s>"']+)))?""")
 _XML = re.compile(rb"""\s*<\?xml\s[^>]{0,200}?encoding\s*=\s*["']([\w.:-]+)["']""")
 _INNER = re.compile(rb"\A[^\s>]{0,1000}[\s>]")  # a piece may begin within a letter
-_TEXT = re.compile(rb"[^<>\"'=\r\n]*[\x80-\xff][^<>\"'=\r\n]*")  # between tags, or an attribute, with more than ASCII in it
-_WORD = re.compile(rb"[A-Za-z]*[\x80-\xff][A-Za-z\x80-\xff]*")  # with more than ASCII in it
+_TEXT = re.compile(rb"[^<>\"'=\r\n]+")  # between tags, or an attribute
+_WORD = re.compile(rb"[A-Za-z\x80-\xff]+")
 _CONTROL = re.compile("[\x80-\x9f]")
 _THAI_MARK = re.compile("[\u0e31\u0e34-\u0e3a\u0e47-\u0e4e]")
 _THAI_MARKED = re.compile("(?<=[\u0e01-\u0e2e\u0e31\u0e34-\u0e3a\u0e47-\u0e4e])[\u0e31\u0e34-\u0e3a\u0e47-\u0e4e]")
@@ -112,7 +112,7 @@ def _guessed(page: bytes) -> str:
     for codec in ("euc_jp", "cp932"):
         if _is(sample, codec) and _is_japanese(sample.decode(codec, "replace")):
             return codec
-    text = b" ".join(b"\n".join(_TEXT.findall(sample)).split())
+    text = b" ".join(b"\n".join(_not_ascii(_TEXT, sample)).split())
     if _is_latin(sample):
         codec = _by_language(text, LATIN)
         if codec is not None:
@@ -128,8 +128,13 @@ def _guessed(page: bytes) -> str:
 
 def _is_latin(content: bytes) -> bool:
     """Are words with letters beyond ASCII partly ASCII?"""
-    words = b"".join(_WORD.findall(content))
+    words = b"".join(_not_ascii(_WORD, content))
     return 3 * _beyond_ascii(words) <= 2 * len(words)
+
+
+def _not_ascii(pattern: re.Pattern[bytes], content: bytes) -> list[bytes]:
+    """What a pattern finds, of that what has more than ASCII in it. A pattern that asks for this itself takes quadratic time."""
+    return [found for found in pattern.findall(content) if not found.isascii()]
 
 
 def _by_language(text: bytes, encodings: Mapping[str, str]) -> str | None:
