@@ -5,6 +5,7 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import fastwarc
 import pytest
@@ -275,3 +276,46 @@ def test_a_record_larger_than_any_page_is_counted_and_passed_over(tmp_path: Path
     records, losses = read(written(tmp_path / "a.warc.gz", packed(RECORDS)))
     assert [one.content for one in records] == CONTENTS[:-1]
     assert losses == {TOO_LARGE: 1}
+
+
+class Counted(bytes):
+    """Bytes that count how many of them are taken."""
+
+    taken = 0
+
+    def __getitem__(self, place: Any) -> Any:
+        part = super().__getitem__(place)
+        self.taken += len(part)
+        return part
+
+
+def test_gzip_members_behind_the_last_record_are_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = []
+    for count in (2_000, 4_000):
+        content = Counted(packed([RECORDS[0], *[b""] * count]))
+        archive._check_members(content, 0)  # type: ignore[arg-type]
+        taken.append(content.taken)
+    assert taken[1] < 2.1 * taken[0]
+
+
+def test_the_padding_behind_a_place_is_looked_at_as_far_as_it_goes() -> None:
+    content = Counted(b"x" + bytes(10) + b"x" + bytes(5 << 20))
+    assert not archive._is_padding(content, 1)  # type: ignore[arg-type]
+    assert content.taken < 1000
+    assert archive._is_padding(content, 12)  # type: ignore[arg-type]
+    assert not archive._is_padding(content, len(content))  # type: ignore[arg-type]
+
+
+def test_members_that_are_no_record_are_passed_over_once_and_records_behind_them_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts = []
+    iterate = archive._iterate
+    monkeypatch.setattr(archive, "_iterate", lambda *given: starts.append(given[2]) or iterate(*given))
+    broken = packed([b"x" * 100])[:-8] + bytes(8)
+    others = [b"NO RECORD: is here\r\n\r\n"] * 300
+    content = packed([RECORDS[0], *others]) + broken + packed([*others, RECORDS[1], *others]) + bytes(5000)
+    records, losses = read(written(tmp_path / "a.warc.gz", content), salvage=True)
+    assert [one.content for one in records] == CONTENTS[:2]
+    assert set(losses) == {NO_RECORD}
+    assert len(starts) < 10

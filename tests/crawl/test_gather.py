@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tallyclip.crawl.gather import NOT_UNICODE, REPEATED_ON_PAGE, Gatherer, Image
+from tallyclip.crawl import gather
+from tallyclip.crawl.gather import NOT_UNICODE, REPEATED_ON_PAGE, TOO_COMPLEX, Gatherer, Image
 from tallyclip.crawl.links import FIELDS, base_of, clean_text, web_address
 from tallyclip.uids import make_uids
 
@@ -161,3 +163,16 @@ def test_many_texts_and_long_ones_are_enough_for_a_batch() -> None:
     assert not gather.is_full
     gather.page("http://a.example/", None, "f", 0, [Image(None, "1.png", f"{number}") for number in range(65_536)])
     assert gather.is_full
+
+
+def test_a_page_with_more_text_and_addresses_than_memory_is_dropped_and_others_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gather, "MOST_CHARACTERS", 100_000)
+    gatherer = Gatherer()
+    images = [Image(url=f"{i}.jpg", alt="a dog") for i in range(1000)]
+    for number, base in enumerate(["http://a.example/", "http://a.example/" + "b" * 8000 + "/", "http://a.example/c/"]):
+        gatherer.page(f"http://a.example/{number}", base, "file", 0, images)
+    assert not gatherer.is_full
+    urls = gatherer.take().table["url"].to_pylist()
+    assert urls == [f"http://a.example/{folder}{i}.jpg" for folder in ("", "c/") for i in range(1000)]
+    assert gatherer.drops == {TOO_COMPLEX: 1}
+    assert (gatherer.counts["pages"], gatherer.counts["images"]) == (2, 2000)

@@ -79,6 +79,11 @@ def test_folded_headers_are_one_and_lines_that_are_none_are_passed_over() -> Non
     assert found.body == b"body"
 
 
+def test_a_header_of_very_many_lines_is_one() -> None:
+    found = parse_response(response(b"body", "A: b", *[" c"] * 30_000, *[" "] * 30_000, "D: e"))
+    assert found.headers == {"a": ["b" + " c" * 30_000], "d": ["e"]}
+
+
 def test_a_response_without_an_end_of_its_headers_has_no_body() -> None:
     found = parse_response(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nCut-Of")
     assert (found.headers, found.body) == ({"content-type": ["text/html"]}, b"")

@@ -13,8 +13,8 @@ from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
 
 from tallyclip.crawl import html, http
-from tallyclip.crawl.gather import Gatherer
-from tallyclip.crawl.warc import GUESSED, OTHER_RECORDS, REVISIT, TOO_COMPLEX, read_warc
+from tallyclip.crawl.gather import TOO_COMPLEX, Gatherer
+from tallyclip.crawl.warc import GUESSED, OTHER_RECORDS, REVISIT, read_warc
 from tallyclip.crawl.wat import read_wat
 from tallyclip.errors import SourceError
 

@@ -184,6 +184,7 @@ def test_an_unknown_key_is_named_with_the_known_ones(tmp_path: Path, content: st
         (b"PAR1\x15\x04\x15\xff\x00", "not TOML, as it is not UTF-8"),
         (b"limit = " + b"[" * 100_000, "not TOML: "),
         (b"limit = " + b"9" * 5_000, "not TOML: "),
+        (b"[" + b"a." * 500_000 + b"a]", "the file is larger than 128 KiB"),
     ],
 )
 def test_what_is_not_toml_is_refused_with_its_place(tmp_path: Path, content: bytes, what: str) -> None:

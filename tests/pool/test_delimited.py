@@ -16,7 +16,7 @@ from tallyclip.pool import delimited, reading
 from tallyclip.pool.columns import ColumnChoice
 from tallyclip.pool.delimited import look_at
 from tallyclip.pool.detection import USUAL, detect_dialect
-from tallyclip.pool.dialects import is_open, rows_of
+from tallyclip.pool.dialects import end_of_rows, is_open, rows_of
 from tallyclip.pool.read import columns_of
 from tests.pool.tools import batches_of, files_of, hashed, packed, read, refused, refused_option, table_of
 
@@ -409,6 +409,45 @@ def test_a_row_larger_than_any_caption_fails_the_file_with_its_place(tmp_path: P
     refused(write(tmp_path / "a.csv", 'caption\na\n"' + "dog " * 1000 + '"\n'), "the row at byte 10 is larger", "may not be closed")
 
 
+def in_chunks(patch: pytest.MonkeyPatch, size: int) -> None:
+    """Files come in chunks of so many bytes, and a row that goes on is looked at again after as many."""
+    patch.setattr(reading, "CHUNK", size)
+    patch.setattr(delimited, "CHUNK", size)
+
+
+# memory
+
+
+@pytest.mark.parametrize("row", ["\n", "a\n", "a,b\n", "\r", "a\r", "a,b\r", '"a",b\r', "a,b\r\n"], ids=ascii)
+@pytest.mark.parametrize("start", ["caption,url", 'caption,url,"\n"'], ids=["line", "quoted line end"])
+def test_however_short_rows_are_no_batch_has_very_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, row: str, start: str) -> None:
+    monkeypatch.setattr(delimited, "MOST_LINES", 1000)
+    wide = start.count(",") - 1
+    rows = row.replace("b", "b" + ",c" * wide) * 20_000
+    batches = batches_of(write(tmp_path / "a.csv", start + row.lstrip('a,b"') + rows))
+    sizes = [len(batch.rows) + len(batch.drops) for batch in batches]
+    assert sum(sizes) == 20_000
+    assert max(sizes) <= 1001  # and one that began before
+
+
+def test_a_file_of_carriage_returns_is_read_however_large_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_chunks(monkeypatch, 1000)
+    monkeypatch.setattr(delimited, "LARGEST", 5000)
+    outcome = read(write(tmp_path / "a.csv", "caption,x\r" + "a,b\r" * 5000))
+    assert outcome.texts == ["a"] * 5000
+    assert outcome.rows == list(range(5000))
+
+
+def test_a_row_that_goes_on_is_looked_at_as_often_as_chunks_come_and_not_as_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at = []
+    monkeypatch.setattr(delimited, "MOST_LINES", 10)
+    monkeypatch.setattr(delimited, "end_of_rows", lambda rows, dialect: looked_at.append(len(rows)) or end_of_rows(rows, dialect))
+    content = 'caption,x\n"' + "\n" * 100_000 + '",b\n'
+    outcome = read(write(tmp_path / "a.csv", content))
+    assert [len(text) for text in outcome.texts] == [100_000]
+    assert sum(looked_at) < 10 * len(content)
+
+
 # laws
 
 
@@ -427,7 +466,7 @@ def test_what_python_writes_as_csv_is_read_back_wherever_it_is_cut(
 ) -> None:
     path = write(tmp_path_factory.mktemp("csv") / "a.csv", written([["caption", "x"], *map(list, rows)]))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reading, "CHUNK", chunk)
+        in_chunks(patch, chunk)
         found = table_of(path)
     assert [(row["caption"], row["x"]) for row in found.to_pylist()] == rows
 
@@ -450,7 +489,7 @@ def test_of_any_bytes_every_row_is_a_pair_or_a_drop(
     assert whole.records == rows
     assert sorted([*whole.rows, *(drop.row for drop in whole.drops)]) == list(range(rows))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reading, "CHUNK", chunk)
+        in_chunks(patch, chunk)
         parts = read(path)
     assert parts._replace(drops=sorted(parts.drops)) == whole._replace(drops=sorted(whole.drops))
 

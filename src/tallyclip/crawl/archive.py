@@ -26,6 +26,7 @@ from tallyclip.pool.reading import DAMAGED, EMPTY
 
 LARGEST = 32 << 20  # bytes of a record: pages are cut at one to five megabytes by those who crawl
 CHUNK = 1 << 20
+FIRST_CHUNK = 512  # bytes of a gzip member; each chunk after it is twice as large, as a member may have 20 bytes and be one of a million
 GZIP, ZSTD, LZ4 = b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18"
 PLAIN = b"WARC/1."
 SKIPPABLE = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18", re.DOTALL)  # a frame that is no data, of Zstandard and LZ4
@@ -117,7 +118,7 @@ def read_records(path: str, kinds: tuple[str, ...], lose: Lose, *, salvage: bool
             if end is None:
                 held = None
             else:
-                problem.place = end
+                problem.place = _behind_others(path, end) if packing.mark == GZIP and lenient else end
             padding = _padding_of(path, packing, end, zeros)
             if padding is not None and padding < size:
                 size, given = padding, given - (held is not None)  # once more, without what the reader stumbled over
@@ -289,15 +290,15 @@ def _padding_of(path: str, packing: _Packing, end: int | None, zeros: int) -> in
 
 
 def _check_members(content: mmap.mmap, start: int, zeros: int) -> None:
-    member, place = zlib.decompressobj(31), start
-    while place < len(content):
-        given = content[place : place + CHUNK]
+    member, place, size = zlib.decompressobj(31), start, FIRST_CHUNK
+    while given := content[place : place + size]:
+        place, size = place + len(given), min(2 * size, CHUNK)
         while given and not member.eof:
             member.decompress(given, CHUNK)  # thrown away: a bounded piece at a time
             given = member.unconsumed_tail
-        place += CHUNK if not member.eof else min(CHUNK, len(content) - place) - len(member.unused_data)
         if member.eof:
-            start, member = place, zlib.decompressobj(31)
+            start = place = place - len(member.unused_data)
+            member, size = zlib.decompressobj(31), FIRST_CHUNK
             if place < len(content) and content[place : place + len(GZIP)] != GZIP:
                 if zeros <= place:
                     return
@@ -337,18 +338,39 @@ def _end_of_record(path: str, start: int) -> int:
 
 def _end_of_member(path: str, start: int) -> int | None:
     """Where the gzip member that begins at a place ends, or None if it is not sound; the place itself if none begins there."""
-    member = zlib.decompressobj(31)
     with open(path, "rb") as file:
         file.seek(start)
         if file.read(len(GZIP)) != GZIP:
             return start
-        file.seek(start)
-        try:
-            while not member.eof and (given := member.unconsumed_tail or file.read(CHUNK)):
-                member.decompress(given, CHUNK)
-        except zlib.error:
-            return None
-        return file.tell() - len(member.unused_data) if member.eof else None
+        member = _sound_member(file, start)
+        return None if member is None else member[0]
+
+
+def _sound_member(file: BinaryIO, start: int) -> tuple[int, bytes] | None:
+    """Where the gzip member that begins at a place ends, and the beginning of its content; None if there is no sound one."""
+    member, size, beginning = zlib.decompressobj(31), FIRST_CHUNK, b""
+    file.seek(start)
+    try:
+        while not member.eof and (given := member.unconsumed_tail or file.read(size)):
+            content = member.decompress(given, CHUNK)
+            beginning, size = beginning or content, min(2 * size, CHUNK)
+    except zlib.error:
+        return None
+    return (file.tell() - len(member.unused_data), beginning) if member.eof else None
+
+
+def _behind_others(path: str, start: int) -> int:
+    """What is behind the sound gzip members from a place on in which no record begins.
+
+    Read leniently they are passed over. To begin with each of them in turn would be to pass over the others as often.
+    """
+    with open(path, "rb") as file:
+        place = start
+        while (member := _sound_member(file, place)) is not None:
+            if member[1].lstrip().startswith(b"WARC/"):
+                return max(start, place - 1)  # for it to be found
+            place = member[0]
+    return place
 
 
 def _next_start(path: str, packing: _Packing, after: int) -> int | None:

@@ -49,6 +49,8 @@ NOT_UNICODE = "not UTF-8"
 REPEATED_ON_PAGE = "repeated on its page"
 TEXTS_AT_ONCE = 65_536
 CHARACTERS_AT_ONCE = 1 << 26  # for some pages have a book in every attribute
+MOST_CHARACTERS = 1 << 27  # of the texts and addresses of one page: a long base stands in front of each address
+TOO_COMPLEX = "page too complex"
 pc: Any = pyarrow.compute
 
 
@@ -113,8 +115,11 @@ class Gatherer:
         return len(self._texts) >= TEXTS_AT_ONCE or self._characters >= CHARACTERS_AT_ONCE
 
     def page(self, url: str, base: str | None, crawl_file: str, offset: int, images: Iterable[Image]) -> None:
-        """A page, the base of addresses if it names one, the place it was read from, and its images."""
-        number, seen = len(self._pages), 0
+        """A page, the base of addresses if it names one, the place it was read from, and its images.
+
+        One with more text and addresses than fits into memory many times over is dropped.
+        """
+        number, seen, start, before = len(self._pages), 0, len(self._texts), self._characters
         page = _Page(url, base_of(url, base), crawl_file, offset)
         for image in images:
             seen += 1
@@ -126,6 +131,12 @@ class Gatherer:
                         self._characters += len(text) + len(self._addresses[-1]) + len(page.base.url)
                         self._fields.append(field)
                         self._page_numbers.append(number)
+        if self._characters - before > MOST_CHARACTERS:
+            for column in (self._addresses, self._texts, self._fields, self._page_numbers):
+                del column[start:]
+            self._characters = before
+            self.drop(TOO_COMPLEX, url)
+            return
         self._pages.append(page)
         self.counts["pages"] += 1
         self.counts["images"] += seen

@@ -72,15 +72,15 @@ def parse_response(content: bytes) -> Response:
         return Response(None, {}, content)
     end = _HEADERS_END.search(content, status.end())
     head, body = (content[status.end() :], b"") if end is None else (content[status.end() : end.start()], content[end.end() :])
-    lines: list[bytes] = []
+    lines: list[list[bytes]] = []
     for line in head[:LARGEST_HEAD].split(b"\n")[1:]:
         if line[:1] in (b" ", b"\t") and lines:
-            lines[-1] += b" " + line.strip()  # obsolete folding: the line before goes on
+            lines[-1].append(line.strip())  # obsolete folding: the line before goes on
         else:
-            lines.append(line.rstrip())
+            lines.append([line.rstrip()])
     headers: dict[str, list[str]] = {}
-    for line in lines:
-        header = _HEADER.match(line)
+    for parts in lines:
+        header = _HEADER.match(b" ".join(parts))
         if header is not None:
             headers.setdefault(header[1].decode("latin-1").lower(), []).append(header[2].decode("latin-1").strip())
     return Response(int(status[1]), headers, body)

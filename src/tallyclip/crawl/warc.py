@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from tallyclip.crawl.archive import Record, read_records
 from tallyclip.crawl.charset import to_utf8
-from tallyclip.crawl.gather import Gatherer
+from tallyclip.crawl.gather import TOO_COMPLEX, Gatherer
 from tallyclip.crawl.html import TooComplexError, images_of
 from tallyclip.crawl.http import Response, decode_body, parse_response
 
@@ -19,7 +19,6 @@ KINDS = ("response", "resource", "revisit", "warcinfo")
 OTHER_RECORDS = "other records"
 GUESSED = "pages of a guessed charset"
 REVISIT = "revisit: the page is in an earlier capture"
-TOO_COMPLEX = "page too complex"
 
 _HTML_START = re.compile(
     rb"(?:\xef\xbb\xbf)?\s*(?:<!--.{0,1000}?-->\s*|<\?xml.{0,200}?\?>\s*)?<(?:!doctype\s+html|html|head|body)\b", re.I | re.S

@@ -25,6 +25,7 @@ from tallyclip.metadata.languages import Language, language
 SHIPPED = ("english", "worldwide")
 PLACEHOLDERS = ("{language}", "{wiki}", "{wordnet}")
 LARGEST = 10**15  # of any number
+LARGEST_FILE = 128 << 10  # bytes; Python's reader takes quadratic time for tables within tables
 # What the values of a type are called, for people.
 FORMS = {
     "str": "text in quotes",
@@ -198,10 +199,15 @@ def read_recipe(name: str) -> tuple[Recipe, Path]:
     else:
         path = Path(name)
         try:
-            content, folder = path.read_bytes(), path.resolve().parent
+            with path.open("rb") as file:
+                content, folder = file.read(LARGEST_FILE + 1), path.resolve().parent
         except OSError as error:
             hint = f"{_meant(name, SHIPPED)}give a TOML file, or the name of a shipped recipe: {' or '.join(SHIPPED)}"
             raise ArtefactError(f"{name}: no recipe can be read there: {error.strerror}", hint) from error
+    if len(content) > LARGEST_FILE:
+        raise ArtefactError(
+            f"{name}: the file is larger than {LARGEST_FILE >> 10} KiB", "name many files by a pattern, such as pages-*.bz2"
+        )
     value = _parsed(name, content)
     _refuse_unknown(name, "a recipe", value, Recipe)
     for table, kind in TABLES.items():

@@ -16,8 +16,10 @@ from tallyclip.pool.detection import LOOKED_AT, SAMPLE, USUAL, detect_dialect, g
 from tallyclip.pool.dialects import MOST_COLUMNS, WORDS, Dialect, Form, end_of_rows, is_open, is_too_wide, numbered, parse, rows_of
 from tallyclip.pool.reading import LARGEST, LONGEST_SAMPLE, is_utf8, read_chunks, reading, shown
 from tallyclip.pool.records import Drop, Records
+from tallyclip.streams import CHUNK
 
 SHOWN = 8  # columns of an example
+MOST_LINES = 262_144  # of a chunk that are read at once; where there are more, they have less than 32 bytes each
 
 
 def look_at(path: str, kind: str, choice: ColumnChoice) -> Form:
@@ -70,7 +72,9 @@ def read_records(path: str, form: Form) -> Iterator[Records]:
     dialect, has_header = form.dialect, form.has_header
     names = distinct(form.names)
     first_row = 0
-    for block in _blocks(path, read_chunks(path), dialect):
+    chunks = read_chunks(path)
+    start = next(chunks).lstrip(b"\r\n")
+    for block in _blocks(path, chain.from_iterable(map(_pieces, chain([start], chunks))), dialect):
         if has_header:
             block, has_header = block[len(next(rows_of(block, dialect))) :], False
         numbers, block, drops = _utf8_rows(block, dialect)
@@ -101,12 +105,14 @@ def _blocks(path: str, chunks: Iterator[bytes], dialect: Dialect) -> Iterator[by
 
     Arrow would cut it too, but it fails at a row larger than its blocks, and takes a quotation mark that is never closed for closed.
     """
-    rest, place = next(chunks).lstrip(b"\r\n"), 0
+    rest, place, wanted = next(chunks).lstrip(b"\r\n"), 0, 0
     while True:
-        end = end_of_rows(rest, dialect)
-        if end:
-            yield rest[:end]
-        rest, place = rest[end:], place + end
+        if len(rest) >= min(wanted, LARGEST + 1):
+            end = end_of_rows(rest, dialect)
+            if end:
+                yield rest[:end]
+            rest, place = rest[end:], place + end
+            wanted = 0 if end or not rest else len(rest) + CHUNK  # a row that goes on is not looked at again after each small piece
         if len(rest) > LARGEST:
             what = f"the row at byte {place:,} is larger than {LARGEST >> 20} MiB"
             raise SourceError(
@@ -116,12 +122,24 @@ def _blocks(path: str, chunks: Iterator[bytes], dialect: Dialect) -> Iterator[by
         if chunk is None:
             break
         rest += chunk
+    if wanted and (end := end_of_rows(rest, dialect)):
+        yield rest[:end]
+        rest, place = rest[end:], place + end
     if is_open(rest, dialect):
         raise SourceError(f"{path}: a quotation mark in the row at byte {place:,} is never closed", _unclosed(dialect))
     if rest:
         yield rest
     elif place == 0:
         raise SourceError(f"{path}: there are only blank lines in it")
+
+
+def _pieces(chunk: bytes) -> Iterator[bytes]:
+    """A chunk in halves of halves, until none has very many lines: a row takes up to 500 bytes of memory, however short it is."""
+    letters = np.frombuffer(chunk, np.uint8)
+    if np.count_nonzero(letters == ord("\n")) + np.count_nonzero(letters == ord("\r")) <= MOST_LINES:
+        yield chunk
+    else:
+        yield from chain(_pieces(chunk[: len(chunk) // 2]), _pieces(chunk[len(chunk) // 2 :]))
 
 
 def _unclosed(dialect: Dialect) -> str:

@@ -56,12 +56,14 @@ class Form(NamedTuple):
 
 
 class _Patterns(NamedTuple):
-    """What finds a row with its end, what may hold a line break that ends no row, whole rows, and rows of very many values."""
+    """What finds a row with its end, what may hold a line break that ends no row, whole rows, rows of very many values, and whole rows
+    that end with carriage returns."""
 
     row: re.Pattern[bytes]
     mark: re.Pattern[bytes]
     whole: re.Pattern[bytes]
     wide: re.Pattern[bytes]
+    returned: re.Pattern[bytes]
 
 
 @lru_cache(maxsize=100)
@@ -84,6 +86,7 @@ def _patterns(dialect: Dialect) -> _Patterns:
         re.compile(rb"%b%b|%b" % (escaped, rest, mark) if e else mark),
         re.compile(rb"(?:%b(?:[%b\r]%b)*+\n)*+" % (closed, d, closed)),
         re.compile(rb"%b(?:%b%b){%d}+" % (value, d, value, MOST_COLUMNS)),
+        re.compile(rb"(?:%b(?:%b%b)*+\r(?!\Z))*+" % (closed, d, closed)),
     )
 
 
@@ -104,17 +107,24 @@ def is_open(content: bytes, dialect: Dialect) -> bool:
 
 
 def end_of_rows(content: bytes, dialect: Dialect) -> int:
-    """Where the last whole row ends: after the last line break that is in no quoted value; 0 if there is none."""
+    """Where the last whole row ends: after the last line feed that is in no quoted value; 0 if there is none.
+
+    Where no row ends with a line feed, after the last carriage return but one at the end, which a line feed may follow.
+    """
+    return _end_of_rows(content, dialect, b"\n", len(content)) or _end_of_rows(content, dialect, b"\r", len(content) - 1)
+
+
+def _end_of_rows(content: bytes, dialect: Dialect, line_end: bytes, end: int) -> int:
     special = sum(content.count(one.encode()) for one in dialect[1:] if one)
     if special * FEW > len(content):
-        return _patterns(dialect).whole.match(content).end()  # type: ignore[union-attr]
-    end = len(content)
+        patterns = _patterns(dialect)
+        return (patterns.whole if line_end == b"\n" else patterns.returned).match(content).end()  # type: ignore[union-attr]
     for mark in reversed(list(marks_of(content, dialect))):
-        found = content.rfind(b"\n", mark.end(), end)
+        found = content.rfind(line_end, mark.end(), end)
         if found >= 0:
             return found + 1
         end = mark.start()
-    return content.rfind(b"\n", 0, end) + 1
+    return content.rfind(line_end, 0, end) + 1
 
 
 def is_too_wide(row: bytes, dialect: Dialect) -> bool:
