@@ -24,7 +24,7 @@ from tallyclip.errors import ArtefactError, TallyclipError
 from tallyclip.streams import is_url, open_stream, without_compression
 
 NOT_UTF8 = "repair the entry, or write the list again as UTF-8"
-SAVE_AGAIN = "save it again; if it is a run's, run the command of the run again, which does"
+SAVE_AGAIN = "save it again with Matcher.save; for a matcher in a run folder, repeat the command that made the run"
 CHECKSUM = "checksum"  # of the header
 LARGEST_START = 1 << 10  # bytes of a .npy file before its numbers; ours are 128
 ACCESS = "check the address and your access to it, or copy the file to this machine first"
@@ -236,7 +236,7 @@ def open_arrays(folder: Path, header: Mapping[str, Any]) -> dict[str, np.ndarray
     """
     whole = {name: value for name, value in header.items() if name != CHECKSUM}
     if CHECKSUM not in header:
-        raise ArtefactError(f"{folder}: a matcher that was saved without checksums, by an earlier version", SAVE_AGAIN)
+        raise ArtefactError(f"{folder}: this matcher was saved by an earlier version, which wrote no checksums", SAVE_AGAIN)
     if header[CHECKSUM] != _checksum(whole):
         raise ArtefactError(f"{folder}: a saved matcher that is not whole: header.json is not as it was written", SAVE_AGAIN)
     return {name: _map_array(folder / f"{name}.npy", checksum) for name, checksum in whole["arrays"].items()}

@@ -274,22 +274,23 @@ def test_a_line_longer_than_a_batch_is_no_article_and_the_others_are(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("content", "kind"),
+    ("content", "kind", "hint"),
     [
-        (b"<!DOCTYPE html>\n<p>a</p>", "a web page"),
-        (b"\n <html>", "a web page"),
-        (b'<?xml version="1.0"?><rss>', "a web page"),
-        (b"PAR1\x15\x00", "a Parquet file"),
-        (b"PK\x03\x04", "a zip archive"),
-        (b'{"query": {"pages": []}}', "JSON"),
-        (b'[\n {"a": 1}]', "JSON"),
+        (b"<!DOCTYPE html>\n<p>a</p>", "a web page", "an error page"),
+        (b"\n <html>", "a web page", "an error page"),
+        (b'<?xml version="1.0"?><rss>', "a web page", "an error page"),
+        (b"PAR1\x15\x00", "a Parquet file", "suffix .parquet"),
+        (b"PK\x03\x04", "a zip archive", "unpack it"),
+        (b"\x28\xb5\x2f\xfd", "a Zstandard file", "unpack it, or give it a suffix with .zst"),
+        (b'{"query": {"pages": []}}', "JSON", "JSON is read with one object per line"),
+        (b'[\n {"a": 1}]', "JSON", "JSON is read with one object per line"),
     ],
 )
-def test_what_is_called_text_and_begins_like_something_else_fails(tmp_path: Path, content: bytes, kind: str) -> None:
+def test_what_is_called_text_and_begins_like_something_else_fails(tmp_path: Path, content: bytes, kind: str, hint: str) -> None:
     for name in ("a.txt", "a.txt.gz"):
-        with pytest.raises(SourceError, match="not what its name says") as caught:
+        with pytest.raises(SourceError, match=f"not plain text: it looks like {kind}") as caught:
             parts_of(str(written(tmp_path / name, content)))
-        assert f"begins like {kind}" in str(caught.value)
+        assert hint in str(caught.value.hint)
     assert read(written(tmp_path / "b.txt", b"a " + content[:4]))[1].articles == 1
 
 

@@ -104,7 +104,7 @@ def test_a_file_cut_short_is_refused(tmp_path: Path, content: str, message: str)
 @pytest.mark.parametrize("cut", [1, 2, 9])
 def test_a_file_cut_short_within_what_a_synset_means_is_refused(tmp_path: Path, cut: int) -> None:
     write(tmp_path, FILES | {"data.verb": FILES["data.verb"][:-cut]})
-    with pytest.raises(tc.ArtefactError, match=r"data\.verb: cut short: its last line, \d+, has no end"):
+    with pytest.raises(tc.ArtefactError, match=r"data\.verb: cut short: the last line \(\d+\) does not end with a line break"):
         list(lemmas(tmp_path))
 
 

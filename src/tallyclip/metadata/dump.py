@@ -38,7 +38,7 @@ ROOT, END = b"<mediawiki", b"</mediawiki"
 TAG = re.compile(rb"</?page>|</?mediawiki")
 LONGEST_TAG = len(END)
 NAMESPACE = re.compile(rb'<namespace key="(-?\d+)"[^>]*>([^<]*)</namespace>')
-CUT_HINT = f"{DAMAGED}; to read on purpose a piece of a dump, add </mediawiki> to its end"
+CUT_HINT = f"{DAMAGED}; to read part of a dump on purpose, append </mediawiki>"
 TOO_LARGE = f"page larger than {LARGEST_PAGE >> 20} MiB"
 
 Tick = Callable[[int], None]

@@ -16,12 +16,14 @@ KNOWN = (
     "texts are .parquet files, Wikipedia's pages-articles dumps (.xml, .xml.bz2), the output of wikiextractor, and .txt files; "
     "all but Parquet also as .gz, .zst or .bz2"
 )
-# Beginnings of files that are no running text, beside those that no file of text has.
+# Beginnings of files that are no running text, what they look like, and what would work.
 NO_TEXT = [
-    *((pattern, kind) for pattern, kind, _ in (*OTHER_KINDS, *COMPRESSED_KINDS)),
+    *((pattern, *kind.split(": ", 1)) for pattern, kind, _ in OTHER_KINDS),
+    *((pattern, kind, f"unpack it, or give it a suffix with {' or '.join(suffixes)}") for pattern, kind, suffixes in COMPRESSED_KINDS),
     (
         rb'\s*(?:\[\s*)?\{\s*"[^"\n]{1,99}"\s*:',
-        'JSON: read are lines of objects with "id", "url", "title" and "text", as wikiextractor writes them',
+        "JSON",
+        'JSON is read with one object per line, with "id", "url", "title" and "text", as wikiextractor writes it',
     ),
 ]
 
@@ -50,9 +52,9 @@ def kind_of(path: str) -> str:
             return kind
     if suffix != ".txt":
         raise OptionError(f"{path}: this is no kind of text that can be read", KNOWN)
-    for beginning, kind in NO_TEXT:
+    for beginning, kind, hint in NO_TEXT:
         if re.match(beginning, start, re.IGNORECASE):
-            raise SourceError(f"{path}: this is not what its name says", f"the file begins like {kind}")
+            raise SourceError(f"{path}: not plain text: it looks like {kind}", hint)
     return "text"
 
 

@@ -78,7 +78,9 @@ def _synsets(folder: Path) -> Iterator[list[str]]:
         except UnicodeDecodeError as error:
             raise ArtefactError(f"{path}: not a data file of WordNet: {error}") from error
         if line and not line.endswith("\n"):
-            raise ArtefactError(f"{path}: cut short: its last line, {number:,}, has no end", "copy or download it again")
+            raise ArtefactError(
+                f"{path}: cut short: the last line ({number:,}) does not end with a line break", "copy or download it again"
+            )
         if not synsets:
             raise ArtefactError(f"{path}: not a data file of WordNet: there is no synset in its {number} lines")
 
