@@ -135,7 +135,7 @@ Escape = Annotated[
     typer.Option(
         "--escape",
         metavar="CHARACTER",
-        help="Of CSV and TSV: the character that escapes quotes and delimiters, such as \\; 'none' for no escape. Detected by default.",
+        help="Of CSV and TSV: the character that escapes quotes and delimiters, such as a backslash; 'none' for none. Detected by default.",
         rich_help_panel=COLUMNS,
         show_default=False,
     ),

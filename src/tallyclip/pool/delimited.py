@@ -12,8 +12,9 @@ import numpy as np
 
 from tallyclip.errors import SourceError
 from tallyclip.pool.columns import ColumnChoice, brief, distinct
-from tallyclip.pool.detection import LOOKED_AT, SAMPLE, USUAL, detect_dialect, guess_names, header_of, is_layout, read_rows
+from tallyclip.pool.detection import LOOKED_AT, SAMPLE, USUAL, detect_dialect, read_rows
 from tallyclip.pool.dialects import MOST_COLUMNS, WORDS, Dialect, Form, end_of_rows, is_open, is_too_wide, numbered, parse, rows_of
+from tallyclip.pool.headers import guess_names, header_of, is_layout
 from tallyclip.pool.reading import LARGEST, LONGEST_SAMPLE, is_utf8, read_chunks, reading, shown
 from tallyclip.pool.records import Drop, Records
 from tallyclip.streams import CHUNK
