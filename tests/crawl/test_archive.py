@@ -293,17 +293,9 @@ def test_gzip_members_behind_the_last_record_are_looked_at_once(monkeypatch: pyt
     taken = []
     for count in (2_000, 4_000):
         content = Counted(packed([RECORDS[0], *[b""] * count]))
-        archive._check_members(content, 0)  # type: ignore[arg-type]
+        archive._check_members(content, 0, len(content))  # type: ignore[arg-type]
         taken.append(content.taken)
     assert taken[1] < 2.1 * taken[0]
-
-
-def test_the_padding_behind_a_place_is_looked_at_as_far_as_it_goes() -> None:
-    content = Counted(b"x" + bytes(10) + b"x" + bytes(5 << 20))
-    assert not archive._is_padding(content, 1)  # type: ignore[arg-type]
-    assert content.taken < 1000
-    assert archive._is_padding(content, 12)  # type: ignore[arg-type]
-    assert not archive._is_padding(content, len(content))  # type: ignore[arg-type]
 
 
 def test_members_that_are_no_record_are_passed_over_once_and_records_behind_them_kept(
@@ -319,3 +311,10 @@ def test_members_that_are_no_record_are_passed_over_once_and_records_behind_them
     assert [one.content for one in records] == CONTENTS[:2]
     assert set(losses) == {NO_RECORD}
     assert len(starts) < 10
+
+
+def test_a_length_of_thousands_of_digits_is_damage(tmp_path: Path) -> None:
+    content = RECORDS[0] + RECORDS[1].replace(b"Content-Length: ", b"Content-Length: " + b"9" * 5000)
+    with pytest.raises(SourceError, match="at byte"):
+        read(written(tmp_path / "a.warc", content))
+    assert read(written(tmp_path / "a.warc", content), salvage=True)[0][0].content == CONTENTS[0]

@@ -26,6 +26,7 @@ from tallyclip.pool.reading import DAMAGED, EMPTY
 
 LARGEST = 32 << 20  # bytes of a record: pages are cut at one to five megabytes by those who crawl
 CHUNK = 1 << 20
+LONGEST_HEADER = 64 << 10  # bytes; FastWARC takes half of that
 FIRST_CHUNK = 512  # bytes of a gzip member; each chunk after it is twice as large, as a member may have 20 bytes and be one of a million
 GZIP, ZSTD, LZ4 = b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18"
 PLAIN = b"WARC/1."
@@ -319,7 +320,7 @@ def _check_plain(content: mmap.mmap, place: int, size: int) -> None:
 
 def _end_of_plain(content: mmap.mmap, start: int) -> int | None:
     """Where the record that begins at a place ends, with the line breaks behind it; None if it is not whole."""
-    blank = _BLANK_LINE.search(content, start)
+    blank = _BLANK_LINE.search(content, start, start + LONGEST_HEADER)
     length = None if blank is None else _CONTENT_LENGTH.search(content[start : blank.start()])
     if blank is None or length is None or blank.end() + int(length[1]) > len(content):
         return None
