@@ -376,7 +376,7 @@ def test_a_file_larger_than_may_be_fetched_fails_by_name(server: tuple[str, Path
     write_wat(folder / "large.warc.wat.gz", [page("http://a.example/", [image("i.png", alt="a dog")])])
     said = fails(1, "pool", f"{address}/large.warc.wat.gz", "--max-download", "100", "--out", tmp_path / "run")
     assert "large.warc.wat.gz: the file has" in said
-    assert "more than 100" in said
+    assert "over the limit of 100" in said
     assert "--max-download SIZE" in said
     succeeds("pool", f"{address}/large.warc.wat.gz", "--max-download", "1M", "--out", tmp_path / "run")
     assert "is no size" in fails(2, "pool", f"{address}/large.warc.wat.gz", "--max-download", "huge", "--out", tmp_path / "x")
