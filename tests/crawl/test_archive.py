@@ -283,3 +283,28 @@ def test_members_that_are_no_record_are_passed_over_once_and_records_behind_them
     assert [one.content for one in records] == CONTENTS[:2]
     assert set(losses) == {NO_RECORD}
     assert len(starts) < 10
+
+
+def test_of_what_follows_the_last_plain_record_no_more_is_looked_at_than_a_header_can_be() -> None:
+    content = Counted(b"WARC/1.0\r\n" * 50_000)
+    with pytest.raises(archive._DamageError, match=CUT_SHORT):
+        archive._check_plain(content, 0, len(content))  # type: ignore[arg-type]
+    assert content.taken <= archive.LONGEST_HEADER
+
+
+def test_the_zeros_at_the_end_of_a_plain_file_are_looked_at_once_however_much_is_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = []
+    trimmed = archive._trimmed
+    monkeypatch.setattr(archive, "_trimmed", lambda content: looked.append(len(content)) or trimmed(content))
+    content = RECORDS[0] + b"WARC/1.0\r\n" * 8_000 + b"x" + bytes(5000)
+    records, _ = read(written(tmp_path / "a.warc", content), salvage=True)
+    assert [one.content for one in records] == CONTENTS[:1]
+    assert len(looked) == 1
+
+
+def test_a_length_of_thousands_of_digits_is_longer_than_the_file() -> None:
+    content = b"WARC/1.0\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n"
+    with pytest.raises(archive._DamageError, match=CUT_SHORT):
+        archive._check_plain(content, 0, len(content))  # type: ignore[arg-type]

@@ -26,6 +26,7 @@ from tallyclip.pool.reading import DAMAGED, EMPTY
 
 LARGEST = 32 << 20  # bytes of a record: pages are cut at one to five megabytes by those who crawl
 CHUNK = 1 << 20
+LONGEST_HEADER = 64 << 10  # bytes; FastWARC takes half of that
 FIRST_CHUNK = 512  # bytes of a gzip member; each chunk after it is twice as large, as a member may have 20 bytes and be one of a million
 GZIP, ZSTD, LZ4 = b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18"
 PLAIN = b"WARC/1."
@@ -85,6 +86,7 @@ def read_records(path: str, kinds: tuple[str, ...], lose: Lose, *, salvage: bool
     packing = _packing_of(path)
     packed, lenient, start, given = packing.mark == GZIP, _is_lenient(path, packing), packing.start, 0
     size = Path(path).stat().st_size
+    plain_padding = _plain_padding(path) if packing.mark == PLAIN else None
     while True:
         held: Record | None = None  # a record is given out when what follows shows that its gzip member was sound
         last = start
@@ -113,7 +115,7 @@ def read_records(path: str, kinds: tuple[str, ...], lose: Lose, *, salvage: bool
                 held = None
             else:
                 problem.place = _behind_others(path, end) if packed and lenient else end
-            padding = _padding_of(path, packing, end)
+            padding = plain_padding if not packed or end is None else _padding_of(path, end)
             if padding is not None and padding < size:
                 size, given = padding, given - (held is not None)  # once more, without what the reader stumbled over
                 continue
@@ -257,13 +259,17 @@ def _check_end(path: str, packing: _Packing, last: int, size: int) -> None:
             _check_plain(content, last, size)
 
 
-def _padding_of(path: str, packing: _Packing, end: int | None) -> int | None:
-    """Where the zeros begin that a file ends with, if a record may end before them; ``end`` is that of the last sound gzip member."""
+def _padding_of(path: str, end: int) -> int | None:
+    """Where the zeros begin that a gzip file ends with, which is where its last sound member ends; None if other bytes follow that."""
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        if packing.mark == GZIP:
-            return end if end is not None and _is_padding(content, end) else None
+        return end if _is_padding(content, end) else None
+
+
+def _plain_padding(path: str) -> int | None:
+    """Where the zeros begin that a plain file ends with, if a record may end before them."""
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         place = _trimmed(content)
-        return place if packing.mark == PLAIN and content[max(0, place - 1) : place] == b"\n" else None
+        return place if content[max(0, place - 1) : place] == b"\n" else None
 
 
 def _trimmed(content: mmap.mmap) -> int:
@@ -304,11 +310,12 @@ def _check_members(content: mmap.mmap, start: int) -> None:
 
 def _check_plain(content: mmap.mmap, place: int, size: int) -> None:
     while place < size:
-        end = content.find(b"\r\n\r\n", place)
-        bare = content.find(b"\n\n", place)
+        limit = min(place + LONGEST_HEADER, len(content))
+        end = content.find(b"\r\n\r\n", place, limit)
+        bare = content.find(b"\n\n", place, limit)
         end, gap = (end, 4) if end >= 0 and not 0 <= bare < end else (bare, 2)
-        header = content[place : end if end >= 0 else len(content)]
-        length = re.search(rb"(?im)^content-length:[ \t]*(\d+)", header)
+        header = content[place : end if end >= 0 else limit]
+        length = re.search(rb"(?im)^content-length:[ \t]*(\d{1,19})", header)
         if not header.startswith(b"WARC/"):
             raise _DamageError(NO_RECORD, place, f"{len(content) - place:,} bytes behind the last record")
         if end < 0 or length is None or end + gap + int(length[1]) > len(content):
