@@ -154,8 +154,8 @@ def said(key: bytes, value: bytes) -> bytes:
 END = b"\0" * 1024
 FIRST = member(b"0.txt", b"a dog")
 SAID_OFTEN = member(b"pax", said(b"path", b"1.txt") * 70_000, b"x")  # 1 MB in one header
-HOLES = b"".join(said(b"GNU.sparse.offset", b"%d" % i) + said(b"GNU.sparse.numbytes", b"0") for i in range(15_000))
-SPARSE = member(b"pax", said(b"GNU.sparse.size", b"5") + HOLES, b"x")
+HOLES = b"".join(said(b"GNU.sparse.offset", b"0") + said(b"GNU.sparse.numbytes", b"0") for _ in range(15_000))
+SPARSE = member(b"pax", HOLES + said(b"GNU.sparse.size", b"5"), b"x")
 MAPPED = (b"%d\n" % 200_000 + b"0\n" * 400_000).ljust(800_256, b"\0")
 
 
