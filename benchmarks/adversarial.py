@@ -168,17 +168,18 @@ def read_alone(given: Input, path: str, answer: Connection) -> None:
     answer.send(Reading(time.process_time() - started, (peak_memory() - before) / 1e6, end))
 
 
-def written(given: Input, size: int, folder: Path) -> str:
-    path = folder / f"{'wiki' if given.suffix.startswith('_') else 'file'}{given.suffix}"
-    path.write_bytes(given.make(size))
-    return str(path)
+def write(given: Input, size: int, path: str) -> None:
+    Path(path).write_bytes(given.make(size))
 
 
 def measure(given: Input, size: int, folder: Path) -> tuple[int, Reading]:
     """The size of the file, and how it was read."""
-    path = written(given, size, folder)
-    nbytes = os.path.getsize(path)
+    path = str(folder / f"{'wiki' if given.suffix.startswith('_') else 'file'}{given.suffix}")
     processes = get_context("fork")  # what is imported and compiled here is so there
+    writer = processes.Process(target=write, args=(given, size, path))  # whose memory would else be this one's, and the reader's
+    writer.start()
+    writer.join()
+    nbytes = os.path.getsize(path)
     ours, theirs = processes.Pipe()
     process = processes.Process(target=read_alone, args=(given, path, theirs))
     process.start()
@@ -196,7 +197,9 @@ def measure(given: Input, size: int, folder: Path) -> tuple[int, Reading]:
 
 def measured(given: Input, seconds: float) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
-        outcome(given.reader, written(given, SMALL, Path(name)))
+        small = str(Path(name) / f"wiki{given.suffix}")
+        write(given, SMALL, small)
+        outcome(given.reader, small)
         size = given.least
         nbytes, reading = measure(given, size, Path(name))
         while reading.seconds < seconds and size < LARGEST:
