@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tallyclip.crawl.links import base_of, clean_text, web_address
-from tallyclip.pipeline import PRELOAD, duplicates, parse
+from tallyclip.pipeline import PRELOAD, duplicates, parse, versions
 from tallyclip.pipeline.parse import PoolOptions
 from tallyclip.pipeline.pool import pool_of
 from tallyclip.pipeline.run import Run
@@ -152,6 +152,7 @@ def test_an_earlier_pool_of_another_version_is_refused_as_known(crawl: Path, tmp
 def test_files_parsed_by_another_version_are_parsed_again(tmp_path: Path, workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_wat(tmp_path / "a.wat.gz", [page("http://a.example/", [image("i a.png", alt="a dog")])])
     monkeypatch.setattr(parse, "PARSE", 1)
+    monkeypatch.setitem(versions.OF_STAGES, "parse", 1)
     made(tmp_path / "run", workers, path)
     as_of_version_1(tmp_path / "run")
     (done,) = (tmp_path / "run" / "parse" / "_done").iterdir()

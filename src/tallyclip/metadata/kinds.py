@@ -7,7 +7,7 @@ import re
 
 from tallyclip.errors import OptionError, SourceError
 from tallyclip.metadata import dump, extracted
-from tallyclip.pool.reading import COMPRESSED_KINDS, OTHER_KINDS, reading
+from tallyclip.pool.reading import COMPRESSED_KINDS, OTHER_KINDS, reading, suffixes_of
 from tallyclip.streams import compression_of, file_name, is_url, open_stream, without_compression
 
 DUMP_NAME = re.compile(r"\.xml(?:-p\d+p\d+)?$", re.IGNORECASE)
@@ -19,7 +19,7 @@ KNOWN = (
 # Beginnings of files that are no running text, what they look like, and what would work.
 NO_TEXT = [
     *((pattern, *kind.split(": ", 1)) for pattern, kind, _ in OTHER_KINDS),
-    *((pattern, kind, f"unpack it, or give it a suffix with {' or '.join(suffixes)}") for pattern, kind, suffixes in COMPRESSED_KINDS),
+    *((pattern, kind, f"unpack it, or give it a suffix with {suffixes_of(names)}") for pattern, kind, names in COMPRESSED_KINDS),
     (
         rb'\s*(?:\[\s*)?\{\s*"[^"\n]{1,99}"\s*:',
         "JSON",

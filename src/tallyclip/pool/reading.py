@@ -130,7 +130,11 @@ def _other_kind(start: bytes, path: str, *, unpacked: bool = False) -> str | Non
     compression = compression_of(path)
     for pattern, kind, compressions in COMPRESSED_KINDS:
         if re.match(pattern, start) and (unpacked or compression not in compressions):
-            suffixes = [suffix for suffix, name in COMPRESSIONS.items() if name in compressions]
             named = not path.lower().endswith(NEVER_COMPRESSED) and compression is None
-            return f"{kind}: " + (f"give it a suffix with {' or '.join(suffixes)}" if named else "unpack it")
+            return f"{kind}: " + (f"give it a suffix with {suffixes_of(compressions)}" if named else "unpack it")
     return None
+
+
+def suffixes_of(compressions: tuple[str, ...]) -> str:
+    """The suffixes of files that are compressed in one of these ways, for a message."""
+    return " or ".join(suffix for suffix, name in COMPRESSIONS.items() if name in compressions)
