@@ -25,6 +25,11 @@ def size_text(size: float) -> str:
     return next((f"{size / unit:,.1f} {name}" for unit, name in UNITS if size >= unit), f"{size:.0f} B")
 
 
+def as_markup(text: str) -> str:
+    """A text from data as it may stand in rich's markup: on one line, with no markup of its own."""
+    return escape(printable(text))
+
+
 def _rate_text(speed: float, unit: str) -> str:
     return f"{size_text(speed)}/s" if unit == "bytes" else f"{short(speed)} {unit}/s"
 
@@ -96,9 +101,7 @@ class Shown:
 
     def shard_failed(self, key: str, what: str) -> None:
         self._failed += 1
-        self._console.print(
-            f"  [red]failed[/red] {self._pieces.removesuffix('s')} {escape(printable(key))}: {escape(printable(what))}", soft_wrap=True
-        )
+        self._console.print(f"  [red]failed[/red] {self._pieces.removesuffix('s')} {as_markup(key)}: {as_markup(what)}", soft_wrap=True)
         self._refresh()
 
     def finish(self, result: str) -> None:
@@ -106,12 +109,12 @@ class Shown:
         rate = f", {_rate_text(self._rows / seconds, self._unit)}" if self._rows and seconds > 0.5 else ""
         self._stop()
         self._console.print(
-            f"[green]✓[/green] [bold]{self._stage:<8}[/bold] {escape(printable(result))} [dim]({seconds:.1f} s{rate})[/dim]",
+            f"[green]✓[/green] [bold]{self._stage:<8}[/bold] {as_markup(result)} [dim]({seconds:.1f} s{rate})[/dim]",
             soft_wrap=True,
         )
 
     def note(self, text: str) -> None:
-        self._console.print(f"  {escape(printable(text))}", soft_wrap=True)
+        self._console.print(f"  {as_markup(text)}", soft_wrap=True)
 
     def stop(self) -> None:
         """Take the bar off the terminal."""

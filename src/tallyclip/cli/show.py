@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console, Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
 from tallyclip.card.card import Card
 from tallyclip.card.numbers import short, visible
+from tallyclip.cli.progress import as_markup
 from tallyclip.crawl.links import FIELDS
 from tallyclip.data import Metadata
 from tallyclip.errors import TallyclipError
@@ -81,7 +81,7 @@ def plan_table(t: float, why: str, rows: Sequence[PlanRow]) -> RenderableType:
 def status_tree(status: RunStatus) -> Tree:
     """A run as a tree of stages."""
     tree = Tree(
-        f"[bold]{_safe(status.root)}[/bold]  {status.files:,} files of {_safe(', '.join(status.pool))}",
+        f"[bold]{as_markup(status.root)}[/bold]  {status.files:,} files of {as_markup(', '.join(status.pool))}",
         guide_style="dim",
     )
     for stage in status.stages:
@@ -90,7 +90,7 @@ def status_tree(status: RunStatus) -> Tree:
         if facts:
             branch.add(facts)
         for failure in stage.failures[:10]:
-            branch.add(f"[red]failed[/red] {_safe(failure.shard)}: {_safe(failure.what)}")
+            branch.add(f"[red]failed[/red] {as_markup(failure.shard)}: {as_markup(failure.what)}")
         if len(stage.failures) > 10:
             branch.add(f"[red]and {len(stage.failures) - 10:,} more[/red]")
     return tree
@@ -110,11 +110,7 @@ def _is_fact(value: object) -> bool:
 
 
 def _fact(value: object) -> str:
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.6g}" if isinstance(value, float) else _safe(str(value))
-
-
-def _safe(text: str) -> str:
-    return escape(printable(text))
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.6g}" if isinstance(value, float) else as_markup(str(value))
 
 
 def dry_run(estimate: Estimate) -> str:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, cast
 from msgspec import UNSET
 
 from tallyclip.errors import OptionError, SourceError
-from tallyclip.pool.columns import ColumnChoice, Columns, find_columns, listed
+from tallyclip.pool.columns import ROLES, ColumnChoice, Columns, find_columns, listed
 from tallyclip.pool.records import Bad
 
 LOOKED_AT = 1000  # objects, to find out the columns' names
@@ -110,7 +110,7 @@ def watched(path: str, items: Iterable[tuple[Any, int]], columns: Columns, choic
                 _refuse_role(f"{path}: {called} {row + 1:,}", fresh, seen, columns, choice)
         yield item, size
     if seen:
-        for role in ("caption", "url", "uid"):
+        for role in ROLES:
             name = getattr(choice, role)
             if name is not None and name not in seen and name not in columns.from_folders:
                 raise SourceError(f"{path}: no {called} has the {name!r} of --{role}-column", f"their names are: {listed(sorted(seen))}")
@@ -121,7 +121,7 @@ def _refuse_role(place: str, fresh: list[str], seen: set[str], columns: Columns,
         now = find_columns([*seen.union(choice.named)], choice)
     except OptionError:  # of names so strange that there is no choice any more
         return
-    for role in ("caption", "url", "uid"):
+    for role in ROLES:
         name = getattr(now, role)
         if name in fresh and name != getattr(columns, role):
             chosen = getattr(columns, role)

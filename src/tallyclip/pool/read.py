@@ -48,7 +48,7 @@ def _columns_of(file: PoolFile, choice: ColumnChoice) -> Columns:
         from_named = [name for name in from_folders if name in choice.named and name not in names]
         columns = find_columns([*names, *from_named], choice, looked.examples)
         if looked.schema is not None:
-            check_types(_with_folders(_with_distinct_names(looked.schema), file.path), columns)
+            check_types(_all_columns(looked.schema, file.path), columns)
         if looked.objects is not None:
             if looked.objects.keyed:
                 columns = replace(columns, key=lines.KEY, layout="MetaCLIP v2")
@@ -108,16 +108,14 @@ def _look(file: PoolFile, choice: ColumnChoice) -> _Look:
 
 def full_schema(file: PoolFile) -> pa.Schema | None:
     """All columns of a file with their types, and those that its folders give, where the file says so itself; None for other formats."""
-    return _with_folders(_with_distinct_names(parquet.schema_of(file.path)), file.path) if file.kind == "parquet" else None
+    return _all_columns(parquet.schema_of(file.path), file.path) if file.kind == "parquet" else None
 
 
-def _with_distinct_names(schema: pa.Schema) -> pa.Schema:
-    return pa.schema([column.with_name(name) for name, column in zip(distinct(schema.names), schema, strict=True)])
-
-
-def _with_folders(schema: pa.Schema, path: str) -> pa.Schema:
-    from_folders = [name for name in partition_of(path) if name not in schema.names]
-    return pa.schema([*schema, *((name, pa.string()) for name in from_folders)])
+def _all_columns(schema: pa.Schema, path: str) -> pa.Schema:
+    """A file's columns, each with a name of its own, and those that only its folders give."""
+    own = distinct(schema.names)
+    named = [column.with_name(name) for name, column in zip(own, schema, strict=True)]
+    return pa.schema([*named, *((name, pa.string()) for name in partition_of(path) if name not in own)])
 
 
 def read_shard(
