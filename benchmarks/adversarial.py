@@ -34,23 +34,23 @@ import pyarrow as pa
 import tallyclip as tc
 from nasty import INPUTS, Input
 from record import record
-from tallyclip.crawl.charset import to_utf8
-from tallyclip.crawl.gather import Gatherer
-from tallyclip.crawl.html import TooComplexError, images_of
-from tallyclip.crawl.http import decode_body, parse_response
-from tallyclip.crawl.warc import read_warc
-from tallyclip.crawl.wat import read_wat
-from tallyclip.metadata import omw, pageviews, tables, wordnet
-from tallyclip.metadata.classes import read_classes
-from tallyclip.metadata.recipe import read_recipe
-from tallyclip.metadata.texts import TextCounts, parts_of, read_texts
-from tallyclip.metadata.wikitext.stripper import Stripper
-from tallyclip.pool.columns import ColumnChoice
-from tallyclip.pool.drops import Ledger
-from tallyclip.pool.pairs import pairs_in_parts
-from tallyclip.pool.read import columns_of, read_shard
-from tallyclip.pool.sources import cut, find_files
-from tallyclip.strings import Strings
+from tallyclip.core.strings import Strings
+from tallyclip.lists import omw, pageviews, tables, wordnet
+from tallyclip.lists.classes import read_classes
+from tallyclip.lists.recipe import read_recipe
+from tallyclip.lists.texts import TextCounts, parts_of, read_texts
+from tallyclip.lists.wikitext.stripper import Stripper
+from tallyclip.readers.columns import ColumnChoice
+from tallyclip.readers.crawl.charset import to_utf8
+from tallyclip.readers.crawl.gather import Gatherer
+from tallyclip.readers.crawl.html import TooComplexError, images_of
+from tallyclip.readers.crawl.http import decode_body, parse_response
+from tallyclip.readers.ledger import Ledger
+from tallyclip.readers.pairs import pairs_in_parts
+from tallyclip.readers.read import columns_of, read_shard
+from tallyclip.readers.sources import cut, find_files
+from tallyclip.readers.warc import read_warc
+from tallyclip.readers.wat import read_wat
 
 SMALL = 2_000  # bytes, for what is compiled or imported when it is first needed
 LARGEST = 8 << 20  # bytes of the smallest file

@@ -27,14 +27,14 @@ import pyarrow.parquet as pq
 
 import tallyclip as tc
 from record import record
-from tallyclip.crawl.filters import Filters
-from tallyclip.crawl.gather import Gatherer
-from tallyclip.crawl.wat import read_wat
-from tallyclip.pipeline.parse_shard import ParseJob, parse_shard
-from tallyclip.pipeline.pool_shard import PoolJob, pool_shard
-from tallyclip.pool.language import default_identifier
-from tallyclip.pool.sources import Shard, find_files
-from tallyclip.store.layout import DuplicatesFolder
+from tallyclip.readers.crawl.gather import Gatherer
+from tallyclip.readers.sources import Shard, find_files
+from tallyclip.readers.wat import read_wat
+from tallyclip.run.layout import DuplicatesFolder
+from tallyclip.stages.parse_shard import ParseJob, parse_shard
+from tallyclip.stages.pool_shard import PoolJob, pool_shard
+from tallyclip.steps.filters import Filters
+from tallyclip.steps.languages import default_identifier
 
 
 def write_copies(sources: Sequence[Path], copies: int, target: Path) -> None:

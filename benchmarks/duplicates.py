@@ -21,11 +21,11 @@ import numpy as np
 
 from curate import PeakMemory
 from record import record
-from tallyclip.duplicates import MOST_ROWS, ROW_BITS, bucket_bits, first_of_each, preferences, sorted_records
-from tallyclip.pipeline.duplicates import ROWS_PER_BUCKET
-from tallyclip.pipeline.duplicates_shard import BucketJob, resolve_bucket
-from tallyclip.runner.local import Done, Task, Workers
-from tallyclip.store.layout import DuplicatesFolder
+from tallyclip.core.duplicates import MOST_ROWS, ROW_BITS, bucket_bits, first_of_each, preferences, sorted_records
+from tallyclip.run.layout import DuplicatesFolder
+from tallyclip.run.runners.local import Done, Task, Workers
+from tallyclip.stages.duplicates import ROWS_PER_BUCKET
+from tallyclip.stages.duplicates_shard import BucketJob, resolve_bucket
 
 ROWS_PER_SHARD = 1_000_000
 
@@ -77,7 +77,7 @@ def main() -> None:
             folder.path.mkdir()
             folder.runs.write_text(json.dumps({"pairs": [str(path) for path in order]}))
             jobs = [BucketJob(bucket, way_bits, str(folder.runs), [], str(folder.path)) for bucket in range(1 << way_bits)]
-            with Workers(workers, ["tallyclip.pipeline.duplicates_shard"]) as pool:
+            with Workers(workers, ["tallyclip.stages.duplicates_shard"]) as pool:
                 memory = PeakMemory(os.getpid())
                 started = time.perf_counter()
                 done = [event for event in pool.map(resolve_bucket, [Task(job.key, job) for job in jobs]) if isinstance(event, Done)]

@@ -26,10 +26,10 @@ import pyarrow.parquet as pq
 
 import tallyclip as tc
 from record import record
-from tallyclip.compiled import ONE, ZERO, compiled, u64
+from tallyclip.core.compiled import ONE, ZERO, compiled, u64
+from tallyclip.core.strings import from_arrow
 from tallyclip.match.kernel import BLOCK_BYTES, BLOCK_ROWS, _collect, _copy, _find_phrases, _key, _look_up, _split, make_scratch
 from tallyclip.match.spacing import spaced
-from tallyclip.strings import from_arrow
 
 BRUTE_FORCE_TEXTS = 40
 SPLITTING = "tallyclip, splitting into words alone"

@@ -30,13 +30,13 @@ import pyarrow.parquet as pq
 
 from curate import PeakMemory
 from record import record
-from tallyclip.metadata.dump import find_parts, namespaces_of, read_pages
-from tallyclip.metadata.ngrams.counter import Counter
-from tallyclip.metadata.texts import TextCounts, parts_of, read_texts
-from tallyclip.metadata.wikitext.stripper import Stripper
-from tallyclip.pipeline.metadata.tasks import CountJob, TextJob, count_part
-from tallyclip.runner.local import Failed, Task, Workers
-from tallyclip.strings import Strings, from_python, to_python
+from tallyclip.core.strings import Strings, from_python, to_python
+from tallyclip.lists.dump import find_parts, namespaces_of, read_pages
+from tallyclip.lists.ngrams.counter import Counter
+from tallyclip.lists.texts import TextCounts, parts_of, read_texts
+from tallyclip.lists.wikitext.stripper import Stripper
+from tallyclip.run.runners.local import Failed, Task, Workers
+from tallyclip.stages.ngrams_tasks import CountJob, TextJob, count_part
 
 PAGES_IN_A_STREAM = 100
 BYTES_AT_ONCE = 20 << 20  # once the text
@@ -78,7 +78,7 @@ def speed(arguments: argparse.Namespace, folder: Path) -> None:
     ours = {"dump": best_of(3, lambda: count_all(parts_of(str(dump)))), "parquet": best_of(3, lambda: count_all(parts_of(str(table))))}
     record("ngrams: dump, one core", mb=size / MB, mb_per_s=size / MB / ours["dump"], text_mb=text_size / MB, steps=steps(dump, texts))
     record("ngrams: parquet, one core", mb=text_size / MB, mb_per_s=text_size / MB / ours["parquet"])
-    with Workers(2, ["tallyclip.pipeline.metadata.tasks"]) as workers:
+    with Workers(2, ["tallyclip.stages.ngrams_tasks"]) as workers:
         count_by(workers, dump, folder)  # starts them
         two = best_of(3, lambda: count_by(workers, dump, folder))
     record("ngrams: dump, two workers", mb=size / MB, mb_per_s=size / MB / two)

@@ -12,7 +12,7 @@ import numpy as np
 
 import tallyclip as tc
 from record import record
-from tallyclip.plan import expected_parts
+from tallyclip.core.plan import expected_parts
 
 ENTRIES = 500_000
 THRESHOLDS = 16

@@ -20,11 +20,11 @@ from typing import NamedTuple
 from unittest import mock
 
 from record import record
-from tallyclip.crawl import html as pages
-from tallyclip.crawl import warc
-from tallyclip.crawl.gather import Gatherer
-from tallyclip.crawl.warc import read_warc
-from tallyclip.crawl.wat import read_wat
+from tallyclip.readers import warc
+from tallyclip.readers.crawl import html as pages
+from tallyclip.readers.crawl.gather import Gatherer
+from tallyclip.readers.warc import read_warc
+from tallyclip.readers.wat import read_wat
 
 # From a page with a pair to one without: then the pair owes itself to what was changed.
 CHANGES: dict[str, Callable[[bytes], bytes]] = {

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tallyclip.card.plots import cumulative_curve
-from tallyclip.store.layout import RunLayout
-from tallyclip.store.manifest import read_manifest
+from tallyclip.report.plots import cumulative_curve
+from tallyclip.run.layout import RunLayout
+from tallyclip.run.manifest import read_manifest
 
 
 def main(run: str) -> None:

@@ -13,9 +13,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tallyclip.balance import draw, entry_probability, keep_probability, pick_one
-    from tallyclip.counts import count_entries, tail_share, threshold_for_tail
-    from tallyclip.data import Matches, Metadata
+    from tallyclip.core.balance import draw, entry_probability, keep_probability, pick_one
+    from tallyclip.core.counts import count_entries, tail_share, threshold_for_tail
+    from tallyclip.core.data import Matches, Metadata
+    from tallyclip.core.plan import expected_size, threshold_for_size
+    from tallyclip.core.uids import make_uids, parse_uids, uid_strings
     from tallyclip.errors import (
         ArtefactError,
         IncompleteError,
@@ -28,8 +30,6 @@ if TYPE_CHECKING:
     )
     from tallyclip.match.matcher import Matcher
     from tallyclip.match.reference import match_reference
-    from tallyclip.plan import expected_size, threshold_for_size
-    from tallyclip.uids import make_uids, parse_uids, uid_strings
 
 __version__ = "0.1.0"
 
@@ -63,9 +63,9 @@ __all__ = [
 
 # Where each name lives. It is imported when it is first asked for: the command line needs only some of them, and some take half a second.
 _HOMES = {
-    "tallyclip.balance": ("draw", "entry_probability", "keep_probability", "pick_one"),
-    "tallyclip.counts": ("count_entries", "tail_share", "threshold_for_tail"),
-    "tallyclip.data": ("Matches", "Metadata"),
+    "tallyclip.core.balance": ("draw", "entry_probability", "keep_probability", "pick_one"),
+    "tallyclip.core.counts": ("count_entries", "tail_share", "threshold_for_tail"),
+    "tallyclip.core.data": ("Matches", "Metadata"),
     "tallyclip.errors": (
         "ArtefactError",
         "IncompleteError",
@@ -78,8 +78,8 @@ _HOMES = {
     ),
     "tallyclip.match.matcher": ("Matcher",),
     "tallyclip.match.reference": ("match_reference",),
-    "tallyclip.plan": ("expected_size", "threshold_for_size"),
-    "tallyclip.uids": ("make_uids", "parse_uids", "uid_strings"),
+    "tallyclip.core.plan": ("expected_size", "threshold_for_size"),
+    "tallyclip.core.uids": ("make_uids", "parse_uids", "uid_strings"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -1,5 +1,5 @@
 """The run that the tests of the pipeline look at too."""
 
-from tests.pipeline.conftest import example
+from tests.stages.conftest import example
 
 __all__ = ["example"]

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.pipeline.conftest import Example
+from tests.stages.conftest import Example
 from tests.tools import (
     PATIENCE,
     assert_calm,

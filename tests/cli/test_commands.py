@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import tallyclip as tc
-from tests.pipeline.conftest import Example
+from tests.stages.conftest import Example
 from tests.tools import (
     PATIENCE,
     assert_calm,

@@ -8,8 +8,8 @@ from rich.console import Console, RenderableType
 
 import tallyclip as tc
 from tallyclip.cli.lists import check_report, difference_report, merge_report
-from tallyclip.metadata.check import check
-from tallyclip.metadata.compare import difference, merge
+from tallyclip.lists.check import check
+from tallyclip.lists.compare import difference, merge
 
 ODD = [
     "[bold]x[/bold]",

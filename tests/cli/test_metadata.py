@@ -21,11 +21,11 @@ from tallyclip.cli.built import built_of, files_table, table_1
 from tallyclip.cli.names import bytes_of
 from tallyclip.cli.progress import Shown
 from tallyclip.errors import OptionError
-from tallyclip.metadata.recipe import read_recipe
-from tallyclip.metadata.servers import RemoteFile
-from tallyclip.metadata.tables import NO_COUNT
-from tallyclip.pipeline.metadata.build import ListManifest
-from tests.metadata.tools import Page, Site, entry, serving, tar_of
+from tallyclip.flows.build_list import ListManifest
+from tallyclip.lists.recipe import read_recipe
+from tallyclip.lists.servers import RemoteFile
+from tallyclip.lists.tables import NO_COUNT
+from tests.lists.tools import Page, Site, entry, serving, tar_of
 from tests.tools import assert_calm, fails, succeeds, tallyclip
 
 WIDTH = 80

@@ -18,23 +18,23 @@ import pyarrow.parquet as pq
 import zstandard
 
 import tallyclip as tc
-from tallyclip.crawl.charset import to_utf8
-from tallyclip.crawl.gather import Gatherer
-from tallyclip.crawl.html import images_of
-from tallyclip.crawl.http import decode_body, parse_response
-from tallyclip.crawl.warc import read_warc
-from tallyclip.crawl.wat import read_wat
-from tallyclip.metadata import omw, pageviews, tables, wordnet
-from tallyclip.metadata.classes import read_classes
-from tallyclip.metadata.recipe import read_recipe
-from tallyclip.metadata.texts import TextCounts, parts_of, read_texts
-from tallyclip.pool.columns import ColumnChoice
-from tallyclip.pool.pairs import pairs_of
-from tallyclip.pool.read import columns_of, read_shard
-from tallyclip.pool.sources import cut, find_files
-from tallyclip.store.matches import MatchedPairs, MatchWriter, read_matches
-from tests.crawl.tools import image, packed, page, record
-from tests.pipeline.metadata.tools import some_pages, write_dump
+from tallyclip.lists import omw, pageviews, tables, wordnet
+from tallyclip.lists.classes import read_classes
+from tallyclip.lists.recipe import read_recipe
+from tallyclip.lists.texts import TextCounts, parts_of, read_texts
+from tallyclip.match.matched_pairs import MatchedPairs, MatchWriter, read_matches
+from tallyclip.readers.columns import ColumnChoice
+from tallyclip.readers.crawl.charset import to_utf8
+from tallyclip.readers.crawl.gather import Gatherer
+from tallyclip.readers.crawl.html import images_of
+from tallyclip.readers.crawl.http import decode_body, parse_response
+from tallyclip.readers.pairs import pairs_of
+from tallyclip.readers.read import columns_of, read_shard
+from tallyclip.readers.sources import cut, find_files
+from tallyclip.readers.warc import read_warc
+from tallyclip.readers.wat import read_wat
+from tests.readers.crawl.tools import image, packed, page, record
+from tests.stages.lists.tools import some_pages, write_dump
 
 from .mutations import Fields
 

@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tallyclip.core.strings import Strings, from_python
 from tallyclip.match.folding import build_fold_table, fold
-from tallyclip.strings import Strings, from_python
 
 
 def folded(raw: list[bytes]) -> list[bytes]:

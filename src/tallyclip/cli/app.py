@@ -159,9 +159,9 @@ def curate(
     Example: `tallyclip curate laion/*.parquet --size 1_000_000 --out run`
     """
     if dry_run:
-        from tallyclip.balance import checked_seed
+        from tallyclip.core.balance import checked_seed
         from tallyclip.errors import OptionError
-        from tallyclip.pipeline.dry_run import estimate_run
+        from tallyclip.flows.dry_run import estimate_run
 
         aim_of(t, size, tail_share)
         checked_seed(seed)
@@ -172,7 +172,7 @@ def curate(
         show_text(_show().dry_run(estimate_run(pool, choice, entries, mode.value, count_of(workers))))
         return
     with OpenRun(out_folder, workers, err) as run:
-        from tallyclip.pipeline import curate as pipeline
+        from tallyclip.flows import curate as pipeline
 
         aim = aim_of(t, size, tail_share)
         choice = choice_of(caption_column, url_column, uid_column, header, delimiter, quote, escape)
@@ -242,7 +242,7 @@ def match(
     if out_folder is None:
         raise OptionError("a POOL and --out RUN are needed, or --text", "see 'tallyclip match --help'")
     with OpenRun(out_folder, workers, err) as run:
-        from tallyclip.pipeline import curate as pipeline
+        from tallyclip.flows import curate as pipeline
 
         choice = choice_of(caption_column, url_column, uid_column, header, delimiter, quote, escape)
         source = source_of(pool, crawl, sample, kind, base_url)
@@ -256,7 +256,7 @@ def match(
 def count(run_folder: options.RunFolder) -> None:
     """Count how often each entry is named in a matched pool."""
     with OpenRun(run_folder, 1, err) as run:
-        from tallyclip.pipeline.count import count_matches
+        from tallyclip.stages.count import count_matches
 
         run.open()
         count_matches(run)
@@ -275,7 +275,7 @@ def plan(
 ) -> None:
     """Show what each threshold would keep, and the t for a wanted size or tail share, before anything is drawn."""
     with OpenRun(run_folder, workers, err) as run:
-        from tallyclip.pipeline.plan import plan_as_json, plan_run, read_plan
+        from tallyclip.stages.plan import plan_as_json, plan_run, read_plan
 
         run.open()
         plan_run(run, aim_of(t, size, tail_share), texts.value)
@@ -298,7 +298,7 @@ def balance(
 ) -> None:
     """Draw the curated set of a counted pool."""
     with OpenRun(run_folder, workers, err) as run:
-        from tallyclip.pipeline.balance import balance_run
+        from tallyclip.stages.balance import balance_run
 
         run.open()
         balance_run(run, aim_of(t, size, tail_share), seed=seed, policy=texts.value)
@@ -309,7 +309,7 @@ def balance(
 def card(run_folder: options.RunFolder, workers: options.WorkersCount = None) -> None:
     """Write the data card of a balanced run."""
     with OpenRun(run_folder, workers, err) as run:
-        from tallyclip.pipeline.card import make_card, read_card
+        from tallyclip.stages.card import make_card, read_card
 
         run.open()
         make_card(run)
@@ -322,8 +322,8 @@ def status(run_folder: options.RunFolder, as_json: options.AsJson = False) -> No
     """Show a run as a tree of its stages; also while another command works on it."""
     import msgspec
 
-    from tallyclip.pipeline.status import read_status
-    from tallyclip.store.layout import RunLayout
+    from tallyclip.run.layout import RunLayout
+    from tallyclip.run.status import read_status
 
     found = read_status(RunLayout(run_folder.resolve()))
     if as_json:
@@ -340,11 +340,11 @@ def demo(
 ) -> None:
     """Curate the captions that come with tallyclip: 25,014 of COCO, and 75,000 made like the web's."""
     with OpenRun(out_folder, workers, err) as run:
-        from tallyclip.data import Metadata
+        from tallyclip.core.data import Metadata
         from tallyclip.demo import demo_pool
-        from tallyclip.pipeline import curate as pipeline
-        from tallyclip.pipeline.plan import Aim
-        from tallyclip.pool.columns import ColumnChoice
+        from tallyclip.flows import curate as pipeline
+        from tallyclip.readers.columns import ColumnChoice
+        from tallyclip.stages.plan import Aim
 
         run.progress.note("the first run on a machine compiles the matcher, which takes some 20 seconds")
         pool = demo_pool(run.layout.root.parent / f"{run.layout.root.name}-pool")
@@ -357,8 +357,8 @@ add_commands(metadata_app, reports_errors)
 
 def _match_text(text: str, counts: Path | None, metadata: str, clean: bool, mode: Any) -> None:
     from tallyclip import Matcher, Metadata, entry_probability, keep_probability
-    from tallyclip.pipeline.text import load_odds
-    from tallyclip.store.files import read_array
+    from tallyclip.flows.text import load_odds
+    from tallyclip.io.files import read_array
 
     odds = None
     if counts is None:

@@ -10,12 +10,12 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from tallyclip.card.numbers import percent
 from tallyclip.cli.progress import size_text
 from tallyclip.cli.show import in_lines
 from tallyclip.escaping import printable
-from tallyclip.metadata.servers import RemoteFile
-from tallyclip.pipeline.metadata.build import ListManifest
+from tallyclip.flows.build_list import ListManifest
+from tallyclip.lists.servers import RemoteFile
+from tallyclip.report.numbers import percent
 
 NAMES = {
     "numeral": "numerals",

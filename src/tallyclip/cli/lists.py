@@ -13,11 +13,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from tallyclip.card.numbers import percent, visible
-from tallyclip.data import Metadata
+from tallyclip.core.data import Metadata
 from tallyclip.escaping import printable
-from tallyclip.metadata.check import MODES, Check, Repeats
-from tallyclip.metadata.compare import Difference, added
+from tallyclip.lists.check import MODES, Check, Repeats
+from tallyclip.lists.compare import Difference, added
+from tallyclip.report.numbers import percent, visible
 
 ROOM = 36  # cells for the samples beside a table's numbers, so that 80 hold the row
 LINE = 72  # and for samples on a line of their own

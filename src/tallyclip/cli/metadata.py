@@ -92,8 +92,8 @@ def build(
     """
     from tallyclip.cli.app import err, out, show_text
     from tallyclip.cli.progress import Shown
-    from tallyclip.pipeline.metadata import PRELOAD
-    from tallyclip.runner.local import Workers
+    from tallyclip.run.runners.local import Workers
+    from tallyclip.stages.ngrams import PRELOAD
 
     number = count_of(workers)
     size = bytes_of(memory, "--memory")
@@ -102,10 +102,10 @@ def build(
     shown = Shown(err)
     with Workers(number, PRELOAD) as pool:
         from tallyclip.cli.built import built_of, table_1
-        from tallyclip.metadata.languages import language as language_of
-        from tallyclip.metadata.recipe import read_recipe
-        from tallyclip.pipeline.metadata.build import build_list
-        from tallyclip.pipeline.metadata.folder import Build
+        from tallyclip.flows.build_list import build_list
+        from tallyclip.lists.languages import language as language_of
+        from tallyclip.lists.recipe import read_recipe
+        from tallyclip.run.build_folder import Build
 
         made_of, folder = read_recipe(recipe)
         chosen = language_of(made_of.language if language is None else language)
@@ -135,14 +135,14 @@ def fetch(
     """
     from tallyclip.cli.app import err, out
     from tallyclip.cli.progress import Shown
-    from tallyclip.runner.local import Workers
+    from tallyclip.run.runners.local import Workers
 
     shown, largest = Shown(err), bytes_of(max_download, "--max-download")
     with Workers(workers) as pool:
         from tallyclip.cli.built import files_table
-        from tallyclip.metadata.languages import language as language_of
-        from tallyclip.metadata.recipe import read_recipe
-        from tallyclip.pipeline.metadata.fetching import fetch_inputs, hosts_of, wanted_files
+        from tallyclip.flows.fetch import fetch_inputs, hosts_of, wanted_files
+        from tallyclip.lists.languages import language as language_of
+        from tallyclip.lists.recipe import read_recipe
 
         made_of, _ = read_recipe(recipe)
         shown.note("asking the servers what they have")
@@ -161,7 +161,7 @@ def recipe(name: ShippedName) -> None:
 
     Example: `tallyclip metadata recipe english > mine.toml`
     """
-    from tallyclip.metadata.recipe import shipped_recipe
+    from tallyclip.lists.recipe import shipped_recipe
 
     print(shipped_recipe(name), end="")
 
@@ -178,7 +178,7 @@ def diff(first: ListFile, second: ListFile, clean_metadata: options.Clean = Fals
     """Show what two entry lists have in common, and what only one of them has."""
     from tallyclip.cli import lists
     from tallyclip.cli.app import out
-    from tallyclip.metadata.compare import difference
+    from tallyclip.lists.compare import difference
 
     found = difference(load_metadata(first, clean=clean_metadata), load_metadata(second, clean=clean_metadata))
     _show(found, as_json, lambda: out.print(lists.difference_report(first, second, found)))
@@ -191,7 +191,7 @@ def merge(files: ListFiles, to: MergedOut, clean_metadata: options.Clean = False
     """
     from tallyclip.cli import lists
     from tallyclip.cli.app import out
-    from tallyclip.metadata.compare import merge as merged_lists
+    from tallyclip.lists.compare import merge as merged_lists
 
     given = [load_metadata(name, clean=clean_metadata) for name in files]
     merged = merged_lists(given)
@@ -203,8 +203,8 @@ def check(file: ListFile, classes: Classes = None, clean_metadata: options.Clean
     """Look an entry list over: what no caption can name, repeats but for case, stop words, and which classes of benchmarks it has."""
     from tallyclip.cli import lists
     from tallyclip.cli.app import out
-    from tallyclip.metadata.check import check as checked
-    from tallyclip.metadata.classes import class_lists, read_classes
+    from tallyclip.lists.check import check as checked
+    from tallyclip.lists.classes import class_lists, read_classes
 
     known = dict(class_lists())
     for name in classes or []:

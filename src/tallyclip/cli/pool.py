@@ -25,8 +25,8 @@ def pool_options(
         OptionError: the language model knows no such language, a filter cannot be applied, a threshold goes without languages, or a size
             is none.
     """
-    from tallyclip.crawl.filters import Filters
-    from tallyclip.pipeline.parse import PoolOptions
+    from tallyclip.stages.parse import PoolOptions
+    from tallyclip.steps.filters import Filters
 
     asked = PoolOptions(
         duplicates=duplicates.value,
@@ -44,7 +44,7 @@ def pool_options(
 def language_choice(languages: str | None, threshold: float | None) -> Any:
     """What --languages and --language-threshold ask for; None if no language is to be identified."""
     from tallyclip.errors import OptionError
-    from tallyclip.pool.language import DEFAULT_THRESHOLD, LanguageChoice
+    from tallyclip.steps.languages import DEFAULT_THRESHOLD, LanguageChoice
 
     if languages is None:
         if threshold is not None:
@@ -105,7 +105,7 @@ def pool(
     }
     with OpenRun(out_folder, workers, err) as run:
         from tallyclip.cli import show
-        from tallyclip.pipeline.pool import pool_of
+        from tallyclip.stages.pool import pool_of
 
         source = source_of(crawl_files, crawl, sample, kind, base_url)
         asked = pool_options(duplicates, languages, language_threshold, max_download, known, filters, salvage, max_site_repeats)
@@ -123,7 +123,7 @@ def source_of(
         OptionError: neither is given, or both.
     """
     from tallyclip.errors import OptionError
-    from tallyclip.pipeline.crawl import BASE_URL, Crawl
+    from tallyclip.flows.crawl import BASE_URL, Crawl
 
     if bool(files) == bool(crawl):
         raise OptionError("give files, or a crawl by its name", "such as pool/*.parquet, crawl/*.warc.wat.gz, or --crawl CC-MAIN-2024-22")

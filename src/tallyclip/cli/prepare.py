@@ -15,8 +15,8 @@ from rich.console import Console
 
 def load_metadata(name: str, *, clean: bool) -> Any:
     """The entry list that --metadata names: a file, or the folder of a build, which has one."""
-    from tallyclip.data import Metadata
-    from tallyclip.store.build_layout import BuildLayout
+    from tallyclip.core.data import Metadata
+    from tallyclip.run.build_layout import BuildLayout
 
     built = BuildLayout(Path(name)).metadata
     return Metadata.wordnet() if name == "wordnet" else Metadata.load(str(built) if built.is_file() else name, clean=clean)
@@ -29,7 +29,7 @@ def aim_of(t: float | None, size: str | None, tail_share: float | None) -> Any:
         OptionError: more than one is given, or one is out of range.
     """
     from tallyclip.errors import OptionError
-    from tallyclip.pipeline.plan import Aim
+    from tallyclip.stages.plan import Aim
 
     try:
         pairs = None if size is None else float(size)
@@ -54,8 +54,8 @@ def choice_of(
     Raises:
         OptionError: a character is none, or two are the same.
     """
-    from tallyclip.pool.columns import ColumnChoice
-    from tallyclip.pool.dialects import CHARACTERS
+    from tallyclip.readers.columns import ColumnChoice
+    from tallyclip.readers.dialects import CHARACTERS
 
     delimiter = None if delimiter is None else CHARACTERS.get(delimiter, delimiter)
     return ColumnChoice(caption, url, uid, header, delimiter, "" if quote == "none" else quote, "" if escape == "none" else escape)
@@ -77,8 +77,8 @@ class OpenRun:
     """
 
     def __init__(self, folder: Path, workers: int | None, console: Console) -> None:
-        from tallyclip.pipeline import PRELOAD
-        from tallyclip.runner.local import Workers
+        from tallyclip.run import PRELOAD
+        from tallyclip.run.runners.local import Workers
 
         self._folder = folder
         self._console = console
@@ -87,7 +87,7 @@ class OpenRun:
     def __enter__(self) -> Any:
         self._workers.__enter__()
         from tallyclip.cli.progress import Shown
-        from tallyclip.pipeline.run import Run
+        from tallyclip.run.folder import Run
 
         self._progress = Shown(self._console)
         self._run = Run(self._folder, self._workers, self._progress, sys.argv[1:])

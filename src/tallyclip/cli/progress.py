@@ -9,8 +9,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from tallyclip.card.numbers import short
 from tallyclip.escaping import printable
+from tallyclip.report.numbers import short
 
 SECONDS_BETWEEN_LINES = 10.0
 UNITS = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))

@@ -12,17 +12,17 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from tallyclip.card.card import Card
-from tallyclip.card.numbers import short, visible
 from tallyclip.cli.progress import as_markup
-from tallyclip.crawl.links import FIELDS
-from tallyclip.data import Metadata
+from tallyclip.core.data import Metadata
 from tallyclip.errors import TallyclipError
 from tallyclip.escaping import printable
+from tallyclip.flows.dry_run import Estimate
 from tallyclip.match.coverage import unmatchable_entries
-from tallyclip.pipeline.dry_run import Estimate
-from tallyclip.pipeline.plan import PlanRow
-from tallyclip.pipeline.status import RunStatus, StageStatus
+from tallyclip.readers.crawl.links import FIELDS
+from tallyclip.report.card import Card
+from tallyclip.report.numbers import short, visible
+from tallyclip.run.status import RunStatus, StageStatus
+from tallyclip.stages.plan import PlanRow
 
 MARKS = {"done": "[green]✓[/green]", "under way": "[yellow]…[/yellow]", "to do": "[dim]·[/dim]"}
 

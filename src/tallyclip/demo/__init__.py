@@ -9,9 +9,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tallyclip.data import Metadata
+from tallyclip.core.data import Metadata
 from tallyclip.demo.weblike import weblike_captions
-from tallyclip.store.files import replacing
+from tallyclip.io.files import replacing
 
 WEBLIKE = 75_000
 COCO = "coco-captions.parquet"

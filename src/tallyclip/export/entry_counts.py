@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int64
 
-from tallyclip.store.files import replacing
+from tallyclip.io.files import replacing
 
 
 def write_entry_counts(path: Path, entries: Sequence[str], counts: Int64[np.ndarray, " V"]) -> None:

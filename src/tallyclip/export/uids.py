@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import UInt64
 
-from tallyclip.store.files import replacing
-from tallyclip.uids import SUBSET, as_columns
+from tallyclip.core.uids import SUBSET, as_columns
+from tallyclip.io.files import replacing
 
 HELD = 1 << 22  # uids in memory, 64 MB
 SAMPLED = 1 << 16  # uids to choose ranges by

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int64, UInt32
 
-from tallyclip.data import Matches
-from tallyclip.strings import Strings
+from tallyclip.core.data import Matches
+from tallyclip.core.strings import Strings
 
 
 class PatternGroups(NamedTuple):

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int64, UInt8, UInt32
 
-from tallyclip.compiled import ONE, ZERO, compiled, inlined, u64
-from tallyclip.strings import Strings, from_python
+from tallyclip.core.compiled import ONE, ZERO, compiled, inlined, u64
+from tallyclip.core.strings import Strings, from_python
 
 GROWTH = 3  # two bytes become six at most (U+03B0), and no other code point grows by more
 

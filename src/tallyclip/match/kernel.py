@@ -22,8 +22,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int64, UInt8, UInt32, UInt64
 
-from tallyclip.compiled import ONE, ZERO, compiled, inlined, u64
-from tallyclip.machine import byte_mask, prefetch, sort_16, sort_32, trailing_zeros
+from tallyclip.core.compiled import ONE, ZERO, compiled, inlined, u64
+from tallyclip.core.machine import byte_mask, prefetch, sort_16, sort_32, trailing_zeros
 from tallyclip.match.spacing import BLANKS, PUNCTUATION
 from tallyclip.match.tables import HAS_LONGER, NODE, PAD, Tables
 from tallyclip.match.words import SHORT_WORD, bucket_of, filter_bit, find_pair, find_word, first_place, same_bytes, word_key

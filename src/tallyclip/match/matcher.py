@@ -9,17 +9,17 @@ from typing import get_args
 
 import numpy as np
 
-from tallyclip.artefacts import SAVE_AGAIN, open_arrays, read_header, save_arrays
-from tallyclip.compiled import read_only, u64
-from tallyclip.data import Matches, Metadata, concatenate
+from tallyclip.core.compiled import read_only, u64
+from tallyclip.core.data import Matches, Metadata, concatenate
+from tallyclip.core.strings import StringArray, Strings, from_python, to_strings
 from tallyclip.errors import ArtefactError, OptionError
+from tallyclip.io.artifacts import SAVE_AGAIN, open_arrays, read_header, save_arrays
 from tallyclip.match.expansion import PatternGroups, expand, group_patterns
 from tallyclip.match.folding import FoldTable, build_fold_table, fold
 from tallyclip.match.kernel import BLOCK_BYTES, Scratch, make_scratch, match_rows
 from tallyclip.match.reference import Mode
 from tallyclip.match.spacing import spaced
 from tallyclip.match.tables import LAYOUT, PAD, Tables, build_tables
-from tallyclip.strings import StringArray, Strings, from_python, to_strings
 
 GUESSED_MATCHES_PER_BYTE = 0.25
 FIRST_ROOM = 1 << 12

@@ -8,7 +8,7 @@ from typing import Any, Literal, cast
 import numpy as np
 import pyarrow as pa
 
-from tallyclip.data import Matches, Metadata
+from tallyclip.core.data import Matches, Metadata
 from tallyclip.match.spacing import spaced
 
 Mode = Literal["exact", "spaced-entries", "casefold"]

@@ -14,10 +14,10 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, UInt8, UInt32, UInt64
 
-from tallyclip.compiled import ONE, ZERO, compiled, u64
+from tallyclip.core.compiled import ONE, ZERO, compiled, u64
+from tallyclip.core.strings import Strings
 from tallyclip.errors import ArtefactError
 from tallyclip.match.words import SHORT_WORD, SLOTS, bucket_of, filter_bit, find_pair, put_pair, same_bytes, word_key
-from tallyclip.strings import Strings
 
 LAYOUT = 1  # part of every fingerprint: raise it when a table's meaning changes
 PAD = 64  # readable bytes before and after the text of words

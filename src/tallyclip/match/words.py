@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import UInt8, UInt64
 
-from tallyclip.compiled import ONE, ZERO, inlined, u64
-from tallyclip.machine import find_in_bucket, load_u64, trailing_zeros
+from tallyclip.core.compiled import ONE, ZERO, inlined, u64
+from tallyclip.core.machine import find_in_bucket, load_u64, trailing_zeros
 
 SHORT_WORD = u64(8)  # words below this length are their own key
 SPREAD = u64(0x9E3779B97F4A7C15)  # odd: 2^64 divided by the golden ratio

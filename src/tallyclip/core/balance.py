@@ -1,0 +1,157 @@
+"""Which pairs stay: from counts to probabilities, and from probabilities to a draw that depends on the pair alone.
+
+Algorithm 1 of arXiv 2309.16671 goes through a pair's entries and keeps the pair at the first whose number comes up. The chance that one
+does is ``keep_probability``; ``draw`` asks it once, with a number made from the seed and the pair's uid, so that the answer is the same
+in any order, file, process or machine, and what a smaller t keeps a larger t keeps too.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64, UInt32, UInt64
+
+from tallyclip.core.compiled import ONE, as_compiled_takes, compiled, inlined, u64
+from tallyclip.core.counts import checked_threshold
+from tallyclip.core.data import Matches, check_ids
+from tallyclip.core.uids import as_columns
+from tallyclip.errors import OptionError
+
+TextsPolicy = Literal["pairs", "one-per-image"]  # several texts of an image: each a pair of its own, or one picked for the image
+PICK_SALT = u64(0x7069636B20746578)  # "pick tex": so that picking a text and drawing it are independent
+
+
+def entry_probability(counts: Int64[np.ndarray, " V"], t: float) -> Float64[np.ndarray, " V"]:
+    """The chance that an entry selects a pair that names it: min(1, t / count), and 1 for a count of 0.
+
+    So a tail entry (count < t) selects every pair, and a head entry about t of them (section 3.4 of arXiv 2309.16671).
+
+    Args:
+        counts: int64[V], as ``count_entries`` gives.
+        t: a number above 0; infinity selects every pair.
+
+    Raises:
+        OptionError: ``t`` is not above 0.
+
+    >>> entry_probability(np.array([0, 3, 40]), t=20)
+    array([1. , 1. , 0.5])
+    """
+    t = checked_threshold(t)
+    return np.where(counts == 0, 1.0, np.minimum(1.0, t / np.maximum(counts, 1)))
+
+
+def keep_probability(matches: Matches, p: Float64[np.ndarray, " V"]) -> Float64[np.ndarray, " N"]:
+    """The chance that a pair stays: 1 - prod(1 - p) over the entries it names; 0 if it names none, exactly 1 if it names a tail entry.
+
+    A plain float64 product in ascending order of the ids: the same bits on every machine.
+
+    Raises:
+        OptionError: the matches name an entry that ``p`` lacks.
+
+    >>> keep_probability(Matches(np.array([0, 2, 2]), np.array([0, 1], dtype=np.uint32)), np.array([0.5, 0.25]))
+    array([0.625, 0.   ])
+    """
+    p = as_compiled_takes(p, np.float64)
+    check_ids(matches, len(p))
+    keep = np.empty(len(matches), np.float64)
+    _keep(matches.offsets, matches.entry_ids, p, keep)
+    return keep
+
+
+def draw(keep: Float64[np.ndarray, " N"], uids: np.ndarray, seed: int = 0) -> Bool[np.ndarray, " N"]:
+    """Keep pair i if its random number, made from ``seed`` and its uid, is below ``keep[i]``; equal uids share one number.
+
+    Args:
+        keep: probabilities between 0 (never) and 1 (always).
+        uids: as ``make_uids`` gives, or DataComp's ``u8,u8``.
+        seed: 0 to 2^64 - 1.
+
+    Raises:
+        OptionError: the seed is out of range, the uids are none, or there are not as many as probabilities.
+
+    >>> draw(np.array([0.0, 1.0]), np.array([[1, 2], [3, 4]], dtype=np.uint64)).tolist()
+    [False, True]
+    """
+    keep, uids = as_compiled_takes(keep, np.float64), as_columns(uids)
+    if len(keep) != len(uids):
+        raise OptionError(f"{len(keep):,} probabilities but {len(uids):,} uids")
+    kept = np.empty(len(keep), np.bool_)
+    _draw(keep, uids, checked_seed(seed), kept)
+    return kept
+
+
+def pick_one(images: Int64[np.ndarray, " N"], uids: np.ndarray) -> Bool[np.ndarray, " N"]:
+    """For the policy "one text per image": True for the one of an image's texts whose hash is smallest.
+
+    Args:
+        images: a number for each text's image; the texts of an image stand together.
+        uids: of the pairs; of texts with equal uids the first is picked.
+
+    Raises:
+        OptionError: the uids are none, or there are not as many as images.
+    """
+    uids = as_columns(uids)
+    if len(images) != len(uids):
+        raise OptionError(f"{len(images):,} images but {len(uids):,} uids")
+    picked = np.zeros(len(uids), np.bool_)
+    _pick(as_compiled_takes(images, np.int64), uids, picked)
+    return picked
+
+
+def checked_seed(seed: int) -> np.uint64:
+    """The seed as an unsigned 64-bit number.
+
+    Raises:
+        OptionError: it is not between 0 and 2^64 - 1.
+    """
+    if not 0 <= seed < 1 << 64:
+        raise OptionError(f"a seed of {seed} is out of range", "give a whole number from 0 to 2^64 - 1")
+    return u64(seed)
+
+
+@inlined
+def _mix(x: np.uint64) -> np.uint64:
+    """One step of the generator SplitMix64 (Steele, Lea, Flood, 2014)."""
+    x += u64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> u64(30))) * u64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> u64(27))) * u64(0x94D049BB133111EB)
+    return x ^ (x >> u64(31))
+
+
+@inlined
+def _hash(seed: np.uint64, high: np.uint64, low: np.uint64) -> np.uint64:
+    return _mix(low ^ _mix(high ^ _mix(seed)))
+
+
+@compiled
+def _keep(
+    offsets: Int64[np.ndarray, " N1"],
+    entry_ids: UInt32[np.ndarray, " M"],
+    p: Float64[np.ndarray, " V"],
+    keep: Float64[np.ndarray, " N"],
+) -> None:
+    for text in range(u64(len(keep))):
+        miss = 1.0
+        for i in range(u64(offsets[text]), u64(offsets[text + ONE])):
+            miss *= 1.0 - p[entry_ids[i]]
+        keep[text] = 1.0 - miss
+
+
+@compiled
+def _draw(keep: Float64[np.ndarray, " N"], uids: UInt64[np.ndarray, "N 2"], seed: np.uint64, kept: Bool[np.ndarray, " N"]) -> None:
+    for i in range(u64(len(keep))):
+        number = np.float64(_hash(seed, uids[i, u64(0)], uids[i, ONE]) >> u64(11)) * 2.0**-53
+        kept[i] = number < keep[i]
+
+
+@compiled
+def _pick(images: Int64[np.ndarray, " N"], uids: UInt64[np.ndarray, "N 2"], picked: Bool[np.ndarray, " N"]) -> None:
+    best = best_hash = u64(0)
+    for i in range(u64(len(images))):
+        number = _hash(PICK_SALT, uids[i, u64(0)], uids[i, ONE])
+        if i == u64(0) or images[i] != images[i - ONE] or number < best_hash:
+            if i > u64(0) and images[i] == images[i - ONE]:
+                picked[best] = False
+            picked[i] = True
+            best, best_hash = i, number

@@ -1,0 +1,97 @@
+"""How often each entry is named, and where head and tail part.
+
+Section 3.3 of arXiv 2309.16671 for the counts; section 3.3 and Algorithm 1 of arXiv 2507.22062 for tail shares.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from jaxtyping import Int64, UInt32
+
+from tallyclip.core.compiled import as_compiled_takes, compiled
+from tallyclip.core.data import Matches, check_ids
+from tallyclip.errors import OptionError
+
+
+def count_entries(matches: Matches, size: int) -> Int64[np.ndarray, " V"]:
+    """How many of N texts name each of ``size`` entries; a text counts an entry once. Counts of disjoint texts add.
+
+    Raises:
+        OptionError: an entry id is not below ``size``: the matches belong to another list.
+
+    >>> count_entries(Matches(np.array([0, 2, 3]), np.array([0, 2, 2], dtype=np.uint32)), 4)
+    array([1, 0, 2, 0])
+    """
+    counts = np.zeros(size, np.int64)
+    add_to_counts(counts, matches)
+    return counts
+
+
+def add_to_counts(counts: Int64[np.ndarray, " V"], matches: Matches) -> None:
+    """Add the matches of some texts to counts, in place."""
+    check_ids(matches, len(counts))
+    added = as_compiled_takes(counts, np.int64)
+    _add(matches.entry_ids, added)
+    if added is not counts:
+        counts[...] = added
+
+
+def tail_share(counts: Int64[np.ndarray, " V"], t: float) -> float:
+    """The share of all matches that fall on tail entries, those with a count below ``t``; 0 if there are no matches.
+
+    ``t_to_p`` of Algorithm 1 in arXiv 2507.22062.
+
+    Raises:
+        OptionError: ``t`` is not above 0.
+
+    >>> tail_share(np.array([1, 2, 7]), t=7)
+    0.3
+    """
+    t = checked_threshold(t)
+    total = int(counts.sum())
+    return int(counts[counts < t].sum()) / total if total else 0.0
+
+
+def threshold_for_tail(counts: Int64[np.ndarray, " V"], share: float) -> float:
+    """The count, of those of entries that are named, whose tail share is nearest to ``share``; of two as near the smaller; 1 if none is.
+
+    ``p_to_t`` of Algorithm 1 in arXiv 2507.22062, with its shares made those of ``tail_share``, and entries that are never named left out:
+    with them it can return 0, at which every matched pair would be dropped.
+
+    Raises:
+        OptionError: ``share`` is not between 0 and 1.
+
+    >>> threshold_for_tail(np.array([1, 2, 7, 10]), share=0.12)
+    7.0
+    """
+    if not 0 <= share <= 1:
+        raise OptionError(f"a tail share of {share} is not possible", "give a share between 0 and 1; the paper's is 0.06")
+    values, entries = np.unique(counts[counts > 0], return_counts=True)
+    if len(values) == 0:
+        return 1.0
+    matches = values * entries
+    shares = (np.cumsum(matches) - matches) / int(matches.sum())
+    return float(values[np.argmin(np.abs(shares - share))])
+
+
+def checked_threshold(t: float) -> float:
+    """``t`` as a float above 0, which may be infinite.
+
+    Raises:
+        OptionError: it is anything else.
+    """
+    try:
+        value = float(t)
+    except (TypeError, ValueError):
+        value = math.nan
+    if not value > 0:
+        raise OptionError(f"t must be a number above 0, not {t!r}", "the paper's t is 20000; inf keeps every matched pair")
+    return value
+
+
+@compiled
+def _add(entry_ids: UInt32[np.ndarray, " M"], counts: Int64[np.ndarray, " V"]) -> None:
+    for entry in entry_ids:
+        counts[entry] += 1

@@ -1,0 +1,208 @@
+"""The types that everything passes: the list of entries, and which texts name which of them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import resources
+from os import PathLike
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Int64, UInt32
+
+from tallyclip.core.compiled import as_compiled_takes
+from tallyclip.core.strings import from_python
+from tallyclip.errors import ArtefactError, OptionError
+from tallyclip.io.artifacts import EntryColumns, read_entries, write_entries
+
+CLEAN_HINT = "Metadata(..., clean=True), or --clean-metadata, drops empty and repeated entries (of repeats the first stays)"
+
+
+class Metadata:
+    """The ordered list of entries ("queries" in CLIP's paper): what there is to count. An entry's id is its position.
+
+    Args:
+        entries: V strings, none empty, no two the same.
+        sources: for each entry, where it comes from ("wordnet", "unigram", ...), or None, if known.
+        scores: for each entry, what it was ranked by in its source, if known.
+        ranks: for each entry, which of its source's candidates it was by that, from 1, if known.
+        clean: drop empty and repeated entries instead of raising; of repeats the first stays.
+
+    Raises:
+        ArtefactError: there is no entry, or an empty or repeated one; the message gives positions.
+
+    >>> metadata = Metadata(["dog", "New York"])
+    >>> len(metadata), metadata.entries[1]
+    (2, 'New York')
+    """
+
+    def __init__(
+        self,
+        entries: Iterable[str],
+        sources: Sequence[str | None] | None = None,
+        scores: Sequence[float | None] | None = None,
+        ranks: Sequence[int] | None = None,
+        *,
+        clean: bool = False,
+    ) -> None:
+        if isinstance(entries, str):
+            raise ArtefactError(f"an entry list is a list of strings, not one string: {entries!r:.60}")
+        known = [None if column is None else list(column) for column in (sources, scores, ranks)]
+        columns = EntryColumns(list(entries), *known)  # type: ignore[arg-type]
+        _check_lengths(columns)
+        keep = _first_positions(columns.entries)
+        if len(keep) < len(columns.entries):
+            if not clean:
+                raise ArtefactError(_describe_unclean(columns.entries, keep), CLEAN_HINT)
+            columns = EntryColumns(*(None if column is None else [column[i] for i in keep] for column in columns))  # type: ignore[arg-type]
+        if not columns.entries:
+            raise ArtefactError("an entry list needs at least one entry, this one is empty")
+        self.entries: tuple[str, ...] = tuple(columns.entries)
+        self.sources = tuple(columns.sources) if columns.sources is not None else None
+        self.scores = tuple(columns.scores) if columns.scores is not None else None
+        self.ranks = tuple(columns.ranks) if columns.ranks is not None else None
+
+    @classmethod
+    def wordnet(cls) -> Metadata:
+        """The bundled list: numerals 0 to 99 and the synsets of WordNet 3.0, 86,654 entries (Table 1 of arXiv 2309.16671).
+
+        >>> len(Metadata.wordnet())
+        86654
+        """
+        with resources.as_file(resources.files("tallyclip") / "lists" / "wordnet-3.0.txt.zst") as path:
+            columns = read_entries(str(path))
+        return cls(columns.entries, sources=["wordnet"] * len(columns.entries))
+
+    @classmethod
+    def load(cls, path: str | PathLike[str], *, clean: bool = False) -> Metadata:
+        """Read an entry list: a JSON list of strings, a ``.txt`` with one entry a line, or a Parquet file with the column ``entry``
+        (and ``source``, ``score`` and ``rank``). ``path`` may be an fsspec URL, and end in ``.gz`` or ``.zst``.
+
+        Raises:
+            ArtefactError: see ``Metadata``; or the file is missing or not an entry list.
+        """
+        columns = read_entries(str(path))
+        try:
+            return cls(*columns, clean=clean)
+        except ArtefactError as error:
+            raise ArtefactError(f"{path}: {error.what}", error.hint) from None
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the list; the suffix (``.json``, ``.txt``, ``.parquet``) chooses the form. Only Parquet keeps the rest."""
+        known = [None if column is None else list(column) for column in (self.sources, self.scores, self.ranks)]
+        write_entries(str(path), EntryColumns(list(self.entries), *known))  # type: ignore[arg-type]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """64 hex digits that change with any entry or their order: SHA-256 of the lengths and bytes of the entries."""
+        strings = from_python(self.entries)
+        return hashlib.sha256(strings.offsets.tobytes() + strings.data.tobytes()).hexdigest()
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __repr__(self) -> str:
+        return f"Metadata({len(self):,} entries, fingerprint {self.fingerprint[:12]})"
+
+
+def _check_lengths(columns: EntryColumns) -> None:
+    for position, entry in enumerate(columns.entries):
+        if not isinstance(entry, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ArtefactError(f"entry {position} is a {type(entry).__name__}, not a string: {entry!r:.60}")
+    for name, column in zip(("sources", "scores", "ranks"), columns[1:], strict=True):
+        if column is not None and len(column) != len(columns.entries):
+            raise ArtefactError(f"{len(columns.entries):,} entries but {len(column):,} {name}")
+
+
+def _first_positions(entries: list[str]) -> list[int]:
+    first: dict[str, int] = {}
+    for position, entry in enumerate(entries):
+        if entry:
+            first.setdefault(entry, position)
+    return list(first.values())
+
+
+def _describe_unclean(entries: list[str], keep: list[int]) -> str:
+    kept = set(keep)
+    bad = [position for position in range(len(entries)) if position not in kept]
+    shown = ", ".join(f"{'empty' if not entries[i] else repr(entries[i])} at {i}" for i in bad[:5])
+    more = f" and {len(bad) - 5:,} more" if len(bad) > 5 else ""
+    return f"{len(bad):,} empty or repeated entries: {shown}{more}"
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """Which entries each of N texts names, as compressed sparse rows: text i names ``entry_ids[offsets[i]:offsets[i + 1]]``.
+
+    Attributes:
+        offsets: int64[N+1], rising from 0 to M.
+        entry_ids: uint32[M]; within a text ascending and without repeats.
+
+    >>> matches = Matches(np.array([0, 2, 2]), np.array([4, 7], dtype=np.uint32))
+    >>> len(matches), matches[0].tolist(), matches[1].tolist()
+    (2, [4, 7], [])
+    """
+
+    offsets: Int64[np.ndarray, " N1"]
+    entry_ids: UInt32[np.ndarray, " M"]
+
+    def __post_init__(self) -> None:
+        """Compiled code will read what the offsets say, wherever that is.
+
+        Raises:
+            OptionError: these are not the parts of compressed sparse rows.
+        """
+        offsets, ids = self.offsets, self.entry_ids
+        if offsets.dtype != np.int64 or offsets.ndim != 1 or ids.dtype != np.uint32 or ids.ndim != 1:
+            raise OptionError(f"matches are int64[N+1] offsets and uint32[M] ids, not {offsets.dtype} and {ids.dtype}")
+        if not len(offsets) or offsets[0] != 0 or offsets[-1] != len(ids) or (offsets[1:] < offsets[:-1]).any():
+            raise OptionError(f"offsets of matches rise from 0 to the number of ids, {len(ids):,}")
+        object.__setattr__(self, "offsets", as_compiled_takes(offsets, np.int64))
+        object.__setattr__(self, "entry_ids", as_compiled_takes(ids, np.uint32))
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, text: int) -> UInt32[np.ndarray, " m"]:
+        """The entry ids of one text; as in lists, -1 is the last."""
+        text = range(len(self))[text]
+        return self.entry_ids[self.offsets[text] : self.offsets[text + 1]]
+
+    @property
+    def lengths(self) -> Int64[np.ndarray, " N"]:
+        """How many entries each text names."""
+        return np.diff(self.offsets)
+
+    def take(self, texts: Int64[np.ndarray, " K"]) -> Matches:
+        """The matches of some texts, in the order given."""
+        lengths = self.lengths[texts]
+        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)])
+        positions = np.arange(offsets[-1]) + np.repeat(self.offsets[texts] - offsets[:-1], lengths)
+        return Matches(offsets, self.entry_ids[positions])
+
+    def to_arrow(self) -> pa.LargeListArray:
+        """The same as an Arrow array of lists of uint32, for data frames and query engines."""
+        return pa.LargeListArray.from_arrays(pa.array(self.offsets), pa.array(self.entry_ids))
+
+
+def check_ids(matches: Matches, size: int) -> None:
+    """Do matches belong to a list of ``size`` entries?
+
+    Raises:
+        OptionError: one names an entry that the list lacks.
+    """
+    if len(matches.entry_ids) and int(matches.entry_ids.max()) >= size:
+        raise OptionError(f"entry id {matches.entry_ids.max()} does not belong to a list of {size:,} entries")
+
+
+def concatenate(parts: Sequence[Matches]) -> Matches:
+    """The matches of several batches of texts, one after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    starts = np.cumsum([0] + [len(part.entry_ids) for part in parts])
+    offsets = [np.zeros(1, np.int64)] + [part.offsets[1:] + start for part, start in zip(parts, starts, strict=False)]
+    ids = [np.zeros(0, np.uint32)] + [part.entry_ids for part in parts]
+    return Matches(np.concatenate(offsets), np.concatenate(ids))

@@ -1,0 +1,1 @@
+"""Which stages are run in which order, for each of the commands."""

@@ -1,0 +1,80 @@
+"""The files of a crawl by its name: a sample of its list, chosen once and kept in the run."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import Literal
+
+import msgspec
+
+from tallyclip.errors import OptionError
+from tallyclip.io.files import write_json
+from tallyclip.io.streams import is_url
+from tallyclip.io.structs import read_struct
+from tallyclip.readers.columns import ColumnChoice
+from tallyclip.readers.crawl.paths import BASE_URL, list_urls, parse_share, sample
+from tallyclip.readers.sources import PoolFile, file_keys
+from tallyclip.run.folder import Frozen, Run
+
+
+class Crawl(msgspec.Struct, frozen=True):
+    """A crawl, and how much of it.
+
+    Attributes:
+        name: such as CC-MAIN-2024-22.
+        share: which part of its files, such as "1/1000".
+        kind: of its files.
+        base_url: where its path list and files are.
+    """
+
+    name: str
+    share: str = "1"
+    kind: Literal["wat", "warc"] = "wat"
+    base_url: str = BASE_URL
+
+    @classmethod
+    def of(cls, name: str, share: str, kind: Literal["wat", "warc"], base_url: str) -> Crawl:
+        """A crawl as it was asked for: what means the same is the same.
+
+        Raises:
+            OptionError: the share is none.
+        """
+        base = base_url.rstrip("/")
+        return cls(name, str(parse_share(share)), kind, base if is_url(base) else os.path.abspath(base))
+
+    def __str__(self) -> str:
+        return f"{self.share} of the {self.kind.upper()} files of {self.name} at {self.base_url}"
+
+
+class _Chosen(msgspec.Struct, frozen=True):
+    crawl: Crawl
+    urls: list[str]
+
+
+def crawl_files(run: Run, crawl: Crawl) -> Frozen:
+    """The files of a crawl, chosen before any is read; the next time they are those that were chosen then.
+
+    A file of a crawl is known by its address alone: those who publish crawls do not change them, and asking for the state of a hundred
+    thousand files would take longer than reading some.
+
+    Raises:
+        OptionError: there is no such crawl, or the run is of another one.
+        SourceError: its list cannot be read.
+    """
+    share = parse_share(crawl.share)
+    run.create(Frozen([str(crawl)], ColumnChoice(), []))
+    chosen = read_struct(run.layout.crawl, _Chosen)
+    if chosen is not None and chosen.crawl != crawl:
+        raise OptionError(f"{run.layout.root} is a run over {chosen.crawl}, not {crawl}", "give a new --out, or the same crawl and sample")
+    if chosen is None:
+        run.layout.downloads.mkdir(parents=True, exist_ok=True)
+        run.progress.note(f"reading the list of {crawl.name} at {crawl.base_url}")
+        urls = list_urls(crawl.name, crawl.kind, crawl.base_url, run.layout.downloads)
+        chosen = _Chosen(crawl, sample(urls, share))
+        write_json(run.layout.crawl, msgspec.to_builtins(chosen))
+        run.progress.note(f"{len(chosen.urls):,} of {len(urls):,} {crawl.kind.upper()} files of {crawl.name} chosen")
+    urls = sorted(chosen.urls)
+    keys = file_keys(urls)
+    files = [PoolFile(url, keys[url], crawl.kind, 0, hashlib.sha256(url.encode()).hexdigest()[:32]) for url in urls]
+    return Frozen([str(crawl)], ColumnChoice(), files)

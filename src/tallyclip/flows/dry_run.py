@@ -1,0 +1,166 @@
+"""What a run would take, from the beginning of a few files."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from tallyclip.core.data import Metadata
+from tallyclip.errors import SourceError
+from tallyclip.match.matcher import Matcher
+from tallyclip.match.reference import Mode
+from tallyclip.readers.columns import ColumnChoice
+from tallyclip.readers.estimate import estimate_rows
+from tallyclip.readers.others import skipped_notes
+from tallyclip.readers.pairs import pairs_in_parts
+from tallyclip.readers.read import columns_of, folders_note, read_shard
+from tallyclip.readers.reading import reading
+from tallyclip.readers.sources import Shard, cut, find_files
+
+SHARDS_LOOKED_AT = 3
+# Measured on the benchmark's pool (docs/benchmarks.md); the rest is measured here, on the pool itself.
+SECONDS_TO_START = 5.0
+SECONDS_PER_MATCHED_PAIR = 1.5e-7  # to write and read its matches and its probability
+SECONDS_PER_KEPT_PAIR = 1.2e-6  # to write its row
+BYTES_PER_MATCHED_PAIR = 28 + 22  # without its entry ids: in match/ and in probabilities/
+BYTES_PER_WORKER = 420 << 20
+BYTES_OF_DRIVER = 350 << 20
+
+
+class Estimate(msgspec.Struct):
+    """What a run is expected to take. ``exact_rows`` is True if every file says how many records it has.
+
+    ``skipped`` says which files are not read, if there are any.
+    ``unread`` says what is wrong with those files, of the few looked at, that cannot be read.
+    Seconds and bytes are for a set that keeps every matched pair; less is kept, so they are upper ends.
+    """
+
+    files: int
+    bytes: int
+    shards: int
+    rows: int
+    exact_rows: bool
+    pairs: int
+    matched: int
+    matches_per_pair: float
+    columns: str
+    unread: list[str]
+    skipped: list[str]
+    seconds: float
+    disk_bytes: int
+    memory_bytes: int
+    workers: int
+
+
+def estimate_run(pool: Sequence[str], choice: ColumnChoice, metadata: Metadata, mode: Mode, workers: int) -> Estimate:
+    """Read and match the beginning of a few shards, and scale up.
+
+    Raises:
+        OptionError: nothing can be read, or captions cannot be told.
+        SourceError: none of the files looked at can be read.
+    """
+    files, skipped = find_files(pool, choice)
+    shards = cut(files)
+    matcher = Matcher(metadata, mode)
+    matcher.match(["compile"])
+    samples: list[_Sample] = []
+    unread: list[str] = []
+    for shard in _spread(shards):
+        try:
+            sample = _look(shard, choice, matcher)
+        except SourceError as error:
+            unread.append(error.what)
+            continue
+        if sample is not None:
+            samples.append(sample)
+    if not samples and unread:
+        raise SourceError("none of the files looked at could be read:", "see what 'tallyclip match' says of all of them", unread)
+    if not samples:
+        raise SourceError("the files looked at have no records", "is this the right pool?")
+    rows = sum(estimate_rows(shard, choice) for shard in shards)
+    seen, pairs_seen = sum(sample.rows for sample in samples), sum(sample.pairs for sample in samples)
+    scale = rows / max(1, seen)
+    matched = sum(sample.matched for sample in samples) * scale
+    matches = sum(sample.matches for sample in samples) * scale
+    row_bytes = sum(sample.bytes for sample in samples) / max(1, seen) + sum(sample.text_bytes for sample in samples) / max(1, pairs_seen)
+    reading = sum(sample.seconds_matching + sample.seconds_reading for sample in samples) * scale
+    seconds = reading + matched * (SECONDS_PER_MATCHED_PAIR + SECONDS_PER_KEPT_PAIR)
+    return Estimate(
+        files=len(files),
+        bytes=sum(file.size for file in files),
+        shards=len(shards),
+        rows=rows,
+        exact_rows=all(shard.rows is not None for shard in shards),
+        pairs=round(pairs_seen * scale),
+        matched=round(matched),
+        matches_per_pair=matches / matched if matched else 0.0,
+        columns=samples[0].columns,
+        unread=unread,
+        skipped=skipped_notes(skipped),
+        seconds=SECONDS_TO_START + seconds / min(workers, len(shards)),
+        disk_bytes=round(matched * (BYTES_PER_MATCHED_PAIR + row_bytes) + 2 * 4 * matches),
+        memory_bytes=BYTES_OF_DRIVER + min(workers, len(shards)) * BYTES_PER_WORKER,
+        workers=workers,
+    )
+
+
+class _Sample(msgspec.Struct):
+    """What the first batch of a shard has. ``bytes`` are those of its records, without lists of captions; ``text_bytes`` of the texts in
+    these lists, of which each goes into the row of its pair."""
+
+    rows: int
+    pairs: int
+    matched: int
+    matches: int
+    bytes: int
+    text_bytes: int
+    seconds_matching: float
+    seconds_reading: float
+    columns: str
+
+
+def _spread(shards: Sequence[Shard]) -> list[Shard]:
+    places = np.linspace(0, len(shards) - 1, min(len(shards), SHARDS_LOOKED_AT)).astype(int)
+    return [shards[place] for place in places]
+
+
+def _look(shard: Shard, choice: ColumnChoice, matcher: Matcher) -> _Sample | None:
+    """The first batch of a shard; None if it is empty.
+
+    Raises:
+        SourceError: the shard cannot be read.
+    """
+    columns = columns_of(shard.file, choice)
+    notes = [str(columns), columns.example and f"{shard.file.path}: {columns.example}", folders_note(shard.file, columns)]
+    started = time.perf_counter()
+    records = next(read_shard(shard, columns, choice), None)
+    if records is None:
+        return None
+    pairs = matched = found = text_bytes = 0
+    several = pa.types.is_nested(records.table[columns.caption].type)
+    with reading(shard.file.path):
+        for part in pairs_in_parts(records, columns):
+            matches = matcher.match(part.texts)
+            pairs += len(part.rows)
+            matched += int(np.count_nonzero(matches.lengths))
+            found += len(matches.entry_ids)
+            text_bytes += part.texts.nbytes if several else 0
+    matched_at = time.perf_counter()
+    everything = next(read_shard(shard, columns, choice, everything=True))
+    rows = len(everything.rows) + len(everything.drops)
+    table = everything.table.drop_columns([columns.caption]) if several else everything.table
+    return _Sample(
+        rows=len(records.rows) + len(records.drops),
+        pairs=pairs,
+        matched=matched,
+        matches=found,
+        bytes=round(table.nbytes / max(1, rows) * (len(records.rows) + len(records.drops))),
+        text_bytes=text_bytes,
+        seconds_matching=matched_at - started,
+        seconds_reading=time.perf_counter() - matched_at,
+        columns="; ".join(filter(None, notes)),
+    )

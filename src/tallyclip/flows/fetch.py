@@ -1,0 +1,81 @@
+"""The public inputs of a recipe, fetched side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from tallyclip.errors import IncompleteError, OptionError
+from tallyclip.io.web import POLITE
+from tallyclip.lists.languages import Language
+from tallyclip.lists.recipe import Recipe, filled
+from tallyclip.lists.servers import RemoteFile
+from tallyclip.lists.sources import FetchTask, Hosts, Wanted, fetch_task, find
+from tallyclip.run.progress import Progress as Shown
+from tallyclip.run.runners.local import Done, Failed, Progress, Task, Workers
+
+
+def hosts_of(choices: Sequence[str]) -> Hosts:
+    """The hosts with some of them replaced: "hub=https://mirror.example".
+
+    Raises:
+        OptionError: a choice is of another form, or of no host that there is.
+    """
+    known = [field.name for field in msgspec.structs.fields(Hosts)]
+    chosen: dict[str, str] = {}
+    for choice in choices:
+        name, equals, url = choice.partition("=")
+        if name not in known or not equals or not url.startswith(("http://", "https://")):
+            raise OptionError(f"--host {choice} is no host", f"such as hub=https://mirror.example; the names are {', '.join(known)}")
+        chosen[name] = url
+    return Hosts(**chosen)
+
+
+def wanted_files(recipe: Recipe, language: Language, hosts: Hosts) -> list[RemoteFile]:
+    """The files that a recipe asks for, as the servers list them.
+
+    Raises:
+        OptionError: it asks for none, or for something that cannot be.
+        SourceError: a server lacks something, or does not answer.
+    """
+    fetch = recipe.fetch
+    if fetch is None:
+        raise OptionError("the recipe has no [fetch]: it says nothing of public inputs", "see the shipped recipes, english and worldwide")
+    omw = fetch.omw
+    if omw is not None:
+        omw = None if "{wordnet}" in omw and language.wordnet is None else filled(omw, language)
+    days, hours = fetch.pageview_days, fetch.pageview_hours
+    wanted = Wanted(language.code, fetch.wordnet, omw, wikipedia=fetch.wikipedia, dump=fetch.dump, pageview_days=days)
+    if hours is not None:
+        wanted = msgspec.structs.replace(wanted, pageview_hours=hours)
+    files = find(wanted, hosts)
+    if not files:
+        raise OptionError("the recipe's [fetch] asks for nothing", "see the shipped recipes, english and worldwide")
+    return files
+
+
+def fetch_inputs(files: Sequence[RemoteFile], folder: Path, workers: Workers, progress: Shown, *, largest: int) -> None:
+    """Fetch files, none of more than ``largest`` bytes; those that are there and whole are left alone.
+
+    Raises:
+        IncompleteError: some could not be fetched; the others are there.
+    """
+    sizes = [file.size or 0 for file in files]
+    progress.start("fetch", len(files), 0, sum(sizes) or None, "bytes")
+    failures: list[Failed] = []
+    policy = msgspec.structs.replace(POLITE, largest=largest)
+    for event in workers.map(fetch_task, [Task(file.target, FetchTask(file, folder, policy)) for file in files]):
+        match event:
+            case Progress(_, count):
+                progress.advance(count)
+            case Done(key):
+                progress.shard_done(key)
+            case Failed(key, what, _):
+                failures.append(event)
+                progress.shard_failed(key, what)
+    progress.finish(f"{len(files) - len(failures):,} files in {folder}")
+    if failures:
+        hint = next((failure.hint for failure in failures if failure.hint), None)
+        raise IncompleteError(f"{len(failures):,} of {len(files):,} files could not be fetched; first {failures[0].what}", hint)

@@ -1,0 +1,117 @@
+"""Lists of names that an entry list can be looked through for: the classes of benchmarks, and those that users bring.
+
+Where the bundled lists come from is said in the README beside them.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import warnings
+from importlib import resources
+from os import PathLike
+from pathlib import PurePosixPath
+from typing import Any
+
+import pyarrow as pa
+
+from tallyclip.errors import ArtefactError
+from tallyclip.io.streams import open_stream, without_compression
+
+BUNDLED = {"CIFAR-10": "cifar-10.txt", "CIFAR-100": "cifar-100.txt", "ImageNet-1k": "imagenet-1k.txt"}
+FORMS = "give a .txt with one name a line, a .json with a list of strings or an object of such lists, or a .py that assigns them"
+
+
+def class_lists() -> dict[str, list[str]]:
+    """The class names of CIFAR-10 and CIFAR-100, and those that open_clip has for ImageNet-1k, in the order of their labels.
+
+    >>> {name: len(names) for name, names in class_lists().items()}
+    {'CIFAR-10': 10, 'CIFAR-100': 100, 'ImageNet-1k': 1000}
+    """
+    return {name: packaged_lines(f"classes/{file}") for name, file in BUNDLED.items()}
+
+
+def packaged_lines(name: str) -> list[str]:
+    """The lines of a text file that comes with this package."""
+    return (resources.files("tallyclip") / "lists" / name).read_text(encoding="utf-8").splitlines()
+
+
+def read_classes(path: str | PathLike[str]) -> dict[str, list[str]]:
+    """Read lists of names, each by its own name; empty names are left out, as no entry is empty.
+
+    A ``.txt`` has one name a line, and a ``.json`` a list of strings; both are named as their file. A ``.json`` with an object of lists,
+    the form of CLIP_benchmark's class names, has several, and so has a ``.py``: every list or tuple of strings, and every dict of them,
+    that it assigns to a name at its top level. Python is read and never run, so a list that it computes is not found. ``path`` may be
+    an fsspec URL, and end in ``.gz`` or ``.zst``.
+
+    Raises:
+        ArtefactError: the file is missing, of another kind, damaged, or has no names.
+    """
+    path = str(path)
+    name = PurePosixPath(without_compression(path))
+    readers = {".txt": _from_lines, ".json": _from_json, ".py": _from_python}
+    if name.suffix.lower() not in readers:
+        raise ArtefactError(f"{path}: a list of class names cannot be told from this name", FORMS)
+    found = readers[name.suffix.lower()](path, name.stem, _read(path))
+    lists = {title: [name for name in names if name] for title, names in found.items()}
+    if not any(lists.values()):
+        raise ArtefactError(f"{path}: no class names in it", FORMS)
+    return {title: names for title, names in lists.items() if names}
+
+
+def _read(path: str) -> str:
+    try:
+        with open_stream(path) as file:
+            content = file.read()
+        return content.decode("utf-8-sig")
+    except FileNotFoundError:
+        raise ArtefactError(f"no class names at {path}", FORMS) from None
+    except UnicodeDecodeError as error:
+        raise ArtefactError(f"{path}: byte {error.start} is not UTF-8", "convert the file to UTF-8") from error
+    except (OSError, pa.ArrowException) as error:
+        raise ArtefactError(f"{path}: not readable as class names: {error}") from error
+
+
+def _from_lines(_: str, title: str, text: str) -> dict[str, list[str]]:
+    return {title: [line.strip() for line in text.splitlines()]}
+
+
+def _from_json(path: str, title: str, text: str) -> dict[str, list[str]]:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ArtefactError(f"{path}: not JSON: {error}") from error
+    lists: dict[str, Any] = value if isinstance(value, dict) else {title: value}
+    for name, names in lists.items():
+        if not _is_names(names):
+            raise ArtefactError(f"{path}: {name!r:.60} is not a list of strings", FORMS)
+    return lists
+
+
+def _from_python(path: str, _: str, text: str) -> dict[str, list[str]]:
+    try:
+        with warnings.catch_warnings():  # of somebody else's code
+            warnings.simplefilter("ignore")
+            tree = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise ArtefactError(f"{path}: not Python: {error}") from error
+    lists: dict[str, Any] = {}
+    for statement in tree.body:
+        if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
+            value = _literal(statement.value)
+            targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+            for target in targets:
+                if isinstance(target, ast.Name):
+                    lists |= value if isinstance(value, dict) else {target.id: value}
+    return {str(name): list(names) for name, names in lists.items() if _is_names(names)}
+
+
+def _literal(node: ast.expr) -> Any:
+    try:
+        return ast.literal_eval(node)
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+        return None
+
+
+def _is_names(value: object) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(name, str) for name in value)

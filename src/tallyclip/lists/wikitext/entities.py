@@ -1,0 +1,82 @@
+"""Entities, a part of rule 7."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import UInt8
+
+from tallyclip.core.compiled import ONE, ZERO, compiled, u64
+from tallyclip.lists.wikitext.signs import BLANK, HASH, SEMICOLON, THREE, TWO, is_digit, is_letter, lower
+from tallyclip.lists.wikitext.tables import Tables, find_entity
+
+LETTER_X, LETTER_A, LETTER_F = (u64(ord(letter)) for letter in "xaf")
+ZERO_DIGIT = u64(ord("0"))
+LAST_CHARACTER = u64(0x10FFFF)
+
+
+@compiled
+def decode_entity(
+    source: UInt8[np.ndarray, " B"], start: np.uint64, end: np.uint64, tables: Tables, target: UInt8[np.ndarray, " B"], o: np.uint64
+) -> tuple[np.uint64, np.uint64]:
+    """Write the character that an entity stands for; returns the lengths of both, or zeros if none begins here."""
+    if u64(source[start + ONE]) == HASH:
+        code, i = _read_number(source, start + TWO, end)
+    else:
+        code, i = _read_name(source, start + ONE, end, tables)
+    if i >= end or u64(source[i]) != SEMICOLON or not _is_character(code):
+        return ZERO, ZERO
+    return i + ONE - start, _encode(code, target, o)
+
+
+@compiled
+def _read_number(source: UInt8[np.ndarray, " B"], i: np.uint64, end: np.uint64) -> tuple[np.uint64, np.uint64]:
+    """A code point, or some number above all of them, and where its digits end."""
+    code = ZERO
+    is_hex = lower(u64(source[i])) == LETTER_X
+    i += u64(is_hex)
+    while i < end:
+        digit = lower(u64(source[i]))
+        if is_digit(digit):
+            digit -= ZERO_DIGIT
+        elif is_hex and LETTER_A <= digit <= LETTER_F:
+            digit -= LETTER_A - u64(10)
+        else:
+            break
+        if code <= LAST_CHARACTER:
+            code = code * (u64(16) if is_hex else u64(10)) + digit
+        i += ONE
+    return code, i
+
+
+@compiled
+def _read_name(source: UInt8[np.ndarray, " B"], i: np.uint64, end: np.uint64, tables: Tables) -> tuple[np.uint64, np.uint64]:
+    """The code point of a name, of which none has more than 8 bytes, or 0; and where it ends."""
+    key, first = ZERO, i
+    while i < end and i - first < u64(8) and (is_letter(u64(source[i])) or is_digit(u64(source[i]))):
+        key |= u64(source[i]) << ((i - first) * u64(8))
+        i += ONE
+    return find_entity(key, tables.entities), i
+
+
+@compiled
+def _is_character(code: np.uint64) -> bool | np.bool_:
+    """May it stand in a text? Blanks and line breaks do, other controls, surrogates and what is no character do not."""
+    if code < u64(0x20):
+        return code in (u64(9), u64(10), u64(13))
+    if u64(0x7F) <= code < u64(0xA0) or u64(0xD800) <= code < u64(0xE000):
+        return False
+    return code <= LAST_CHARACTER and code not in (u64(0xFFFE), u64(0xFFFF))
+
+
+@compiled
+def _encode(code: np.uint64, target: UInt8[np.ndarray, " B"], o: np.uint64) -> np.uint64:
+    """Write a character in UTF-8, blanks and line breaks as a space; returns its length."""
+    if code < u64(0x80) or code == u64(0xA0):
+        target[o] = np.uint8(BLANK if code < BLANK or code == u64(0xA0) else code)
+        return ONE
+    more = ONE if code < u64(0x800) else TWO if code < u64(0x10000) else THREE
+    lead = u64(0xC0) if more == ONE else u64(0xE0) if more == TWO else u64(0xF0)
+    target[o] = np.uint8(lead | (code >> (more * u64(6))))
+    for k in range(more):
+        target[o + ONE + k] = np.uint8(u64(0x80) | ((code >> ((more - ONE - k) * u64(6))) & u64(0x3F)))
+    return more + ONE

@@ -1,0 +1,99 @@
+"""What is dropped, counted by reason with a few samples.
+
+The reasons are a fixed list, so that what is said of a shard stays small whatever the data: a reason never has data in it, that goes into
+the sample. ``Ledger`` counts for every reader and stage, and refuses a reason that is not on the list.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from tallyclip.readers.reading import LONGEST_SAMPLE
+from tallyclip.readers.records import Drop
+
+KEPT_SAMPLES = 20  # of each reason
+UNNAMED = "names no entry"
+REPEATED_IN_POOL = "repeated in the pool"
+IN_EARLIER_POOL = "in an earlier pool"
+BOILERPLATE = "repeated all over its site"
+
+REASONS = frozenset(
+    {
+        # records and texts of a pool
+        UNNAMED,
+        "no caption",
+        "caption is not text",
+        "address is not text",
+        "nested too deeply",
+        "not UTF-8",
+        "address is not UTF-8",
+        "not JSON",
+        "not a JSON object",
+        "empty line",
+        "wrong number of columns",
+        "download: failed_to_download",
+        "download: failed_to_resize",
+        "download: no status",
+        "download: other status",
+        "txt member too large",
+        "json member too large",
+        "text member too large",
+        "no caption, but text under a longer suffix",
+        "language: other",
+        "language: unsure",
+        # records, pages and links of crawl files
+        "file cut short",
+        "bytes that are no record",
+        "record too large",
+        "record without a type",
+        "revisit: the page is in an earlier capture",
+        "page too complex",
+        "page too large",
+        "page cut short",
+        "page: broken content coding",
+        "link of another form",
+        "address: none",
+        "address: data in place of a link",
+        "address: not http or https",
+        "address: malformed",
+        # pairs of a crawl
+        "repeated on its page",
+        REPEATED_IN_POOL,
+        IN_EARLIER_POOL,
+        BOILERPLATE,
+        "address too long",
+        "domain blocked",
+        "text too short",
+        "text too long",
+        "no letters",
+        "file name or id",
+        "keyword blocked",
+    }
+)
+
+
+class Ledger:
+    """Counts what is dropped.
+
+    Attributes:
+        counts: drops by reason.
+        samples: the first of each reason, cut to ``LONGEST_SAMPLE`` characters; an empty one shows nothing and is none.
+    """
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.samples: dict[str, list[Drop]] = {}
+
+    def add(self, drop: Drop, count: int = 1) -> None:
+        """Count a drop, or several that look like it.
+
+        Raises:
+            ValueError: its reason is not one of ``REASONS``: an error in our code.
+        """
+        if drop.reason not in REASONS:
+            raise ValueError(f"{drop.reason[:LONGEST_SAMPLE]!r} is not declared as a reason to drop, in tallyclip.readers.ledger")
+        self.counts[drop.reason] += count
+        if drop.sample:
+            samples = self.samples.setdefault(drop.reason, [])
+            if len(samples) < KEPT_SAMPLES:
+                samples.append(drop._replace(sample=drop.sample[:LONGEST_SAMPLE]))

@@ -1,0 +1,144 @@
+"""What a name leads to: the files of paths, folders, globs and URLs, and what kinds they are of."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterator
+from pathlib import PurePath
+from typing import Any, NamedTuple, cast
+
+from tallyclip.errors import OptionError, TallyclipError
+from tallyclip.io.streams import WEB, chain_of, compression_of, file_name, filesystem, forget, is_url, without_compression
+from tallyclip.readers.reading import NEVER_COMPRESSED, is_utf8
+
+KINDS = {
+    ".parquet": "parquet",
+    ".json": "json",
+    ".jsonl": "json",
+    ".ndjson": "json",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".txt": "text",
+    ".tar": "tar",
+    ".wat": "wat",
+    ".warc": "warc",
+}
+CRAWL_KINDS = ("wat", "warc")  # which become a pool first
+
+
+class Listing(NamedTuple):
+    """What a name leads to.
+
+    Attributes:
+        files: all files but the hidden ones.
+        hidden: files in folders, whose name or folder begins with a dot or an underscore.
+        strange: what is no file and no folder.
+        named: of the files the one that the name itself is the path of, if there is one; the others were found in folders or by a glob.
+    """
+
+    files: set[str]
+    hidden: set[str]
+    strange: set[str]
+    named: set[str]
+
+
+def kind_of(path: str) -> str | None:
+    """Which of the readers reads a file, as its name says; None if none does."""
+    suffix = os.path.splitext(without_compression(path))[1].lower()
+    return None if suffix in NEVER_COMPRESSED and compression_of(path) else KINDS.get(suffix)
+
+
+def suffix_of(path: str) -> str:
+    """The suffix of a name, with that of its compression."""
+    name = without_compression(path)
+    return os.path.splitext(name)[1] + file_name(path)[len(name) :]
+
+
+def last_suffix(path: str) -> str:
+    """What a name ends in, in lower case; of a compressed file the suffix of its compression."""
+    return os.path.splitext(file_name(path))[1].lower()
+
+
+def list_files(name: str) -> Listing:
+    """The files that a path, folder, glob or URL names; folders are gone through to their depths.
+
+    Raises:
+        OptionError: the folder cannot be read, the URL leads nowhere, or the name of a file of the pool is not UTF-8.
+    """
+    name = name.removeprefix("file://")
+    listing = Listing(set(), set(), set(), set())
+    if is_url(name):
+        _list_by_fsspec(name, listing)
+        return listing
+    path = os.path.abspath(os.path.expanduser(name))
+    named = os.path.lexists(path)
+    for found in [path] if named else glob.glob(path, recursive=True):
+        if os.path.isdir(found):
+            for file in _walk(found):
+                _add(file, listing, inner=file.removeprefix(found))
+        else:
+            _add(found, listing, named=named)
+    return listing
+
+
+def _add(path: str, listing: Listing, inner: str = "", *, named: bool = False) -> None:
+    """Add a file. ``inner`` is its path within the folder in which it was found."""
+    if any(part.startswith((".", "_")) for part in PurePath(inner).parts):
+        listing.hidden.add(path)
+    elif is_url(path) or os.path.isfile(path):
+        if kind_of(path) and not is_utf8(os.fsencode(path)):
+            raise OptionError(f"{path!a}: the name of this file is not UTF-8", "rename it: results name the files that they are from")
+        listing.files.add(path)
+        if named:
+            listing.named.add(path)
+    else:
+        listing.strange.add(path)
+
+
+def _walk(folder: str) -> Iterator[str]:
+    """The files below a folder, also where links lead, but nowhere twice."""
+    seen: set[str] = set()
+    for root, folders, files in os.walk(folder, onerror=_refuse, followlinks=True):
+        real = os.path.realpath(root)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        yield from (os.path.join(root, file) for file in files)
+
+
+def _refuse(error: OSError) -> None:
+    raise OptionError(f"{error.filename}: {error.strerror}", "the pool's folders must be readable")
+
+
+def _list_by_fsspec(name: str, listing: Listing) -> None:
+    before, link, behind = chain_of(name)
+    web = link.startswith(WEB)
+    scheme = "" if web else link[: link.index("://") + 3]  # which fsspec strips, but not from web addresses
+    magic = "*[" if web else "*?["
+
+    def add(path: str, inner: str = "", *, named: bool = False) -> None:
+        url = f"{before}{scheme}{path}{behind}"
+        if "::" in path and kind_of(path):
+            raise OptionError(f"{path!a}: fsspec cannot open a file with '::' in its name", "rename it, or copy it to this machine")
+        _add(url, listing, inner, named=named)
+
+    try:
+        forget(name)
+        fs, inner = filesystem(name)
+        found: dict[str, Any]
+        is_glob = any(sign in inner for sign in magic)
+        found = cast(Any, fs.glob(inner, detail=True)) if is_glob else {inner: fs.info(inner)}
+        for path, info in found.items():
+            if info["type"] == "directory" or (web and not kind_of(path) and fs.isdir(path)):
+                for file in cast(list[str], fs.find(path)):
+                    add(file, inner=file.removeprefix(path))
+            else:
+                add(path, named=not is_glob)
+    except FileNotFoundError:
+        raise OptionError(f"{name}: there is no such file or folder", "check the address and your access to it") from None
+    except TallyclipError:
+        raise
+    except Exception as error:  # whatever the package for these URLs raises
+        raise OptionError(f"{name}: {type(error).__name__}: {error}", "check the address and your access to it") from error

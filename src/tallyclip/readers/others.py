@@ -1,0 +1,127 @@
+"""Files in a pool's folders that are no part of it: what those who write pools write beside them, documents, and data of other kinds."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from tallyclip.io.streams import chain_of, file_name, is_url
+from tallyclip.readers.listing import KINDS, kind_of, last_suffix, suffix_of
+
+# Names that these write beside their data: open_clip and DataComp; `datasets` and the Hub; webdataset, timm, MosaicML; datatrove; wandb.
+BOOKKEEPING = {
+    *("sizes.json", "meta.json"),
+    *("dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json", "croissant.json", "dataset-metadata.json"),
+    *("shardindex.json", "info.json"),
+    *("stats.json", "executor.json"),
+    *("wandb-summary.json", "wandb-metadata.json"),
+}
+STATS_SUFFIX = "_stats.json"  # img2dataset's, beside its shards
+DOCUMENT = re.compile(
+    r"(read[-_]?me([-_.].*)?|licen[cs]es?|copying|copyright|notice|authors|contributors|contributing|changelog|citation"
+    r"|requirements([-_.].*)?|cmakelists|robots|llms|(md5|sha1|sha256|sha512)sums?|checksums?|bagit|bag-info"
+    r"|(tag)?manifest-(md5|sha1|sha256|sha512))\.txt",
+    re.IGNORECASE,
+)
+PACKINGS = (".gz", ".zst", ".bz2", ".lz4", ".xz", ".zip", ".br", ".z", ".7z", ".lzma")
+ARCHIVES = (".zip", ".7z", ".rar", ".tgz", ".tbz2", ".txz")
+# Data of kinds that are not read.
+ARROW = (".arrow", ".feather", ".ipc")
+TABLES = (
+    *(".avro", ".db", ".h5", ".hdf5", ".lance", ".lmdb", ".mdb", ".mds", ".msgpack", ".npy", ".npz", ".ods", ".orc", ".pickle", ".pkl"),
+    *(".pt", ".rds", ".sqlite", ".sqlite3", ".tfrecord", ".tfrecords", ".xls", ".xlsx", ".xml"),
+)
+NAMES_SHOWN, KINDS_SHOWN = 3, 12
+
+
+class WayOut(NamedTuple):
+    """Some of the files that are not read though they look like data, and what to do with them."""
+
+    what: str
+    hint: str
+
+
+def no_data(path: str) -> str | None:
+    """What to call a file that is bookkeeping or a document, as its name says; None for all others."""
+    name = os.path.basename(file_name(path))
+    if name.endswith(STATS_SUFFIX):
+        return f"*{STATS_SUFFIX}"
+    return name.lower() if name.lower() in BOOKKEEPING else name if DOCUMENT.fullmatch(name) else None
+
+
+def long_suffix(path: str) -> str:
+    """The suffix of a name, with the one before it where it is that of a packed file of a pool: .parquet.xz."""
+    suffix = suffix_of(path)
+    inner = os.path.splitext(file_name(path).removesuffix(suffix))[1]
+    return inner + suffix if suffix.lower() in PACKINGS and inner.lower() in KINDS else suffix
+
+
+def looks_like_data(suffix: str) -> bool:
+    """Does a suffix, as ``long_suffix`` gives it, say that there may be a pool in the file?"""
+    known = suffix.lower()
+    return known in ARROW + TABLES + ARCHIVES or (os.path.splitext(known)[0] in KINDS and os.path.splitext(known)[1] in PACKINGS)
+
+
+def skipped_notes(skipped: Mapping[str, int]) -> list[str]:
+    """What to say of the files of a pool that are not read, by the kinds of ``find_files``: first of those that may hold pairs."""
+    data = {suffix: count for suffix, count in skipped.items() if looks_like_data(suffix)}
+    others = {what: count for what, count in skipped.items() if what not in data}
+    notes = [f"not read, to be unpacked or converted to Parquet first: {counted(data)}"] if data else []
+    return notes + ([f"skipped: {counted(others)}"] if others else [])
+
+
+def counted(counts: Mapping[str, int]) -> str:
+    """How many files of which kinds there are, for people to read: the most frequent first."""
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    shown = [f"{count:,} {what or 'without suffix'}" for what, count in ordered[:KINDS_SHOWN]]
+    more = ordered[KINDS_SHOWN:]
+    return ", ".join(shown) + (f", and {sum(count for _, count in more):,} of {len(more):,} more kinds" if more else "")
+
+
+def ways_out(paths: Iterable[str]) -> list[WayOut]:
+    """What to do with files that are not read, by their kinds."""
+    ordered = sorted(paths)
+    packed = [path for path in ordered if _is_packed(path)]
+    archives = [path for path in ordered if last_suffix(path) in ARCHIVES and not _is_packed(path)]
+    arrow = [path for path in ordered if last_suffix(path) in ARROW]
+    tables = [path for path in ordered if last_suffix(path) in TABLES]
+    found: list[WayOut] = []
+    if arrow:
+        found.append(WayOut(f"Arrow files: {_some(arrow)}", _from_arrow(arrow, set(ordered))))
+    if packed:
+        found.append(WayOut(f"packed files: {_some(packed)}", "unpack them first"))
+    if archives:
+        found.append(WayOut(f"archives: {_some(archives)}", f"unpack them first{_zip_url(archives)}"))
+    if tables:
+        found.append(WayOut(f"data of other kinds: {_some(tables)}", "convert it to Parquet or JSONL first"))
+    return found
+
+
+def _is_packed(path: str) -> bool:
+    inner, packing = os.path.splitext(file_name(path))
+    return packing.lower() in PACKINGS and kind_of(inner) is not None and kind_of(path) is None
+
+
+def _some(paths: list[str]) -> str:
+    more = f" and {len(paths) - NAMES_SHOWN:,} more" if len(paths) > NAMES_SHOWN else ""
+    return ", ".join(os.path.basename(file_name(path)) for path in paths[:NAMES_SHOWN]) + more
+
+
+def _zip_url(archives: list[str]) -> str:
+    first = next((path for path in archives if last_suffix(path) == ".zip" and not chain_of(path)[2]), None)
+    return "" if first is None else f", or read what is in a zip archive by the URL zip://::{first if is_url(first) else f'file://{first}'}"
+
+
+def _from_arrow(arrow: list[str], files: set[str]) -> str:
+    """A line of Python that makes Parquet of what ``save_to_disk`` of `datasets` wrote, or else of an Arrow file."""
+    saved = next((folder for path in arrow if f"{(folder := path.rpartition('/')[0])}/state.json" in files), None)
+    if saved is None:
+        return f"make Parquet of them, such as with Python: pyarrow.feather.read_table or datasets.Dataset.from_file({arrow[0]!r})"
+    above = saved.rpartition("/")[0]
+    if f"{above}/dataset_dict.json" in files:
+        line = f"[part.to_parquet(f'{{name}}.parquet') for name, part in load_from_disk({above!r}).items()]"
+    else:
+        line = f"load_from_disk({saved!r}).to_parquet('captions.parquet')"
+    return f"make Parquet of them, with Python: from datasets import load_from_disk; {line}"

@@ -1,0 +1,163 @@
+"""Parquet files, a run of row groups at a time."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tallyclip.io.streams import CHUNK, is_url, open_file
+from tallyclip.readers.columns import distinct
+from tallyclip.readers.reading import reading
+from tallyclip.readers.records import BYTES_AT_ONCE, RECORDS_AT_ONCE, Records
+
+USUAL_FOOTER = 64 << 10
+READ_AT_ONCE = 1 << 20  # bytes of a column of a local file; of a remote one it is a chunk
+FIRST_ROWS, MOST_ROWS = 64, 4096  # of a step
+
+
+def footer(path: str) -> tuple[pq.FileMetaData, str]:
+    """What the file says of itself (rows, row groups, schema), and a hash that changes with nearly any change to the file.
+
+    The footer has the sizes and places of all column chunks, and their statistics. Its bytes are hashed rather than what Arrow makes of
+    them, since Arrow ends the process over some damaged statistics.
+
+    Raises:
+        SourceError: it is not a whole Parquet file.
+    """
+    with reading(path), open_file(path, ahead=False) as file:
+        size = file.size()
+        tail = file.read_at(min(size, USUAL_FOOTER), max(0, size - USUAL_FOOTER))
+        length = min(size, int.from_bytes(tail[-8:-4], "little") + 8)  # before the last eight bytes, which say how long it is
+        if length > len(tail):
+            tail = file.read_at(length, size - length)
+        return pq.read_metadata(pa.BufferReader(tail)), hashlib.sha256(tail[-length:]).hexdigest()[:16]
+
+
+def schema_of(path: str) -> pa.Schema:
+    """The columns of the file, in the types that ``read_records`` gives them. Several may have the same name, which it makes distinct.
+
+    Raises:
+        SourceError: it is not a whole Parquet file.
+    """
+    with reading(path):
+        return pa.schema([(column.name, _plain(column.type)) for column in footer(path)[0].schema.to_arrow_schema()])
+
+
+def read_records(path: str, groups: tuple[int, int] | None, first_row: int, columns: Sequence[str] | None) -> Iterator[Records]:
+    """Stream some row groups (all by default), checking pages where the file has checksums.
+
+    They are read in small steps and joined, because a file does not say how large its rows are: a caption of 100 KB that thousands of rows
+    repeat is in it once. A step is of a size that has been good so far; the first, and the first in which rows become large, may be
+    larger: of ``MOST_ROWS`` times the largest value, which by the habit of all writers is below 1 MB where it is kept once.
+
+    Args:
+        path: local path or URL.
+        groups: the first row group and the one after the last.
+        first_row: the number of the first row of these groups in the file.
+        columns: what to read, by distinct names; None reads all.
+    """
+    with reading(path), open_file(path, ahead=False) as source:
+        # Not buffered ahead, which would hold all row groups until the last is read.
+        read_at_once = CHUNK if is_url(path) else READ_AT_ONCE
+        file = pq.ParquetFile(source, page_checksum_verification=True, pre_buffer=False, buffer_size=read_at_once)
+        chosen = range(file.num_row_groups) if groups is None else range(*groups)
+        names = list(columns) if columns is not None else None
+        held: list[pa.RecordBatch] = []
+        rows = size = 0
+        for batch, nbytes in _steps(file, chosen, names):
+            if held and (rows + len(batch) > RECORDS_AT_ONCE or size + nbytes > BYTES_AT_ONCE):
+                yield _joined(held, first_row)
+                first_row, rows, size = first_row + rows, 0, 0
+            held.append(batch)
+            rows, size = rows + len(batch), size + nbytes
+        if held:
+            yield _joined(held, first_row)
+
+
+def _joined(batches: list[pa.RecordBatch], first_row: int) -> Records:
+    table = pa.Table.from_batches(batches).combine_chunks()
+    batches.clear()  # which would else be held beside the table, while somebody works with that
+    return Records(np.arange(first_row, first_row + len(table)), table)
+
+
+def _steps(file: pq.ParquetFile, groups: range, names: list[str] | None) -> Iterator[tuple[pa.RecordBatch, int]]:
+    """A few rows at a time, in plain types and under distinct names, and how many bytes they are."""
+    chosen = [file.metadata.row_group(group) for group in groups]
+    row_bytes = max((group.total_byte_size / max(1, group.num_rows) for group in chosen), default=0)
+    step = max(1, min(FIRST_ROWS, int(BYTES_AT_ONCE / max(1, row_bytes))))
+    called = list(zip(file.schema_arrow.names, distinct(file.schema_arrow.names), strict=True))
+    repeated = [name for name, fresh in called if name != fresh]
+    wanted = None if names is None else list(dict.fromkeys(name for name, fresh in called if fresh in names)) if repeated else names
+    given = [fresh for _, fresh in called] if wanted is None else [fresh for one in wanted for name, fresh in called if name == one]
+    most = _most_rows(file.schema_arrow, chosen, wanted)
+    plain = all(_plain(column.type) == column.type for column in file.schema_arrow)
+    for batch in file.iter_batches(step, row_groups=list(groups), columns=wanted, use_threads=False):
+        if repeated:
+            batch = batch.rename_columns(given).select(names or given)
+        size = 0
+        for start in range(0, len(batch), MOST_ROWS):  # what comes as a dictionary becomes large only here
+            part = batch if plain else _as_plain(batch.slice(start, MOST_ROWS))
+            nbytes = part.nbytes
+            size += nbytes
+            yield part, nbytes
+        good = max(1, BYTES_AT_ONCE * len(batch) // max(1, size))
+        if step != (step := min(2 * step, good, most)):
+            file.reader.set_batch_size(step)  # taken up by the iteration under way
+
+
+def _most_rows(schema: pa.Schema, groups: Sequence[Any], names: list[str] | None) -> int:
+    """Of a step. What Arrow keeps as a dictionary is copied in every step, all of it: a large one is worth more rows."""
+    kept = [i for i, column in enumerate(schema) if pa.types.is_dictionary(column.type) and (names is None or column.name in names)]
+    if not kept:
+        return MOST_ROWS
+    paths = {schema.names[i] for i in kept}
+    chunks = [group.column(i) for group in groups for i in range(group.num_columns) if group.column(i).path_in_schema in paths]
+    largest = max((chunk.total_uncompressed_size for chunk in chunks), default=0)
+    return max(MOST_ROWS, min(RECORDS_AT_ONCE, largest >> 10))
+
+
+def _as_plain(batch: pa.RecordBatch) -> pa.RecordBatch:
+    return pa.record_batch([_plain_column(column) for column in batch.columns], batch.schema.names)
+
+
+def _plain_column(column: pa.Array) -> pa.Array:
+    kind = _plain(column.type)
+    if kind == column.type:
+        return column
+    if not _has_list_view(column.type):  # of which Arrow's cast makes lists with an offset too few
+        try:
+            return column.cast(kind)
+        except pa.ArrowNotImplementedError:  # it casts ever more kinds within kinds
+            pass
+    return pa.array(column.to_pylist(), kind)
+
+
+def _has_list_view(kind: pa.DataType) -> bool:
+    view = pa.types.is_list_view(kind) or pa.types.is_large_list_view(kind)
+    return view or any(_has_list_view(kind.field(i).type) for i in range(kind.num_fields))
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    """The type without views and dictionaries, which Arrow can hold but hardly work with."""
+    if pa.types.is_string_view(kind):
+        return pa.string()
+    if pa.types.is_binary_view(kind):
+        return pa.binary()
+    if pa.types.is_dictionary(kind):
+        return _plain(kind.value_type)
+    if pa.types.is_list(kind) or pa.types.is_list_view(kind):
+        return pa.list_(kind.value_field.with_type(_plain(kind.value_type)))
+    if pa.types.is_large_list(kind) or pa.types.is_large_list_view(kind):
+        return pa.large_list(kind.value_field.with_type(_plain(kind.value_type)))
+    if pa.types.is_fixed_size_list(kind):
+        return pa.list_(kind.value_field.with_type(_plain(kind.value_type)), kind.list_size)
+    if pa.types.is_map(kind):
+        return pa.map_(_plain(kind.key_type), kind.item_field.with_type(_plain(kind.item_type)), kind.keys_sorted)
+    if pa.types.is_struct(kind):
+        return pa.struct([kind.field(i).with_type(_plain(kind.field(i).type)) for i in range(kind.num_fields)])
+    return kind

@@ -1,0 +1,234 @@
+"""The files of a pool, and the shards they are worked on in."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from tallyclip.errors import OptionError, SourceError
+from tallyclip.io.streams import COMPRESSIONS, chain_of, file_name, filesystem, forget, is_url, without_compression
+from tallyclip.readers import parquet
+from tallyclip.readers.columns import ColumnChoice
+from tallyclip.readers.layouts import repeats
+from tallyclip.readers.listing import CRAWL_KINDS, KINDS, kind_of, list_files, suffix_of
+from tallyclip.readers.others import counted, long_suffix, no_data, ways_out
+from tallyclip.readers.reading import reading
+from tallyclip.readers.run_folders import pool_of_run
+
+ROWS_PER_SHARD = 1_000_000  # of a Parquet file; other files cannot be cut
+LONGEST_KEY = 120  # file names are made of it
+FILES_AT_ONCE = 16  # whose footers are read
+STAMPS = (  # one for each store
+    *("ETag", "etag", "Last-Modified", "LastModified", "last_modified", "mtime", "updated", "blob_id", "created", "CRC"),
+)
+ARCHIVES = 32  # whose states are remembered while their files are described
+NOTHING_SAID = ColumnChoice()
+
+
+class PoolFile(msgspec.Struct, frozen=True):
+    """One file of the pool.
+
+    Attributes:
+        path: local and absolute, or a URL.
+        key: a name that no other file of the pool has, made from the path's end.
+        kind: one of the values of KINDS.
+        size: in bytes; 0 where a server does not say.
+        fingerprint: changes when the file does: its size, its ETag or time, and for Parquet a hash of its footer.
+        rows: how many records, where the format says so.
+        groups: rows of each row group of a Parquet file.
+    """
+
+    path: str
+    key: str
+    kind: str
+    size: int
+    fingerprint: str
+    rows: int | None = None
+    groups: list[int] | None = None
+
+
+class Shard(msgspec.Struct, frozen=True):
+    """A file, or some row groups of one: what is read, matched and written at a time."""
+
+    key: str
+    file: PoolFile
+    groups: tuple[int, int] | None = None
+    first_row: int = 0
+
+    @property
+    def rows(self) -> int | None:
+        if self.groups is None or self.file.groups is None:
+            return self.file.rows
+        return sum(self.file.groups[slice(*self.groups)])
+
+
+def find_files(pool: Sequence[str], choice: ColumnChoice = NOTHING_SAID) -> tuple[list[PoolFile], dict[str, int]]:
+    """The files that paths, folders, globs and URLs name, in a fixed order, and how many of what were skipped.
+
+    In folders and globs, names that begin with a dot or an underscore are skipped, and so are bookkeeping, documents, and files with what
+    another one holds (``layouts``). A file that is named by its own path is read. Of a run folder its pool or curated set is read.
+
+    Args:
+        pool: the names.
+        choice: what the user said of columns: it may tell which of several files has the captions.
+
+    Raises:
+        OptionError: a name leads nowhere, to nothing that can be read, or to a folder of ours that is no pool.
+        SourceError: a file has gone meanwhile.
+    """
+    found: set[str] = set()
+    named: set[str] = set()
+    files: set[str] = set()
+    labels: dict[str, str] = {}  # of what is skipped
+    _archive_state.cache_clear()
+    for name in pool:
+        listing = list_files(name)
+        pool_within = pool_of_run(name, listing)
+        if pool_within is not None:
+            outside = f"other files of the run folder (only {os.path.basename(pool_within)}/ is read)"
+            labels |= {path: outside for path in listing.files if not path.startswith(f"{pool_within}/")}
+            listing = list_files(pool_within)
+        for path in sorted(listing.strange):
+            if kind_of(path):
+                raise OptionError(f"{path}: no regular file, or a link that leads nowhere", "remove it, or name the other files alone")
+        usable = {path for path in listing.files if kind_of(path) and (path in listing.named or no_data(path) is None)}
+        if not usable:
+            raise OptionError(*_nothing_found(name, listing.files))
+        labels |= {path: no_data(path) or long_suffix(path) for path in (listing.files | listing.strange) - usable}
+        labels |= {path: f"hidden {suffix_of(path)} (name begins with . or _)" for path in listing.hidden if kind_of(path)}
+        found |= usable
+        named |= listing.named
+        files |= listing.files
+    repeated = repeats(found, files, named, choice)
+    labels = {path: label for path, label in labels.items() if path not in found} | repeated
+    once = {path if is_url(path) else os.path.realpath(path): path for path in sorted(found, reverse=True)}
+    ordered = sorted(set(once.values()) - repeated.keys())
+    keys = file_keys(ordered)
+    at_once = 1 if any(chain_of(path)[2] for path in ordered) else FILES_AT_ONCE  # readers of one archive may share a place in it
+    with ThreadPoolExecutor(at_once) as threads:
+        return list(threads.map(lambda path: _describe(path, keys[path]), ordered)), dict(Counter(labels.values()))
+
+
+def cut(files: Iterable[PoolFile]) -> list[Shard]:
+    """The shards of files: one each, or for a large Parquet file one for each million rows or so."""
+    shards: list[Shard] = []
+    for file in files:
+        if file.groups is None or file.rows is None or file.rows <= ROWS_PER_SHARD * 3 // 2 or len(file.groups) == 1:
+            shards.append(Shard(file.key, file))
+            continue
+        start = first_row = rows = 0
+        for group, size in enumerate(file.groups, 1):
+            rows += size
+            if rows >= ROWS_PER_SHARD or group == len(file.groups):
+                shards.append(Shard(f"{file.key}+{start:05d}", file, (start, group), first_row))  # no file's key has a "+"
+                start, first_row, rows = group, first_row + rows, 0
+    return shards
+
+
+def are_crawl_files(files: Sequence[PoolFile]) -> bool:
+    """Are these WAT and WARC files, which become a pool first?
+
+    Raises:
+        OptionError: some are and some are not.
+    """
+    crawl = [file for file in files if file.kind in CRAWL_KINDS]
+    if crawl and len(crawl) < len(files):
+        other = next(file for file in files if file.kind not in CRAWL_KINDS)
+        raise OptionError(
+            f"crawl files and tables in one pool: {crawl[0].path} and {other.path}",
+            "make a pool of the crawl files with 'tallyclip pool CRAWL... --out RUN', then give RUN/pool beside the tables",
+        )
+    return bool(crawl)
+
+
+def fingerprint(path: str) -> str:
+    """What tells one state of a file from another: size, ETag or time, and a Parquet file's footer.
+
+    Raises:
+        SourceError: the file is gone.
+    """
+    if is_url(path):
+        _archive_state.cache_clear()
+        with reading(path):
+            forget(path)
+    return _describe(path, "").fingerprint
+
+
+def _describe(path: str, key: str) -> PoolFile:
+    kind = kind_of(path)
+    assert kind is not None
+    size, stamp = state_of(path)
+    parts = [str(size), stamp]
+    rows = groups = None
+    if kind == "parquet":
+        try:
+            footer, footer_hash = parquet.footer(path)
+            parts.append(footer_hash)
+            rows, groups = footer.num_rows, [footer.row_group(i).num_rows for i in range(footer.num_row_groups)]
+        except SourceError:
+            parts.append("no footer")  # the shard will fail and say why; the others go on
+    return PoolFile(path, key, kind, size, hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32], rows, groups)
+
+
+def state_of(path: str) -> tuple[int, str]:
+    """A file's size, and its ETag or time, if there is one.
+
+    Raises:
+        SourceError: the file is gone.
+    """
+    if not is_url(path):
+        try:
+            status = os.stat(path)
+        except OSError as error:
+            raise SourceError(f"{path}: {error.strerror}", "a pool's files must stay where they are until the run is done") from error
+        return status.st_size, str(status.st_mtime_ns)
+    with reading(path):
+        fs, inner = filesystem(path)
+        info: dict[str, Any] = fs.info(inner)
+    stamp = next((str(info[name]) for name in STAMPS if info.get(name)), "")
+    behind = chain_of(path)[2].removeprefix("::")
+    if behind:
+        stamp = f"{stamp} {_archive_state(behind)}"
+    return int(info.get("size") or 0), stamp
+
+
+@lru_cache(maxsize=ARCHIVES)
+def _archive_state(path: str) -> tuple[int, str]:
+    """The state of an archive, asked for once and not for each of its files."""
+    return state_of(path)
+
+
+def _nothing_found(name: str, found: Iterable[str]) -> tuple[str, str]:
+    known = ", ".join(KINDS) + f" (and {', '.join(COMPRESSIONS)} of all but .parquet)"
+    labels = {path: no_data(path) or long_suffix(path) for path in found}
+    if not labels:
+        return f"{name}: no such file, folder or glob, or an empty one", f"POOL takes files, folders, globs and URLs of {known}"
+    what = f"{name}: nothing that can be read among {len(labels):,} files ({counted(Counter(labels.values()))})"
+    ways = ways_out(labels)
+    hints = [f"{way.what}: {way.hint}" for way in ways] or [f"known are {known}"]
+    if not ways and any(kind_of(path) for path in labels):
+        hints.append("a file that seems to hold no captions by its name is read if you name it by its path")
+    return what, "; ".join(hints)
+
+
+def file_keys(paths: list[str]) -> dict[str, str]:
+    """For each path the shortest end of it by which no two are the same, without its suffix if that is enough."""
+    for depth in range(1, 2 + max((path.count("/") for path in paths), default=0)):
+        for suffix in (False, True):
+            keys = {path: _key(path, depth, suffix) for path in paths}
+            if len({key.lower() for key in keys.values()}) == len(paths) and max(map(len, keys.values()), default=0) <= LONGEST_KEY:
+                return keys
+    return {path: f"{_key(path, 1, suffix=True)[:LONGEST_KEY]}-{hashlib.sha256(path.encode()).hexdigest()[:8]}" for path in paths}
+
+
+def _key(path: str, depth: int, suffix: bool) -> str:
+    name = file_name(path) if suffix else os.path.splitext(without_compression(path))[0]
+    return re.sub(r"[^A-Za-z0-9._-]", "_", "-".join(name.split("/")[-depth:])).lstrip("._-") or "pool"

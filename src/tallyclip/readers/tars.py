@@ -1,0 +1,232 @@
+"""WebDataset tars: a sample is the run of members with one key; captions come from ``txt`` or from ``json``."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from hashlib import blake2b
+from itertools import islice
+from sys import intern
+from typing import Any, cast
+
+import pyarrow as pa
+
+from tallyclip.errors import SourceError
+from tallyclip.io.streams import compression_of, open_stream
+from tallyclip.readers.columns import ColumnChoice, Columns
+from tallyclip.readers.names import Names, first_names, watched
+from tallyclip.readers.reading import BOM, LARGEST, LONGEST_SAMPLE, reading
+from tallyclip.readers.records import Bad, Records, decode_json, in_batches
+from tallyclip.readers.tar_headers import FollowedTarError, Member, TarReader
+
+READ_AT_ONCE = 16 << 10  # more than the headers and texts that stand between two images
+MOST_KEYS = 1 << 20  # noted, of samples that came before
+LOOKED_AT = 10_000  # members, to say what their names end in
+LISTED = 10  # of these suffixes
+LONGEST_SUFFIX = 40
+LONG_KEY = 1000  # characters; a longer one counts as text
+UNPACK = {"gzip": "zcat", "zstd": "zstdcat", "bz2": "bzcat", "lz4": "lz4cat"}
+REPACK = "pack it again by name: mkdir D && tar -xf TAR -C D && tar --sort=name --transform='s,^[.]/,,' -cf NEW.tar -C D ."
+
+
+@contextmanager
+def open_tar(path: str) -> Generator[TarReader]:
+    """Open a tar, which may be compressed.
+
+    Raises:
+        SourceError: it cannot be opened, or not be gone through.
+    """
+    with reading(path), open_stream(path) as file:
+        try:
+            yield TarReader(io.BufferedReader(cast(Any, file), READ_AT_ONCE))
+        except FollowedTarError as error:
+            compression = compression_of(path)
+            first = f"head -c {error.place} TAR" if compression is None else f"{UNPACK[compression]} TAR | head -c {error.place}"
+            raise SourceError(f"{path}: {error}", f"if you do not need it, cut it off: {first} > NEW.tar") from error
+
+
+def tar_names(path: str, choice: ColumnChoice) -> Names:
+    """The column names of the first samples.
+
+    Raises:
+        SourceError: there is no sample in it.
+    """
+    names = first_names(path, _samples(path, choice), "sample")
+    if not names.names:
+        what = f" that can be read; the first is {names.first.reason}" if isinstance(names.first, Bad) else ""
+        hint = "a sample is members with one name and the suffixes .jpg, .txt, .json or the like"
+        raise SourceError(f"{path}: no sample in it{what}", hint)
+    return names
+
+
+def read_records(path: str, columns: Columns, choice: ColumnChoice, schema: pa.Schema | None) -> Iterator[Records]:
+    """Stream a tar's samples: the fields of their json, their key as ``key``, their txt as ``caption``, and members that a flag names
+    by their suffix. Images are passed over.
+
+    Raises:
+        SourceError: the tar is cut short or broken; the message says at which byte. Or the members of a sample do not follow each other,
+            or a name that decides on the columns comes too late.
+    """
+    samples = _samples(path, choice, None if columns.caption in columns.from_folders else columns.caption)
+    return in_batches(watched(path, samples, columns, choice, "sample"), columns, schema)
+
+
+def without_column(path: str, names: list[str]) -> tuple[str, str]:
+    """What to say of a tar in whose first samples a column is not found, and what may help.
+
+    Args:
+        path: the tar.
+        names: those that its first samples have.
+    """
+    with open_tar(path) as tar:
+        named = (member_key(member.name) for member in islice(tar, LOOKED_AT) if member.is_file)
+        counted = Counter(found[1][:LONGEST_SUFFIX] for found in named if found)
+    listed = ", ".join(f"{suffix} ({count:,})" for suffix, count in counted.most_common(LISTED))
+    more = f" and {len(counted) - LISTED:,} more" if len(counted) > LISTED else ""
+    hint = "a sample's key ends at the first dot of a name, and a flag may name what follows"
+    if "txt" in counted and "caption" not in names:
+        hint = f"no txt member is among the first samples: {REPACK}"
+    return f"its members end in: {listed}{more}", hint
+
+
+def count_samples(path: str, most: int) -> tuple[int, int | None]:
+    """How many samples the first members belong to, and how many bytes these members take; None if they are all there are."""
+    keys: set[str] = set()
+    with open_tar(path) as tar:
+        for number, member in enumerate(tar):
+            if named := member_key(member.name):
+                keys.add(named[0][:LONG_KEY])
+            if number == most:
+                return len(keys), member.data + member.stored
+    return len(keys), None
+
+
+def member_key(name: str) -> tuple[str, str] | None:
+    """The key of the sample that a member belongs to, and its suffix; None for what is no part of a sample, as in WebDataset."""
+    folder, _, file = name.rpartition("/")
+    stem, dot, suffix = file.partition(".")
+    return (f"{folder}/{stem}" if folder else stem, suffix.lower()) if stem and dot else None
+
+
+def _samples(path: str, choice: ColumnChoice, caption: str | None = None) -> Iterator[tuple[dict[str, Any] | Bad, int]]:
+    """Samples as objects, ``Bad`` those with a member that cannot be read, each with the size of its text.
+
+    With ``caption``, the name of the captions, those are ``Bad`` too that have none but text under a longer suffix.
+    """
+    by_flag = {name.lower(): name for name in choice.named}
+    keys = _Keys(path)
+    sample: _Sample | None = None
+    with open_tar(path) as tar:
+        for member in tar:
+            named = member_key(member.name) if member.is_file else None
+            if named is None:
+                continue
+            key, suffix = named
+            if sample is None or key != sample.key:
+                if sample is not None:
+                    yield sample.finished(caption), sample.size
+                sample = _Sample(key)
+            if suffix in ("txt", "json") or suffix in by_flag:
+                if suffix in sample.suffixes:  # another sample of the same name
+                    yield sample.finished(caption), sample.size
+                    sample = _Sample(key)
+                elif not sample.suffixes:
+                    keys.note(key, suffix, member.place)
+                sample.add(suffix, by_flag.get(suffix), tar, member)
+            elif suffix.endswith((".txt", ".json")):
+                sample.note(suffix)
+    if sample is not None:
+        yield sample.finished(caption), sample.size
+
+
+class _Sample:
+    """A sample while its members come."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.size = len(key) if len(key) > LONG_KEY else 0
+        self.suffixes: set[str] = set()
+        self._fields: dict[str, Any] = {"key": key}
+        self._by_flag: dict[str, bytes] = {}
+        self._problem: str | None = None
+        self._longer: list[str] = []
+
+    def add(self, suffix: str, column: str | None, tar: TarReader, member: Member) -> None:
+        """Read a member; ``column`` is what a flag calls it."""
+        self.suffixes.add(suffix)
+        self.size += member.size
+        if member.size > LARGEST:
+            self._problem = f"{suffix if suffix in ('txt', 'json') else 'text'} member too large"
+            return
+        content = tar.content(member).removeprefix(BOM)
+        if column is not None:
+            self._by_flag[column] = content
+        if suffix == "txt":
+            self._set("caption", content)
+        elif suffix == "json":
+            self._add_fields(content)
+
+    def note(self, suffix: str) -> None:
+        """A member that may be text and is not read."""
+        if len(self._longer) < LISTED:
+            self._longer.append(suffix[:LONGEST_SUFFIX])
+
+    def finished(self, caption: str | None) -> dict[str, Any] | Bad:
+        for column, content in self._by_flag.items():
+            if column not in self._fields:  # txt and the fields of json go before
+                self._set(column, content)
+        if self._problem is not None:
+            return Bad(self._problem, _shown(self.key))
+        if caption is not None and self._longer and caption not in self._fields:
+            sample = f"{_shown(self.key)}: {', '.join(map(ascii, self._longer))}"
+            return Bad("no caption, but text under a longer suffix", sample[:LONGEST_SAMPLE])
+        return self._fields
+
+    def _set(self, column: str, content: bytes) -> None:
+        try:
+            self._fields[column] = content.decode("utf-8")
+        except UnicodeDecodeError:
+            self._problem = "not UTF-8"
+
+    def _add_fields(self, content: bytes) -> None:
+        fields = decode_json(content)
+        if isinstance(fields, Bad):
+            self._problem = fields.reason
+        elif not isinstance(fields, dict):
+            self._problem = "not a JSON object"
+        else:
+            for name, value in cast(dict[str, Any], fields).items():
+                self._fields.setdefault(name, value)
+
+
+class _Keys:
+    """Notices a sample whose texts do not follow each other: its key comes again, and another of its texts is the first.
+
+    A key that comes again as it came before is another sample of that name, as in WebDataset. The first ``MOST_KEYS`` keys are remembered.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._greatest = ""
+        self._first: dict[bytes, str] = {}  # text of a sample, by a hash of its key
+
+    def note(self, key: str, suffix: str, place: int) -> None:
+        """The first text of a sample, or of a part of one.
+
+        Raises:
+            SourceError: it is a part.
+        """
+        digest = blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        if key > self._greatest:
+            self._greatest = key
+        elif self._first.get(digest, suffix) != suffix:
+            what = f"sample {_shown(key)} appears again at byte {place:,}: the members of a sample must follow each other"
+            raise SourceError(f"{self._path}: {what}", REPACK)
+        if len(self._first) < MOST_KEYS:
+            self._first.setdefault(digest, intern(suffix))
+
+
+def _shown(key: str) -> str:
+    return ascii(key[:LONGEST_SAMPLE])

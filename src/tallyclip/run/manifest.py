@@ -1,0 +1,53 @@
+"""What a stage says of itself, and the fingerprints by which stages know their inputs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tallyclip.io.files import write_json
+from tallyclip.io.structs import read_struct
+from tallyclip.run.layout import StageFolder
+
+
+class Manifest(msgspec.Struct):
+    """The record of a stage that is whole.
+
+    Attributes:
+        stage: its name.
+        fingerprint: of all that its result depends on.
+        inputs: fingerprints of what it was made from.
+        options: what was asked for.
+        result: counts in and out, drops by reason.
+        outputs: its files and their sizes in bytes, relative to the folder it was built in.
+        command: the arguments of the command that made it.
+        versions: of tallyclip and what it computes with.
+        finished: when, in UTC.
+        seconds: of work, over all processes.
+    """
+
+    stage: str
+    fingerprint: str
+    inputs: dict[str, str]
+    options: dict[str, Any]
+    result: dict[str, Any]
+    outputs: dict[str, int]
+    command: list[str]
+    versions: dict[str, str]
+    finished: str
+    seconds: float
+
+
+def write_manifest(folder: StageFolder, manifest: Manifest) -> None:
+    """Write a stage's manifest, which makes the stage whole."""
+    write_json(folder.manifest, msgspec.to_builtins(manifest))
+
+
+def read_manifest(folder: StageFolder) -> Manifest | None:
+    """A stage's manifest, or None if the stage is not whole.
+
+    Raises:
+        ArtefactError: there is one, but not in the form of this version.
+    """
+    return read_struct(folder.manifest, Manifest)

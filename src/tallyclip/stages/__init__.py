@@ -1,0 +1,1 @@
+"""The stages of runs and of entry lists, one file each."""

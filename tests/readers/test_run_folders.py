@@ -1,0 +1,106 @@
+"""Folders that tallyclip wrote, given as a pool."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tallyclip.readers.sources import find_files
+from tallyclip.run.build_layout import BuildLayout
+from tallyclip.run.layout import RunLayout
+from tests.readers.test_sources import CAPTIONS, refused, write_text
+from tests.readers.tools import read, write_table
+
+
+def write_run(root: Path, *, pool: bool, curated: bool) -> RunLayout:
+    """A run folder as its files are: of crawl files, balanced, both, or neither."""
+    layout = RunLayout(root)
+    for path in (layout.record, layout.lock, layout.metadata.manifest):
+        write_text(path, "{}")
+    write_table(layout.metadata.entries, {"entry": ["dog"]})
+    folders = [layout.parse, layout.pool] if pool else []
+    for stage in folders:
+        write_text(stage.manifest, "{}")
+        write_table(stage.pairs("a"), {"url": ["u"], "text": [f"from {stage.path.name}"]})
+    for name in ("curated", "probabilities", "card") if curated else ():
+        (root / name).mkdir()
+        write_table(root / name / "a.parquet", {"caption": [f"from {name}"]})
+    if curated:
+        write_text(layout.entry_counts, "{}")
+        write_text(layout.match.path / "a.arrow", "")
+    return layout
+
+
+@pytest.mark.parametrize("which", ["pool", "curated"])
+def test_of_a_run_folder_the_one_pool_that_it_has_is_read(tmp_path: Path, which: str) -> None:
+    write_run(tmp_path / "run", pool=which == "pool", curated=which == "curated")
+    assert read(tmp_path / "run").texts == [f"from {which}"]
+    skipped = find_files([str(tmp_path / "run")])[1]
+    assert f"other files of the run folder (only {which}/ is read)" in skipped
+    assert read(tmp_path / "run" / which).texts == [f"from {which}"]
+
+
+def test_of_a_run_folder_with_two_pools_one_is_to_be_named(tmp_path: Path) -> None:
+    write_run(tmp_path / "run", pool=True, curated=True)
+    hint = str(refused(tmp_path / "run", "is a run folder").hint)
+    assert f"{tmp_path}/run/pool" in hint
+    assert f"{tmp_path}/run/curated" in hint
+    assert read(tmp_path / "run" / "pool").texts == ["from pool"]
+    assert read(tmp_path / "run" / "curated").texts == ["from curated"]
+
+
+def test_a_run_folder_that_has_no_pool_yet_is_refused(tmp_path: Path) -> None:
+    write_run(tmp_path / "run", pool=False, curated=False)
+    refused(tmp_path / "run", "is a run folder without a pool")
+
+
+@pytest.mark.parametrize("name", ["", "*"])
+def test_folders_with_run_folders_in_them_are_refused_with_a_few_names(tmp_path: Path, name: str) -> None:
+    for number in range(9):
+        write_run(tmp_path / "runs" / f"run{number}", pool=False, curated=True)
+    error = refused(tmp_path / "runs" / name, "9 run folders", "run0, ", "and 6 more")
+    assert len(str(error)) < 800
+    assert sorted(read(tmp_path / "runs" / "*" / "curated").texts) == ["from curated"] * 9
+
+
+def test_a_run_folder_among_other_files_is_refused(tmp_path: Path) -> None:
+    write_table(tmp_path / "a.parquet", CAPTIONS)
+    write_run(tmp_path / "run", pool=False, curated=True)
+    refused(tmp_path, f"is a run folder in it: {tmp_path}/run", f"{tmp_path}/run/curated")
+
+
+@pytest.mark.parametrize("stage", ["parse", "metadata", "probabilities", "card", "match"])
+def test_a_stage_that_is_no_pool_is_refused(tmp_path: Path, stage: str) -> None:
+    write_run(tmp_path / "run", pool=True, curated=True)
+    refused(tmp_path / "run" / stage, f"{tmp_path}/run/{stage} is a part of a run", f"{tmp_path}/run/curated")
+
+
+@pytest.mark.parametrize("stage", ["parse", "metadata", "probabilities", "card", "match"])
+def test_a_folder_that_is_called_like_a_stage_is_read_where_there_is_no_run(tmp_path: Path, stage: str) -> None:
+    write_text(tmp_path / stage / "a.txt", "a dog\n")
+    write_text(tmp_path / "run.json", '{"caption": "a cat"}\n')
+    assert sorted(read(tmp_path).texts) == ["a cat", "a dog"]
+
+
+def test_a_folder_of_a_build_is_refused_with_the_option_that_takes_it(tmp_path: Path) -> None:
+    layout = BuildLayout(tmp_path / "list")
+    for path in (layout.manifest, layout.checksums, layout.lock):
+        write_text(path, "{}")
+    write_table(layout.metadata, {"entry": ["dog"]})
+    refused(tmp_path / "list", "metadata build", f"--metadata {layout.metadata}")
+    layout.checksums.unlink()
+    refused(tmp_path, "metadata build", f"--metadata {layout.metadata}")
+
+
+def test_a_run_folder_in_a_bucket_is_one(bucket: str, tmp_path: Path) -> None:
+    import s3fs
+
+    write_run(tmp_path / "run", pool=True, curated=True)
+    s3fs.S3FileSystem().put(str(tmp_path / "run"), f"{bucket}/run", recursive=True)
+    refused(f"{bucket}/run", f"{bucket}/run/pool", f"{bucket}/run/curated")
+    refused(f"{bucket}/run/parse", "is a part of a run")
+    shutil.rmtree(tmp_path / "run" / "curated")
+    s3fs.S3FileSystem().rm(f"{bucket}/run/curated", recursive=True)
+    assert read(f"{bucket}/run").texts == ["from pool"]

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import html.parser
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+import tallyclip as tc
+from tallyclip.flows.curate import read_card
+from tallyclip.report import plots
+from tallyclip.report.card import as_html, as_json, as_markdown, draw_pictures, histogram
+from tallyclip.run.folder import Run
+from tallyclip.run.runners.local import Workers
+
+from .conftest import ENTRIES
+
+VOID = {"meta", "br", "img", "link", "hr", "input"}
+
+
+class Page(html.parser.HTMLParser):
+    """Checks that tags are closed in order, and collects what a browser would load and the text it would show."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: set[str] = set()
+        self.loads: list[str] = []
+        self.shown = ""
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.loads += [value or "" for name, value in attrs if name in ("src", "href", "data", "srcset") or name.endswith(":href")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.shown += data
+
+
+@pytest.fixture(scope="module")
+def page(run_folder: Path) -> Page:
+    return Page((run_folder / "card" / "card.html").read_text())
+
+
+def test_the_page_is_whole_and_needs_nothing_else(page: Page) -> None:
+    assert page.open == []
+    assert "script" not in page.tags
+    assert all(link.startswith("#") for link in page.loads)
+    style = (Path(plots.__file__).parent / "templates" / "card.html.jinja").read_text()
+    assert "url(" not in style
+    assert "@import" not in style
+
+
+def test_captions_and_entries_are_shown_as_they_are(page: Page) -> None:
+    for text in ("<script>alert(1)</script>", "</table></html>", "x | y *z*", "<b>", "`", "</script>", "a|b"):
+        assert text in page.shown
+
+
+def test_every_row_of_a_markdown_table_has_the_cells_of_its_head(run_folder: Path) -> None:
+    tables = re.findall(r"(?:^\|.*\|$\n?)+", (run_folder / "card" / "card.md").read_text(), re.MULTILINE)
+    assert len(tables) >= 6
+    for table in tables:
+        widths = {len(re.findall(r"(?<!\\)\|", line)) for line in table.strip().split("\n")}
+        assert len(widths) == 1, table
+
+
+def test_the_figures_are_those_of_the_run(run_folder: Path) -> None:
+    card = json.loads((run_folder / "card" / "card.json").read_text())
+    curated, matched = pq.read_table(run_folder / "curated"), pq.read_table(run_folder / "probabilities")
+    before = json.loads((run_folder / "entry_counts.json").read_text())
+    after = json.loads((run_folder / "entry_counts_curated.json").read_text())
+    assert card["kept"] == curated.num_rows
+    assert card["matched"] == matched.num_rows
+    assert card["expected"] == pytest.approx(sum(matched["keep_probability"].to_pylist()))
+    assert card["matches"] == sum(before.values())
+    assert card["matches_after"] == sum(after.values()) == sum(map(len, curated["entry_ids"].to_pylist()))
+    assert [(row["entry"], row["before"], row["after"]) for row in card["top_before"]] == [
+        (entry, count, after[entry]) for entry, count in sorted(before.items(), key=lambda item: -item[1]) if count
+    ]
+    assert sum(card["lengths"]) == card["texts"] == card["lengths"][0] + card["matched"]
+    assert sum(counts[0] for counts in card["histogram"].values()) == len(ENTRIES)
+    assert card["head_entries"] == sum(count >= card["t"] for count in before.values())
+    assert card["tail_share"] == tc.tail_share(np.array(list(before.values())), card["t"])
+    drops = {drop["reason"]: drop["count"] for drop in card["drops"]}
+    assert drops["no caption"] == 1
+    assert drops["names no entry"] == card["texts"] - card["matched"]
+    assert card["records"] == card["texts"] + drops["no caption"]
+
+
+def test_entries_that_cannot_be_named_are_told_from_those_that_were_not(run_folder: Path) -> None:
+    card = json.loads((run_folder / "card" / "card.json").read_text())
+    assert [(group["count"], group["samples"]) for group in card["unmatchable"]] == [(1, ["St. Louis"])]
+    assert card["never_named"] == ["St. Louis", "never named"]
+
+
+def test_the_command_and_fingerprints_to_do_it_again_are_there(run_folder: Path, page: Page) -> None:
+    balanced = json.loads((run_folder / "balance" / "_manifest.json").read_text())
+    for text in ("tallyclip curate", balanced["fingerprint"], *balanced["inputs"].values(), tc.__version__):
+        assert text in page.shown
+        assert text in (run_folder / "card" / "card.md").read_text()
+
+
+def test_the_same_run_gives_the_same_card(run_folder: Path) -> None:
+    with Workers(1) as workers, Run(run_folder, workers) as run:
+        card = read_card(run)
+    before = np.load(run_folder / "counts" / "counts.npy")
+    after = np.load(run_folder / "balance" / "counts_curated.npy")
+    html_again = as_html(card, draw_pictures(card, before, after))
+    assert html_again == (run_folder / "card" / "card.html").read_text()
+    assert as_markdown(card) == (run_folder / "card" / "card.md").read_text()
+    assert as_json(card) == (run_folder / "card" / "card.json").read_bytes()
+
+
+@pytest.mark.parametrize("counts", [[1], [0, 0, 1], [5] * 4, [10**9, 1], list(range(1000))], ids=lambda counts: f"{len(counts)} entries")
+def test_any_counts_can_be_drawn(counts: list[int]) -> None:
+    before = np.array(counts, np.int64)
+    for svg in (
+        plots.cumulative_curve(before, before // 2, 3.0),
+        plots.rank_curve(before, before // 2, 3.0),
+        plots.count_histogram(before, before // 2),
+        plots.length_histogram([3, 0, 5]),
+    ):
+        assert svg.startswith("<svg")
+        assert svg.rstrip().endswith("</svg>")
+
+
+def test_the_histogram_loses_no_entry() -> None:
+    before = np.array([0, 1, 9, 10, 99, 100, 12345])
+    assert histogram(before, before // 10) == {
+        "0": (1, 3),
+        "1–9": (2, 2),
+        "10–99": (2, 1),
+        "100–999": (1, 0),
+        "1k–10k": (0, 1),
+        "10k–100k": (1, 0),
+    }
