@@ -125,7 +125,7 @@ def read_texts(part: TextPart, counts: TextCounts, tick: Callable[[int], None]) 
 
 
 def _parquet_parts(path: str, part_bytes: int) -> list[TextPart]:
-    metadata = parquet.footer(path)[0]
+    metadata = parquet.read_footer(path).metadata
     if not metadata.num_rows:
         raise SourceError(f"{path}: there are no rows in it")
     name = _text_column(path)
