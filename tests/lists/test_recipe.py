@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tallyclip.errors import ArtefactError, OptionError
+from tallyclip.errors import ArtifactError, OptionError
 from tallyclip.lists.languages import LANGUAGES, language
 from tallyclip.lists.recipe import SHIPPED, TABLES, Recipe, filled, read_recipe
 
@@ -55,7 +55,7 @@ def read(folder: Path, content: str | bytes) -> Recipe:
 
 def refused(folder: Path, content: str | bytes) -> tuple[str, str]:
     """What is said of a recipe behind its name, and the hint."""
-    with pytest.raises(ArtefactError) as caught:
+    with pytest.raises(ArtifactError) as caught:
         read(folder, content)
     name = f"{folder / 'mine.toml'}: "
     assert caught.value.what.startswith(name)
@@ -145,11 +145,11 @@ def test_every_table_has_a_class_of_its_keys() -> None:
 
 def test_a_name_that_is_no_file_is_said_to_be_perhaps_a_shipped_one(tmp_path: Path) -> None:
     for name, meant in (("englsh", "did you mean english? "), ("World-Wide", "did you mean worldwide? "), ("mine.toml", "")):
-        with pytest.raises(ArtefactError) as caught:
+        with pytest.raises(ArtifactError) as caught:
             read_recipe(name)
         assert caught.value.what == f"{name}: no recipe can be read there: No such file or directory"
         assert caught.value.hint == f"{meant}give a TOML file, or the name of a shipped recipe: english or worldwide"
-    with pytest.raises(ArtefactError, match="no recipe can be read there: Is a directory"):
+    with pytest.raises(ArtifactError, match="no recipe can be read there: Is a directory"):
         read_recipe(str(tmp_path))
 
 

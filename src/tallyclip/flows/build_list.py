@@ -100,7 +100,7 @@ def build_list(build: Build, recipe: Recipe, language: Language, folder: Path, m
 
     Raises:
         OptionError: an input is missing, or the memory is too little.
-        ArtefactError: a file of WordNet is broken.
+        ArtifactError: a file of WordNet is broken.
         IncompleteError: inputs could not be read and were not accepted, or nothing is left.
     """
     share = memory_of_a_worker(memory, build.workers.count)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tallyclip.core.counts import threshold_for_tail
-from tallyclip.errors import ArtefactError, IncompleteError
+from tallyclip.errors import ArtifactError, IncompleteError
 from tallyclip.io.files import read_array
 from tallyclip.run.layout import RunLayout
 from tallyclip.run.manifest import read_manifest
@@ -28,12 +28,12 @@ def load_odds(run: Path) -> Odds:
     """The odds of a counted run: at the threshold it was balanced at, or else at the paper's tail share.
 
     Raises:
-        ArtefactError: there is no run.
+        ArtifactError: there is no run.
         IncompleteError: the run is not counted.
     """
     layout = RunLayout(run.resolve())
     if not layout.record.exists():
-        raise ArtefactError(f"{run}: no run here", "start one with 'tallyclip curate POOL... --out RUN'")
+        raise ArtifactError(f"{run}: no run here", "start one with 'tallyclip curate POOL... --out RUN'")
     if read_manifest(layout.counts) is None:
         raise IncompleteError(f"{run}: no counts here", "run 'tallyclip curate POOL... --out RUN' or 'tallyclip count RUN' first")
     balanced = read_manifest(layout.balance)

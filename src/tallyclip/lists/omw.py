@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from tallyclip.errors import ArtefactError
+from tallyclip.errors import ArtifactError
 from tallyclip.readers.reading import read_lines, shown
 
 SYNSET = re.compile(r"[0-9]{8}-[nvars]")  # its place in WordNet 3.0, and part of speech
@@ -51,7 +51,7 @@ def read_header(path: str) -> OmwHeader:
     """The first line of a file, which may be packed.
 
     Raises:
-        ArtefactError: it is not a header.
+        ArtifactError: it is not a header.
         SourceError: the file cannot be read.
     """
     return _header(path, next(read_lines(path), b""))
@@ -61,7 +61,7 @@ def lemmas(path: str, drops: Counter[str]) -> Iterator[str]:
     """The words of a file, in its order, with their repeats; a row that gives none adds to ``drops`` under its reason.
 
     Raises:
-        ArtefactError: the file has no header.
+        ArtifactError: the file has no header.
         SourceError: it cannot be read, or was cut short.
     """
     lines = read_lines(path)
@@ -81,15 +81,15 @@ def lemmas(path: str, drops: Counter[str]) -> Iterator[str]:
 def _header(path: str, line: bytes) -> OmwHeader:
     hint = "it begins '# name<TAB>language<TAB>url<TAB>licence', in UTF-8: is this a tab file of the Open Multilingual WordNet?"
     if not line.startswith(b"#"):
-        raise ArtefactError(f"{path}: its first line is no header: {shown(line)}", hint)
+        raise ArtifactError(f"{path}: its first line is no header: {shown(line)}", hint)
     try:
         fields = [field.strip() for field in line.decode().removeprefix("#").split("\t")]
     except UnicodeDecodeError:
-        raise ArtefactError(f"{path}: its header is not in UTF-8: {shown(line)}", hint) from None
+        raise ArtifactError(f"{path}: its header is not in UTF-8: {shown(line)}", hint) from None
     if len(fields) != len(OmwHeader._fields):
-        raise ArtefactError(f"{path}: its header has {len(fields)} fields, not 4: {shown(line)}", hint)
+        raise ArtifactError(f"{path}: its header has {len(fields)} fields, not 4: {shown(line)}", hint)
     if not fields[1]:
-        raise ArtefactError(f"{path}: its header names no language: {shown(line)}", hint)
+        raise ArtifactError(f"{path}: its header names no language: {shown(line)}", hint)
     return OmwHeader(*fields)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from tallyclip.core.data import Metadata
-from tallyclip.errors import ArtefactError, IncompleteError, OptionError, StaleError
+from tallyclip.errors import ArtifactError, IncompleteError, OptionError, StaleError
 from tallyclip.io.files import PART, clear_parts, remove, write_json
 from tallyclip.io.streams import is_url
 from tallyclip.io.structs import read_struct
@@ -97,12 +97,12 @@ class Run:
         """Take up a run that is there.
 
         Raises:
-            ArtefactError: there is none.
+            ArtifactError: there is none.
             OptionError: it cannot be written.
             StaleError: another process is working on it.
         """
         if not self.layout.record.exists():
-            raise ArtefactError(f"{self.layout.root}: no run here", "start one with 'tallyclip match POOL... --out RUN'")
+            raise ArtifactError(f"{self.layout.root}: no run here", "start one with 'tallyclip match POOL... --out RUN'")
         self._take()
 
     def record(self, frozen: Frozen) -> None:

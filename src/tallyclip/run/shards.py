@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import msgspec
 
-from tallyclip.errors import ArtefactError
+from tallyclip.errors import ArtifactError
 from tallyclip.io.files import write_json
 from tallyclip.io.structs import read_struct
 from tallyclip.readers.sources import Shard
@@ -97,7 +97,7 @@ def read_report(folder: StageFolder, key: str, kind: type[Report], *, moved: boo
         if report is None or moved:
             return report
         return report if all((folder.path / name).stat().st_size == size for name, size in report.outputs.items()) else None
-    except (ArtefactError, OSError):
+    except (ArtifactError, OSError):
         return None
 
 
@@ -107,7 +107,7 @@ def read_failures(folder: StageFolder) -> dict[str, ShardFailure]:
     for mark in sorted((folder.path / FAILED).glob("*.json")):
         try:
             failure = read_struct(mark, ShardFailure)
-        except ArtefactError:
+        except ArtifactError:
             continue
         if failure is not None:
             failures[mark.stem] = failure

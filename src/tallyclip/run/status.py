@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from tallyclip.errors import ArtefactError
+from tallyclip.errors import ArtifactError
 from tallyclip.io.structs import read_struct
 from tallyclip.readers.sources import cut
 from tallyclip.run.folder import Frozen, Record
@@ -57,11 +57,11 @@ def read_status(layout: RunLayout) -> RunStatus:
     """The state of every stage.
 
     Raises:
-        ArtefactError: there is no run.
+        ArtifactError: there is no run.
     """
     record = read_struct(layout.record, Record)
     if record is None:
-        raise ArtefactError(f"{layout.root}: no run here", "start one with 'tallyclip curate POOL... --out RUN'")
+        raise ArtifactError(f"{layout.root}: no run here", "start one with 'tallyclip curate POOL... --out RUN'")
     over_crawl = any((layout.root / stage).exists() or layout.attempts(stage) for stage in CRAWL_STAGES)
     stages = [_stage(layout, stage) for stage in BUILT_ON if over_crawl or stage not in CRAWL_STAGES]
     return RunStatus(str(layout.root), record.pool, record.files, stages)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tallyclip.errors import ArtefactError
+from tallyclip.errors import ArtifactError
 from tallyclip.escaping import printable
 from tallyclip.io.files import read_array, replacing
 from tallyclip.io.structs import fingerprint_of, read_struct
@@ -65,11 +65,11 @@ def read_card(run: Run) -> cards.Card:
     """The card in place.
 
     Raises:
-        ArtefactError: it is not whole.
+        ArtifactError: it is not whole.
     """
     card = read_struct(run.layout.card.json, cards.Card)
     if card is None:
-        raise ArtefactError(f"{run.layout.card.json} is gone", "run the same command again")
+        raise ArtifactError(f"{run.layout.card.json} is gone", "run the same command again")
     return card
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int64
 
-from tallyclip.errors import ArtefactError, IncompleteError
+from tallyclip.errors import ArtifactError, IncompleteError
 from tallyclip.export.entry_counts import write_entry_counts
 from tallyclip.io.files import read_arrays, write_array
 from tallyclip.io.structs import fingerprint_of
@@ -60,12 +60,12 @@ def add_shard(counts: Int64[np.ndarray, " V"], path: Path) -> None:
     """Add the counts that a shard has left in a file.
 
     Raises:
-        ArtefactError: the file is not whole.
+        ArtifactError: the file is not whole.
     """
     shard = read_arrays(path)
     ids, more = shard.get("entry_ids"), shard.get("counts")
     if ids is None or more is None or len(ids) != len(more) or ids.max(initial=0) >= len(counts):
-        raise ArtefactError(f"{path}: broken: not the counts of a shard", f"delete {path.parent} and run the same command again")
+        raise ArtifactError(f"{path}: broken: not the counts of a shard", f"delete {path.parent} and run the same command again")
     counts[ids] += more
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from tallyclip.core.data import Metadata
-from tallyclip.errors import ArtefactError, OptionError, SourceError
+from tallyclip.errors import ArtifactError, OptionError, SourceError
 from tallyclip.io.files import write_json, writing
 from tallyclip.io.streams import is_url
 from tallyclip.match.matcher import Matcher, matcher_fingerprint
@@ -109,7 +109,7 @@ def prepare_metadata(run: Run, metadata: Metadata, mode: Mode) -> Manifest:
 def _is_sound(matcher: Path) -> bool:
     try:
         Matcher.open(matcher)
-    except ArtefactError:
+    except ArtifactError:
         return False  # it is made again, from the same entries, so what was made with it stays
     return True
 

@@ -14,7 +14,7 @@ from jaxtyping import Int64
 from tallyclip.core.balance import TextsPolicy
 from tallyclip.core.counts import checked_threshold, tail_share, threshold_for_tail
 from tallyclip.core.plan import UNIT, PlanRow, solve_threshold
-from tallyclip.errors import ArtefactError, IncompleteError, OptionError
+from tallyclip.errors import ArtifactError, IncompleteError, OptionError
 from tallyclip.io.files import read_array, replacing, with_infinity, write_json
 from tallyclip.io.structs import fingerprint_of, read_struct
 from tallyclip.report.plots import plan_curve
@@ -132,7 +132,7 @@ def read_plan(run: Run) -> tuple[float, str, list[PlanRow]]:
     """The threshold, the reason for it, and the table of the plan in place.
 
     Raises:
-        ArtefactError: it is not whole.
+        ArtifactError: it is not whole.
     """
     plan = _read(run)
     return plan.t, plan.why, plan.rows
@@ -141,7 +141,7 @@ def read_plan(run: Run) -> tuple[float, str, list[PlanRow]]:
 def _read(run: Run) -> Plan:
     plan = read_struct(run.layout.plan.table, Plan)
     if plan is None:
-        raise ArtefactError(f"{run.layout.plan.table} is gone", "run the same command again")
+        raise ArtifactError(f"{run.layout.plan.table} is gone", "run the same command again")
     return plan
 
 
@@ -165,13 +165,13 @@ def load_counts(run: Run) -> Int64[np.ndarray, " V"]:
     """The counts in place.
 
     Raises:
-        ArtefactError: they are not what was counted.
+        ArtifactError: they are not what was counted.
     """
     path, entries = run.layout.counts.counts, run.required("counts").result["entries"]
     counts = read_array(path)
     if counts.dtype != np.int64 or counts.shape != (entries,):
         what = f"{path}: broken: {counts.dtype}{list(counts.shape)}, not the counts of {entries:,} entries"
-        raise ArtefactError(what, f"delete {path.parent} and run the same command again")
+        raise ArtifactError(what, f"delete {path.parent} and run the same command again")
     return counts
 
 
@@ -224,6 +224,6 @@ def plan_as_json(run: Run) -> dict[str, Any]:
     """The plan in place, for programs.
 
     Raises:
-        ArtefactError: it is not whole.
+        ArtifactError: it is not whole.
     """
     return with_infinity(msgspec.to_builtins(_read(run)))
