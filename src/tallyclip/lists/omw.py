@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from tallyclip.errors import ArtifactError
-from tallyclip.readers.reading import read_lines, shown
+from tallyclip.readers.content import read_lines, shown
 
 SYNSET = re.compile(r"[0-9]{8}-[nvars]")  # its place in WordNet 3.0, and part of speech
 LEMMA = "lemma"

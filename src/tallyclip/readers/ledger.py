@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from tallyclip.readers.reading import LONGEST_SAMPLE
+from tallyclip.readers.content import LONGEST_SAMPLE
 from tallyclip.readers.records import Drop
 
 KEPT_SAMPLES = 20  # of each reason

@@ -23,10 +23,10 @@ from tallyclip.io.files import replacing
 from tallyclip.io.tables import TableWriter
 from tallyclip.match.matched_pairs import LANGUAGE, LanguageTags, MatchedPairs, read_matches
 from tallyclip.readers.columns import ColumnChoice, Columns
+from tallyclip.readers.content import LONGEST_SAMPLE
 from tallyclip.readers.ledger import KEPT_SAMPLES
 from tallyclip.readers.pairs import PAIRS_AT_ONCE, Texts
 from tallyclip.readers.read import columns_of, read_shard
-from tallyclip.readers.reading import LONGEST_SAMPLE
 from tallyclip.readers.records import BYTES_AT_ONCE, Records, as_kind
 from tallyclip.readers.sources import fingerprint
 from tallyclip.run.layout import BalanceFolder

@@ -20,10 +20,10 @@ from tallyclip.io.files import replacing
 from tallyclip.match.matched_pairs import LanguageTags, MatchedPairs, MatchWriter
 from tallyclip.match.matcher import Matcher
 from tallyclip.readers.columns import ColumnChoice, Columns
+from tallyclip.readers.content import LONGEST_SAMPLE
 from tallyclip.readers.ledger import KEPT_SAMPLES, UNNAMED, Ledger
 from tallyclip.readers.pairs import Pairs, pairs_in_parts
 from tallyclip.readers.read import columns_of, full_schema, read_shard
-from tallyclip.readers.reading import LONGEST_SAMPLE
 from tallyclip.readers.records import Drop, Records, schema_of, widen
 from tallyclip.readers.sources import Shard
 from tallyclip.run.layout import MatchFolder

@@ -29,8 +29,8 @@ import msgspec
 
 from tallyclip.errors import OptionError, SourceError
 from tallyclip.io.structs import fingerprint_of
+from tallyclip.readers.content import read_lines
 from tallyclip.readers.crawl.links import ascii_host
-from tallyclip.readers.reading import read_lines
 
 ADDRESS_TOO_LONG = "address too long"
 DOMAIN_BLOCKED = "domain blocked"
