@@ -9,9 +9,9 @@ from tallyclip.lists.wordnet import lemmas, main, synset_names, wordnet_entries
 
 INSTALLED = Path("/usr/share/wordnet")
 
-LICENCE = "  1 This software and database is being provided to you, the LICENSEE, by  \n"
+LICENSE = "  1 This software and database is being provided to you, the LICENSEE, by  \n"
 FILES = {
-    "data.noun": LICENCE
+    "data.noun": LICENSE
     + "00001740 03 n 01 entity 0 003 ~ 00001930 n 0000 | that which is\n"
     + "00001930 03 n 02 physical_entity 0 body 0 007 @ 00001740 n 0000 | an entity\n"
     + "00002137 03 n 01 St._Louis 0 001 @ 00001740 n 0000 | a city\n",
@@ -89,7 +89,7 @@ def test_a_missing_or_other_file_is_refused(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ("", "there is no synset in its 0 lines"),
-        (LICENCE, "there is no synset in its 1 lines"),
+        (LICENSE, "there is no synset in its 1 lines"),
         (FILES["data.verb"] + "00001741 29 v 04 breathe 0 take_a_breath", "line 2 is '00001741"),
         (FILES["data.verb"] + "00001741 29 v 00 000 | nothing\n", "line 2 is"),
         ("one two three four five six seven\n", "line 1 is 'one two"),

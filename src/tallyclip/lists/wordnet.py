@@ -18,7 +18,7 @@ from tallyclip.errors import ArtifactError
 PARTS = ("noun", "verb", "adj", "adv")
 NUMERALS = [str(number) for number in range(100)]
 MARKER = re.compile(r"\((?:a|p|ip)\)$")  # of an adjective: where it may stand
-LICENCE_INDENT = "  "  # the files begin with the licence, and only its lines begin with spaces
+LICENSE_INDENT = "  "  # the files begin with the license, and only its lines begin with spaces
 SYNSET = re.compile(r"[0-9]{8} [0-9]{2} [nvasr] ([0-9a-f]{2}) ")  # offset, file, kind, number of lemmas
 FIRST_LEMMA = 4  # the field of a synset's line; behind each lemma comes a number
 
@@ -66,7 +66,7 @@ def _synsets(folder: Path) -> Iterator[list[str]]:
             with path.open(encoding="utf-8") as lines:
                 number, synsets, line = 0, 0, ""
                 for number, line in enumerate(lines, 1):
-                    if not line.startswith(LICENCE_INDENT):
+                    if not line.startswith(LICENSE_INDENT):
                         yield _lemmas_of(path, number, line)
                         synsets += 1
         except FileNotFoundError:
