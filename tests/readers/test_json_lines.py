@@ -148,7 +148,7 @@ def test_a_caption_of_ten_megabytes_is_one(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a.txt", "a.jsonl", "a.json"])
 def test_batches_of_large_texts_are_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    for module in (records, lines):
+    for module in (records, json_lines_module):
         monkeypatch.setattr(module, "BYTES_AT_ONCE", 10_000)
     texts = [f"{i} " * 1000 for i in range(50)]
     items = [{"caption": text} for text in texts]
