@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tallyclip.core.plan import expected_size, threshold_for_size
     from tallyclip.core.uids import make_uids, parse_uids, uid_strings
     from tallyclip.errors import (
-        ArtefactError,
+        ArtifactError,
         IncompleteError,
         MissingExtraError,
         OptionError,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
-    "ArtefactError",
+    "ArtifactError",
     "IncompleteError",
     "Matcher",
     "Matches",
@@ -67,7 +67,7 @@ _HOMES = {
     "tallyclip.core.counts": ("count_entries", "tail_share", "threshold_for_tail"),
     "tallyclip.core.data": ("Matches", "Metadata"),
     "tallyclip.errors": (
-        "ArtefactError",
+        "ArtifactError",
         "IncompleteError",
         "MissingExtraError",
         "OptionError",

@@ -2,7 +2,7 @@
 
     TallyclipError
     ├── OptionError          an option or argument that cannot work: nothing was started
-    ├── ArtefactError        an entry list, a matcher or a run folder that is missing, broken or not what it should be
+    ├── ArtifactError        an entry list, a matcher or a run folder that is missing, broken or not what it should be
     │   └── StaleError       inputs that changed after they were read, or a run that another command is working on
     ├── SourceError          a pool file that cannot be read: the shard fails, the others go on
     ├── OutputError          a result that cannot be written: the disk is full, the folder is not ours
@@ -45,11 +45,11 @@ class OptionError(TallyclipError):
     """An option or argument that cannot work; raised before any work starts."""
 
 
-class ArtefactError(TallyclipError):
+class ArtifactError(TallyclipError):
     """An entry list, a matcher or a run folder that is missing, broken or of another kind."""
 
 
-class StaleError(ArtefactError):
+class StaleError(ArtifactError):
     """Inputs changed after they were read, or two commands want the same run folder."""
 
 

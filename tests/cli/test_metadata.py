@@ -41,7 +41,7 @@ RECIPE = """
 language = "en"
 [wordnet]
 files = ["wordnet"]
-licence = "WordNet licence"
+license = "WordNet license"
 [text]
 files = ["texts/*.txt"]
 [unigrams]
@@ -261,7 +261,7 @@ def test_what_cannot_be_fetched_is_named_and_the_others_are_there(site: Site, tm
         (("build", "--recipe", "english", "--inputs", "nowhere"), "--inputs nowhere: there is no such folder"),
         (
             ("build", "--recipe", "typo.toml"),
-            "typo.toml: [text] has no key 'file' Hint: did you mean files? the known ones are files, licence",
+            "typo.toml: [text] has no key 'file' Hint: did you mean files? the known ones are files, license",
         ),
         (("fetch", "--recipe", "typo.toml"), "typo.toml: [text] has no key 'file'"),
         (("fetch", "--recipe", "plain.toml"), "the recipe has no [fetch]"),

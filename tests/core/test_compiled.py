@@ -22,7 +22,6 @@ from tallyclip.lists.ngrams.runs import merge_words, places_of, renamed, take
 from tallyclip.lists.wikitext.stripper import Stripper
 from tallyclip.match.kernel import _collect, _sort_distinct, make_scratch
 from tallyclip.match.tables import Tables, build_tables
-
 from tests.compiled_versions import complaints, import_all
 
 ROW = np.arange(4, dtype=np.uint32)

@@ -72,19 +72,19 @@ def test_lists_of_others_are_read(tmp_path: Path) -> None:
 )
 @pytest.mark.usefixtures("without_shape_checks")
 def test_a_list_that_cannot_be_is_refused(entries: list[str], message: str) -> None:
-    with pytest.raises(tc.ArtefactError, match=message):
+    with pytest.raises(tc.ArtifactError, match=message):
         tc.Metadata(entries)
 
 
 def test_cleaning_drops_empty_and_repeated_entries() -> None:
     metadata = tc.Metadata(["b", "", "a", "b"], sources=["1", "2", "3", "4"], scores=[1.0, 2.0, 3.0, 4.0], clean=True)
     assert (metadata.entries, metadata.sources, metadata.scores) == (("b", "a"), ("1", "3"), (1, 3))
-    with pytest.raises(tc.ArtefactError, match="at least one entry"):
+    with pytest.raises(tc.ArtifactError, match="at least one entry"):
         tc.Metadata(["", ""], clean=True)
 
 
 def test_columns_must_be_as_long_as_the_list() -> None:
-    with pytest.raises(tc.ArtefactError, match="2 entries but 1 sources"):
+    with pytest.raises(tc.ArtifactError, match="2 entries but 1 sources"):
         tc.Metadata(["a", "b"], sources=["x"])
 
 
@@ -113,7 +113,7 @@ def test_columns_must_be_as_long_as_the_list() -> None:
 def test_a_file_that_is_no_list_is_refused_by_name(name: str, content: bytes, message: str, tmp_path: Path) -> None:
     path = tmp_path / name
     path.write_bytes(content)
-    with pytest.raises(tc.ArtefactError, match=message) as caught:
+    with pytest.raises(tc.ArtifactError, match=message) as caught:
         tc.Metadata.load(str(path))
     assert str(path) in caught.value.what
 
@@ -123,7 +123,7 @@ def test_a_file_that_is_no_list_is_refused_by_name(name: str, content: bytes, me
 )
 def test_an_entry_that_is_no_string_is_called_what_it_is(tmp_path: Path, value: Any, name: str) -> None:
     pq.write_table(pa.table({"entry": [value]}), tmp_path / "a.parquet")
-    with pytest.raises(tc.ArtefactError, match=f"entry 0 is {name}, not a string"):
+    with pytest.raises(tc.ArtifactError, match=f"entry 0 is {name}, not a string"):
         tc.Metadata.load(tmp_path / "a.parquet")
 
 
@@ -144,7 +144,7 @@ def test_an_entry_in_parquet_that_is_not_utf8_is_named_by_its_place(tmp_path: Pa
     if as_dictionary and kind != pa.string_view():
         column = column.dictionary_encode()
     pq.write_table(pa.table({"entry": column}), path, row_group_size=1)
-    with pytest.raises(tc.ArtefactError, match=r"entry 2 is not UTF-8: b'caf\\xe9'(.|\n)*Hint: repair the entry") as caught:
+    with pytest.raises(tc.ArtifactError, match=r"entry 2 is not UTF-8: b'caf\\xe9'(.|\n)*Hint: repair the entry") as caught:
         tc.Metadata.load(path)
     assert str(path) in caught.value.what
 
@@ -153,7 +153,7 @@ def test_a_source_in_parquet_that_is_not_utf8_is_named_by_its_entry(tmp_path: Pa
     path = tmp_path / "a.parquet"
     for source in (binary_as(pa.string(), [b"", None, b"\xff"]), binary_as(pa.string(), [b"", b"", b"\xff"]).dictionary_encode()):
         pq.write_table(pa.table({"entry": ["a", "b", "c"], "source": source}), path)
-        with pytest.raises(tc.ArtefactError, match=r"a\.parquet: the source of entry 2 is not UTF-8: b'\\xff'"):
+        with pytest.raises(tc.ArtifactError, match=r"a\.parquet: the source of entry 2 is not UTF-8: b'\\xff'"):
             tc.Metadata.load(path)
 
 
@@ -161,17 +161,17 @@ def test_a_value_in_parquet_that_python_has_not_is_named_by_its_entry(tmp_path: 
     path = tmp_path / "a.parquet"
     late = pa.array([0, 2**31 - 1], pa.int32()).view(pa.date32())
     pq.write_table(pa.table({"entry": ["a", "b"], "score": late}), path)
-    with pytest.raises(tc.ArtefactError, match=r"a\.parquet: the score of entry 1 cannot be read"):
+    with pytest.raises(tc.ArtifactError, match=r"a\.parquet: the score of entry 1 cannot be read"):
         tc.Metadata.load(path)
     pq.write_table(pa.table({"entry": late}), path)
-    with pytest.raises(tc.ArtefactError, match=r"a\.parquet: entry 1 cannot be read"):
+    with pytest.raises(tc.ArtifactError, match=r"a\.parquet: entry 1 cannot be read"):
         tc.Metadata.load(path)
 
 
 def test_a_null_among_the_entries_is_refused_by_its_place(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"entry": ["a", None]}), path)
-    with pytest.raises(tc.ArtefactError, match=r"a\.parquet: entry 1 is null, not a string"):
+    with pytest.raises(tc.ArtifactError, match=r"a\.parquet: entry 1 is null, not a string"):
         tc.Metadata.load(path)
 
 
@@ -188,14 +188,14 @@ def test_a_null_among_the_entries_is_refused_by_its_place(tmp_path: Path) -> Non
 def test_an_entry_in_text_that_is_not_utf8_is_named_by_its_place(tmp_path: Path, name: str, content: bytes, message: str) -> None:
     path = tmp_path / name
     path.write_bytes(content)
-    with pytest.raises(tc.ArtefactError, match=message) as caught:
+    with pytest.raises(tc.ArtifactError, match=message) as caught:
         tc.Metadata.load(path)
     assert str(path) in caught.value.what
     assert caught.value.hint is not None
 
 
 def test_a_list_of_a_case_that_is_not_utf8_is_refused(shared_data: Path) -> None:
-    with pytest.raises(tc.ArtefactError, match=r"e\.parquet: entry 1 is not UTF-8"):
+    with pytest.raises(tc.ArtifactError, match=r"e\.parquet: entry 1 is not UTF-8"):
         tc.Metadata.load(shared_data / "cases" / "36-entries-not-utf8" / "e.parquet")
 
 
@@ -205,19 +205,19 @@ def test_a_list_may_leave_open_where_some_entries_are_from(tmp_path: Path) -> No
 
 
 def test_a_missing_list_is_refused_with_a_hint(tmp_path: Path) -> None:
-    with pytest.raises(tc.ArtefactError, match=r"no entry list at (.|\n)*Hint: give a \.json") as caught:
+    with pytest.raises(tc.ArtifactError, match=r"no entry list at (.|\n)*Hint: give a \.json") as caught:
         tc.Metadata.load(str(tmp_path / "none.json"))
     assert caught.value.exit_code == 2
 
 
 def test_parquet_without_a_column_of_entries_is_refused(tmp_path: Path) -> None:
     pq.write_table(pa.table({"a": ["x"], "b": ["y"]}), tmp_path / "a.parquet")
-    with pytest.raises(tc.ArtefactError, match="no column 'entry' among a, b"):
+    with pytest.raises(tc.ArtifactError, match="no column 'entry' among a, b"):
         tc.Metadata.load(str(tmp_path / "a.parquet"))
 
 
 def test_a_text_file_cannot_hold_line_breaks(tmp_path: Path) -> None:
-    with pytest.raises(tc.ArtefactError, match="line break"):
+    with pytest.raises(tc.ArtifactError, match="line break"):
         tc.Metadata(["a\nb"]).save(str(tmp_path / "a.txt"))
 
 
@@ -253,13 +253,13 @@ def test_a_text_is_told_by_its_place_from_either_end() -> None:
 
 
 def test_one_string_is_no_list() -> None:
-    with pytest.raises(tc.ArtefactError, match="not one string: 'dog'"):
+    with pytest.raises(tc.ArtifactError, match="not one string: 'dog'"):
         tc.Metadata("dog")
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.parquet"])
 def test_an_entry_that_is_no_unicode_is_refused_where_it_cannot_be_written(tmp_path: Path, name: str) -> None:
-    with pytest.raises(tc.ArtefactError, match="entry 1 is not Unicode text"):
+    with pytest.raises(tc.ArtifactError, match="entry 1 is not Unicode text"):
         tc.Metadata(["dog", "\ud800"]).save(tmp_path / name)
     assert not (tmp_path / name).exists()
 

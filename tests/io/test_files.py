@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tallyclip.errors import ArtefactError, OutputError
+from tallyclip.errors import ArtifactError, OutputError
 from tallyclip.io.files import PART, clear_parts, read_array, read_arrays, read_json, remove, replacing, write_array, write_json, writing
 
 
@@ -117,9 +117,9 @@ def test_arrays_and_objects_come_back_as_they_were(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[1]", b'"text"', b"\xff\xfe{}"])
-def test_what_is_no_json_object_is_an_artefact_that_is_broken(tmp_path: Path, content: bytes) -> None:
+def test_what_is_no_json_object_is_an_artifact_that_is_broken(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.json").write_bytes(content)
-    with pytest.raises(ArtefactError, match=r"a\.json: not"):
+    with pytest.raises(ArtifactError, match=r"a\.json: not"):
         read_json(tmp_path / "a.json")
 
 
@@ -130,7 +130,7 @@ def test_what_is_no_array_is_broken_and_the_hint_says_what_to_delete(tmp_path: P
     if damage is not None:
         path.parent.mkdir()
         path.write_bytes(damage)
-    with pytest.raises(ArtefactError, match="broken") as caught:
+    with pytest.raises(ArtifactError, match="broken") as caught:
         reader(path)
     assert str(path) in caught.value.what
     assert f"delete {path.parent} and" in str(caught.value.hint)
@@ -144,7 +144,7 @@ def test_any_damage_to_arrays_is_noticed_or_harmless(tmp_path: Path) -> None:
         path.write_bytes(content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :])
         try:
             found = read_arrays(path)
-        except ArtefactError:
+        except ArtifactError:
             continue
         assert found.get("a") is None or np.array_equal(found["a"], array)
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from tallyclip.errors import SourceError
 from tallyclip.io import streams
 from tallyclip.io.streams import open_stream
-from tallyclip.readers.reading import read_lines
+from tallyclip.readers.content import read_lines
 
 BODY = b"".join(b'{"caption":"a dog %d"}\n' % i for i in range(3000))
 
@@ -147,7 +147,7 @@ def test_memory_is_bounded_however_much_a_file_unpacks_to(tmp_path: Path, suffix
     program = f"""
 import re
 from tallyclip.errors import SourceError
-from tallyclip.readers.reading import read_lines
+from tallyclip.readers.content import read_lines
 most = lambda: int(re.search(r"VmHWM:\\s*(.*) kB", open("/proc/self/status").read())[1]) << 10
 before = most()
 try:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tallyclip.errors import ArtefactError
+from tallyclip.errors import ArtifactError
 from tallyclip.lists.assemble import LONGEST_ENTRY, Entry, EntryList, least, unfit
 
 UNFIT = ("", "--", " ", "x" * 257)
@@ -110,7 +110,7 @@ def test_the_list_has_its_columns() -> None:
 
 
 def test_a_list_of_nothing_is_no_list() -> None:
-    with pytest.raises(ArtefactError, match="at least one entry"):
+    with pytest.raises(ArtifactError, match="at least one entry"):
         EntryList().metadata()
 
 

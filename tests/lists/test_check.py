@@ -224,8 +224,8 @@ def test_lists_of_names_are_read(name: str, content: str, lists: dict[str, list[
 )
 def test_what_is_no_list_of_names_is_refused_by_name(name: str, content: bytes, message: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(tc.ArtefactError, match=message) as caught:
+    with pytest.raises(tc.ArtifactError, match=message) as caught:
         read_classes(tmp_path / name)
     assert str(tmp_path / name) in caught.value.what
-    with pytest.raises(tc.ArtefactError, match="no class names at"):
+    with pytest.raises(tc.ArtifactError, match="no class names at"):
         read_classes(tmp_path / "missing.txt")

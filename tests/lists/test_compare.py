@@ -121,7 +121,7 @@ def test_a_merged_list_is_each_entry_once(lists: list[list[str]]) -> None:
 
 
 def test_nothing_merged_is_no_list() -> None:
-    with pytest.raises(tc.ArtefactError, match="at least one entry"):
+    with pytest.raises(tc.ArtifactError, match="at least one entry"):
         merge([])
 
 

@@ -116,16 +116,16 @@ def test_what_chinese_can_leave_out_gives_two_words(tmp_path: Path) -> None:
 def test_a_wrong_header_is_refused_and_a_right_one_shown(tmp_path: Path, content: str, message: str) -> None:
     path = write(tmp_path, content)
     for function in (read_header, read):
-        with pytest.raises(tc.ArtefactError, match=message) as raised:
+        with pytest.raises(tc.ArtifactError, match=message) as raised:
             function(path)
         assert raised.value.hint is not None
-        assert "# name<TAB>language<TAB>url<TAB>licence" in raised.value.hint
+        assert "# name<TAB>language<TAB>url<TAB>license" in raised.value.hint
 
 
 def test_a_header_in_another_encoding_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "wn-data-fra.tab"
     path.write_bytes(HEADER.replace("Test", "Français").encode("latin-1"))
-    with pytest.raises(tc.ArtefactError, match="its header is not in UTF-8"):
+    with pytest.raises(tc.ArtifactError, match="its header is not in UTF-8"):
         read_header(str(path))
     path.write_bytes(HEADER.encode("utf-16"))
     with pytest.raises(tc.SourceError, match="this is not what its name says") as raised:

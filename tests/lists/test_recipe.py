@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tallyclip.errors import ArtefactError, OptionError
+from tallyclip.errors import ArtifactError, OptionError
 from tallyclip.lists.languages import LANGUAGES, language
 from tallyclip.lists.recipe import SHIPPED, TABLES, Recipe, filled, read_recipe
 
@@ -21,7 +21,7 @@ limit = 1_000
 files = ["omw/{wordnet}.tab"]
 names = "lemmas"
 limit = 10
-licence = "mine {and} yours"
+license = "mine {and} yours"
 [text]
 files = ["{language}.parquet"]
 [unigrams]
@@ -55,7 +55,7 @@ def read(folder: Path, content: str | bytes) -> Recipe:
 
 def refused(folder: Path, content: str | bytes) -> tuple[str, str]:
     """What is said of a recipe behind its name, and the hint."""
-    with pytest.raises(ArtefactError) as caught:
+    with pytest.raises(ArtifactError) as caught:
         read(folder, content)
     name = f"{folder / 'mine.toml'}: "
     assert caught.value.what.startswith(name)
@@ -145,11 +145,11 @@ def test_every_table_has_a_class_of_its_keys() -> None:
 
 def test_a_name_that_is_no_file_is_said_to_be_perhaps_a_shipped_one(tmp_path: Path) -> None:
     for name, meant in (("englsh", "did you mean english? "), ("World-Wide", "did you mean worldwide? "), ("mine.toml", "")):
-        with pytest.raises(ArtefactError) as caught:
+        with pytest.raises(ArtifactError) as caught:
             read_recipe(name)
         assert caught.value.what == f"{name}: no recipe can be read there: No such file or directory"
         assert caught.value.hint == f"{meant}give a TOML file, or the name of a shipped recipe: english or worldwide"
-    with pytest.raises(ArtefactError, match="no recipe can be read there: Is a directory"):
+    with pytest.raises(ArtifactError, match="no recipe can be read there: Is a directory"):
         read_recipe(str(tmp_path))
 
 
@@ -159,8 +159,8 @@ def test_a_name_that_is_no_file_is_said_to_be_perhaps_a_shipped_one(tmp_path: Pa
         ("wordnets = 3", "a recipe has no key 'wordnets'", "did you mean wordnet? the known ones are language, numerals, limit, wordnet, "),
         ("zzz = 3", "a recipe has no key 'zzz'", "the known ones are language, "),
         ("[Titles]", "a recipe has no key 'Titles'", "did you mean titles? "),
-        ("[wordnet]\nfile = []", "[wordnet] has no key 'file'", "did you mean files? the known ones are files, names, limit, licence"),
-        ("[text]\nlicense = 'x'", "[text] has no key 'license'", "did you mean licence? the known ones are files, licence"),
+        ("[wordnet]\nfile = []", "[wordnet] has no key 'file'", "did you mean files? the known ones are files, names, limit, license"),
+        ("[text]\nlicence = 'x'", "[text] has no key 'licence'", "did you mean license? the known ones are files, license"),
         ("[unigrams]\nmincount = 3", "[unigrams] has no key 'mincount'", "did you mean min_count? "),
         ("[bigrams]\nzzz = 3", "[bigrams] has no key 'zzz'", "the known ones are counts, score, min_pmi, "),
         ("[titles]\ncolon = 'drop'", "[titles] has no key 'colon'", "did you mean colons? "),

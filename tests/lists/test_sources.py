@@ -71,7 +71,7 @@ def test_all_that_is_wanted_is_found_with_sizes_and_nothing_is_fetched(site: Sit
     ]
     sizes = [len(TAB), *map(len, HUB_FILES.values()), *map(len, DUMP_FILES.values()), len(HOUR), len(HOUR)]
     assert [file.size for file in by_target.values()][1:] == sizes
-    assert all(file.licence for file in by_target.values())
+    assert all(file.license for file in by_target.values())
     assert site.encodings == {"identity"}  # the size of what is packed on the way is another
     assert site.fetched() == ["index.toml", "20231101.fr", "20231101.fr?cursor=Zg%3D%3D&limit=2", "dumpstatus.json", ""]
     for name, content in HUB_FILES.items():
@@ -106,9 +106,9 @@ def test_a_list_that_goes_in_circles_is_refused(site: Site) -> None:
 
 def test_a_wordnet_has_two_names(site: Site) -> None:
     assert only(site, Wanted(omw="ita")).url.endswith(f"/omw/{REVISION}/wns/ita/wn-data-ita.tab")
-    assert only(site, Wanted(omw="it")).licence == "https://creativecommons.org/licenses/by/3.0/"
+    assert only(site, Wanted(omw="it")).license == "https://creativecommons.org/licenses/by/3.0/"
     assert only(site, Wanted(omw="iwn")).url.endswith("/wns/iwn/wn-data-ita.tab")
-    assert only(site, Wanted(omw="cmn")).licence == "WordNet licence"
+    assert only(site, Wanted(omw="cmn")).license == "WordNet license"
 
 
 def test_wordnets_that_are_not_packages_of_their_own_are_found_too(site: Site) -> None:
@@ -117,7 +117,7 @@ def test_wordnets_that_are_not_packages_of_their_own_are_found_too(site: Site) -
         assert (english.url, english.target) == (f"{site.url}/omw/{REVISION}/wns/eng/wn-data-eng.tab", "omw/wn-data-eng.tab")
     persian = only(site, Wanted(language="fa", omw="fas"))
     assert persian.url.endswith("/wns/fas/wn-data-fas.tab")
-    assert (persian.size, persian.licence) == (len(TAB), "free to use")
+    assert (persian.size, persian.license) == (len(TAB), "free to use")
 
 
 def test_a_wiki_that_was_renamed_is_found_by_its_old_name_and_kept_under_its_own(site: Site) -> None:

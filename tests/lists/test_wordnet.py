@@ -9,9 +9,9 @@ from tallyclip.lists.wordnet import lemmas, main, synset_names, wordnet_entries
 
 INSTALLED = Path("/usr/share/wordnet")
 
-LICENCE = "  1 This software and database is being provided to you, the LICENSEE, by  \n"
+LICENSE = "  1 This software and database is being provided to you, the LICENSEE, by  \n"
 FILES = {
-    "data.noun": LICENCE
+    "data.noun": LICENSE
     + "00001740 03 n 01 entity 0 003 ~ 00001930 n 0000 | that which is\n"
     + "00001930 03 n 02 physical_entity 0 body 0 007 @ 00001740 n 0000 | an entity\n"
     + "00002137 03 n 01 St._Louis 0 001 @ 00001740 n 0000 | a city\n",
@@ -77,11 +77,11 @@ def test_the_installed_database_has_its_known_number_of_lemmas() -> None:
 
 
 def test_a_missing_or_other_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(tc.ArtefactError, match=r"data\.noun: no such file"):
+    with pytest.raises(tc.ArtifactError, match=r"data\.noun: no such file"):
         wordnet_entries(tmp_path)
     write(tmp_path, FILES | {"data.verb": "what is this\n"})
     for function in (wordnet_entries, lambda folder: list(synset_names(folder)), lambda folder: list(lemmas(folder))):
-        with pytest.raises(tc.ArtefactError, match=r"data\.verb: not a data file of WordNet: line 1 is 'what is this"):
+        with pytest.raises(tc.ArtifactError, match=r"data\.verb: not a data file of WordNet: line 1 is 'what is this"):
             function(tmp_path)
 
 
@@ -89,7 +89,7 @@ def test_a_missing_or_other_file_is_refused(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ("", "there is no synset in its 0 lines"),
-        (LICENCE, "there is no synset in its 1 lines"),
+        (LICENSE, "there is no synset in its 1 lines"),
         (FILES["data.verb"] + "00001741 29 v 04 breathe 0 take_a_breath", "line 2 is '00001741"),
         (FILES["data.verb"] + "00001741 29 v 00 000 | nothing\n", "line 2 is"),
         ("one two three four five six seven\n", "line 1 is 'one two"),
@@ -97,23 +97,23 @@ def test_a_missing_or_other_file_is_refused(tmp_path: Path) -> None:
 )
 def test_a_file_cut_short_is_refused(tmp_path: Path, content: str, message: str) -> None:
     write(tmp_path, FILES | {"data.verb": content})
-    with pytest.raises(tc.ArtefactError, match=rf"data\.verb: not a data file of WordNet: {message}"):
+    with pytest.raises(tc.ArtifactError, match=rf"data\.verb: not a data file of WordNet: {message}"):
         list(lemmas(tmp_path))
 
 
 @pytest.mark.parametrize("cut", [1, 2, 9])
 def test_a_file_cut_short_within_what_a_synset_means_is_refused(tmp_path: Path, cut: int) -> None:
     write(tmp_path, FILES | {"data.verb": FILES["data.verb"][:-cut]})
-    with pytest.raises(tc.ArtefactError, match=r"data\.verb: cut short: the last line \(\d+\) does not end with a line break"):
+    with pytest.raises(tc.ArtifactError, match=r"data\.verb: cut short: the last line \(\d+\) does not end with a line break"):
         list(lemmas(tmp_path))
 
 
 def test_what_cannot_be_read_as_a_file_of_text_is_refused(tmp_path: Path) -> None:
     write(tmp_path, FILES)
     (tmp_path / "data.adv").write_bytes(b"00001740 02 r 01 caf\xe9 0 000 | in Latin-1\n")
-    with pytest.raises(tc.ArtefactError, match=r"data\.adv: not a data file of WordNet: 'utf-8' codec"):
+    with pytest.raises(tc.ArtifactError, match=r"data\.adv: not a data file of WordNet: 'utf-8' codec"):
         wordnet_entries(tmp_path)
     (tmp_path / "data.adv").unlink()
     (tmp_path / "data.adv").mkdir()
-    with pytest.raises(tc.ArtefactError, match=r"data\.adv: cannot be read: Is a directory"):
+    with pytest.raises(tc.ArtifactError, match=r"data\.adv: cannot be read: Is a directory"):
         wordnet_entries(tmp_path)

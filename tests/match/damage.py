@@ -95,7 +95,7 @@ def main() -> None:
             (folder / f".{other}").replace(folder / other)  # for the last one may still be mapped
         try:
             opened = tc.Matcher.open(folder)
-        except tc.ArtefactError:
+        except tc.ArtifactError:
             outcomes["refused"] += 1
             continue
         found = opened.match(CAPTIONS)

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tallyclip.core.data import Matches
-from tallyclip.errors import ArtefactError
+from tallyclip.errors import ArtifactError
 from tallyclip.match.matched_pairs import LanguageTags, MatchedPairs, MatchWriter, read_matches
 
 UINT64 = st.integers(0, 2**64 - 1)
@@ -85,7 +85,7 @@ def test_a_file_that_is_not_whole_is_named(tmp_path: Path, damage: str) -> None:
     path.unlink()
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(ArtefactError, match=r"a\.arrow: not readable"):
+    with pytest.raises(ArtifactError, match=r"a\.arrow: not readable"):
         list(read_matches(path))
 
 
@@ -94,5 +94,5 @@ def test_a_damaged_file_is_refused_or_read_but_never_read_beyond(tmp_path: Path)
     done = subprocess.run([sys.executable, script, tmp_path, "1500"], capture_output=True, text=True, timeout=250, check=False)
     assert done.returncode == 0, (done.returncode, done.stderr[-2000:])
     outcomes = json.loads(done.stdout)
-    assert outcomes.keys() == {"read", "ArtefactError", "OptionError"}  # the last of an entry that the list lacks
-    assert outcomes["ArtefactError"] > 300
+    assert outcomes.keys() == {"read", "ArtifactError", "OptionError"}  # the last of an entry that the list lacks
+    assert outcomes["ArtifactError"] > 300

@@ -258,23 +258,23 @@ def test_a_saved_matcher_is_mapped_and_matches_the_same(mode: Mode, tmp_path: Pa
 
 def test_a_broken_matcher_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "matcher"
-    with pytest.raises(tc.ArtefactError, match="no saved matcher"):
+    with pytest.raises(tc.ArtifactError, match="no saved matcher"):
         tc.Matcher.open(folder)
     tc.Matcher(tc.Metadata(["dog"])).save(folder)
     words = (folder / "words.npy").read_bytes()
     (folder / "words.npy").write_bytes(words[:-8])
-    with pytest.raises(tc.ArtefactError, match="not whole"):
+    with pytest.raises(tc.ArtifactError, match="not whole"):
         tc.Matcher.open(folder)
     (folder / "words.npy").unlink()
-    with pytest.raises(tc.ArtefactError, match=r"words\.npy is missing"):
+    with pytest.raises(tc.ArtifactError, match=r"words\.npy is missing"):
         tc.Matcher.open(folder)
     (folder / "words.npy").write_bytes(words)
     header = json.loads((folder / "header.json").read_text())
     (folder / "header.json").write_text(json.dumps(header | {"layout": 0}))
-    with pytest.raises(tc.ArtefactError, match="layout 0"):
+    with pytest.raises(tc.ArtifactError, match="layout 0"):
         tc.Matcher.open(folder)
     (folder / "header.json").write_text("{")
-    with pytest.raises(tc.ArtefactError, match="not whole"):
+    with pytest.raises(tc.ArtifactError, match="not whole"):
         tc.Matcher.open(folder)
 
 
@@ -295,7 +295,7 @@ def test_a_matcher_without_checksums_is_refused_with_what_to_do(tmp_path: Path) 
     del header["checksum"]
     (tmp_path / "header.json").write_text(json.dumps(header | {"arrays": sorted(header["arrays"])}))
     with pytest.raises(
-        tc.ArtefactError, match=r"this matcher was saved by an earlier version, which wrote no checksums(.|\n)*Hint: save it again"
+        tc.ArtifactError, match=r"this matcher was saved by an earlier version, which wrote no checksums(.|\n)*Hint: save it again"
     ):
         tc.Matcher.open(tmp_path)
 

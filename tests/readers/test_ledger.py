@@ -13,11 +13,11 @@ import pytest
 
 from tallyclip.readers import warc, wat
 from tallyclip.readers.columns import ColumnChoice
+from tallyclip.readers.content import LARGEST, LONGEST_SAMPLE
 from tallyclip.readers.crawl import archive, gather, http, links
 from tallyclip.readers.ledger import BOILERPLATE, IN_EARLIER_POOL, KEPT_SAMPLES, REASONS, REPEATED_IN_POOL, UNNAMED, Ledger
 from tallyclip.readers.pairs import pairs_of
 from tallyclip.readers.read import columns_of, read_shard
-from tallyclip.readers.reading import LARGEST, LONGEST_SAMPLE
 from tallyclip.readers.records import Drop
 from tallyclip.readers.sources import cut, find_files
 from tallyclip.steps import filters

@@ -10,7 +10,7 @@ import pytest
 
 from tallyclip.errors import OptionError
 from tallyclip.readers.columns import ColumnChoice
-from tallyclip.readers.names import LOOKED_AT
+from tallyclip.readers.field_names import LOOKED_AT
 from tallyclip.readers.partitions import NULL, partition_of
 from tallyclip.readers.read import columns_of, folders_note, full_schema, read_shard
 from tallyclip.readers.sources import cut

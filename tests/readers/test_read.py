@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tallyclip.errors import TallyclipError
-from tallyclip.readers import delimited, lines, parquet, tars
+from tallyclip.readers import csv, parquet, tar
+from tallyclip.readers import json_lines as json_lines_module
 from tallyclip.readers.records import as_kind, unify
 from tests.readers.tools import batches_of, files_of, hashed, json_lines, packed, read, refused, write_table, write_tar
 
@@ -148,18 +149,18 @@ def test_parquet_that_is_made_of_json_gives_the_same_pairs(
 ODD = [RecursionError("too deep"), MemoryError(), ZeroDivisionError("odd"), KeyError("odd"), AssertionError()]
 LOOK_UPS = {
     "a.parquet": (parquet, "schema_of"),
-    "a.jsonl": (lines, "json_names"),
-    "a.csv": (delimited, "look_at"),
-    "a.tsv": (delimited, "look_at"),
-    "t.tar": (tars, "tar_names"),
+    "a.jsonl": (json_lines_module, "json_names"),
+    "a.csv": (csv, "look_at"),
+    "a.tsv": (csv, "look_at"),
+    "t.tar": (tar, "tar_names"),
 }
 READERS = {
     "a.parquet": (parquet, "read_records"),
-    "a.jsonl": (lines, "read_json"),
-    "a.csv": (delimited, "read_records"),
-    "a.tsv": (delimited, "read_records"),
-    "t.tar": (tars, "read_records"),
-    "a.txt": (lines, "read_text"),
+    "a.jsonl": (json_lines_module, "read_json"),
+    "a.csv": (csv, "read_records"),
+    "a.tsv": (csv, "read_records"),
+    "t.tar": (tar, "read_records"),
+    "a.txt": (json_lines_module, "read_text"),
 }
 
 

@@ -17,7 +17,6 @@ from tallyclip.readers.crawl import html, http
 from tallyclip.readers.crawl.gather import TOO_COMPLEX, Gatherer
 from tallyclip.readers.warc import GUESSED, OTHER_RECORDS, REVISIT, read_warc
 from tallyclip.readers.wat import read_wat
-
 from tests.readers.crawl.tools import packed, record
 
 URI = "http://a.example/b/"

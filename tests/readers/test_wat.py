@@ -8,7 +8,6 @@ import pytest
 
 from tallyclip.readers.crawl.gather import Gatherer
 from tallyclip.readers.wat import ODD_LINK, read_wat
-
 from tests.readers.crawl.tools import image, page, record, wat_json, write_wat
 
 URI = "http://a.example/b/"

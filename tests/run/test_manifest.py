@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tallyclip.errors import ArtefactError
+from tallyclip.errors import ArtifactError
 from tallyclip.io.structs import fingerprint_of
 from tallyclip.run.layout import RunLayout, StageFolder
 from tallyclip.run.manifest import Manifest, read_manifest, write_manifest
@@ -38,7 +38,7 @@ def test_a_manifest_comes_back_as_it_was(tmp_path: Path) -> None:
 def test_a_broken_manifest_is_named_with_what_to_do(tmp_path: Path, content: str) -> None:
     folder = StageFolder(tmp_path)
     folder.manifest.write_text(content)
-    with pytest.raises(ArtefactError) as raised:
+    with pytest.raises(ArtifactError) as raised:
         read_manifest(folder)
     assert raised.value.what.startswith(f"{folder.manifest}: broken, or not of this version")
     assert str(raised.value.hint).startswith(f"delete {tmp_path} ")

@@ -267,14 +267,14 @@ def test_files_that_changed_before_balancing_are_no_failures_to_accept(example: 
 
 
 ODD = """
-import tallyclip.readers.lines as lines
+import tallyclip.readers.json_lines as json_lines
 
-def read_chunks(path, whole=lines.read_chunks):
+def read_chunks(path, whole=json_lines.read_chunks):
     if path.endswith("odd.jsonl"):
         raise RecursionError("nobody foresaw this")
     return whole(path)
 
-lines.read_chunks = read_chunks
+json_lines.read_chunks = read_chunks
 """
 
 

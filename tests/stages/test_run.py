@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import tallyclip as tc
-from tallyclip.errors import ArtefactError, IncompleteError, OptionError, StaleError
+from tallyclip.errors import ArtifactError, IncompleteError, OptionError, StaleError
 from tallyclip.run.folder import Run
 from tallyclip.run.stages import BUILT_ON
 from tallyclip.stages.plan import Aim
@@ -287,7 +287,7 @@ def test_a_folder_that_is_gone_is_made_again(example: Example, run: Path, stages
 @pytest.mark.parametrize("stage", ["metadata", "match", "counts", "plan", "balance", "card"])
 def test_a_broken_manifest_is_named_and_what_the_hint_says_works(example: Example, run: Path, stages: Stages, stage: str) -> None:
     (run / stage / "_manifest.json").write_text("{")
-    with pytest.raises(ArtefactError) as raised:
+    with pytest.raises(ArtifactError) as raised:
         stages.run(run, example.pool, pictures=True)
     assert f"{run / stage / '_manifest.json'}: broken" in raised.value.what
     assert f"delete {run / stage} and run the same command again" in str(raised.value.hint)

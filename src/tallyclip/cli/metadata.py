@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from tallyclip.cli import options
+from tallyclip.cli.console import err, out, show_text
 from tallyclip.cli.names import bytes_of, run_folder
 from tallyclip.cli.prepare import count_of, load_metadata
 from tallyclip.errors import OptionError
@@ -90,7 +91,6 @@ def build(
 
     Example: `tallyclip metadata build --recipe english --inputs inputs --out lists/en`
     """
-    from tallyclip.cli.app import err, out, show_text
     from tallyclip.cli.progress import Shown
     from tallyclip.run.runners.local import Workers
     from tallyclip.stages.ngrams import PRELOAD
@@ -133,7 +133,6 @@ def fetch(
 
     Example: `tallyclip metadata fetch --recipe english --out inputs --dry-run`
     """
-    from tallyclip.cli.app import err, out
     from tallyclip.cli.progress import Shown
     from tallyclip.run.runners.local import Workers
 
@@ -168,7 +167,6 @@ def recipe(name: ShippedName) -> None:
 
 def info(path: options.EntryList, clean_metadata: options.Clean = False) -> None:
     """Show the size, fingerprint, sources and unmatchable entries of an entry list."""
-    from tallyclip.cli.app import show_text
     from tallyclip.cli.show import metadata_info
 
     show_text(metadata_info(path, load_metadata(path, clean=clean_metadata)))
@@ -177,7 +175,6 @@ def info(path: options.EntryList, clean_metadata: options.Clean = False) -> None
 def diff(first: ListFile, second: ListFile, clean_metadata: options.Clean = False, as_json: options.AsJson = False) -> None:
     """Show what two entry lists have in common, and what only one of them has."""
     from tallyclip.cli import lists
-    from tallyclip.cli.app import out
     from tallyclip.lists.compare import difference
 
     found = difference(load_metadata(first, clean=clean_metadata), load_metadata(second, clean=clean_metadata))
@@ -190,7 +187,6 @@ def merge(files: ListFiles, to: MergedOut, clean_metadata: options.Clean = False
     Example: `tallyclip metadata merge lists/en/metadata.parquet terms.txt --out mine.parquet`
     """
     from tallyclip.cli import lists
-    from tallyclip.cli.app import out
     from tallyclip.lists.compare import merge as merged_lists
 
     given = [load_metadata(name, clean=clean_metadata) for name in files]
@@ -202,7 +198,6 @@ def merge(files: ListFiles, to: MergedOut, clean_metadata: options.Clean = False
 def check(file: ListFile, classes: Classes = None, clean_metadata: options.Clean = False, as_json: options.AsJson = False) -> None:
     """Look an entry list over: what no caption can name, repeats but for case, stop words, and which classes of benchmarks it has."""
     from tallyclip.cli import lists
-    from tallyclip.cli.app import out
     from tallyclip.lists.check import check as checked
     from tallyclip.lists.classes import class_lists, read_classes
 

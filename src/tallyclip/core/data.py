@@ -15,7 +15,7 @@ from jaxtyping import Int64, UInt32
 
 from tallyclip.core.compiled import as_compiled_takes
 from tallyclip.core.strings import from_python
-from tallyclip.errors import ArtefactError, OptionError
+from tallyclip.errors import ArtifactError, OptionError
 from tallyclip.io.artifacts import EntryColumns, read_entries, write_entries
 
 CLEAN_HINT = "Metadata(..., clean=True), or --clean-metadata, drops empty and repeated entries (of repeats the first stays)"
@@ -32,7 +32,7 @@ class Metadata:
         clean: drop empty and repeated entries instead of raising; of repeats the first stays.
 
     Raises:
-        ArtefactError: there is no entry, or an empty or repeated one; the message gives positions.
+        ArtifactError: there is no entry, or an empty or repeated one; the message gives positions.
 
     >>> metadata = Metadata(["dog", "New York"])
     >>> len(metadata), metadata.entries[1]
@@ -49,17 +49,17 @@ class Metadata:
         clean: bool = False,
     ) -> None:
         if isinstance(entries, str):
-            raise ArtefactError(f"an entry list is a list of strings, not one string: {entries!r:.60}")
+            raise ArtifactError(f"an entry list is a list of strings, not one string: {entries!r:.60}")
         known = [None if column is None else list(column) for column in (sources, scores, ranks)]
         columns = EntryColumns(list(entries), *known)  # type: ignore[arg-type]
         _check_lengths(columns)
         keep = _first_positions(columns.entries)
         if len(keep) < len(columns.entries):
             if not clean:
-                raise ArtefactError(_describe_unclean(columns.entries, keep), CLEAN_HINT)
+                raise ArtifactError(_describe_unclean(columns.entries, keep), CLEAN_HINT)
             columns = EntryColumns(*(None if column is None else [column[i] for i in keep] for column in columns))  # type: ignore[arg-type]
         if not columns.entries:
-            raise ArtefactError("an entry list needs at least one entry, this one is empty")
+            raise ArtifactError("an entry list needs at least one entry, this one is empty")
         self.entries: tuple[str, ...] = tuple(columns.entries)
         self.sources = tuple(columns.sources) if columns.sources is not None else None
         self.scores = tuple(columns.scores) if columns.scores is not None else None
@@ -82,13 +82,13 @@ class Metadata:
         (and ``source``, ``score`` and ``rank``). ``path`` may be an fsspec URL, and end in ``.gz`` or ``.zst``.
 
         Raises:
-            ArtefactError: see ``Metadata``; or the file is missing or not an entry list.
+            ArtifactError: see ``Metadata``; or the file is missing or not an entry list.
         """
         columns = read_entries(str(path))
         try:
             return cls(*columns, clean=clean)
-        except ArtefactError as error:
-            raise ArtefactError(f"{path}: {error.what}", error.hint) from None
+        except ArtifactError as error:
+            raise ArtifactError(f"{path}: {error.what}", error.hint) from None
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the list; the suffix (``.json``, ``.txt``, ``.parquet``) chooses the form. Only Parquet keeps the rest."""
@@ -111,10 +111,10 @@ class Metadata:
 def _check_lengths(columns: EntryColumns) -> None:
     for position, entry in enumerate(columns.entries):
         if not isinstance(entry, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ArtefactError(f"entry {position} is a {type(entry).__name__}, not a string: {entry!r:.60}")
+            raise ArtifactError(f"entry {position} is a {type(entry).__name__}, not a string: {entry!r:.60}")
     for name, column in zip(("sources", "scores", "ranks"), columns[1:], strict=True):
         if column is not None and len(column) != len(columns.entries):
-            raise ArtefactError(f"{len(columns.entries):,} entries but {len(column):,} {name}")
+            raise ArtifactError(f"{len(columns.entries):,} entries but {len(column):,} {name}")
 
 
 def _first_positions(entries: list[str]) -> list[int]:

@@ -68,7 +68,7 @@ class ListInput(msgspec.Struct):
     size: int
     checksum: str
     used_for: str
-    licence: str | None
+    license: str | None
 
 
 class ListManifest(msgspec.Struct):
@@ -100,7 +100,7 @@ def build_list(build: Build, recipe: Recipe, language: Language, folder: Path, m
 
     Raises:
         OptionError: an input is missing, or the memory is too little.
-        ArtefactError: a file of WordNet is broken.
+        ArtifactError: a file of WordNet is broken.
         IncompleteError: inputs could not be read and were not accepted, or nothing is left.
     """
     share = memory_of_a_worker(memory, build.workers.count)
@@ -248,8 +248,8 @@ def _inputs(recipe: Recipe, paths: Inputs, files: dict[str, Input]) -> list[List
     inputs: list[ListInput] = []
     for use, names, table in uses:
         for path in names:
-            licence = read_header(path).licence if use == "wordnet" and Path(path).name not in DATABASE else table and table.licence
-            inputs.append(ListInput(path, files[path].size, files[path].checksum, use, licence))
+            said = read_header(path).license if use == "wordnet" and Path(path).name not in DATABASE else table and table.license
+            inputs.append(ListInput(path, files[path].size, files[path].checksum, use, said))
     return inputs
 
 

@@ -14,11 +14,11 @@ from tallyclip.errors import SourceError
 from tallyclip.match.matcher import Matcher
 from tallyclip.match.reference import Mode
 from tallyclip.readers.columns import ColumnChoice
+from tallyclip.readers.content import reading
 from tallyclip.readers.estimate import estimate_rows
 from tallyclip.readers.others import skipped_notes
 from tallyclip.readers.pairs import pairs_in_parts
 from tallyclip.readers.read import columns_of, folders_note, read_shard
-from tallyclip.readers.reading import reading
 from tallyclip.readers.sources import Shard, cut, find_files
 
 SHARDS_LOOKED_AT = 3

@@ -13,8 +13,8 @@ from tallyclip.lists.languages import Language
 from tallyclip.lists.recipe import Recipe, filled
 from tallyclip.lists.servers import RemoteFile
 from tallyclip.lists.sources import FetchTask, Hosts, Wanted, fetch_task, find
-from tallyclip.run.progress import Progress as Shown
-from tallyclip.run.runners.local import Done, Failed, Progress, Task, Workers
+from tallyclip.run.progress import Progress
+from tallyclip.run.runners.base import Advanced, Done, Failed, Runner, Task
 
 
 def hosts_of(choices: Sequence[str]) -> Hosts:
@@ -56,7 +56,7 @@ def wanted_files(recipe: Recipe, language: Language, hosts: Hosts) -> list[Remot
     return files
 
 
-def fetch_inputs(files: Sequence[RemoteFile], folder: Path, workers: Workers, progress: Shown, *, largest: int) -> None:
+def fetch_inputs(files: Sequence[RemoteFile], folder: Path, workers: Runner, progress: Progress, *, largest: int) -> None:
     """Fetch files, none of more than ``largest`` bytes; those that are there and whole are left alone.
 
     Raises:
@@ -68,7 +68,7 @@ def fetch_inputs(files: Sequence[RemoteFile], folder: Path, workers: Workers, pr
     policy = msgspec.structs.replace(POLITE, largest=largest)
     for event in workers.map(fetch_task, [Task(file.target, FetchTask(file, folder, policy)) for file in files]):
         match event:
-            case Progress(_, count):
+            case Advanced(_, count):
                 progress.advance(count)
             case Done(key):
                 progress.shard_done(key)

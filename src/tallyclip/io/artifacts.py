@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tallyclip.errors import ArtefactError, TallyclipError
+from tallyclip.errors import ArtifactError, TallyclipError
 from tallyclip.io.streams import is_url, open_stream, without_compression
 
 NOT_UTF8 = "repair the entry, or write the list again as UTF-8"
@@ -44,7 +44,7 @@ def read_entries(path: str) -> EntryColumns:
     """Read an entry list from a local path or an fsspec URL.
 
     Raises:
-        ArtefactError: the file is missing, of another kind, or not a list of strings.
+        ArtifactError: the file is missing, of another kind, or not a list of strings.
     """
     kind = _kind(path)
     try:
@@ -53,15 +53,15 @@ def read_entries(path: str) -> EntryColumns:
                 return _from_parquet(path, pq.read_table(file))
             content = file.read()
     except FileNotFoundError:
-        raise ArtefactError(f"no entry list at {path}", "give a .json, .txt or .parquet file, or 'wordnet'") from None
+        raise ArtifactError(f"no entry list at {path}", "give a .json, .txt or .parquet file, or 'wordnet'") from None
     except TallyclipError:
         raise
     except (OSError, pa.ArrowException) as error:
-        raise ArtefactError(f"{path}: not readable as an entry list: {error}", ACCESS if is_url(path) else None) from error
+        raise ArtifactError(f"{path}: not readable as an entry list: {error}", ACCESS if is_url(path) else None) from error
     except Exception as error:
         # Libraries behind a URL, and below those that unpack, have errors of their own, which are no OSErrors.
         what = f"{path}: not readable as an entry list: {type(error).__name__}: {error}"
-        raise ArtefactError(what, ACCESS if is_url(path) else None) from error
+        raise ArtifactError(what, ACCESS if is_url(path) else None) from error
     return EntryColumns(_from_json(path, content) if kind == "json" else _from_lines(path, content))
 
 
@@ -69,11 +69,11 @@ def write_entries(path: str, columns: EntryColumns) -> None:
     """Write an entry list; the suffix chooses the form, and JSON and text keep the entries alone.
 
     Raises:
-        ArtefactError: the suffix is unknown, or an entry with a line break would be split by the text form.
+        ArtifactError: the suffix is unknown, or an entry with a line break would be split by the text form.
     """
     kind = _kind(path)
     if kind == "txt" and any("\n" in entry or "\r" in entry for entry in columns.entries):
-        raise ArtefactError(f"{path}: an entry contains a line break, which a text file cannot hold", "write .json or .parquet")
+        raise ArtifactError(f"{path}: an entry contains a line break, which a text file cannot hold", "write .json or .parquet")
     if kind != "json":
         check_unicode(path, columns.entries)
     target: Any = fsspec.open(path, "wb", compression="infer")
@@ -98,7 +98,7 @@ def _kind(path: str) -> str:
     for kind in ("json", "txt", "parquet"):
         if name.endswith(f".{kind}"):
             return kind
-    raise ArtefactError(
+    raise ArtifactError(
         f"{path}: an entry list cannot be told from this name",
         "name it .json, .txt or .parquet (.gz and .zst may follow)",
     )
@@ -108,17 +108,17 @@ def _from_json(path: str, content: bytes) -> list[str]:
     try:
         value = json.loads(content)
     except UnicodeDecodeError as error:
-        raise ArtefactError(f"{path}: {_place_in_json(content)}byte {error.start} is not UTF-8", NOT_UTF8) from error
+        raise ArtifactError(f"{path}: {_place_in_json(content)}byte {error.start} is not UTF-8", NOT_UTF8) from error
     except ValueError as error:
-        raise ArtefactError(f"{path}: not JSON: {error}") from error
+        raise ArtifactError(f"{path}: not JSON: {error}") from error
     except RecursionError:
-        raise ArtefactError(f"{path}: not a JSON list of strings: it is nested too deeply") from None
+        raise ArtifactError(f"{path}: not a JSON list of strings: it is nested too deeply") from None
     if not isinstance(value, list):
         hint = "this looks like entry counts; its keys are the entries" if isinstance(value, dict) else None
-        raise ArtefactError(f"{path}: expected a JSON list of strings, found {_json_name(value)}", hint)
+        raise ArtifactError(f"{path}: expected a JSON list of strings, found {_json_name(value)}", hint)
     for position, entry in enumerate(value):
         if not isinstance(entry, str):
-            raise ArtefactError(f"{path}: entry {position} is {_json_name(entry)}, not a string")
+            raise ArtifactError(f"{path}: entry {position} is {_json_name(entry)}, not a string")
     return value
 
 
@@ -135,11 +135,11 @@ def check_unicode(where: str, entries: Sequence[str]) -> None:
     """Refuse half a surrogate pair, which JSON can write, but which is no text that other files can have.
 
     Raises:
-        ArtefactError: an entry has one.
+        ArtifactError: an entry has one.
     """
     for position, entry in enumerate(entries):
         if not entry.isascii() and any("\ud800" <= character <= "\udfff" for character in entry):
-            raise ArtefactError(f"{where}: entry {position} is not Unicode text: {entry!r:.60}", "it has a lone surrogate: repair it")
+            raise ArtifactError(f"{where}: entry {position} is not Unicode text: {entry!r:.60}", "it has a lone surrogate: repair it")
 
 
 def _from_lines(path: str, content: bytes) -> list[str]:
@@ -147,7 +147,7 @@ def _from_lines(path: str, content: bytes) -> list[str]:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         position = content.count(b"\n", 0, error.start)
-        raise ArtefactError(f"{path}: entry {position}: byte {error.start} is not UTF-8", "convert the file to UTF-8") from error
+        raise ArtifactError(f"{path}: entry {position}: byte {error.start} is not UTF-8", "convert the file to UTF-8") from error
     lines = text.replace("\r\n", "\n").split("\n")
     return lines[:-1] if lines[-1] == "" else lines
 
@@ -156,11 +156,11 @@ def _from_parquet(path: str, table: pa.Table) -> EntryColumns:
     names = table.column_names
     name = "entry" if "entry" in names else names[0] if len(names) == 1 else None
     if name is None:
-        raise ArtefactError(f"{path}: no column 'entry' among {', '.join(names)}")
+        raise ArtifactError(f"{path}: no column 'entry' among {', '.join(names)}")
     entries = _values(path, table, name)
     for position, entry in enumerate(entries):
         if not isinstance(entry, str):
-            raise ArtefactError(f"{path}: entry {position} is {_json_name(entry)}, not a string")
+            raise ArtifactError(f"{path}: entry {position} is {_json_name(entry)}, not a string")
     sources, scores, ranks = (_values(path, table, other) if other in names else None for other in ("source", "score", "rank"))
     return EntryColumns(entries, sources, scores, ranks)
 
@@ -169,7 +169,7 @@ def _values(path: str, table: pa.Table, name: str) -> list[Any]:
     """A column as Python's values; Arrow reads strings without a look at their bytes.
 
     Raises:
-        ArtefactError: one of them is none; the message gives its position.
+        ArtifactError: one of them is none; the message gives its position.
     """
     column = table[name]
     try:
@@ -180,9 +180,9 @@ def _values(path: str, table: pa.Table, name: str) -> list[Any]:
             try:
                 value.as_py()
             except UnicodeDecodeError as error:
-                raise ArtefactError(f"{path}: {said} {position} is not UTF-8: {error.object!r:.60}", NOT_UTF8) from error
+                raise ArtifactError(f"{path}: {said} {position} is not UTF-8: {error.object!r:.60}", NOT_UTF8) from error
             except Exception as error:
-                raise ArtefactError(f"{path}: {said} {position} cannot be read: {error}") from error
+                raise ArtifactError(f"{path}: {said} {position} cannot be read: {error}") from error
         raise
 
 
@@ -215,16 +215,16 @@ def read_header(folder: Path) -> dict[str, Any]:
     """Read the header that ``save_arrays`` wrote, unchecked: of another version's there is only so much to say.
 
     Raises:
-        ArtefactError: there is none.
+        ArtifactError: there is none.
     """
     try:
         header = json.loads((folder / "header.json").read_bytes())
     except FileNotFoundError:
-        raise ArtefactError(f"{folder}: no saved matcher: header.json is missing", "Matcher.save writes one") from None
+        raise ArtifactError(f"{folder}: no saved matcher: header.json is missing", "Matcher.save writes one") from None
     except (OSError, ValueError, RecursionError) as error:
-        raise ArtefactError(f"{folder}: a saved matcher that is not whole: header.json: {error}", SAVE_AGAIN) from error
+        raise ArtifactError(f"{folder}: a saved matcher that is not whole: header.json: {error}", SAVE_AGAIN) from error
     if not isinstance(header, dict):
-        raise ArtefactError(f"{folder}: a saved matcher that is not whole: header.json is {_json_name(header)}", SAVE_AGAIN)
+        raise ArtifactError(f"{folder}: a saved matcher that is not whole: header.json is {_json_name(header)}", SAVE_AGAIN)
     return header
 
 
@@ -232,13 +232,13 @@ def open_arrays(folder: Path, header: Mapping[str, Any]) -> dict[str, np.ndarray
     """Map the arrays of a header, and check every byte: 0.03 s for 500,000 entries, and the pages are there for the matching after it.
 
     Raises:
-        ArtefactError: an array is missing, or it or the header is not as it was written.
+        ArtifactError: an array is missing, or it or the header is not as it was written.
     """
     whole = {name: value for name, value in header.items() if name != CHECKSUM}
     if CHECKSUM not in header:
-        raise ArtefactError(f"{folder}: this matcher was saved by an earlier version, which wrote no checksums", SAVE_AGAIN)
+        raise ArtifactError(f"{folder}: this matcher was saved by an earlier version, which wrote no checksums", SAVE_AGAIN)
     if header[CHECKSUM] != _checksum(whole):
-        raise ArtefactError(f"{folder}: a saved matcher that is not whole: header.json is not as it was written", SAVE_AGAIN)
+        raise ArtifactError(f"{folder}: a saved matcher that is not whole: header.json is not as it was written", SAVE_AGAIN)
     return {name: _map_array(folder / f"{name}.npy", checksum) for name, checksum in whole["arrays"].items()}
 
 
@@ -250,11 +250,11 @@ def _map_array(path: Path, checksum: str) -> np.ndarray[Any, Any]:
     try:
         content = np.memmap(path, np.uint8, "r")
     except FileNotFoundError:
-        raise ArtefactError(f"{path.parent}: no saved matcher: {path.name} is missing", "Matcher.save writes one") from None
+        raise ArtifactError(f"{path.parent}: no saved matcher: {path.name} is missing", "Matcher.save writes one") from None
     except (OSError, ValueError) as error:
-        raise ArtefactError(f"{path.parent}: a saved matcher that is not whole: {path.name}: {error}", SAVE_AGAIN) from error
+        raise ArtifactError(f"{path.parent}: a saved matcher that is not whole: {path.name}: {error}", SAVE_AGAIN) from error
     if hashlib.sha256(content.data).hexdigest() != checksum:
-        raise ArtefactError(f"{path.parent}: a saved matcher that is not whole: {path.name} is not as it was written", SAVE_AGAIN)
+        raise ArtifactError(f"{path.parent}: a saved matcher that is not whole: {path.name} is not as it was written", SAVE_AGAIN)
     start = io.BytesIO(content[:LARGEST_START].tobytes())
     np.lib.format.read_magic(start)
     shape, _, kind = np.lib.format.read_array_header_1_0(start)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tallyclip.errors import ArtefactError, OutputError
+from tallyclip.errors import ArtifactError, OutputError
 
 PART = ".part-"  # in the name of a file that is being written
 
@@ -90,7 +90,7 @@ def read_array(path: Path) -> np.ndarray[Any, Any]:
     """Read an array that ``write_array`` wrote for a stage.
 
     Raises:
-        ArtefactError: the file is not whole.
+        ArtifactError: the file is not whole.
     """
     with _reading(path), path.open("rb") as file:
         return np.load(file, allow_pickle=False)
@@ -100,7 +100,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
     """Read the arrays of an ``.npz`` file of a stage.
 
     Raises:
-        ArtefactError: the file is not whole.
+        ArtifactError: the file is not whole.
     """
     with _reading(path), path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         return dict(arrays)
@@ -113,21 +113,21 @@ def _reading(path: Path) -> Generator[None]:
         yield
     except Exception as error:
         hint = f"delete {path.parent} and run the same command again"
-        raise ArtefactError(f"{path}: broken: {' '.join(str(error).split())}", hint) from error
+        raise ArtifactError(f"{path}: broken: {' '.join(str(error).split())}", hint) from error
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
-        ArtefactError: the file is not whole.
+        ArtifactError: the file is not whole.
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ArtefactError(f"{path}: not readable: {error}") from error
+        raise ArtifactError(f"{path}: not readable: {error}") from error
     if not isinstance(value, dict):
-        raise ArtefactError(f"{path}: not a JSON object")
+        raise ArtifactError(f"{path}: not a JSON object")
     return value
 
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from tallyclip.errors import ArtefactError
+from tallyclip.errors import ArtifactError
 
 Kind = TypeVar("Kind")
 
@@ -23,16 +23,16 @@ def read_struct(path: Path, kind: type[Kind]) -> Kind | None:
     """Read one of our own JSON files, or None if it is not there.
 
     Raises:
-        ArtefactError: there is one, but not whole or not in the form of this version.
+        ArtifactError: there is one, but not whole or not in the form of this version.
     """
     try:
         content = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise ArtefactError(f"{path}: not readable: {error.strerror}") from error
+        raise ArtifactError(f"{path}: not readable: {error.strerror}") from error
     try:
         return msgspec.convert(json.loads(content), kind, strict=False)  # so that the text of ``with_infinity`` is a number again
     except ValueError as error:  # msgspec's errors are ValueErrors too
         hint = f"delete {path.parent if path.name == '_manifest.json' else path} and run the same command again, or give a new --out"
-        raise ArtefactError(f"{path}: broken, or not of this version: {error}", hint) from error
+        raise ArtifactError(f"{path}: broken, or not of this version: {error}", hint) from error

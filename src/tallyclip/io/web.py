@@ -146,14 +146,14 @@ def _adapter(policy: FetchPolicy) -> Any:
     adapters: Any = load("requests.adapters", "requests", "crawl")
     pools: Any = load("urllib3.connectionpool", "requests", "crawl")
 
-    class Response(http.client.HTTPResponse):
+    class CountedResponse(http.client.HTTPResponse):
         def __init__(self, sock: Any, *args: Any, **options: Any) -> None:
             super().__init__(sock, *args, **options)
             stream: Any = self.fp
             self.fp = io.BufferedReader(_Wire(stream.detach(), policy))
 
     def counted(pool: Any) -> Any:
-        connection = type("Connection", (pool.ConnectionCls,), {"response_class": Response})
+        connection = type("Connection", (pool.ConnectionCls,), {"response_class": CountedResponse})
         return type("Pool", (pool,), {"ConnectionCls": connection})
 
     by_scheme = {"http": counted(pools.HTTPConnectionPool), "https": counted(pools.HTTPSConnectionPool)}

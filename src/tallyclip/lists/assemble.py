@@ -96,6 +96,6 @@ class EntryList:
         """The list as it is now.
 
         Raises:
-            ArtefactError: there is no entry in it.
+            ArtifactError: there is no entry in it.
         """
         return Metadata(*zip(*self.entries, strict=True)) if self.entries else Metadata(())

@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from tallyclip.errors import ArtefactError
+from tallyclip.errors import ArtifactError
 from tallyclip.io.streams import open_stream, without_compression
 
 BUNDLED = {"CIFAR-10": "cifar-10.txt", "CIFAR-100": "cifar-100.txt", "ImageNet-1k": "imagenet-1k.txt"}
@@ -45,17 +45,17 @@ def read_classes(path: str | PathLike[str]) -> dict[str, list[str]]:
     an fsspec URL, and end in ``.gz`` or ``.zst``.
 
     Raises:
-        ArtefactError: the file is missing, of another kind, damaged, or has no names.
+        ArtifactError: the file is missing, of another kind, damaged, or has no names.
     """
     path = str(path)
     name = PurePosixPath(without_compression(path))
     readers = {".txt": _from_lines, ".json": _from_json, ".py": _from_python}
     if name.suffix.lower() not in readers:
-        raise ArtefactError(f"{path}: a list of class names cannot be told from this name", FORMS)
+        raise ArtifactError(f"{path}: a list of class names cannot be told from this name", FORMS)
     found = readers[name.suffix.lower()](path, name.stem, _read(path))
     lists = {title: [name for name in names if name] for title, names in found.items()}
     if not any(lists.values()):
-        raise ArtefactError(f"{path}: no class names in it", FORMS)
+        raise ArtifactError(f"{path}: no class names in it", FORMS)
     return {title: names for title, names in lists.items() if names}
 
 
@@ -65,11 +65,11 @@ def _read(path: str) -> str:
             content = file.read()
         return content.decode("utf-8-sig")
     except FileNotFoundError:
-        raise ArtefactError(f"no class names at {path}", FORMS) from None
+        raise ArtifactError(f"no class names at {path}", FORMS) from None
     except UnicodeDecodeError as error:
-        raise ArtefactError(f"{path}: byte {error.start} is not UTF-8", "convert the file to UTF-8") from error
+        raise ArtifactError(f"{path}: byte {error.start} is not UTF-8", "convert the file to UTF-8") from error
     except (OSError, pa.ArrowException) as error:
-        raise ArtefactError(f"{path}: not readable as class names: {error}") from error
+        raise ArtifactError(f"{path}: not readable as class names: {error}") from error
 
 
 def _from_lines(_: str, title: str, text: str) -> dict[str, list[str]]:
@@ -80,11 +80,11 @@ def _from_json(path: str, title: str, text: str) -> dict[str, list[str]]:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ArtefactError(f"{path}: not JSON: {error}") from error
+        raise ArtifactError(f"{path}: not JSON: {error}") from error
     lists: dict[str, Any] = value if isinstance(value, dict) else {title: value}
     for name, names in lists.items():
         if not _is_names(names):
-            raise ArtefactError(f"{path}: {name!r:.60} is not a list of strings", FORMS)
+            raise ArtifactError(f"{path}: {name!r:.60} is not a list of strings", FORMS)
     return lists
 
 
@@ -94,7 +94,7 @@ def _from_python(path: str, _: str, text: str) -> dict[str, list[str]]:
             warnings.simplefilter("ignore")
             tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise ArtefactError(f"{path}: not Python: {error}") from error
+        raise ArtifactError(f"{path}: not Python: {error}") from error
     lists: dict[str, Any] = {}
     for statement in tree.body:
         if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:

@@ -22,7 +22,7 @@ from contextlib import suppress
 from tallyclip.errors import SourceError
 from tallyclip.io.streams import CHUNK, compression_of, open_file, unpacked
 from tallyclip.lists.page import Page, read_page, unescaped
-from tallyclip.readers.reading import BOM, DAMAGED, EMPTY, reading
+from tallyclip.readers.content import BOM, DAMAGED, EMPTY, reading
 
 LARGEST_PAGE = 64 << 20  # bytes; Wikipedia allows 2 MiB
 PIECE = 1 << 20  # unpacked bytes at a time

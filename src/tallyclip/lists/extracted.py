@@ -14,7 +14,7 @@ import msgspec
 from tallyclip.errors import SourceError
 from tallyclip.lists import plain
 from tallyclip.lists.page import unescaped
-from tallyclip.readers.reading import DAMAGED
+from tallyclip.readers.content import DAMAGED
 
 NAME = re.compile(r"wiki_\d+")
 BEGINNINGS = {  # of a file of each kind

@@ -8,7 +8,7 @@ import re
 from tallyclip.errors import OptionError, SourceError
 from tallyclip.io.streams import compression_of, file_name, is_url, open_stream, without_compression
 from tallyclip.lists import dump, extracted
-from tallyclip.readers.reading import COMPRESSED_KINDS, OTHER_KINDS, reading, suffixes_of
+from tallyclip.readers.content import COMPRESSED_KINDS, OTHER_KINDS, reading, suffixes_of
 
 DUMP_NAME = re.compile(r"\.xml(?:-p\d+p\d+)?$", re.IGNORECASE)
 DUMP = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?<(?:mediawiki|page)\b")

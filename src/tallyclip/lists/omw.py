@@ -1,6 +1,6 @@
 """Words of languages other than English: the tab files of the Open Multilingual WordNet (``wn-data-fra.tab`` and the like).
 
-The first line says what the file is: ``# name<TAB>language<TAB>url<TAB>licence``. The others are ``synset<TAB>kind<TAB>form``, and those
+The first line says what the file is: ``# name<TAB>language<TAB>url<TAB>license``. The others are ``synset<TAB>kind<TAB>form``, and those
 of the kind ``fra:lemma``, or ``lemma`` alone, give the words. The format is that of Bond and Foster (2013), as on omwn.org.
 
 An entry that no caption writes is of no use, so some forms are brought to what captions write, and none is kept beside that:
@@ -17,8 +17,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from tallyclip.errors import ArtefactError
-from tallyclip.readers.reading import read_lines, shown
+from tallyclip.errors import ArtifactError
+from tallyclip.readers.content import read_lines, shown
 
 SYNSET = re.compile(r"[0-9]{8}-[nvars]")  # its place in WordNet 3.0, and part of speech
 LEMMA = "lemma"
@@ -44,14 +44,14 @@ class OmwHeader(NamedTuple):
     name: str
     language: str
     url: str
-    licence: str
+    license: str
 
 
 def read_header(path: str) -> OmwHeader:
     """The first line of a file, which may be packed.
 
     Raises:
-        ArtefactError: it is not a header.
+        ArtifactError: it is not a header.
         SourceError: the file cannot be read.
     """
     return _header(path, next(read_lines(path), b""))
@@ -61,7 +61,7 @@ def lemmas(path: str, drops: Counter[str]) -> Iterator[str]:
     """The words of a file, in its order, with their repeats; a row that gives none adds to ``drops`` under its reason.
 
     Raises:
-        ArtefactError: the file has no header.
+        ArtifactError: the file has no header.
         SourceError: it cannot be read, or was cut short.
     """
     lines = read_lines(path)
@@ -79,17 +79,17 @@ def lemmas(path: str, drops: Counter[str]) -> Iterator[str]:
 
 
 def _header(path: str, line: bytes) -> OmwHeader:
-    hint = "it begins '# name<TAB>language<TAB>url<TAB>licence', in UTF-8: is this a tab file of the Open Multilingual WordNet?"
+    hint = "it begins '# name<TAB>language<TAB>url<TAB>license', in UTF-8: is this a tab file of the Open Multilingual WordNet?"
     if not line.startswith(b"#"):
-        raise ArtefactError(f"{path}: its first line is no header: {shown(line)}", hint)
+        raise ArtifactError(f"{path}: its first line is no header: {shown(line)}", hint)
     try:
         fields = [field.strip() for field in line.decode().removeprefix("#").split("\t")]
     except UnicodeDecodeError:
-        raise ArtefactError(f"{path}: its header is not in UTF-8: {shown(line)}", hint) from None
+        raise ArtifactError(f"{path}: its header is not in UTF-8: {shown(line)}", hint) from None
     if len(fields) != len(OmwHeader._fields):
-        raise ArtefactError(f"{path}: its header has {len(fields)} fields, not 4: {shown(line)}", hint)
+        raise ArtifactError(f"{path}: its header has {len(fields)} fields, not 4: {shown(line)}", hint)
     if not fields[1]:
-        raise ArtefactError(f"{path}: its header names no language: {shown(line)}", hint)
+        raise ArtifactError(f"{path}: its header names no language: {shown(line)}", hint)
     return OmwHeader(*fields)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from tallyclip.readers.reading import is_utf8
+from tallyclip.readers.content import is_utf8
 
 CHARACTER = re.compile(rb"&#(?:0*([0-9]{1,7})|x0*([0-9a-fA-F]{1,6}));")
 REDIRECT = re.compile(rb"\s*#redirect\b", re.IGNORECASE)

@@ -25,7 +25,7 @@ from tallyclip.core.compiled import ONE, ZERO, compiled, inlined, u64
 from tallyclip.core.strings import Strings, from_arrow
 from tallyclip.errors import SourceError
 from tallyclip.io.streams import CHUNK, compression_of, open_file, unpacked
-from tallyclip.readers.reading import BOM, LARGEST, is_utf8, read_chunks, reading, shown
+from tallyclip.readers.content import BOM, LARGEST, is_utf8, read_chunks, reading, shown
 
 OTHER_PROJECT = "other project"
 FIELDS = "wrong number of fields"

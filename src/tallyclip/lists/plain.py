@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from tallyclip.io.streams import CHUNK, compression_of, is_url, open_file, unpacked
 from tallyclip.lists.dump import UTF16, as_utf8
-from tallyclip.readers.reading import is_utf8, reading
+from tallyclip.readers.content import is_utf8, reading
 
 PART = 128 << 20
 NOT_UTF8 = "not UTF-8"

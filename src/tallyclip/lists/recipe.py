@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from tallyclip.errors import ArtefactError, OptionError
+from tallyclip.errors import ArtifactError, OptionError
 from tallyclip.lists.languages import Language, language
 
 SHIPPED = ("english", "worldwide")
@@ -48,13 +48,13 @@ class WordNet(Part, frozen=True):
         files: folders with database files (``data.noun``, ...), or tab files of the Open Multilingual WordNet.
         names: "synsets" takes the first name of each synset, as the papers do, "lemmas" all; tab files have lemmas alone.
         limit: how many entries to take at most.
-        licence: of the files, for the manifest.
+        license: of the files, for the manifest.
     """
 
     files: list[str]
     names: Literal["synsets", "lemmas"] = "synsets"
     limit: int | None = None
-    licence: str | None = None
+    license: str | None = None
 
 
 class Text(Part, frozen=True):
@@ -62,11 +62,11 @@ class Text(Part, frozen=True):
 
     Attributes:
         files: Parquet files with a column ``text``, dumps (``pages-articles``), the output of wikiextractor, or plain text.
-        licence: of the texts, for the manifest.
+        license: of the texts, for the manifest.
     """
 
     files: list[str]
-    licence: str | None = None
+    license: str | None = None
 
 
 class Unigrams(Part, frozen=True):
@@ -77,14 +77,14 @@ class Unigrams(Part, frozen=True):
         min_count: of a word to be an entry.
         top: the share of all different words that are candidates, the most frequent.
         limit: how many entries to take at most.
-        licence: of ``counts``.
+        license: of ``counts``.
     """
 
     counts: list[str] = []
     min_count: int = 1
     top: float | None = None
     limit: int | None = None
-    licence: str | None = None
+    license: str | None = None
 
 
 class Bigrams(Part, frozen=True):
@@ -97,7 +97,7 @@ class Bigrams(Part, frozen=True):
         min_count: of a pair to be an entry.
         per_unigram: at most so many for every entry that the words gave.
         limit: how many entries to take at most.
-        licence: of ``counts``.
+        license: of ``counts``.
     """
 
     counts: list[str] = []
@@ -106,7 +106,7 @@ class Bigrams(Part, frozen=True):
     min_count: int = 1
     per_unigram: float | None = None
     limit: int | None = None
-    licence: str | None = None
+    license: str | None = None
 
 
 class Titles(Part, frozen=True):
@@ -122,7 +122,7 @@ class Titles(Part, frozen=True):
         namespaces: names of the project's namespaces, beside the English ones.
         top: the share of all titles that are candidates, those with most views.
         limit: how many entries to take at most.
-        licence: of the files, for the manifest.
+        license: of the files, for the manifest.
     """
 
     files: list[str]
@@ -134,7 +134,7 @@ class Titles(Part, frozen=True):
     namespaces: list[str] = []
     top: float | None = None
     limit: int | None = None
-    licence: str | None = None
+    license: str | None = None
 
 
 class Fetch(Part, frozen=True):
@@ -192,7 +192,7 @@ def read_recipe(name: str) -> tuple[Recipe, Path]:
     """A recipe, shipped (by its name) or of a file, and the folder that its file names are relative to.
 
     Raises:
-        ArtefactError: there is no such file, it is not TOML, or it says something that no recipe can say.
+        ArtifactError: there is no such file, it is not TOML, or it says something that no recipe can say.
     """
     if name in SHIPPED:
         content, folder = shipped_recipe(name).encode(), Path()
@@ -203,9 +203,9 @@ def read_recipe(name: str) -> tuple[Recipe, Path]:
                 content, folder = file.read(LARGEST_FILE + 1), path.resolve().parent
         except OSError as error:
             hint = f"{_meant(name, SHIPPED)}give a TOML file, or the name of a shipped recipe: {' or '.join(SHIPPED)}"
-            raise ArtefactError(f"{name}: no recipe can be read there: {error.strerror}", hint) from error
+            raise ArtifactError(f"{name}: no recipe can be read there: {error.strerror}", hint) from error
     if len(content) > LARGEST_FILE:
-        raise ArtefactError(
+        raise ArtifactError(
             f"{name}: the file is larger than {LARGEST_FILE >> 10} KiB", "name many files by a pattern, such as pages-*.bz2"
         )
     value = _parsed(name, content)
@@ -217,7 +217,7 @@ def read_recipe(name: str) -> tuple[Recipe, Path]:
         recipe = msgspec.convert(value, Recipe)
     except msgspec.ValidationError as error:
         what, hint = _mistake(str(error), value)
-        raise ArtefactError(f"{name}: {what}", hint) from error
+        raise ArtifactError(f"{name}: {what}", hint) from error
     _check_values(name, recipe)
     _check_sources(name, recipe)
     return recipe, folder
@@ -227,10 +227,10 @@ def shipped_recipe(name: str) -> str:
     """The text of a shipped recipe, to make one's own of.
 
     Raises:
-        ArtefactError: there is none of that name.
+        ArtifactError: there is none of that name.
     """
     if name not in SHIPPED:
-        raise ArtefactError(f"{name}: no shipped recipe", f"{_meant(name, SHIPPED)}there are {' and '.join(SHIPPED)}")
+        raise ArtifactError(f"{name}: no shipped recipe", f"{_meant(name, SHIPPED)}there are {' and '.join(SHIPPED)}")
     return (resources.files("tallyclip") / "lists" / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
 
 
@@ -238,16 +238,16 @@ def _parsed(name: str, content: bytes) -> dict[str, Any]:
     try:
         return tomllib.loads(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        raise ArtefactError(f"{name}: not TOML, as it is not UTF-8: {error.reason}", "save it as UTF-8, if it is a recipe") from error
+        raise ArtifactError(f"{name}: not TOML, as it is not UTF-8: {error.reason}", "save it as UTF-8, if it is a recipe") from error
     except (ValueError, RecursionError) as error:
-        raise ArtefactError(f"{name}: not TOML: {error}", "texts stand in quotes, and the names of tables in brackets") from error
+        raise ArtifactError(f"{name}: not TOML: {error}", "texts stand in quotes, and the names of tables in brackets") from error
 
 
 def _refuse_unknown(name: str, where: str, value: dict[str, Any], kind: type[Part]) -> None:
     known = [field.encode_name for field in msgspec.structs.fields(kind)]
     for key in value:
         if key not in known:
-            raise ArtefactError(f"{name}: {where} has no key '{key}'", f"{_meant(key, known)}the known ones are {', '.join(known)}")
+            raise ArtifactError(f"{name}: {where} has no key '{key}'", f"{_meant(key, known)}the known ones are {', '.join(known)}")
 
 
 def _meant(word: str, known: list[str] | tuple[str, ...]) -> str:
@@ -304,29 +304,29 @@ def _check_values(name: str, recipe: Recipe) -> None:
             elif key != "min_pmi" and value < 0:
                 what, hint = f"= {value} is below 0", "it is a number of times"
         if what is not None:
-            raise ArtefactError(f"{name}: {place} {what}", hint)
+            raise ArtifactError(f"{name}: {place} {what}", hint)
     try:
         language(recipe.language)
     except OptionError as error:
-        raise ArtefactError(f"{name}: language: {error.what}", error.hint) from error
+        raise ArtifactError(f"{name}: language: {error.what}", error.hint) from error
 
 
 def _check_sources(name: str, recipe: Recipe) -> None:
     """Refuse tables that cannot be together, or lack one."""
     words, pairs = recipe.unigrams, recipe.bigrams
     if not any((recipe.wordnet, words, pairs, recipe.titles, recipe.text)):
-        raise ArtefactError(f"{name}: it names no source of entries", "add [wordnet], [text] with [unigrams], or [titles]")
+        raise ArtifactError(f"{name}: it names no source of entries", "add [wordnet], [text] with [unigrams], or [titles]")
     if recipe.text is not None and words is None and pairs is None:
-        raise ArtefactError(f"{name}: [text] is counted for [unigrams] and [bigrams], and neither is there", "add one, if only its head")
+        raise ArtifactError(f"{name}: [text] is counted for [unigrams] and [bigrams], and neither is there", "add one, if only its head")
     if pairs is not None and pairs.per_unigram is not None and words is None:
-        raise ArtefactError(f"{name}: bigrams.per_unigram needs [unigrams]", "give bigrams.limit instead")
+        raise ArtifactError(f"{name}: bigrams.per_unigram needs [unigrams]", "give bigrams.limit instead")
     if recipe.text is None and words is not None and not words.counts:
-        raise ArtefactError(f"{name}: [unigrams] has nothing to count", "give [text] files, or unigrams.counts")
+        raise ArtifactError(f"{name}: [unigrams] has nothing to count", "give [text] files, or unigrams.counts")
     if recipe.text is None and pairs is not None:
         if not pairs.counts:
-            raise ArtefactError(f"{name}: [bigrams] has nothing to count", "give [text] files, or bigrams.counts")
+            raise ArtifactError(f"{name}: [bigrams] has nothing to count", "give [text] files, or bigrams.counts")
         if words is None:
-            raise ArtefactError(f"{name}: the score of [bigrams] needs counts of words", "give [unigrams] counts, or [text] files")
+            raise ArtifactError(f"{name}: the score of [bigrams] needs counts of words", "give [unigrams] counts, or [text] files")
 
 
 def _without_placeholders(pattern: str) -> str:

@@ -1,4 +1,4 @@
-"""What servers have of the public inputs: the files, and their sizes, checksums and licences as far as they say.
+"""What servers have of the public inputs: the files, and their sizes, checksums and licenses as far as they say.
 
 They are asked for lists alone: the Hub for that of ``wikimedia/wikipedia`` (``/api/datasets/.../tree/main/FOLDER``, JSON in pages, as
 ``list_repo_tree`` of huggingface_hub reads it), Wikimedia for a dump's ``dumpstatus.json`` and for the web pages that list the dates of
@@ -40,14 +40,14 @@ class RemoteFile(msgspec.Struct, frozen=True):
         target: where it goes, in the folder for inputs.
         size: in bytes, if the server says.
         checksum: "sha256:...", "sha1:..." or "md5:...", if the server says.
-        licence: of its content.
+        license: of its content.
     """
 
     url: str
     target: str
     size: int | None
     checksum: str | None
-    licence: str
+    license: str
 
 
 class _Lfs(msgspec.Struct):
@@ -90,7 +90,7 @@ class _Package(msgspec.Struct):
 
 class _Index(msgspec.Struct):
     packages: dict[str, _Package]
-    extra: dict[str, _Package] = {}  # those that are not released by themselves, Persian for its licence
+    extra: dict[str, _Package] = {}  # those that are not released by themselves, Persian for its license
 
 
 def find_wordnet(web: Web, host: str, version: str) -> RemoteFile:
@@ -100,7 +100,7 @@ def find_wordnet(web: Web, host: str, version: str) -> RemoteFile:
         size = web.ask(url, "HEAD").size
     except MissingFileError as error:
         raise SourceError(error.what, "the database files of 3.0 are also in Debian's package wordnet-base") from error
-    return RemoteFile(url, f"wordnet-{version}/WNdb-{version}.tar.gz", size, None, "WordNet licence")
+    return RemoteFile(url, f"wordnet-{version}/WNdb-{version}.tar.gz", size, None, "WordNet license")
 
 
 def find_omw(web: Web, base: str, code: str) -> RemoteFile:
@@ -117,9 +117,9 @@ def find_omw(web: Web, base: str, code: str) -> RemoteFile:
             known.setdefault(tab[2], (tab[0], package.license))
     if code not in known:
         raise SourceError(f"{base}/index.toml: it has no wordnet {code}", f"it has {', '.join(sorted(known))}")
-    source, licence = known[code]
-    url, licence = f"{base}/{source}", "WordNet licence" if licence == "wordnet" else licence
-    return RemoteFile(url, f"omw/{url.rpartition('/')[2]}", web.ask(url, "HEAD").size, None, licence)
+    source, terms = known[code]
+    url, terms = f"{base}/{source}", "WordNet license" if terms == "wordnet" else terms
+    return RemoteFile(url, f"omw/{url.rpartition('/')[2]}", web.ask(url, "HEAD").size, None, terms)
 
 
 def find_texts(web: Web, host: str, snapshot: str, language: str, database: str) -> list[RemoteFile]:

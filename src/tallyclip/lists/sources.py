@@ -23,8 +23,8 @@ from tallyclip.io.files import PART, replacing
 from tallyclip.io.web import POLITE, FetchPolicy
 from tallyclip.lists.languages import DATABASES
 from tallyclip.lists.servers import NAME, RemoteFile, Web, find_dump, find_omw, find_pageviews, find_texts, find_wordnet
-from tallyclip.readers.reading import reading
-from tallyclip.readers.tars import open_tar
+from tallyclip.readers.content import reading
+from tallyclip.readers.tar import open_tar
 
 DATABASE = re.compile(r"(?:\./)?(?:[\w.-]+/)?dict/(data\.(?:noun|verb|adj|adv))")  # in WordNet's archive; nothing else is unpacked
 DATABASE_FILES = ("data.noun", "data.verb", "data.adj", "data.adv")

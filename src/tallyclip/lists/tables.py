@@ -11,7 +11,7 @@ from jaxtyping import Int64
 from tallyclip.core.strings import Strings, from_python, to_python
 from tallyclip.errors import SourceError
 from tallyclip.lists.ngrams.reference import LONGEST_WORD
-from tallyclip.readers.reading import read_lines
+from tallyclip.readers.content import read_lines
 
 AT_ONCE = 1 << 16  # lines
 LARGEST_COUNT = 10**12

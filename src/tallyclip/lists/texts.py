@@ -20,7 +20,7 @@ from tallyclip.lists import dump, extracted, plain
 from tallyclip.lists.kinds import kind_of
 from tallyclip.lists.wikitext.stripper import Stripper
 from tallyclip.readers import parquet
-from tallyclip.readers.reading import EMPTY, is_utf8, reading
+from tallyclip.readers.content import EMPTY, is_utf8, reading
 
 BATCH = 8 << 20  # bytes of text
 PARQUET_PART = 256 << 20  # bytes of text

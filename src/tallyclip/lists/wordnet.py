@@ -13,12 +13,12 @@ from pathlib import Path
 import zstandard
 
 from tallyclip.core.data import Metadata
-from tallyclip.errors import ArtefactError
+from tallyclip.errors import ArtifactError
 
 PARTS = ("noun", "verb", "adj", "adv")
 NUMERALS = [str(number) for number in range(100)]
 MARKER = re.compile(r"\((?:a|p|ip)\)$")  # of an adjective: where it may stand
-LICENCE_INDENT = "  "  # the files begin with the licence, and only its lines begin with spaces
+LICENSE_INDENT = "  "  # the files begin with the license, and only its lines begin with spaces
 SYNSET = re.compile(r"[0-9]{8} [0-9]{2} [nvasr] ([0-9a-f]{2}) ")  # offset, file, kind, number of lemmas
 FIRST_LEMMA = 4  # the field of a synset's line; behind each lemma comes a number
 
@@ -31,7 +31,7 @@ def wordnet_entries(folder: Path) -> Metadata:
         folder: where ``data.noun``, ``data.verb``, ``data.adj`` and ``data.adv`` are.
 
     Raises:
-        ArtefactError: one of the files is missing or not WordNet's.
+        ArtifactError: one of the files is missing or not WordNet's.
     """
     names = [*NUMERALS, *synset_names(folder)]
     return Metadata(names, sources=["wordnet"] * len(names), clean=True)
@@ -41,7 +41,7 @@ def synset_names(folder: Path) -> Iterator[str]:
     """The name of every synset, with repeats: its first lemma in lower case, up to the first full stop.
 
     Raises:
-        ArtefactError: one of the files is missing or not WordNet's.
+        ArtifactError: one of the files is missing or not WordNet's.
     """
     for first, *_ in _synsets(folder):
         name = first.lower().split(".")[0]
@@ -53,7 +53,7 @@ def lemmas(folder: Path) -> Iterator[str]:
     """All lemmas of every synset, as they are written, with repeats.
 
     Raises:
-        ArtefactError: one of the files is missing or not WordNet's.
+        ArtifactError: one of the files is missing or not WordNet's.
     """
     for synset in _synsets(folder):
         yield from synset
@@ -66,23 +66,23 @@ def _synsets(folder: Path) -> Iterator[list[str]]:
             with path.open(encoding="utf-8") as lines:
                 number, synsets, line = 0, 0, ""
                 for number, line in enumerate(lines, 1):
-                    if not line.startswith(LICENCE_INDENT):
+                    if not line.startswith(LICENSE_INDENT):
                         yield _lemmas_of(path, number, line)
                         synsets += 1
         except FileNotFoundError:
-            raise ArtefactError(
+            raise ArtifactError(
                 f"{path}: no such file", "install Debian's wordnet-base, or unpack WordNet 3.0 and give its dict folder"
             ) from None
         except OSError as error:
-            raise ArtefactError(f"{path}: cannot be read: {error.strerror}") from error
+            raise ArtifactError(f"{path}: cannot be read: {error.strerror}") from error
         except UnicodeDecodeError as error:
-            raise ArtefactError(f"{path}: not a data file of WordNet: {error}") from error
+            raise ArtifactError(f"{path}: not a data file of WordNet: {error}") from error
         if line and not line.endswith("\n"):
-            raise ArtefactError(
+            raise ArtifactError(
                 f"{path}: cut short: the last line ({number:,}) does not end with a line break", "copy or download it again"
             )
         if not synsets:
-            raise ArtefactError(f"{path}: not a data file of WordNet: there is no synset in its {number} lines")
+            raise ArtifactError(f"{path}: not a data file of WordNet: there is no synset in its {number} lines")
 
 
 def _lemmas_of(path: Path, number: int, line: str) -> list[str]:
@@ -90,7 +90,7 @@ def _lemmas_of(path: Path, number: int, line: str) -> list[str]:
     count = 0 if start is None else int(start[1], 16)
     fields = line.split(" ", FIRST_LEMMA + 2 * count)
     if count == 0 or len(fields) <= FIRST_LEMMA + 2 * count:
-        raise ArtefactError(
+        raise ArtifactError(
             f"{path}: not a data file of WordNet: line {number:,} is {line[:60]!r}",
             "a synset begins with its offset, as in '00001740 03 n 01'",
         )

@@ -16,7 +16,7 @@ from jaxtyping import Float32, Int32, Int64, UInt64
 
 from tallyclip.core.data import Matches
 from tallyclip.core.uids import UID, column_uids, uid_column
-from tallyclip.errors import ArtefactError
+from tallyclip.errors import ArtifactError
 
 SCHEMA = pa.schema(
     [
@@ -94,7 +94,7 @@ def read_matches(path: Path) -> Iterator[MatchedPairs]:
     """Stream the batches of a file of matched pairs.
 
     Raises:
-        ArtefactError: the file is not whole.
+        ArtifactError: the file is not whole.
     """
     try:
         with pa.OSFile(str(path)) as source:
@@ -102,14 +102,14 @@ def read_matches(path: Path) -> Iterator[MatchedPairs]:
             for number in range(file.num_record_batches):
                 yield _pairs(file.get_batch(number))
     except Exception as error:  # over damaged bytes Arrow and NumPy raise nearly anything
-        raise ArtefactError(f"{path}: not readable: {error}", "delete the run's match folder and run the same command again") from error
+        raise ArtifactError(f"{path}: not readable: {error}", "delete the run's match folder and run the same command again") from error
 
 
 def _pairs(batch: pa.RecordBatch) -> MatchedPairs:
     """The pairs of a batch. Whether its parts fit each other is looked at before any of it is used; `Matches` looks at its own."""
     batch.validate()
     if batch.schema not in (SCHEMA, pa.schema([*SCHEMA, *LANGUAGES])) or any(column.null_count for column in batch.columns):
-        raise ArtefactError("not the columns of matched pairs")
+        raise ArtifactError("not the columns of matched pairs")
     lists = batch.column("entry_ids")
     uids = column_uids(batch.column("uid"))
     matches = Matches(lists.offsets.to_numpy(), lists.values.to_numpy())

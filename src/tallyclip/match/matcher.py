@@ -12,7 +12,7 @@ import numpy as np
 from tallyclip.core.compiled import read_only, u64
 from tallyclip.core.data import Matches, Metadata, concatenate
 from tallyclip.core.strings import StringArray, Strings, from_python, to_strings
-from tallyclip.errors import ArtefactError, OptionError
+from tallyclip.errors import ArtifactError, OptionError
 from tallyclip.io.artifacts import SAVE_AGAIN, open_arrays, read_header, save_arrays
 from tallyclip.match.expansion import PatternGroups, expand, group_patterns
 from tallyclip.match.folding import FoldTable, build_fold_table, fold
@@ -129,12 +129,12 @@ class Matcher:
         """Map a saved matcher: nothing is copied, and processes on one machine share the memory.
 
         Raises:
-            ArtefactError: the folder holds no whole matcher, one that is not as it was saved, or one that another version of tallyclip
+            ArtifactError: the folder holds no whole matcher, one that is not as it was saved, or one that another version of tallyclip
                 laid out.
         """
         header = read_header(Path(folder))
         if header.get("layout") != LAYOUT:
-            raise ArtefactError(f"{folder}: a matcher of layout {header.get('layout')!r:.20}, this version reads {LAYOUT}", SAVE_AGAIN)
+            raise ArtifactError(f"{folder}: a matcher of layout {header.get('layout')!r:.20}, this version reads {LAYOUT}", SAVE_AGAIN)
         arrays = open_arrays(Path(folder), header)
         try:
             tables = Tables(*(arrays[name] for name in Tables._fields))
@@ -143,7 +143,7 @@ class Matcher:
             matcher = cls.__new__(cls)
             matcher._set(header["mode"], header["metadata_fingerprint"], header["entries"], tables, groups, folds)
         except KeyError as error:
-            raise ArtefactError(f"{folder}: a saved matcher without {error}", "save it again") from None
+            raise ArtifactError(f"{folder}: a saved matcher without {error}", "save it again") from None
         return matcher
 
 

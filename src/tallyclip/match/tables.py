@@ -16,7 +16,7 @@ from jaxtyping import Bool, UInt8, UInt32, UInt64
 
 from tallyclip.core.compiled import ONE, ZERO, compiled, u64
 from tallyclip.core.strings import Strings
-from tallyclip.errors import ArtefactError
+from tallyclip.errors import ArtifactError
 from tallyclip.match.words import SHORT_WORD, SLOTS, bucket_of, filter_bit, find_pair, put_pair, same_bytes, word_key
 
 LAYOUT = 1  # part of every fingerprint: raise it when a table's meaning changes
@@ -44,12 +44,12 @@ def build_tables(patterns: Strings) -> Tables:
     """Lay out the trie of distinct, non-empty patterns; about a second for 500,000.
 
     Raises:
-        ArtefactError: the patterns have more words than 31 bits can number.
+        ArtifactError: the patterns have more words than 31 bits can number.
     """
     count = len(patterns.offsets) - 1
     words = count + int(np.count_nonzero(patterns.data == ord(" ")))
     if words > MAX_NODES:
-        raise ArtefactError(f"{count:,} entries with {words:,} words are more than one matcher can hold", "split the list")
+        raise ArtifactError(f"{count:,} entries with {words:,} words are more than one matcher can hold", "split the list")
     text = np.concatenate([np.zeros(PAD, np.uint8), patterns.data, np.zeros(PAD, np.uint8)])
     starts = (patterns.offsets + PAD).astype(np.uint64)
     for seed in range(1 << 32):  # a second seed is needed when two long words share a hash: one list in a hundred million

@@ -10,7 +10,7 @@ import msgspec
 
 from tallyclip.errors import OptionError
 from tallyclip.escaping import printable
-from tallyclip.readers.dialects import CHARACTERS, Form
+from tallyclip.readers.dialects import CHARACTERS, TableFormat
 
 UID = "uid"
 ROLES = ("caption", "url", "uid")  # that a flag gives a column
@@ -40,7 +40,7 @@ class Columns:
     status: str | None = None
     layout: str = "named by flag"
     from_folders: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
-    table: Form | None = None
+    table: TableFormat | None = None
 
     def __str__(self) -> str:
         roles = {"caption": self.caption, "url": self.url, "uid": self.uid, "key": self.key, "status": self.status}

@@ -33,7 +33,7 @@ class Dialect(NamedTuple):
         return f"{separated}-separated, {quoted}" + (f", escaped with {self.escape}" if self.escape else "")
 
 
-class Form(NamedTuple):
+class TableFormat(NamedTuple):
     """How a file is read.
 
     Attributes:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from tallyclip.errors import SourceError
 from tallyclip.io.streams import compression_of, open_stream
 from tallyclip.readers.columns import ColumnChoice
-from tallyclip.readers.lines import count_lines, count_records
-from tallyclip.readers.reading import BOM, reading
+from tallyclip.readers.content import BOM, reading
+from tallyclip.readers.json_lines import count_lines, count_records
 from tallyclip.readers.sources import NOTHING_SAID, PoolFile, Shard
-from tallyclip.readers.tars import count_samples
+from tallyclip.readers.tar import count_samples
 
 LOOKED_AT = 4 << 20  # bytes, unpacked
 MEMBERS = 300  # of a tar

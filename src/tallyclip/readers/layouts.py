@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from tallyclip.errors import OptionError, SourceError
 from tallyclip.io.streams import file_name, without_compression
 from tallyclip.readers.columns import ColumnChoice, find_columns
-from tallyclip.readers.lines import json_names
+from tallyclip.readers.json_lines import json_names
 from tallyclip.readers.listing import kind_of, last_suffix
 
 # What a sample's caption is about: a .txt or .json beside a file of the same name with one of these suffixes is that sample's.

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from tallyclip.readers.reading import LONGEST_SAMPLE
+from tallyclip.readers.content import LONGEST_SAMPLE
 from tallyclip.readers.records import Drop
 
 KEPT_SAMPLES = 20  # of each reason

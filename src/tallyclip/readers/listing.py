@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, cast
 
 from tallyclip.errors import OptionError, TallyclipError
 from tallyclip.io.streams import WEB, chain_of, compression_of, file_name, filesystem, forget, is_url, without_compression
-from tallyclip.readers.reading import NEVER_COMPRESSED, is_utf8
+from tallyclip.readers.content import NEVER_COMPRESSED, is_utf8
 
 KINDS = {
     ".parquet": "parquet",
@@ -24,7 +24,7 @@ KINDS = {
     ".wat": "wat",
     ".warc": "warc",
 }
-CRAWL_KINDS = ("wat", "warc")  # which become a pool first
+CRAWL_KINDS = ("wat", "warc")
 
 
 class Listing(NamedTuple):

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Int32, Int64, UInt64
 from tallyclip.core.uids import ImageKind, make_uids, parse_uids, uid_strings
 from tallyclip.errors import OptionError
 from tallyclip.readers.columns import Columns
-from tallyclip.readers.reading import LONGEST_SAMPLE, is_utf8, shown
+from tallyclip.readers.content import LONGEST_SAMPLE, is_utf8, shown
 from tallyclip.readers.records import Drop, Records
 
 PAIRS_AT_ONCE = 131_072  # more than a batch has records

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from tallyclip.io.streams import CHUNK, is_url, open_file
 from tallyclip.readers.columns import distinct
-from tallyclip.readers.reading import reading
+from tallyclip.readers.content import reading
 from tallyclip.readers.records import BYTES_AT_ONCE, RECORDS_AT_ONCE, Records
 
 USUAL_FOOTER = 64 << 10

@@ -9,16 +9,16 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from tallyclip.errors import OptionError
-from tallyclip.readers import delimited, lines, parquet, tars
+from tallyclip.readers import csv, json_lines, parquet, tar
 from tallyclip.readers.columns import ColumnChoice, Columns, distinct, find_columns
+from tallyclip.readers.content import reading
 from tallyclip.readers.crawl import read as crawl
 from tallyclip.readers.crawl.read import CrawlReading
+from tallyclip.readers.field_names import FieldNames
 from tallyclip.readers.listing import CRAWL_KINDS
-from tallyclip.readers.names import Names
 from tallyclip.readers.others import no_data
 from tallyclip.readers.pairs import check_types
 from tallyclip.readers.partitions import partition_of, with_folders
-from tallyclip.readers.reading import reading
 from tallyclip.readers.records import Records
 from tallyclip.readers.sources import PoolFile, Shard
 
@@ -82,14 +82,14 @@ def _columns_of(file: PoolFile, choice: ColumnChoice, looked: _Look) -> Columns:
             check_types(_all_columns(looked.footer.schema, file.path), columns)
         if looked.objects is not None:
             if looked.objects.keyed:
-                columns = replace(columns, key=lines.KEY, layout="MetaCLIP v2")
+                columns = replace(columns, key=json_lines.KEY, layout="MetaCLIP v2")
             if looked.objects.is_one_of_columns(columns):
                 raise OptionError("the file is one object whose values are whole columns", f"write objects a line: {BY_PANDAS}")
         return replace(columns, from_folders=from_folders, table=looked.table)
     except OptionError as error:
         what, hint = error.what, f"{error.hint or ''}{_more_hints(file.path, from_folders)}"
         if file.kind == "tar":
-            suffixes, key_rule = tars.without_column(file.path, names)
+            suffixes, key_rule = tar.without_column(file.path, names)
             what, hint = f"{what}; {suffixes}", f"{hint}; {key_rule}"
         if looked.table is not None and looked.table.form:
             hint += f"; it is read as {looked.table.dialect}"
@@ -118,8 +118,8 @@ class _Look(NamedTuple):
     names: list[str]
     examples: Sequence[str] = ()
     footer: parquet.Footer | None = None
-    objects: Names | None = None
-    table: delimited.Form | None = None
+    objects: FieldNames | None = None
+    table: csv.TableFormat | None = None
 
 
 def _look(file: PoolFile, choice: ColumnChoice, footer: parquet.Footer | None) -> _Look:
@@ -128,10 +128,10 @@ def _look(file: PoolFile, choice: ColumnChoice, footer: parquet.Footer | None) -
             footer = parquet.read_footer(file.path) if footer is None else footer
             return _Look(footer.schema.names, footer=footer)
         case "json" | "tar":
-            objects = (lines.json_names if file.kind == "json" else tars.tar_names)(file.path, choice)
+            objects = (json_lines.json_names if file.kind == "json" else tar.tar_names)(file.path, choice)
             return _Look(objects.with_named(choice), objects.examples, objects=objects)
         case "csv" | "tsv":
-            table = delimited.look_at(file.path, file.kind, choice)
+            table = csv.look_at(file.path, file.kind, choice)
             return _Look(table.names, [f"such as {value!r}" for value in table.values], table=table)
         case _:
             return _Look([choice.caption or "caption"])
@@ -186,11 +186,11 @@ def _read_text(path: str, kind: str, columns: Columns, choice: ColumnChoice, sch
     """The records of a file without types of its own."""
     match kind:
         case "json":
-            return lines.read_json(path, columns, choice, schema)
+            return json_lines.read_json(path, columns, choice, schema)
         case "csv" | "tsv":
             assert columns.table is not None
-            return delimited.read_records(path, columns.table)
+            return csv.read_records(path, columns.table)
         case "tar":
-            return tars.read_records(path, columns, choice, schema)
+            return tar.read_records(path, columns, choice, schema)
         case _:
-            return lines.read_text(path, columns.caption)
+            return json_lines.read_text(path, columns.caption)

@@ -14,7 +14,7 @@ import pyarrow as pa
 from jaxtyping import Int64
 
 from tallyclip.readers.columns import Columns
-from tallyclip.readers.reading import LONGEST_SAMPLE, shown
+from tallyclip.readers.content import LONGEST_SAMPLE, shown
 
 RECORDS_AT_ONCE = 65_536
 BYTES_AT_ONCE = 32 << 20

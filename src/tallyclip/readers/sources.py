@@ -17,10 +17,10 @@ from tallyclip.errors import OptionError, SourceError
 from tallyclip.io.streams import COMPRESSIONS, chain_of, file_name, filesystem, forget, is_url, without_compression
 from tallyclip.readers import parquet
 from tallyclip.readers.columns import ColumnChoice
+from tallyclip.readers.content import reading
 from tallyclip.readers.layouts import repeats
-from tallyclip.readers.listing import KINDS, kind_of, list_files, suffix_of
+from tallyclip.readers.listing import CRAWL_KINDS, KINDS, kind_of, list_files, suffix_of
 from tallyclip.readers.others import counted, long_suffix, no_data, ways_out
-from tallyclip.readers.reading import reading
 from tallyclip.readers.run_folders import pool_of_run
 
 ROWS_PER_SHARD = 1_000_000  # of a Parquet file; other files cannot be cut
@@ -53,6 +53,11 @@ class PoolFile(msgspec.Struct, frozen=True):
     fingerprint: str
     rows: int | None = None
     groups: list[int] | None = None
+
+    @property
+    def is_gathered(self) -> bool:
+        """Are its pairs written down before they are matched? Those of crawl files are, which take long to read and repeat each other."""
+        return self.kind in CRAWL_KINDS
 
 
 class Pool(msgspec.Struct, frozen=True):

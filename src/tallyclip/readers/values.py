@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from tallyclip.errors import SourceError
-from tallyclip.readers.reading import DAMAGED, LARGEST, LONGEST_SAMPLE, shown
+from tallyclip.readers.content import DAMAGED, LARGEST, LONGEST_SAMPLE, shown
 from tallyclip.readers.records import NOT_JSON, TOO_DEEP, Bad
 
 FORM = (
@@ -29,7 +29,7 @@ ENCLOSED = '{["'  # with these a value shows its own end; another ends where one
 BEHIND_VALUES = " \t\r\n,:]}"
 
 
-class Form(NamedTuple):
+class Container(NamedTuple):
     """What holds the values: its name, what it begins and ends with, what stands between values, and what is no end of a value."""
 
     name: str
@@ -39,15 +39,15 @@ class Form(NamedTuple):
     within: re.Pattern[str]
 
 
-LIST = Form("list", "[", "]", re.compile(r"[\s,]*"), re.compile(r'[^"\[\]{},]*+'))
-OBJECT = Form("object", "{", "}", re.compile(r"[\s,:]*"), re.compile(r'[^"\[\]{},:]*+'))
+LIST = Container("list", "[", "]", re.compile(r"[\s,]*"), re.compile(r'[^"\[\]{},]*+'))
+OBJECT = Container("object", "{", "}", re.compile(r"[\s,:]*"), re.compile(r'[^"\[\]{},:]*+'))
 
 
 class Name(str):
     """A name in an object, to be told from a value that is text."""
 
 
-def values_of(path: str, chunks: Iterator[bytes], form: Form) -> Iterator[tuple[Any, int]]:
+def values_of(path: str, chunks: Iterator[bytes], form: Container) -> Iterator[tuple[Any, int]]:
     """The values of a list, or the names (``Name``) and values of an object, each with its size; ``Bad`` stands for one that cannot be
     decoded.
 
@@ -72,7 +72,7 @@ def values_of(path: str, chunks: Iterator[bytes], form: Form) -> Iterator[tuple[
 class _Source:
     """The text of a file that is not read yet, as far as it has come."""
 
-    def __init__(self, path: str, chunks: Iterator[bytes], form: Form) -> None:
+    def __init__(self, path: str, chunks: Iterator[bytes], form: Container) -> None:
         self._path = path
         self._chunks = chunks
         self._form = form

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from tallyclip.readers.crawl.archive import Record, read_records
+from tallyclip.readers.crawl.archive import WarcRecord, read_records
 from tallyclip.readers.crawl.charset import to_utf8
 from tallyclip.readers.crawl.gather import TOO_COMPLEX, Gatherer
 from tallyclip.readers.crawl.html import TooComplexError, images_of
@@ -50,7 +50,7 @@ def read_warc(path: str, gather: Gatherer, *, name: str | None = None, salvage: 
         yield
 
 
-def _read_response(record: Record, name: str, gather: Gatherer) -> None:
+def _read_response(record: WarcRecord, name: str, gather: Gatherer) -> None:
     response = parse_response(record.content)
     if not _may_be_page(response, record.payload_type):
         gather.counts[OTHER_RECORDS] += 1

@@ -145,7 +145,87 @@ class Card:
             Comparison("of these, kept", percent(card.kept, card.candidates), PAPER["kept_share"]),
         ]
 
-    def _in_html(value: Any) -> Any:
+    def as_json(self) -> bytes:
+        """The card's numbers, with our figures beside the paper's."""
+        value: dict[str, Any] = {}
+        for part in [self._about, *self._parts]:
+            value |= msgspec.to_builtins(part)
+        value |= {name: msgspec.to_builtins(part) for name, part in self._facts.items()}
+        value |= {"comparisons": msgspec.to_builtins(self.comparisons)}
+        text = msgspec.json.format(msgspec.json.encode(with_infinity(value)), indent=1).decode()
+        return f"{printable_json(text)}\n".encode()
+
+    def as_markdown(self) -> str:
+        """The card as text that GitHub and the Hugging Face Hub show well."""
+        return self._render("card.md.jinja")
+
+    def as_html(self, pictures: Pictures) -> str:
+        """The card as one page that needs nothing else."""
+        return self._render("card.html.jinja", pictures=pictures)
+
+    def _render(self, template: str, **more: Any) -> str:
+        """Fill in a template. Every value it shows is escaped here: ``finalize`` sees each, but for what is ``Markup`` already."""
+        is_html = template.endswith(".html.jinja")
+        environment = Environment(
+            loader=PackageLoader("tallyclip.report", "templates"),
+            autoescape=is_html,
+            finalize=_in_html if is_html else _in_markdown,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            keep_trailing_newline=True,
+        )
+        environment.filters |= {"number": number, "percent": percent, "code": _code, "fenced": _fenced, "short": short, "visible": visible}
+        environment.tests["finite"] = _is_finite
+        shown = {"card": self.fields, "comparisons": self.comparisons, "facts": list(self._facts.values())}
+        return environment.get_template(template).render(**shown, **more)
+
+
+class Pictures(msgspec.Struct):
+    """The SVGs of a card."""
+
+    cumulative: str
+    ranks: str
+    counts: str
+    lengths: str
+    plan: str
+
+
+def draw_pictures(card: Card, before: Int64[np.ndarray, " V"], after: Int64[np.ndarray, " V"]) -> Pictures:
+    """Draw what a card shows, from counts in the pool and in the curated set."""
+    fields = card.fields
+    return Pictures(
+        cumulative=plots.cumulative_curve(before, after, fields.t),
+        ranks=plots.rank_curve(before, after, fields.t),
+        counts=plots.count_histogram(before, after),
+        lengths=plots.length_histogram(fields.lengths),
+        plan=plots.plan_curve(fields.plan, fields.t),
+    )
+
+
+def top_entries(
+    entries: tuple[str, ...],
+    order_by: Int64[np.ndarray, " V"],
+    before: Int64[np.ndarray, " V"],
+    after: Int64[np.ndarray, " V"],
+) -> list[EntryCount]:
+    """The entries with the highest counts, ties in the list's order."""
+    order = np.argsort(-order_by, kind="stable")[:TOP]
+    return [EntryCount(entries[i], int(before[i]), int(after[i])) for i in order if order_by[i]]
+
+
+def histogram(before: Int64[np.ndarray, " V"], after: Int64[np.ndarray, " V"]) -> dict[str, tuple[int, int]]:
+    """Entries by powers of ten of their count, in the pool and in the curated set."""
+    edges, labels = plots.decades(int(before.max(initial=1)))
+    bins = zip(np.histogram(before, edges)[0].tolist(), np.histogram(after, edges)[0].tolist(), strict=True)
+    return dict(zip(labels, bins, strict=True))
+
+
+def _is_finite(value: Any) -> bool:
+    return math.isfinite(value)
+
+
+def _in_html(value: Any) -> Any:
     return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 

@@ -17,7 +17,7 @@ from typing import Any, TypeVar, get_type_hints
 
 import msgspec
 
-from tallyclip.errors import ArtefactError
+from tallyclip.errors import ArtifactError
 from tallyclip.io.files import with_infinity, write_json
 from tallyclip.io.structs import read_struct
 
@@ -101,7 +101,7 @@ class StageFolder:
         """The mark of a piece, if it can be read."""
         try:
             return read_struct(self.done(key), Mark)
-        except ArtefactError:
+        except ArtifactError:
             return None
 
     def is_done(self, key: str, source: Source | None = None) -> bool:
@@ -124,7 +124,7 @@ class StageFolder:
         for mark in sorted((self.path / FAILED).glob("*.json")):
             try:
                 failure = read_struct(mark, Failure)
-            except ArtefactError:
+            except ArtifactError:
                 continue
             if failure is not None:
                 failures[mark.stem] = failure
@@ -141,20 +141,20 @@ class StageFolder:
         """The reports of pieces, those whose marks are there, in the order of the keys.
 
         Raises:
-            ArtefactError: a report is not in the form of this version.
+            ArtifactError: a report is not in the form of this version.
         """
         marks = {key: mark for key in keys if (mark := self.mark(key)) is not None}
         try:
             return {key: msgspec.convert(mark.report, kind, strict=False) for key, mark in marks.items()}
         except msgspec.ValidationError as error:
             hint = f"delete {self.path} and run the same command again"
-            raise ArtefactError(f"{self.path / DONE}: not of this version: {error}", hint) from error
+            raise ArtifactError(f"{self.path / DONE}: not of this version: {error}", hint) from error
 
     def snapshot(self, section: str) -> list[str] | None:
         """The keys of a section's pieces, if they are known."""
         try:
             work = read_struct(self.work(section), _Snapshot)
-        except ArtefactError:
+        except ArtifactError:
             return None
         return None if work is None else list(work.items)
 
@@ -197,7 +197,7 @@ def _read_piece(path: Path, key: str, work: Callable[..., Any]) -> tuple[Any, An
     """What the pieces of a section have in common, and one of them, in the types that its work takes.
 
     Raises:
-        ArtefactError: it is not written down, or not in the form of this version.
+        ArtifactError: it is not written down, or not in the form of this version.
     """
     kinds = list(get_type_hints(work).values())
     try:
@@ -205,7 +205,7 @@ def _read_piece(path: Path, key: str, work: Callable[..., Any]) -> tuple[Any, An
         return _convert(snapshot["job"], kinds[0]), _convert(snapshot["items"][key], kinds[1])
     except (OSError, KeyError, ValueError) as error:
         hint = "run the same command again"
-        raise ArtefactError(f"{path}: the piece of work {key!r} cannot be read: {error}", hint) from error
+        raise ArtifactError(f"{path}: the piece of work {key!r} cannot be read: {error}", hint) from error
 
 
 def _convert(value: Any, kind: Any) -> Any:

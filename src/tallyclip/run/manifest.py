@@ -54,6 +54,6 @@ def read_manifest(folder: StageFolder) -> Manifest | None:
     """A stage's manifest, or None if the stage is not whole.
 
     Raises:
-        ArtefactError: there is one, but not in the form of this version.
+        ArtifactError: there is one, but not in the form of this version.
     """
     return read_struct(folder.manifest, Manifest)

@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from tallyclip.errors import ArtefactError, IncompleteError, OptionError, StaleError
+from tallyclip.errors import ArtifactError, IncompleteError, OptionError, StaleError
 from tallyclip.io.files import PART, clear_parts, remove, write_json
 from tallyclip.io.streams import is_url
 from tallyclip.io.structs import read_struct
@@ -136,12 +136,12 @@ class Workspace:
         """Take up a folder that is there; ``shared`` with other processes that, like this one, only do pieces of work.
 
         Raises:
-            ArtefactError: there is none.
+            ArtifactError: there is none.
             OptionError: it cannot be written, or has another layout.
             StaleError: another process is working in it.
         """
         if not self.record_file.exists():
-            raise ArtefactError(f"{self.root}: no {self.kind.noun} here", f"start one with '{self.kind.start}'")
+            raise ArtifactError(f"{self.root}: no {self.kind.noun} here", f"start one with '{self.kind.start}'")
         self._check_layout()
         self._take(fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
 

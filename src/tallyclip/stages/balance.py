@@ -30,10 +30,10 @@ from tallyclip.io.tables import TableWriter
 from tallyclip.match.matched_pairs import LanguageTags, MatchedPairs, read_matches
 from tallyclip.match.matcher import Matcher
 from tallyclip.readers.columns import ColumnChoice
+from tallyclip.readers.content import LONGEST_SAMPLE
 from tallyclip.readers.ledger import KEPT_SAMPLES, Sample
 from tallyclip.readers.pairs import PAIRS_AT_ONCE, Texts
 from tallyclip.readers.read import read_shard
-from tallyclip.readers.reading import LONGEST_SAMPLE
 from tallyclip.readers.sources import PoolFile, described
 from tallyclip.report.card import SHOWN_SAMPLES, EntryCount, Part, histogram, top_entries
 from tallyclip.report.numbers import short, visible
@@ -41,7 +41,7 @@ from tallyclip.run.engine import failure_message
 from tallyclip.run.items import Report, StageFolder, Work
 from tallyclip.run.stage import Finished, Making, Section, Stage
 from tallyclip.run.workspace import Workspace
-from tallyclip.stages.counts import COUNTS, add_shard, load_counts
+from tallyclip.stages.counts import add_shard, load_counts
 from tallyclip.stages.match import MATCH, SnapshotShard, read_schema, smallest_uids, snapshot_of, unmatch
 from tallyclip.stages.metadata import entries_of
 from tallyclip.stages.plan import Aim, resolve, steps_to, tabulate

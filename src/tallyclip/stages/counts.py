@@ -9,7 +9,7 @@ from jaxtyping import Int64
 
 from tallyclip.core.counts import add_to_counts
 from tallyclip.core.data import Matches, Metadata
-from tallyclip.errors import ArtefactError, IncompleteError
+from tallyclip.errors import ArtifactError, IncompleteError
 from tallyclip.export.entry_counts import write_entry_counts
 from tallyclip.io.files import read_array, read_arrays, write_array
 from tallyclip.match.coverage import unmatchable_entries
@@ -53,12 +53,12 @@ def add_shard(counts: Int64[np.ndarray, " V"], path: Path) -> None:
     """Add the counts that a shard has left in a file.
 
     Raises:
-        ArtefactError: the file is not whole.
+        ArtifactError: the file is not whole.
     """
     shard = read_arrays(path)
     ids, more = shard.get("entry_ids"), shard.get("counts")
     if ids is None or more is None or len(ids) != len(more) or ids.max(initial=0) >= len(counts):
-        raise ArtefactError(f"{path}: broken: not the counts of a shard", f"delete {path.parent} and run the same command again")
+        raise ArtifactError(f"{path}: broken: not the counts of a shard", f"delete {path.parent} and run the same command again")
     counts[ids] += more
 
 
@@ -66,13 +66,13 @@ def load_counts(run: Workspace) -> Int64[np.ndarray, " V"]:
     """The counts in place.
 
     Raises:
-        ArtefactError: they are not what was counted.
+        ArtifactError: they are not what was counted.
     """
     path, entries = run.folder(COUNTS).counts, run.required(COUNTS).result["entries"]
     counts = read_array(path)
     if counts.dtype != np.int64 or counts.shape != (entries,):
         what = f"{path}: broken: {counts.dtype}{list(counts.shape)}, not the counts of {entries:,} entries"
-        raise ArtefactError(what, f"delete {path.parent} and run the same command again")
+        raise ArtifactError(what, f"delete {path.parent} and run the same command again")
     return counts
 
 

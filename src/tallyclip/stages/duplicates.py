@@ -139,7 +139,8 @@ def earlier_pool(run: Workspace, folder: Path, duplicates: str) -> tuple[str, li
             f"--exclude-pool {folder} was made by another version of tallyclip, which writes the same URLs differently",
             "make that pool again with this version, into a new --out, and name it here",
         )
-    paths = [pool.folder(root / pool.name).index(shard) for shard in manifest.pieces]
+    index: Any = pool.folder(root / pool.name)
+    paths: list[Path] = [index.index(shard) for shard in manifest.pieces]
     gone = next((path for path in paths if not path.exists()), None)
     if gone is not None:
         raise OptionError(f"{gone} is gone: the pool is not whole", "make it again with the command that made it")

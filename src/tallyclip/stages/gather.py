@@ -1,7 +1,7 @@
 """The stage of gathering: crawl files, each by itself, become pairs, and the keys by which repeated pairs are found.
 
-What only one pair may have is its key: the pair's uid, or that of its URL. Keys are sorted here, so that a bucket of them is one slice of each
-file's keys (``stages/duplicates.py``).
+What only one pair may have is its key: the pair's uid, or that of its URL. Keys are sorted here, so that a bucket of them is one slice of
+each file's keys (``stages/duplicates.py``).
 """
 
 from __future__ import annotations
@@ -132,10 +132,11 @@ def gather_shard(job: GatherJob, item: ShardItem, folder: GatherFolder, tick: Ca
     """Write a file's pairs, their sorted keys, and which of them repeat others of the file."""
     shard, key = item.shard, item.shard.key
     columns = open_file(shard.file, _NOTHING).columns
-    steps = _steps(job.filters, job.languages)
+    steps: list[Step] = [_screen(job.filters), *([] if job.languages is None else [Languages(job.languages)])]
     seen, ledger, keys = Counter[str](), Ledger(), _Keys(job.duplicates, by_site=job.by_site)
     schema = gathered_schema(job.languages)
-    with replacing(folder.pairs(key)) as part, TableWriter(part, schema, repetitive=["field", "page_url", "crawl_file", LANGUAGE]) as writer:
+    repetitive = ["field", "page_url", "crawl_file", LANGUAGE]
+    with replacing(folder.pairs(key)) as part, TableWriter(part, schema, repetitive) as writer:
         for records in read_shard(shard, columns, _NOTHING, how=job.how):
             seen.update(records.seen)
             for drop in records.drops:
@@ -159,9 +160,9 @@ def gathered_schema(languages: LanguageChoice | None) -> pa.Schema:
 
 
 @lru_cache(maxsize=1)
-def _steps(filters: Filters, languages: LanguageChoice | None) -> list[Step]:
-    """What is applied to pairs, in order; a worker reads the lists of its filters once."""
-    return [Screen(filters), *([] if languages is None else [Languages(languages)])]
+def _screen(filters: Filters) -> Screen:
+    """A worker reads the lists of its filters once."""
+    return Screen(filters)
 
 
 class _Keys:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from tallyclip.errors import ArtefactError, IncompleteError, OptionError
+from tallyclip.errors import ArtifactError, IncompleteError, OptionError
 from tallyclip.io.files import write_json
 from tallyclip.io.streams import is_url, without_compression
 from tallyclip.io.structs import read_struct
@@ -214,7 +214,7 @@ def checksum(path: str, tick: Callable[[int], None]) -> str:
 def _known(path: Path) -> dict[str, Known]:
     try:
         checksums = read_struct(path, _Checksums)
-    except ArtefactError:  # of another version: they are taken again
+    except ArtifactError:  # of another version: they are taken again
         return {}
     return checksums.files if checksums else {}
 

@@ -20,18 +20,18 @@ from jaxtyping import Int64, UInt64
 
 from tallyclip.core.counts import add_to_counts
 from tallyclip.core.data import Matches
-from tallyclip.errors import ArtefactError
+from tallyclip.errors import ArtifactError
 from tallyclip.io.files import read_arrays, replacing, write_json
 from tallyclip.io.structs import read_struct
 from tallyclip.match.matched_pairs import LanguageTags, MatchedPairs, MatchWriter
 from tallyclip.match.matcher import Matcher
 from tallyclip.readers.columns import ColumnChoice, Columns
+from tallyclip.readers.content import LONGEST_SAMPLE
 from tallyclip.readers.estimate import estimate_rows
 from tallyclip.readers.ledger import KEPT_SAMPLES, UNNAMED, Ledger, Sample, Samples, merge_samples
 from tallyclip.readers.pairs import Pairs, pairs_in_parts
 from tallyclip.readers.parquet import footer_of
 from tallyclip.readers.read import open_file, read_shard
-from tallyclip.readers.reading import LONGEST_SAMPLE
 from tallyclip.readers.records import Records, schema_of, unify, widen
 from tallyclip.readers.sources import Pool, PoolFile, Shard, cut
 from tallyclip.report.card import Part, reasons
@@ -182,13 +182,13 @@ def _open_matcher(path: str) -> Matcher:
     return Matcher.open(Path(path))
 
 
-def footer_file(folder: str, file: PoolFile) -> Path:
-    """Where a footer is kept between listing a pool and matching it: over a network each reading is a round trip."""
-    return Path(folder) / f"{file.fingerprint}"
+def footer_file(folder: str, fingerprint: str) -> Path:
+    """Where the footer of a file is kept between listing a pool and matching it: over a network each reading is a round trip."""
+    return Path(folder) / fingerprint
 
 
 def _known_footer(folder: str | None, file: PoolFile) -> Any:
-    path = None if folder is None else footer_file(folder, file)
+    path = None if folder is None else footer_file(folder, file.fingerprint)
     return footer_of(path.read_bytes()) if path is not None and path.exists() else None
 
 
@@ -196,12 +196,12 @@ def read_schema(path: Path) -> pa.Schema:
     """The columns of all files, that the stage has written.
 
     Raises:
-        ArtefactError: it is not whole.
+        ArtifactError: it is not whole.
     """
     try:
         return _schema(path.read_bytes())
     except (OSError, pa.ArrowException) as error:
-        raise ArtefactError(f"{path}: not readable: {error}", f"delete {path.parent} and run the same command again") from error
+        raise ArtifactError(f"{path}: not readable: {error}", f"delete {path.parent} and run the same command again") from error
 
 
 def _schema(content: bytes) -> pa.Schema:
@@ -290,7 +290,7 @@ def _finish(making: Making[MatchFolder, MatchOptions]) -> Finished:
     drops = Counter[str]()
     for report in reports.values():
         drops.update(report.drops)
-    result = {
+    result: dict[str, Any] = {
         "sources": pool.names,
         "files": len(pool.files),
         "bytes": sum(file.size for file in pool.files),
@@ -328,13 +328,13 @@ def snapshot_of(run: Workspace) -> Snapshot:
 
     Raises:
         IncompleteError: matching is not whole.
-        ArtefactError: the snapshot is not whole.
+        ArtifactError: the snapshot is not whole.
     """
     run.required(MATCH)
     path = run.folder(MATCH).snapshot_file
     snapshot = read_struct(path, Snapshot)
     if snapshot is None:
-        raise ArtefactError(f"{path} is gone", f"delete {path.parent} and run the same command again")
+        raise ArtifactError(f"{path} is gone", f"delete {path.parent} and run the same command again")
     return snapshot
 
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tallyclip.core.data import Metadata
-from tallyclip.errors import ArtefactError
+from tallyclip.errors import ArtifactError
 from tallyclip.io.files import writing
 from tallyclip.match.matcher import Matcher, matcher_fingerprint
 from tallyclip.match.reference import Mode
-from tallyclip.run.engine import make
 from tallyclip.run.items import StageFolder
-from tallyclip.run.manifest import Manifest
 from tallyclip.run.stage import Finished, Making, Stage
 from tallyclip.run.workspace import Workspace
 
@@ -26,28 +25,17 @@ class MetadataFolder(StageFolder):
         self.matcher = path / "matcher"
 
 
+@dataclass(frozen=True)
 class MetadataOptions:
     """An entry list, and how it is matched."""
 
-    def __init__(self, metadata: Metadata, mode: Mode) -> None:
-        self.metadata = metadata
-        self.mode: Mode = mode
-
-
-def make_metadata(run: Workspace, metadata: Metadata, mode: Mode) -> Manifest:
-    """Make the stage; tables that are in place but damaged are made again, from the same entries, so what was made with them stays."""
-    options = MetadataOptions(metadata, mode)
-    manifest = make(run, METADATA, options)
-    try:
-        Matcher.open(run.folder(METADATA).matcher)
-    except ArtefactError:
-        return make(run, METADATA, options, again=True)
-    return manifest
+    metadata: Metadata
+    mode: Mode
 
 
 def entries_of(run: Workspace) -> Metadata:
     """The entry list in place."""
-    return run.remember(METADATA.name, lambda: Metadata.load(str(run.folder(METADATA).entries)))
+    return run.remember(METADATA, lambda: Metadata.load(str(run.folder(METADATA).entries)))
 
 
 def _asked(_: Workspace, options: MetadataOptions) -> dict[str, Any]:
@@ -59,12 +47,16 @@ def _finish(making: Making[MetadataFolder, MetadataOptions]) -> Finished:
     with writing(folder.path):
         metadata.save(str(folder.entries))
         Matcher(metadata, mode).save(folder.matcher)
-    result = {"entries": len(metadata), "fingerprint": metadata.fingerprint}
+    result = {"entries": len(metadata)}
     return Finished(result, f"{len(metadata):,} entries, mode {mode}", (folder.entries, *folder.matcher.iterdir()))
 
 
-def _summary(run: Workspace) -> list[str]:
-    return []
+def _is_sound(folder: MetadataFolder) -> bool:
+    try:
+        Matcher.open(folder.matcher)
+    except ArtifactError:
+        return False
+    return True
 
 
 METADATA = Stage(
@@ -74,4 +66,5 @@ METADATA = Stage(
     folder=MetadataFolder,
     asked=_asked,
     finish=_finish,
+    is_sound=_is_sound,
 )

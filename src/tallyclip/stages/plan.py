@@ -14,7 +14,7 @@ from jaxtyping import Int64
 from tallyclip.core.balance import TextsPolicy, pick_one
 from tallyclip.core.counts import checked_threshold, tail_share, threshold_for_tail
 from tallyclip.core.plan import UNIT, PlanRow, expected_parts, solve_threshold
-from tallyclip.errors import ArtefactError, IncompleteError, OptionError
+from tallyclip.errors import ArtifactError, IncompleteError, OptionError
 from tallyclip.io.files import replacing, with_infinity, write_json
 from tallyclip.io.structs import read_struct
 from tallyclip.match.matched_pairs import read_matches
@@ -131,12 +131,12 @@ def read_plan(run: Workspace) -> Plan:
     """The plan in place.
 
     Raises:
-        ArtefactError: it is not whole.
+        ArtifactError: it is not whole.
     """
     path = run.folder(PLAN).table
     plan = read_struct(path, Plan)
     if plan is None:
-        raise ArtefactError(f"{path} is gone", "run the same command again")
+        raise ArtifactError(f"{path} is gone", "run the same command again")
     return plan
 
 

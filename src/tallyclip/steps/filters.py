@@ -31,8 +31,8 @@ import pyarrow as pa
 
 from tallyclip.errors import OptionError, SourceError
 from tallyclip.io.structs import fingerprint_of
+from tallyclip.readers.content import read_lines
 from tallyclip.readers.crawl.links import ascii_host
-from tallyclip.readers.reading import read_lines
 from tallyclip.readers.records import Drop
 from tallyclip.steps.base import Verdict
 

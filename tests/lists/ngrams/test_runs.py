@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tallyclip.core.strings import from_python
-from tallyclip.errors import ArtefactError
+from tallyclip.errors import ArtifactError
 from tallyclip.lists.ngrams.runs import (
     Pairs,
     Words,
@@ -144,20 +144,20 @@ def test_words_whose_bytes_are_elsewhere_are_refused_before_they_are_read(offset
         lambda: places_of(broken, words),
         lambda: places_of(words, broken),
     ):
-        with pytest.raises(ArtefactError, match="damaged"):
+        with pytest.raises(ArtifactError, match="damaged"):
             use()
 
 
 def test_a_word_that_is_not_among_all_is_refused_and_not_looked_for_beyond_them() -> None:
-    with pytest.raises(ArtefactError, match="damaged"):
+    with pytest.raises(ArtifactError, match="damaged"):
         places_of(words_of({"a": 1, "d": 1}), words_of({"a": 1, "b": 2}))
-    with pytest.raises(ArtefactError, match="damaged"):
+    with pytest.raises(ArtifactError, match="damaged"):
         places_of(words_of({"a": 1}), words_of({}))
 
 
 @pytest.mark.parametrize("pair", [(10, 0, 0), (0, 10, 0), ((1 << 32) - 1, 0, 1), (0, (1 << 30) - 1, 1)])
 def test_a_pair_of_a_word_that_the_run_has_not_is_refused(pair: tuple[int, int, int]) -> None:
-    with pytest.raises(ArtefactError, match="damaged"):
+    with pytest.raises(ArtifactError, match="damaged"):
         renamed(pairs_from({(1, 2, 0): 1, pair: 1}).keys, np.arange(10, dtype=np.uint32))
 
 
@@ -167,7 +167,7 @@ def test_a_file_of_counts_that_is_damaged_is_refused_by_name(tmp_path: Path) -> 
     for content in (b"", b"PAR1" * 100, path.read_bytes()[:-40]):
         path.unlink()
         path.write_bytes(content)
-        with pytest.raises(ArtefactError, match=r"words\.arrow: not readable") as caught:
+        with pytest.raises(ArtifactError, match=r"words\.arrow: not readable") as caught:
             read_words(path)
         assert caught.value.hint == f"delete the folder {tmp_path.parent} and run the same command again"
     write_pairs(path, pairs_from({(1, 2, 0): 3}))

@@ -13,7 +13,7 @@ import zstandard
 
 from tallyclip.errors import SourceError
 from tallyclip.readers.crawl import archive
-from tallyclip.readers.crawl.archive import CUT_SHORT, NO_RECORD, NO_TYPE, TOO_LARGE, Record, read_records
+from tallyclip.readers.crawl.archive import CUT_SHORT, NO_RECORD, NO_TYPE, TOO_LARGE, WarcRecord, read_records
 
 from .tools import packed, record
 
@@ -21,7 +21,7 @@ CONTENTS = [b"x" * size + b"\r\n\r\n" + bytes([65 + size % 26]) * 100 for size i
 RECORDS = [record("metadata", content, f"http://a.example/{i}") for i, content in enumerate(CONTENTS)]
 
 
-def read(path: Path, *, salvage: bool = False) -> tuple[list[Record], Counter[str]]:
+def read(path: Path, *, salvage: bool = False) -> tuple[list[WarcRecord], Counter[str]]:
     losses: Counter[str] = Counter()
     records = list(read_records(str(path), ("metadata",), lambda reason, _: losses.update([reason]), salvage=salvage))
     return records, losses

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tallyclip.core.data import Metadata
-from tallyclip.errors import ArtefactError, IncompleteError, StaleError
+from tallyclip.errors import ArtifactError, IncompleteError, StaleError
 from tallyclip.lists.ngrams.runs import Pairs, read_pairs, read_words, write_pairs, write_words
 from tallyclip.run.build_folder import Build
 from tallyclip.run.runners.local import Workers
@@ -128,7 +128,7 @@ def test_a_wordnet_with_a_wrong_header_is_refused_before_anything_is_counted(tmp
     recipe = write_inputs(tmp_path)
     (tmp_path / "wn-data-xyz.tab").write_text("no header\n00001740-n\tlemma\tentity\n")
     recipe.write_text(recipe.read_text().replace('files = ["wordnet"]', 'files = ["wn-data-xyz.tab"]'))
-    with pytest.raises(ArtefactError, match=r"wn-data-xyz\.tab"):
+    with pytest.raises(ArtifactError, match=r"wn-data-xyz\.tab"):
         built(recipe, tmp_path / "out")
 
 
@@ -197,7 +197,7 @@ def test_damaged_counts_are_named_with_the_folder_to_delete_and_without_it_the_l
         path.write_bytes(path.read_bytes()[:100].ljust(path.stat().st_size, b"\0"))
     else:
         damage(path)
-    with pytest.raises((ArtefactError, IncompleteError)) as caught:
+    with pytest.raises((ArtifactError, IncompleteError)) as caught:
         built(recipe, out)
     assert str(path) in caught.value.what
     if kind != "cut short":

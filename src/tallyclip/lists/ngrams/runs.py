@@ -18,7 +18,7 @@ from jaxtyping import Bool, Int64, UInt8, UInt32, UInt64
 
 from tallyclip.core.compiled import ONE, as_compiled_takes, compiled, u64
 from tallyclip.core.strings import Strings, from_arrow, joined
-from tallyclip.errors import ArtefactError
+from tallyclip.errors import ArtifactError
 from tallyclip.io.files import replacing
 from tallyclip.lists.ngrams.kernel import BETWEEN_BITS, SECOND_BITS, rename
 
@@ -29,7 +29,7 @@ WORDS = pa.schema([("hash", pa.uint64()), ("word", pa.large_binary()), ("count",
 PAIRS = pa.schema([("key", pa.uint64()), ("count", pa.int64())])
 
 
-class DamagedError(ArtefactError):
+class DamagedError(ArtifactError):
     """Counted words or pairs are not as they were written."""
 
 
@@ -93,13 +93,13 @@ def _read(path: Path) -> pa.RecordBatch:
     """Map a file; what is in it is looked at where it is used, as a merge uses one range of it at a time.
 
     Raises:
-        ArtefactError: the file is not whole.
+        ArtifactError: the file is not whole.
     """
     try:
         batch = pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
         batch.validate()  # of sizes: Arrow reads none of the numbers for it
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise ArtefactError(f"{path}: not readable: {error}", _count_again(path)) from error
+        raise ArtifactError(f"{path}: not readable: {error}", _count_again(path)) from error
     if batch.schema not in (WORDS, PAIRS):
         raise damaged(path)
     return batch

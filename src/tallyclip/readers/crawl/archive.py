@@ -22,7 +22,7 @@ import zstandard
 
 from tallyclip.errors import SourceError
 from tallyclip.extras import load
-from tallyclip.readers.reading import DAMAGED, EMPTY
+from tallyclip.readers.content import DAMAGED, EMPTY
 
 LARGEST = 32 << 20  # bytes of a record: pages are cut at one to five megabytes by those who crawl
 CHUNK = 1 << 20
@@ -43,7 +43,7 @@ NO_TYPE = "record without a type"
 Lose = Callable[[str, str], None]  # a reason, and where
 
 
-class Record(NamedTuple):
+class WarcRecord(NamedTuple):
     """One record: its place in the file in bytes (of the gzip member, where there are members), and its whole content.
 
     ``payload_type`` is what those who wrote the file found a page to be, whatever its server said.
@@ -70,7 +70,7 @@ class _Packing(NamedTuple):
     dictionary: bytes | None = None
 
 
-def read_records(path: str, kinds: tuple[str, ...], lose: Lose, *, salvage: bool = False) -> Iterator[Record]:
+def read_records(path: str, kinds: tuple[str, ...], lose: Lose, *, salvage: bool = False) -> Iterator[WarcRecord]:
     """Stream the records of some kinds, in the file's order.
 
     Args:
@@ -90,7 +90,7 @@ def read_records(path: str, kinds: tuple[str, ...], lose: Lose, *, salvage: bool
     size, zeros = Path(path).stat().st_size, _start_of_zeros(path)
     counted = -1  # the place of the last damage that was counted
     while True:
-        held: Record | None = None  # a record is given out when what follows shows that its gzip member was sound
+        held: WarcRecord | None = None  # a record is given out when what follows shows that its gzip member was sound
         last, came = start, False
         try:
             for number, record in enumerate(_iterate(path, packing, start, size, lenient)):
@@ -225,7 +225,7 @@ def _unpacked(fastwarc: Any, packing: _Packing, file: BinaryIO | _Until) -> Any:
     return file
 
 
-def _read(record: Any, place: int, kinds: tuple[str, ...], lose: Lose) -> Record | None:
+def _read(record: Any, place: int, kinds: tuple[str, ...], lose: Lose) -> WarcRecord | None:
     """A record with its content, or None if that is too large, or of no kind that is wanted."""
     headers = record.headers
     uri = (headers.get("WARC-Target-URI") or "").strip("<> ")  # wget writes it in brackets
@@ -237,7 +237,7 @@ def _read(record: Any, place: int, kinds: tuple[str, ...], lose: Lose) -> Record
     if record.content_length > LARGEST:
         lose(TOO_LARGE, f"{uri}: {record.content_length:,} bytes, at byte {place:,}")
         return None
-    return Record(kind, uri, place, record.reader.read(), payload_type)
+    return WarcRecord(kind, uri, place, record.reader.read(), payload_type)
 
 
 def _is_lenient(path: str, packing: _Packing) -> bool:

@@ -18,6 +18,7 @@ import pyarrow.compute
 from jaxtyping import Bool, Int64, UInt64
 
 from tallyclip.core.uids import make_uids
+from tallyclip.readers.content import LONGEST_SAMPLE
 from tallyclip.readers.crawl.links import (
     BLANKS,
     DATA_ADDRESS,
@@ -32,7 +33,6 @@ from tallyclip.readers.crawl.links import (
     web_address,
 )
 from tallyclip.readers.ledger import KEPT_SAMPLES, Ledger
-from tallyclip.readers.reading import LONGEST_SAMPLE
 from tallyclip.readers.records import Drop
 
 SCHEMA = pa.schema(

@@ -17,7 +17,7 @@ from tallyclip.errors import OptionError, SourceError
 from tallyclip.io.fetch import MissingFileError, TooLargeError, local_copy
 from tallyclip.io.streams import open_stream
 from tallyclip.io.web import POLITE, FetchPolicy
-from tallyclip.readers.reading import DAMAGED, EMPTY
+from tallyclip.readers.content import DAMAGED, EMPTY
 
 BASE_URL = "https://data.commoncrawl.org"
 TOP = "crawl-data/"  # the folder that every path of a crawl begins with

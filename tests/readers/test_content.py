@@ -11,8 +11,8 @@ import pytest
 
 from tallyclip.errors import MissingExtraError, OptionError, SourceError
 from tallyclip.io.streams import compression_of, file_name, filesystem, open_file, without_compression
-from tallyclip.readers import reading
-from tallyclip.readers.reading import read_chunks, read_lines
+from tallyclip.readers import content as content_module
+from tallyclip.readers.content import read_chunks, read_lines
 
 
 @pytest.mark.parametrize(
@@ -40,11 +40,11 @@ def test_only_web_addresses_have_a_query() -> None:
 @pytest.mark.parametrize("content", [b"a\nb", b"a\nb\n", b"\n", b"\n\na", b"\xef\xbb\xbfa\n", b"a\r\nb", b"a" * 100])
 @pytest.mark.parametrize("chunk", [1, 2, 3, 1000])
 def test_lines_are_the_same_wherever_chunks_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, chunk: int) -> None:
-    monkeypatch.setattr(reading, "CHUNK", chunk)
+    monkeypatch.setattr(content_module, "CHUNK", chunk)
     (tmp_path / "a.txt").write_bytes(content)
     expected = content.removesuffix(b"\n").split(b"\n")
-    if chunk >= len(reading.BOM):
-        expected[0] = expected[0].removeprefix(reading.BOM)
+    if chunk >= len(content_module.BOM):
+        expected[0] = expected[0].removeprefix(content_module.BOM)
     assert list(read_lines(str(tmp_path / "a.txt"))) == expected
 
 
@@ -54,7 +54,7 @@ def test_chunks_of_a_file_that_is_gone_are_an_error_that_names_it(tmp_path: Path
 
 
 def test_an_error_of_a_package_behind_a_url_becomes_one_of_ours() -> None:
-    with pytest.raises(SourceError, match=r"s3://bucket/a\.txt: KeyError: 'x'") as caught, reading.reading("s3://bucket/a.txt"):
+    with pytest.raises(SourceError, match=r"s3://bucket/a\.txt: KeyError: 'x'") as caught, content_module.reading("s3://bucket/a.txt"):
         raise KeyError("x")
     assert "copy it to this machine" in str(caught.value.hint)
 
@@ -64,7 +64,7 @@ def test_an_error_that_nobody_foresaw_fails_its_file_and_is_shown_as_it_is_if_so
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     path = str(tmp_path / "a.txt")
-    with pytest.raises(SourceError) as caught, reading.reading(path):
+    with pytest.raises(SourceError) as caught, content_module.reading(path):
         raise error
     assert caught.value.what.startswith(f"{path}: ")
     assert caught.value.__cause__ is error
@@ -72,7 +72,7 @@ def test_an_error_that_nobody_foresaw_fails_its_file_and_is_shown_as_it_is_if_so
     if not isinstance(error, MemoryError):
         assert "TALLYCLIP_TRACEBACK=1" in str(caught.value.hint)
         monkeypatch.setenv("TALLYCLIP_TRACEBACK", "1")
-        with pytest.raises(type(error)), reading.reading(path):
+        with pytest.raises(type(error)), content_module.reading(path):
             raise error
 
 
@@ -130,12 +130,12 @@ def test_a_damaged_file_whose_name_says_how_it_is_compressed_is_damaged(tmp_path
     (tmp_path / name).write_bytes(gzip.compress(b"a dog")[:-4])
     with pytest.raises(SourceError) as caught:
         list(read_chunks(str(tmp_path / name)))
-    assert caught.value.hint == reading.DAMAGED
+    assert caught.value.hint == content_module.DAMAGED
 
 
 def test_a_compressed_table_is_to_be_unpacked(tmp_path: Path) -> None:
     (tmp_path / "a.parquet").write_bytes(gzip.compress(b"a dog"))
-    with pytest.raises(SourceError) as caught, reading.reading(str(tmp_path / "a.parquet")):
+    with pytest.raises(SourceError) as caught, content_module.reading(str(tmp_path / "a.parquet")):
         raise OSError("no table")
     assert str(caught.value.hint).endswith("a gzip file: unpack it")
 

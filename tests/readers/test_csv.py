@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tallyclip.readers import delimited, reading
+from tallyclip.readers import content as content_module
+from tallyclip.readers import csv as csv_module
 from tallyclip.readers.columns import ColumnChoice
-from tallyclip.readers.delimited import look_at
+from tallyclip.readers.csv import look_at
 from tallyclip.readers.detection import USUAL, detect_dialect
 from tallyclip.readers.dialects import end_of_rows, is_open, rows_of
 from tallyclip.readers.read import columns_of
@@ -146,7 +147,7 @@ def test_a_caption_of_ten_megabytes_is_one(tmp_path: Path, name: str, quote: str
 
 
 def test_rows_are_numbered_on_over_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "CHUNK", 16)
+    monkeypatch.setattr(content_module, "CHUNK", 16)
     content = b"caption,x\n" + b"".join(b'"a\n%d",x\n' % i if i % 7 else b"\xff,x\n" if i % 2 else b"bad\n" for i in range(100))
     path = write(tmp_path / "a.csv", content)
     assert len(batches_of(path)) > 20
@@ -159,7 +160,7 @@ def test_rows_are_numbered_on_over_blocks(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_reading_twice_gives_the_same_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "CHUNK", 100)
+    monkeypatch.setattr(content_module, "CHUNK", 100)
     path = write(tmp_path / "a.csv", "caption,x\n" + "".join(f"{i},x\n" if i % 9 else "bad\n" for i in range(99)))
     once, twice = batches_of(path), batches_of(path)
     assert len(once) > 3
@@ -263,7 +264,7 @@ def test_options_go_before_what_is_detected(tmp_path: Path) -> None:
 )
 def test_a_value_with_line_breaks_is_cut_in_no_dialect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: Any, row: str) -> None:
     path = write(tmp_path / "a.tsv", "caption,x\n" + "".join(row % i for i in range(200)))
-    monkeypatch.setattr(reading, "CHUNK", 16)
+    monkeypatch.setattr(content_module, "CHUNK", 16)
     assert len(batches_of(path, delimiter=",", **form)) > 20
     assert read(path, delimiter=",", **form).texts == [f"a dog\n{i}" for i in range(200)]
 
@@ -272,7 +273,7 @@ def test_what_is_detected_does_not_depend_on_how_a_file_comes_in(tmp_path: Path,
     path = write(tmp_path / "a.tsv", "url\tcaption\n" + "".join(f'http://a.example/{i}\t"a ""big"" dog"\n' for i in range(300)))
     whole = look_at(str(path), "tsv", ColumnChoice())
     for size in (1, 7, 1000):
-        monkeypatch.setattr(reading, "CHUNK", size)
+        monkeypatch.setattr(content_module, "CHUNK", size)
         assert look_at(str(path), "tsv", ColumnChoice()).dialect == whole.dialect == ("\t", '"', "")
 
 
@@ -404,15 +405,15 @@ def test_a_quotation_mark_that_is_never_closed_fails_the_file_with_its_place(tmp
 
 
 def test_a_row_larger_than_any_caption_fails_the_file_with_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "CHUNK", 64)
-    monkeypatch.setattr(delimited, "LARGEST", 1000)
+    monkeypatch.setattr(content_module, "CHUNK", 64)
+    monkeypatch.setattr(csv_module, "LARGEST", 1000)
     refused(write(tmp_path / "a.csv", 'caption\na\n"' + "dog " * 1000 + '"\n'), "the row at byte 10 is larger", "may not be closed")
 
 
 def in_chunks(patch: pytest.MonkeyPatch, size: int) -> None:
     """Files come in chunks of so many bytes, and a row that goes on is looked at again after as many."""
-    patch.setattr(reading, "CHUNK", size)
-    patch.setattr(delimited, "CHUNK", size)
+    patch.setattr(content_module, "CHUNK", size)
+    patch.setattr(csv_module, "CHUNK", size)
 
 
 # memory
@@ -421,7 +422,7 @@ def in_chunks(patch: pytest.MonkeyPatch, size: int) -> None:
 @pytest.mark.parametrize("row", ["\n", "a\n", "a,b\n", "\r", "a\r", "a,b\r", '"a",b\r', "a,b\r\n"], ids=ascii)
 @pytest.mark.parametrize("start", ["caption,url", 'caption,url,"\n"'], ids=["line", "quoted line end"])
 def test_however_short_rows_are_no_batch_has_very_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, row: str, start: str) -> None:
-    monkeypatch.setattr(delimited, "MOST_LINES", 1000)
+    monkeypatch.setattr(csv_module, "MOST_LINES", 1000)
     wide = start.count(",") - 1
     rows = row.replace("b", "b" + ",c" * wide) * 20_000
     batches = batches_of(write(tmp_path / "a.csv", start + row.lstrip('a,b"') + rows))
@@ -432,7 +433,7 @@ def test_however_short_rows_are_no_batch_has_very_many(tmp_path: Path, monkeypat
 
 def test_a_file_of_carriage_returns_is_read_however_large_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     in_chunks(monkeypatch, 1000)
-    monkeypatch.setattr(delimited, "LARGEST", 5000)
+    monkeypatch.setattr(csv_module, "LARGEST", 5000)
     outcome = read(write(tmp_path / "a.csv", "caption,x\r" + "a,b\r" * 5000))
     assert outcome.texts == ["a"] * 5000
     assert outcome.rows == list(range(5000))
@@ -440,8 +441,8 @@ def test_a_file_of_carriage_returns_is_read_however_large_it_is(tmp_path: Path, 
 
 def test_a_row_that_goes_on_is_looked_at_as_often_as_chunks_come_and_not_as_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     looked_at = []
-    monkeypatch.setattr(delimited, "MOST_LINES", 10)
-    monkeypatch.setattr(delimited, "end_of_rows", lambda rows, dialect: looked_at.append(len(rows)) or end_of_rows(rows, dialect))
+    monkeypatch.setattr(csv_module, "MOST_LINES", 10)
+    monkeypatch.setattr(csv_module, "end_of_rows", lambda rows, dialect: looked_at.append(len(rows)) or end_of_rows(rows, dialect))
     content = 'caption,x\n"' + "\n" * 100_000 + '",b\n'
     outcome = read(write(tmp_path / "a.csv", content))
     assert [len(text) for text in outcome.texts] == [100_000]

@@ -1,4 +1,4 @@
-"""WebDataset tars."""
+"""WebDataset tar_module."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ import pytest
 
 from tallyclip.errors import SourceError
 from tallyclip.io.streams import compression_of
-from tallyclip.readers import names, records, tars
+from tallyclip.readers import field_names, records
+from tallyclip.readers import tar as tar_module
 from tallyclip.readers.estimate import estimate_rows
 from tallyclip.readers.sources import Shard
-from tallyclip.readers.tars import member_key
+from tallyclip.readers.tar import member_key
 from tests.readers.conftest import Site
 from tests.readers.tools import batches_of, files_of, hashed, read, refused, refused_option, table_of, tar_bytes, write_table, write_tar
 
@@ -65,7 +66,7 @@ def test_a_txt_member_goes_before_the_caption_in_json_whichever_comes_first(tmp_
 
 
 def test_an_address_that_comes_late_is_not_passed_over(tmp_path: Path) -> None:
-    samples = [sample(f"{i:04d}", "a dog") for i in range(names.LOOKED_AT)]
+    samples = [sample(f"{i:04d}", "a dog") for i in range(field_names.LOOKED_AT)]
     path = write(tmp_path / "a.tar", *samples, sample("9999", "a cat", {"url": "http://a"}))
     refused(path, "sample 1,001 is the first with 'url', which would be the url", "--url-column url")
     assert read(path, url="url").uids[-1] == hashed(["http://a"], ["a cat"])[0]
@@ -112,7 +113,7 @@ def test_bad_members_drop_their_sample_and_the_others_keep_their_numbers(tmp_pat
 
 
 def test_a_text_larger_than_any_caption_drops_its_sample_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tars, "LARGEST", 1000)
+    monkeypatch.setattr(tar_module, "LARGEST", 1000)
     outcome = read(write(tmp_path / "a.tar", sample("0", "x" * 1001), sample("1", "x" * 1000), sample("2", "a", {"x": "x" * 2000})))
     assert outcome.rows == [1]
     assert outcome.reasons == ["txt member too large", "json member too large"]
@@ -210,7 +211,7 @@ def test_what_such_a_tar_is_to_be_packed_with_works(tmp_path: Path) -> None:
     if not shutil.which("tar") or b"GNU" not in subprocess.run(["tar", "--version"], capture_output=True, check=False).stdout:
         pytest.skip("no GNU tar on this machine")
     write_tar(tmp_path / "TAR", by_type(3, "json", "txt"))
-    command = tars.REPACK.partition(": ")[2]
+    command = tar_module.REPACK.partition(": ")[2]
     subprocess.run(command, shell=True, check=True, cwd=tmp_path)
     order = write_tar(tmp_path / "ordered.tar", sorted(by_type(3, "json", "txt")))
     assert read(tmp_path / "NEW.tar") == read(order)
@@ -243,7 +244,7 @@ def test_of_very_many_keys_the_first_are_remembered_and_all_samples_are_read(tmp
     late = write_tar(tmp_path / "late.tar", [*by_type(50, "txt"), ("0048.json", b"{}")])
     assert len(read(mixed).texts) == 50
     refused(late, "sample '0048' appears again")
-    monkeypatch.setattr(tars, "MOST_KEYS", 20)
+    monkeypatch.setattr(tar_module, "MOST_KEYS", 20)
     assert read(mixed).texts == read(ordered).texts == ["a dog"] * 50
     assert read(late).reasons == ["no caption"]  # nobody knows any more that there was a sample '0048'
     early = write_tar(tmp_path / "early.tar", [*by_type(50, "txt"), ("0008.json", b"{}")])
@@ -277,7 +278,7 @@ def test_txt_and_the_fields_of_json_go_before_members_that_a_flag_names(tmp_path
 
 
 def test_a_member_that_a_flag_names_is_bounded_like_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tars, "LARGEST", 1000)
+    monkeypatch.setattr(tar_module, "LARGEST", 1000)
     outcome = read(write(tmp_path / "a.tar", compound("0", "x" * 1001), compound("1", "x" * 1000)), caption="outputs.txt")
     assert (outcome.rows, outcome.reasons) == ([1], ["text member too large"])
 
@@ -290,14 +291,14 @@ def test_a_tar_without_captions_says_what_its_members_end_in(tmp_path: Path, mon
     refused_option(path, "no column 'output.txt'", r"outputs\.txt \(2\)", caption="output.txt")
     many = write_tar(tmp_path / "b.tar", [(f"{i:03d}.{i}", b"") for i in range(30)] + [("x." + "y" * 90, b"")])
     refused_option(many, r"0 \(1\), .* and 21 more")
-    monkeypatch.setattr(tars, "LOOKED_AT", 3)
+    monkeypatch.setattr(tar_module, "LOOKED_AT", 3)
     refused_option(path, r"end in: input\.jpg \(2\), outputs\.txt \(1\)\n")
 
 
 def test_captions_behind_all_images_are_found_by_a_flag_or_the_tar_packed_again(tmp_path: Path) -> None:
-    path = write_tar(tmp_path / "a.tar", by_type(names.LOOKED_AT + 1, "jpg", "txt"))
+    path = write_tar(tmp_path / "a.tar", by_type(field_names.LOOKED_AT + 1, "jpg", "txt"))
     refused_option(path, r"jpg \(1,001\), txt \(1,001\)", "no txt member is among the first samples: pack it again by name")
-    assert len(read(path, caption="caption").texts) == names.LOOKED_AT + 1
+    assert len(read(path, caption="caption").texts) == field_names.LOOKED_AT + 1
 
 
 def test_keys_with_dots_are_neither_lost_nor_merged_without_a_word(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from tallyclip.errors import SourceError
 from tallyclip.readers.columns import ROLE_NAMES, ColumnChoice, Columns
-from tallyclip.readers.names import LOOKED_AT, Names, first_names, nothing_there, watched
-from tallyclip.readers.reading import read_chunks, read_lines, shown
+from tallyclip.readers.content import read_chunks, read_lines, shown
+from tallyclip.readers.field_names import LOOKED_AT, FieldNames, first_field_names, nothing_there, watched
 from tallyclip.readers.records import (
     BYTES_AT_ONCE,
     NOT_JSON,
@@ -57,14 +57,14 @@ def _text_records(rows: list[int], texts: list[str], name: str, drops: list[Drop
     return Records(np.array(rows, np.int64), pa.table({name: pa.array(texts, pa.string())}), drops)
 
 
-def json_names(path: str, choice: ColumnChoice) -> Names:
+def json_names(path: str, choice: ColumnChoice) -> FieldNames:
     """The names in the first objects of a JSON file; there are none in an empty list.
 
     Raises:
         SourceError: there is no JSON object among the first lines or items, or they have too many names.
     """
     form = _form(path, read_chunks(path), choice)
-    names = first_names(path, form.items, form.called)._replace(keyed=form.called == KEYED)
+    names = first_field_names(path, form.items, form.called)._replace(keyed=form.called == KEYED)
     if names.items and not names.names:
         raise SourceError(f"{path}: no JSON object in it{nothing_there(names)}", FORM)
     return names

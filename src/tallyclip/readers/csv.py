@@ -13,17 +13,28 @@ import numpy as np
 from tallyclip.errors import SourceError
 from tallyclip.io.streams import CHUNK
 from tallyclip.readers.columns import ColumnChoice, brief, distinct
+from tallyclip.readers.content import LARGEST, LONGEST_SAMPLE, is_utf8, read_chunks, reading, shown
 from tallyclip.readers.detection import LOOKED_AT, SAMPLE, USUAL, detect_dialect, read_rows
-from tallyclip.readers.dialects import MOST_COLUMNS, WORDS, Dialect, Form, end_of_rows, is_open, is_too_wide, numbered, parse, rows_of
+from tallyclip.readers.dialects import (
+    MOST_COLUMNS,
+    WORDS,
+    Dialect,
+    TableFormat,
+    end_of_rows,
+    is_open,
+    is_too_wide,
+    numbered,
+    parse,
+    rows_of,
+)
 from tallyclip.readers.headers import guess_names, header_of, is_layout
-from tallyclip.readers.reading import LARGEST, LONGEST_SAMPLE, is_utf8, read_chunks, reading, shown
 from tallyclip.readers.records import Drop, Records
 
 SHOWN = 8  # columns of an example
 MOST_LINES = 262_144  # of a chunk that are read at once; where there are more, they have less than 32 bytes each
 
 
-def look_at(path: str, kind: str, choice: ColumnChoice) -> Form:
+def look_at(path: str, kind: str, choice: ColumnChoice) -> TableFormat:
     """Find out how a file is written, and which columns it has.
 
     Without a header the column of addresses is called ``url`` and the other of two, or the only one, ``caption``; where that is not
@@ -55,7 +66,7 @@ def look_at(path: str, kind: str, choice: ColumnChoice) -> Form:
     form = None if dialect == USUAL[kind] else str(dialect)
     detected = form is not None or possible is not None or header is None or (has_header and choice.header is None)
     example = _example(dialect, names, has_header, data, header is None, possible) if detected else None
-    return Form(dialect, names, has_header, by_content, data[0] if data else [], form, example)
+    return TableFormat(dialect, names, has_header, by_content, data[0] if data else [], form, example)
 
 
 def _example(dialect: Dialect, names: list[str], has_header: bool, data: list[list[str]], unsure: bool, possible: str | None) -> str:
@@ -68,7 +79,7 @@ def _example(dialect: Dialect, names: list[str], has_header: bool, data: list[li
     return f"{dialect}; {header}{first}{other}"
 
 
-def read_records(path: str, form: Form) -> Iterator[Records]:
+def read_records(path: str, form: TableFormat) -> Iterator[Records]:
     """Stream a file's rows; those with too many or too few values, or with bytes that are not UTF-8, are dropped."""
     dialect, has_header = form.dialect, form.has_header
     names = distinct(form.names)

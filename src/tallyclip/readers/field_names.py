@@ -29,7 +29,7 @@ MANY = (
 )
 
 
-class Names(NamedTuple):
+class FieldNames(NamedTuple):
     """The names in the first objects of a file.
 
     Attributes:
@@ -66,7 +66,7 @@ class Names(NamedTuple):
         return [self.values[name] for name in self.names]
 
 
-def first_names(path: str, items: Iterable[tuple[Any, int]], called: str) -> Names:
+def first_field_names(path: str, items: Iterable[tuple[Any, int]], called: str) -> FieldNames:
     """Look at the first items of a file; ``called`` is what a message calls one.
 
     Raises:
@@ -84,7 +84,7 @@ def first_names(path: str, items: Iterable[tuple[Any, int]], called: str) -> Nam
             _refuse_many(path, called, count, values)
         elif first is UNSET:
             first = item
-    return Names(list(values), first, count, values)
+    return FieldNames(list(values), first, count, values)
 
 
 def watched(path: str, items: Iterable[tuple[Any, int]], columns: Columns, choice: ColumnChoice, called: str) -> Iterator[tuple[Any, int]]:
@@ -93,7 +93,7 @@ def watched(path: str, items: Iterable[tuple[Any, int]], columns: Columns, choic
     Args:
         path: the file they are from.
         items: objects or what stands in their place, each with its size.
-        columns: the roles that ``first_names`` led to.
+        columns: the roles that ``first_field_names`` led to.
         choice: what the user said of them.
         called: what a message calls an item: a line, for one.
 
@@ -140,7 +140,7 @@ def _described(value: Any) -> str:
     return NULL if value is None else f"{KINDS.get(type(value), 'value')}: {reprlib.repr(value)}"
 
 
-def nothing_there(names: Names) -> str:
+def nothing_there(names: FieldNames) -> str:
     """What a file has in which no object has a name, for people to read."""
     if names.first is UNSET:
         return "; its objects are empty"

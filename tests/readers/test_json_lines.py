@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tallyclip.readers import lines, names, reading, records
+from tallyclip.readers import content as content_module
+from tallyclip.readers import field_names, records
+from tallyclip.readers import json_lines as json_lines_module
 from tallyclip.readers import values as values_module
 from tallyclip.readers.columns import ColumnChoice
 from tallyclip.readers.records import unify
@@ -146,7 +148,7 @@ def test_a_caption_of_ten_megabytes_is_one(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a.txt", "a.jsonl", "a.json"])
 def test_batches_of_large_texts_are_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    for module in (records, lines):
+    for module in (records, json_lines_module):
         monkeypatch.setattr(module, "BYTES_AT_ONCE", 10_000)
     texts = [f"{i} " * 1000 for i in range(50)]
     items = [{"caption": text} for text in texts]
@@ -162,7 +164,7 @@ def test_where_a_file_is_cut_into_chunks_does_not_matter(tmp_path: Path, monkeyp
     path = write(tmp_path / "a.json", json_lines(items) if form == "lines" else as_list(items, ensure_ascii=False, indent=1))
     whole = batches_of(path)
     for chunk in range(1, 40):
-        monkeypatch.setattr(reading, "CHUNK", chunk)
+        monkeypatch.setattr(content_module, "CHUNK", chunk)
         parts = batches_of(path)
         assert [part.table.to_pylist() for part in parts] == [part.table.to_pylist() for part in whole]
         assert [part.drops for part in parts] == [part.drops for part in whole]
@@ -206,7 +208,7 @@ def test_odd_items_are_dropped_by_reason_in_a_list_as_in_lines(tmp_path: Path, m
     path = write(tmp_path / "a.json", b"\n".join(items) if form == "lines" else b"[" + b" ,\n".join(items) + b"]")
     outcomes = []
     for chunk in (8 << 20, 4096, 7, 1) if form == "list" else (8 << 20, 4096):
-        monkeypatch.setattr(reading, "CHUNK", chunk)
+        monkeypatch.setattr(content_module, "CHUNK", chunk)
         outcomes.append(read(path))
     outcome = outcomes[0]
     assert outcome.texts == [str(i) for i in range(len(bad))]
@@ -222,7 +224,7 @@ def enumerate_odd(reasons: Iterable[str]) -> Iterator[tuple[int, str]]:
 def test_a_number_is_one_item_wherever_a_chunk_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / "a.json", b'[{"caption": "a"}, 12.5e-3, {"caption": "b"}]')
     for chunk in range(1, 50):
-        monkeypatch.setattr(reading, "CHUNK", chunk)
+        monkeypatch.setattr(content_module, "CHUNK", chunk)
         assert read(path).rows == [0, 2]
 
 
@@ -239,7 +241,7 @@ def test_a_list_of_nothing_but_broken_items_is_read_in_steps_that_grow_with_its_
         return end
 
     monkeypatch.setattr(values_module, "_behind", counted)
-    monkeypatch.setattr(reading, "CHUNK", 1000)
+    monkeypatch.setattr(content_module, "CHUNK", 1000)
     for item in (b"x", b"}", b'{"a": nul}', b'"' + b"\\x" * 300 + b'"', b"[" * 3000 + b"]" * 3000, b'{"a": "' + b"x" * 20_000 + b'\n"}'):
         content = b'[{"caption": "a dog"},' + (item + b",") * (100_000 // len(item)) + b'{"caption": "a cat"}]'
         scanned = 0
@@ -314,7 +316,7 @@ def test_columns_are_shown_with_their_kinds_and_an_example_few_of_many(tmp_path:
 @pytest.mark.parametrize("form", ["a.jsonl", "a.json"])
 @pytest.mark.parametrize("early", [True, False])
 def test_more_names_than_a_table_should_have_columns_fail_the_file(tmp_path: Path, form: str, early: bool) -> None:
-    items = [{"caption": "a dog"}] * (0 if early else 1500) + [{"caption": "a dog", f"k{i}": 1} for i in range(names.MOST_NAMES)]
+    items = [{"caption": "a dog"}] * (0 if early else 1500) + [{"caption": "a dog", f"k{i}": 1} for i in range(field_names.MOST_NAMES)]
     path, called = write(tmp_path / form, FORMS[form][0](items)), FORMS[form][1]
     error = refused(path, f"more than 1,000 different names up to {called} {1000 if early else 2500:,}: caption, k0, k1, k10, k100,")
     assert len(str(error)) < 700
@@ -370,7 +372,7 @@ def test_an_object_of_keys_and_their_texts_is_read(tmp_path: Path, monkeypatch: 
         assert whole.layouts == ["MetaCLIP v2: caption = texts, key = uuid"]
         assert whole.texts == [text for texts in KEYED.values() for _, text, _ in texts]
         assert whole.uids == hashed([key for key, texts in KEYED.items() for _ in texts], whole.texts, "key")
-        monkeypatch.setattr(reading, "CHUNK", max(chunk, 300))  # which must hold a first key and its texts
+        monkeypatch.setattr(content_module, "CHUNK", max(chunk, 300))  # which must hold a first key and its texts
 
 
 def test_odd_members_of_keyed_texts_are_dropped_by_reason(tmp_path: Path) -> None:
@@ -378,7 +380,7 @@ def test_odd_members_of_keyed_texts_are_dropped_by_reason(tmp_path: Path) -> Non
     more = b', "a": {broken}, "b": 5, "c": [], "d": [["alt", 5, "en"]], "e": null, 7: "x", "f": [["alt", "last"]]'
     more += b', "g": "text", "h": [["alt", "h"]]}'
     # What is looked at to find out the form of the file must be of this form.
-    start = json.dumps({f"k{i}": [["alt", "a dog", None]] for i in range(lines.LOOKED_AT)}).encode()[:-1] + b","
+    start = json.dumps({f"k{i}": [["alt", "a dog", None]] for i in range(json_lines_module.LOOKED_AT)}).encode()[:-1] + b","
     outcome = read(write(tmp_path / "a.json", start + first[1:] + more))
     assert outcome.texts[-2:] == ["last", "h"]
     assert Counter(outcome.reasons) == {"not JSON": 3, "caption is not text": 3, "no caption": 2}
@@ -391,7 +393,7 @@ def test_a_text_among_keyed_texts_is_one_drop_and_its_neighbours_are_read(
     members = {f"k{i}": [["alt", f"caption {i}"]] for i in range(2000)}
     odd = members | {"version": "1.0", "license": 'CC0 ": ['} | {f"l{i}": [["alt", f"last {i}"]] for i in range(9)}
     path = write(tmp_path / "a.json", json.dumps(odd | {"end": "of file"}).encode())
-    monkeypatch.setattr(reading, "CHUNK", chunk)
+    monkeypatch.setattr(content_module, "CHUNK", chunk)
     outcome = read(path)
     assert outcome.texts == [f"caption {i}" for i in range(2000)] + [f"last {i}" for i in range(9)]
     assert [(drop.row, drop.reason) for drop in outcome.drops] == [(row, "caption is not text") for row in (2000, 2001, 2011)]
@@ -416,7 +418,7 @@ def test_objects_whose_first_value_looks_like_keyed_texts_are_records_as_ever(tm
 
 # names that come late
 
-EARLY = [{"caption": f"caption {i}"} for i in range(names.LOOKED_AT)]
+EARLY = [{"caption": f"caption {i}"} for i in range(field_names.LOOKED_AT)]
 FORMS = {"a.jsonl": (json_lines, "line"), "a.json": (as_list, "item")}
 
 
@@ -521,7 +523,7 @@ def test_a_list_cut_short_anywhere_fails_with_its_place(tmp_path: Path) -> None:
 
 def test_a_list_that_is_broken_inside_fails_with_its_place_and_is_not_read_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(values_module, "LARGEST", 1000)
-    monkeypatch.setattr(reading, "CHUNK", 100)
+    monkeypatch.setattr(content_module, "CHUNK", 100)
     content = as_list(ITEMS)[:-1] + b', {"never": ["closed, ' + as_list(ITEMS * 1000)[1:]
     refused(write(tmp_path / "a.json", content), "cut short or broken after 5 items")
 
@@ -530,20 +532,20 @@ def test_a_list_that_is_broken_inside_fails_with_its_place_and_is_not_read_on(tm
 def test_what_comes_after_a_list_fails_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: bytes) -> None:
     path = write(tmp_path / "a.json", as_list(ITEMS) + b"\n" + more)
     refused(path, "something after the end of its list")
-    monkeypatch.setattr(reading, "CHUNK", len(as_list(ITEMS)))
+    monkeypatch.setattr(content_module, "CHUNK", len(as_list(ITEMS)))
     refused(path, "something after the end of its list")
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.jsonl"])
 def test_a_line_larger_than_any_caption_fails_the_file_with_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setattr(reading, "LARGEST", 1000)
-    monkeypatch.setattr(reading, "CHUNK", 64)
+    monkeypatch.setattr(content_module, "LARGEST", 1000)
+    monkeypatch.setattr(content_module, "CHUNK", 64)
     refused(write(tmp_path / name, b'{"caption": "a dog"}\n' + b"x" * 2000), "line 2 is larger")
 
 
 def test_a_file_that_is_gone_fails_with_its_name(tmp_path: Path) -> None:
     with pytest.raises(Exception, match=r"gone\.jsonl"):
-        lines.json_names(str(tmp_path / "gone.jsonl"), ColumnChoice())
+        json_lines_module.json_names(str(tmp_path / "gone.jsonl"), ColumnChoice())
 
 
 # laws
@@ -564,7 +566,7 @@ def test_of_any_bytes_every_line_is_a_pair_or_a_drop(
     assert whole.records == count
     assert sorted([*whole.rows, *(drop.row for drop in whole.drops)]) == list(range(count))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reading, "CHUNK", chunk)
+        patch.setattr(content_module, "CHUNK", chunk)
         assert read(path) == whole
 
 

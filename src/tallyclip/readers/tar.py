@@ -16,8 +16,8 @@ import pyarrow as pa
 from tallyclip.errors import SourceError
 from tallyclip.io.streams import compression_of, open_stream
 from tallyclip.readers.columns import ColumnChoice, Columns
-from tallyclip.readers.names import Names, first_names, watched
-from tallyclip.readers.reading import BOM, LARGEST, LONGEST_SAMPLE, reading
+from tallyclip.readers.content import BOM, LARGEST, LONGEST_SAMPLE, reading
+from tallyclip.readers.field_names import FieldNames, first_field_names, watched
 from tallyclip.readers.records import Bad, Records, decode_json, in_batches
 from tallyclip.readers.tar_headers import FollowedTarError, Member, TarReader
 
@@ -47,13 +47,13 @@ def open_tar(path: str) -> Generator[TarReader]:
             raise SourceError(f"{path}: {error}", f"if you do not need it, cut it off: {first} > NEW.tar") from error
 
 
-def tar_names(path: str, choice: ColumnChoice) -> Names:
+def tar_names(path: str, choice: ColumnChoice) -> FieldNames:
     """The column names of the first samples.
 
     Raises:
         SourceError: there is no sample in it.
     """
-    names = first_names(path, _samples(path, choice), "sample")
+    names = first_field_names(path, _samples(path, choice), "sample")
     if not names.names:
         what = f" that can be read; the first is {names.first.reason}" if isinstance(names.first, Bad) else ""
         hint = "a sample is members with one name and the suffixes .jpg, .txt, .json or the like"
@@ -116,8 +116,8 @@ def _samples(path: str, choice: ColumnChoice, caption: str | None = None) -> Ite
     With ``caption``, the name of the captions, those are ``Bad`` too that have none but text under a longer suffix.
     """
     by_flag = {name.lower(): name for name in choice.named}
-    keys = _Keys(path)
-    sample: _Sample | None = None
+    keys = _SeenKeys(path)
+    sample: _TarSample | None = None
     with open_tar(path) as tar:
         for member in tar:
             named = member_key(member.name) if member.is_file else None
@@ -127,11 +127,11 @@ def _samples(path: str, choice: ColumnChoice, caption: str | None = None) -> Ite
             if sample is None or key != sample.key:
                 if sample is not None:
                     yield sample.finished(caption), sample.size
-                sample = _Sample(key)
+                sample = _TarSample(key)
             if suffix in ("txt", "json") or suffix in by_flag:
                 if suffix in sample.suffixes:  # another sample of the same name
                     yield sample.finished(caption), sample.size
-                    sample = _Sample(key)
+                    sample = _TarSample(key)
                 elif not sample.suffixes:
                     keys.note(key, suffix, member.place)
                 sample.add(suffix, by_flag.get(suffix), tar, member)
@@ -141,7 +141,7 @@ def _samples(path: str, choice: ColumnChoice, caption: str | None = None) -> Ite
         yield sample.finished(caption), sample.size
 
 
-class _Sample:
+class _TarSample:
     """A sample while its members come."""
 
     def __init__(self, key: str) -> None:
@@ -201,7 +201,7 @@ class _Sample:
                 self._fields.setdefault(name, value)
 
 
-class _Keys:
+class _SeenKeys:
     """Notices a sample whose texts do not follow each other: its key comes again, and another of its texts is the first.
 
     A key that comes again as it came before is another sample of that name, as in WebDataset. The first ``MOST_KEYS`` keys are remembered.
