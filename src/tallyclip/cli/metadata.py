@@ -93,24 +93,25 @@ def build(
     """
     from tallyclip.cli.progress import Shown
     from tallyclip.run.runners.local import Workers
-    from tallyclip.stages.ngrams import PRELOAD
+    from tallyclip.stages import LIST_PRELOAD
 
     number = count_of(workers)
     size = bytes_of(memory, "--memory")
     if inputs is not None and not inputs.is_dir():
         raise OptionError(f"--inputs {inputs}: there is no such folder", "'tallyclip metadata fetch' makes one")
     shown = Shown(err)
-    with Workers(number, PRELOAD) as pool:
+    with Workers(number, LIST_PRELOAD) as pool:
         from tallyclip.cli.built import built_of, table_1
         from tallyclip.flows.build_list import build_list
         from tallyclip.lists.languages import language as language_of
         from tallyclip.lists.recipe import read_recipe
-        from tallyclip.run.build_folder import Build
+        from tallyclip.run.workspace import Workspace
+        from tallyclip.stages.builds import BUILD
 
         made_of, folder = read_recipe(recipe)
         chosen = language_of(made_of.language if language is None else language)
         try:
-            with Build(out_folder, pool, shown, sys.argv[1:]) as into:
+            with Workspace(BUILD, out_folder, pool, shown, sys.argv[1:]) as into:
                 manifest = build_list(into, made_of, chosen, (inputs or folder).resolve(), size, accept_failed=accept_failed)
         finally:
             shown.stop()

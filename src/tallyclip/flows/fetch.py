@@ -14,7 +14,7 @@ from tallyclip.lists.recipe import Recipe, filled
 from tallyclip.lists.servers import RemoteFile
 from tallyclip.lists.sources import FetchTask, Hosts, Wanted, fetch_task, find
 from tallyclip.run.progress import Progress
-from tallyclip.run.runners.base import Advanced, Done, Failed, Runner, Task
+from tallyclip.run.runners.base import Runner, Task, collect
 
 
 def hosts_of(choices: Sequence[str]) -> Hosts:
@@ -64,17 +64,9 @@ def fetch_inputs(files: Sequence[RemoteFile], folder: Path, workers: Runner, pro
     """
     sizes = [file.size or 0 for file in files]
     progress.start("fetch", len(files), 0, sum(sizes) or None, "bytes")
-    failures: list[Failed] = []
     policy = msgspec.structs.replace(POLITE, largest=largest)
-    for event in workers.map(fetch_task, [Task(file.target, FetchTask(file, folder, policy)) for file in files]):
-        match event:
-            case Advanced(_, count):
-                progress.advance(count)
-            case Done(key):
-                progress.shard_done(key)
-            case Failed(key, what, _):
-                failures.append(event)
-                progress.shard_failed(key, what)
+    tasks = [Task(file.target, FetchTask(file, folder, policy)) for file in files]
+    _, failures = collect(workers, progress, fetch_task, tasks)
     progress.finish(f"{len(files) - len(failures):,} files in {folder}")
     if failures:
         hint = next((failure.hint for failure in failures if failure.hint), None)

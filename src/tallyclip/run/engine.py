@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -42,8 +42,8 @@ def make(run: Workspace, stage: Stage, options: Any = None, *, accept_failed: bo
         if not work.items:
             continue
         _do(making, stage, section, work, accept_failed=accept_failed)
-        if making.failures and not (accept_failed and sources and len(making.failures) < len(work.items)):
-            _refuse(making, section, work)
+        if making.failures and not (accept_failed and stage.reads_files and not number and len(making.failures) < len(work.items)):
+            _refuse(making, stage, section, work)
         if number < len(stage.sections) - 1:
             run.progress.finish(section.said)
     started = time.perf_counter()
@@ -57,9 +57,9 @@ def make(run: Workspace, stage: Stage, options: Any = None, *, accept_failed: bo
     outputs = {name: size for mark in marks.values() for name, size in mark.outputs.items()}
     more = [*finished.outputs, *(folder.done(key) for key in marks)]
     outputs |= {str(path.relative_to(folder.path)): path.stat().st_size for path in more}
-    if sources:
-        states = {key: sources[key].fingerprint for key in keys if key in marks}
-        failed = {key: sources[key].fingerprint for key in making.failures}
+    if stage.reads_files:
+        read = making.keys[stage.sections[0].name]
+        states, failed = _states([key for key in read if key in marks], sources), _states(making.failures, sources)
         fingerprint = _of_set(fingerprint, states, failed)
     manifest = Manifest(
         stage=stage.name,
@@ -91,11 +91,11 @@ def do_share(run: Workspace, stage: Stage, options: Any, share: Share) -> None:
     making: Making[Any, Any] = Making(run, stage.folder(run.under_way(stage, fingerprint)), options, asked)
     for section in stage.sections:
         work = _cut(making, section)
-        if all(making.folder.is_done(key, work.sources.get(key)) for key in work.items):
+        if all(making.folder.is_done(key, work.sources.get(key), making.barrier) for key in work.items):
             continue
         _do(making, stage, section, work, share=share)
         if making.failures:
-            _refuse(making, section, work)
+            _refuse(making, stage, section, work)
         return
 
 
@@ -113,6 +113,11 @@ def _inputs(run: Workspace, stage: Stage, asked: dict[str, Any]) -> tuple[dict[s
     for manifest in manifests.values():
         inputs |= manifest.inputs
     return inputs | direct, fingerprint_of(stage=stage.name, version=stage.version, inputs=direct, options=asked)
+
+
+def _states(keys: Iterable[str], sources: Mapping[str, Source]) -> dict[str, str]:
+    """The states of what pieces read; where a piece is known by the content of what it reads, its key says that."""
+    return {key: sources[key].fingerprint if key in sources else "" for key in keys}
 
 
 def _of_set(fingerprint: str, states: Mapping[str, str], failed: Mapping[str, str]) -> str:
@@ -134,17 +139,19 @@ def _begin(run: Workspace, stage: Stage, options: Any) -> Manifest | _Begun:
             return manifest
         run.begin(stage, fingerprint)
         return making, fingerprint, inputs, {}
-    sources = stage.sections[0].cut(making).sources
+    work = stage.sections[0].cut(making)
+    sources = work.sources
     in_place: StageFolder = run.folder(stage)
     before = read_manifest(in_place)
     if before is not None and (before.version, before.inputs, before.options) == (stage.version, inputs, asked):
         _refuse_changed(in_place, sources)
-        manifest = run.in_place(stage, _of_set(fingerprint, {key: source.fingerprint for key, source in sources.items()}, {}))
+        manifest = run.in_place(stage, _of_set(fingerprint, _states(work.items, sources), {}))
         if manifest is not None:
             return manifest
         run.copy_of(stage, fingerprint)
     run.begin(stage, fingerprint)
-    no_longer = {*folder.marked(), *folder.failures()} - sources.keys()
+    first = [key for key in folder.marked() if (mark := folder.mark(key)) is None or not mark.barrier]
+    no_longer = {*first, *folder.failures()} - work.items.keys()
     for key in {*_refuse_changed(folder, sources), *no_longer}:
         folder.forget(key, outputs=True)
     return making, fingerprint, inputs, sources
@@ -176,9 +183,13 @@ def _refuse_changed(folder: StageFolder, sources: Mapping[str, Source]) -> list[
 
 
 def _cut(making: Making[Any, Any], section: Section) -> Work:
+    """The pieces of a section, written down; those of sections before are all done, or failed and were accepted."""
     work = section.cut(making)
+    before = {key: mark for keys in making.keys.values() for key in keys if (mark := making.folder.mark(key)) is not None}
+    states = {key: mark.source.fingerprint if mark.source else "" for key, mark in before.items()}
+    making.barrier = fingerprint_of(before=states)[:16] if making.keys else ""
     making.keys[section.name] = list(work.items)
-    write_work(making.folder, section.name, work)
+    write_work(making.folder, section.name, work, making.barrier)
     return work
 
 
@@ -191,20 +202,23 @@ def _do(
     given_up = _given_up(folder, sources) if accept_failed else {}
     making.failures.update(given_up)
     mine = [key for key in work.items if _number(key) % share[1] == share[0] and key not in given_up]
-    todo = [key for key in mine if not folder.is_done(key, sources.get(key))]
+    todo = [key for key in mine if not folder.is_done(key, sources.get(key), making.barrier)]
     for key in todo:
         folder.forget(key)
     rows = {key: section.rows(work.job, work.items[key]) if section.rows else 0 for key in todo}
-    run.progress.start(stage.name, len(mine), len(mine) - len(todo), sum(rows.values()) if section.rows else None, section.unit)
+    run.progress.start(
+        section.shown or stage.name, len(mine), len(mine) - len(todo), sum(rows.values()) if section.rows else None, section.unit
+    )
     said: dict[str, int] = {}
     tasks = [Task(key, Piece(section.work, type(folder), str(folder.path), section.name, key)) for key in todo]
     for event in run.runner.map(do_piece, tasks):
         match event:
             case Advanced(key, count):
+                count = min(count, rows[key] - said.get(key, 0)) if rows[key] else count  # what is estimated may be too little
                 said[key] = said.get(key, 0) + count
                 run.progress.advance(count)
             case Done(key, count):
-                run.progress.advance(count - said.get(key, 0))  # of a piece whose worker died the first rows were said twice
+                run.progress.advance((rows[key] or count) - said.get(key, 0))  # of a piece whose worker died the first rows were said twice
                 run.progress.shard_done(key)
             case Failed(key, what, hint):
                 failure = Failure(what, hint, sources.get(key))
@@ -224,7 +238,7 @@ def _given_up(folder: StageFolder, sources: Mapping[str, Source]) -> dict[str, F
     return {key: failure for key, failure in failures.items() if failure.late and failure.source == sources.get(key)}
 
 
-def _refuse(making: Making[Any, Any], section: Section, work: Work) -> None:
+def _refuse(making: Making[Any, Any], stage: Stage, section: Section, work: Work) -> None:
     """The barrier: a result belongs to a set of pieces that is whole, or that was accepted without those that failed.
 
     Raises:
@@ -232,7 +246,7 @@ def _refuse(making: Making[Any, Any], section: Section, work: Work) -> None:
     """
     if section.failed is not None:
         section.failed(making)
-    if work.sources:
+    if stage.reads_files and section is stage.sections[0]:
         raise IncompleteError(*failure_message(making.failures, len(work.items)))
     key, failure = next(iter(making.failures.items()))
     raise IncompleteError(f"{key}: {failure.what}", failure.hint)

@@ -41,11 +41,15 @@ class Report(msgspec.Struct, kw_only=True):
 
 
 class Mark(msgspec.Struct, frozen=True):
-    """A piece is done: which files it left, in bytes, relative to the stage's folder; what it read, and how long it took."""
+    """A piece is done: which files it left, in bytes, relative to the stage's folder; what it read, and how long it took.
+
+    ``barrier`` is the fingerprint of the sections before, whose results it was made from.
+    """
 
     outputs: dict[str, int]
     seconds: float
     source: Source | None
+    barrier: str
     report: Any
 
 
@@ -104,10 +108,10 @@ class StageFolder:
         except ArtifactError:
             return None
 
-    def is_done(self, key: str, source: Source | None = None) -> bool:
+    def is_done(self, key: str, source: Source | None = None, barrier: str = "") -> bool:
         """Is a piece done, of what it reads in its present state, and are its files whole?"""
         mark = self.mark(key)
-        if mark is None or (source and source.fingerprint) != (mark.source and mark.source.fingerprint):
+        if mark is None or mark.barrier != barrier or (source and source.fingerprint) != (mark.source and mark.source.fingerprint):
             return False
         try:
             return all((self.path / name).stat().st_size == size for name, size in mark.outputs.items())
@@ -160,14 +164,15 @@ class StageFolder:
 
 
 class _Snapshot(msgspec.Struct):
+    barrier: str
     job: Any
     items: dict[str, Any]
 
 
-def write_work(folder: StageFolder, section: str, work: Work) -> None:
+def write_work(folder: StageFolder, section: str, work: Work, barrier: str) -> None:
     """Write down all pieces of a section, before any is done."""
     items = {key: msgspec.to_builtins(item) for key, item in work.items.items()}
-    write_json(folder.work(section), with_infinity({"job": msgspec.to_builtins(work.job), "items": items}))
+    write_json(folder.work(section), with_infinity({"barrier": barrier, "job": msgspec.to_builtins(work.job), "items": items}))
 
 
 @dataclass(frozen=True)
@@ -185,16 +190,16 @@ def do_piece(piece: Piece, tick: Callable[[int], None]) -> int:
     """Do a piece of work and mark it as done; returns its number of rows."""
     started = time.perf_counter()
     folder = piece.folder(Path(piece.path))
-    job, item = _read_piece(folder.work(piece.section), piece.key, piece.work)
+    barrier, job, item = _read_piece(folder.work(piece.section), piece.key, piece.work)
     report = piece.work(job, item, folder, tick)
     outputs = {str(path.relative_to(folder.path)): path.stat().st_size for path in folder.outputs_of(piece.key) if path.exists()}
-    mark = Mark(outputs, round(time.perf_counter() - started, 3), getattr(item, "source", None), report)
+    mark = Mark(outputs, round(time.perf_counter() - started, 3), getattr(item, "source", None), barrier, report)
     write_json(folder.done(piece.key), with_infinity(msgspec.to_builtins(mark)))  # the last: it is the commit
     return report.rows
 
 
-def _read_piece(path: Path, key: str, work: Callable[..., Any]) -> tuple[Any, Any]:
-    """What the pieces of a section have in common, and one of them, in the types that its work takes.
+def _read_piece(path: Path, key: str, work: Callable[..., Any]) -> tuple[str, Any, Any]:
+    """The barrier before a section, what its pieces have in common, and one of them, in the types that its work takes.
 
     Raises:
         ArtifactError: it is not written down, or not in the form of this version.
@@ -202,7 +207,7 @@ def _read_piece(path: Path, key: str, work: Callable[..., Any]) -> tuple[Any, An
     kinds = list(get_type_hints(work).values())
     try:
         snapshot = _read_snapshot(str(path), path.stat().st_mtime_ns)
-        return _convert(snapshot["job"], kinds[0]), _convert(snapshot["items"][key], kinds[1])
+        return snapshot["barrier"], _convert(snapshot["job"], kinds[0]), _convert(snapshot["items"][key], kinds[1])
     except (OSError, KeyError, ValueError) as error:
         hint = "run the same command again"
         raise ArtifactError(f"{path}: the piece of work {key!r} cannot be read: {error}", hint) from error

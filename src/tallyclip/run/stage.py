@@ -34,6 +34,7 @@ class Making(Generic[Folder, Options]):
         asked: what of the options the result depends on.
         keys: of each section that was begun, the keys of its pieces, in order.
         failures: pieces that failed, by key.
+        barrier: the fingerprint of the sections before the one that was begun last; empty for the first.
     """
 
     run: Workspace
@@ -42,6 +43,7 @@ class Making(Generic[Folder, Options]):
     asked: dict[str, Any]
     keys: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     failures: dict[str, Failure] = field(default_factory=dict[str, Failure])
+    barrier: str = ""
 
     def reports(self, section: Section) -> dict[str, Any]:
         """The reports of a section's finished pieces, by key, in order."""
@@ -59,6 +61,7 @@ class Section:
         name: a word for the section, where a stage has several.
         rows: ``rows(job, item)`` is how many rows (or bytes) an item has, about; for the progress shown.
         unit: of these.
+        shown: what the progress calls the section, if not by the stage's name.
         said: a line for the end of a section that is not the last.
         failed: what to do when pieces failed; by default the first failure is raised.
     """
@@ -68,6 +71,7 @@ class Section:
     name: str = "items"
     rows: Callable[[Any, Any], int] | None = None
     unit: str = "rows"
+    shown: str = ""
     said: str = ""
     failed: Callable[[Making[Any, Any]], None] | None = None
 

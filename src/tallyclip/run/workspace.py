@@ -172,6 +172,10 @@ class Workspace:
 
     # What is in it
 
+    def is_own(self, path: Path) -> bool:
+        """Is a file one that is made here?"""
+        return path.is_relative_to(self.root) and path.relative_to(self.root).parts[0] in self.kind.names
+
     def folder(self, stage: Stage) -> Any:
         """The files of a stage in place."""
         return stage.folder(self.root / stage.name)

@@ -20,7 +20,7 @@ from tallyclip.io.structs import read_struct
 from tallyclip.match.matched_pairs import read_matches
 from tallyclip.report.plots import plan_curve
 from tallyclip.run.items import StageFolder
-from tallyclip.run.runners.base import Advanced, Done, Failed, Task
+from tallyclip.run.runners.base import Task, collect
 from tallyclip.run.stage import Finished, Making, Stage
 from tallyclip.run.workspace import Workspace
 from tallyclip.stages.counts import COUNTS, load_counts
@@ -193,19 +193,10 @@ def _expect(run: Workspace, thresholds: Sequence[float], policy: TextsPolicy) ->
     counts, matches = str(run.folder(COUNTS).counts), run.folder(MATCH)
     keys = run.required(MATCH).pieces
     tasks = [Task(key, ExpectJob(str(matches.matches(key)), counts, list(thresholds), policy)) for key in keys]
-    total = [0] * len(thresholds)
-    failures: list[Failed] = []
-    for event in run.runner.map(expect_shard, tasks):
-        match event:
-            case Advanced(_, rows):
-                run.progress.advance(rows)
-            case Done(_, parts):
-                total = [one + other for one, other in zip(total, parts, strict=True)]
-            case Failed():
-                failures.append(event)
+    parts, failures = collect(run.runner, run.progress, expect_shard, tasks, count=False)
     if failures:
         raise IncompleteError(failures[0].what, failures[0].hint)
-    return total
+    return [sum(column) for column in zip(*parts.values(), strict=True)] or [0] * len(thresholds)
 
 
 def expect_shard(job: ExpectJob, tick: Callable[[int], None]) -> list[int]:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
+from tallyclip.run.progress import Progress
+
 Tick = Callable[[int], None]
 Payload = TypeVar("Payload")
 Result = TypeVar("Result")
@@ -61,3 +63,32 @@ class Runner(Protocol):
             OutputError: nothing can be written; going on would only fail again and again.
         """
         ...
+
+
+def collect(
+    runner: Runner, progress: Progress, function: Callable[[Payload, Tick], Result], tasks: Iterable[Task[Payload]], *, count: bool = True
+) -> tuple[dict[str, Result], list[Failed]]:
+    """Run tasks whose results are small and kept in no file: what they return, by key, and those that failed.
+
+    Args:
+        runner: where.
+        progress: is told of rows, and if ``count`` is set of each task that has ended.
+        function: what a task does.
+        tasks: the tasks.
+        count: see ``progress``.
+    """
+    results: dict[str, Result] = {}
+    failures: list[Failed] = []
+    for event in runner.map(function, tasks):
+        match event:
+            case Advanced(_, rows):
+                progress.advance(rows)
+            case Done(key, result):
+                results[key] = result
+                if count:
+                    progress.shard_done(key)
+            case Failed(key, what):
+                failures.append(event)
+                if count:
+                    progress.shard_failed(key, what)
+    return results, failures
