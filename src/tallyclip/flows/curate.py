@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from tallyclip.core.data import Metadata
 from tallyclip.errors import OptionError
 from tallyclip.extras import load
 from tallyclip.flows.crawl import Crawl, crawl_files
-from tallyclip.flows.find import find_pool, footers_of, own_pool
+from tallyclip.flows.find import find_pool, own_pool
 from tallyclip.io.artifacts import check_unicode
 from tallyclip.match.reference import Mode
 from tallyclip.readers.columns import ColumnChoice
@@ -72,8 +71,7 @@ def match(
     elif options != msgspec.structs.replace(DEFAULT_POOL, languages=languages, max_download=options.max_download):
         raise OptionError("filters, duplicates and exclusion are for crawl files", "this pool is of tables: leave these options out")
     make(run, METADATA, MetadataOptions(metadata, mode))
-    make(run, MATCH, MatchOptions(pool, languages, str(footers_of(run))), accept_failed=accept_failed)
-    shutil.rmtree(footers_of(run), ignore_errors=True)
+    make(run, MATCH, MatchOptions(pool, languages, str(run.footers)), accept_failed=accept_failed)
 
 
 def curate(

@@ -35,13 +35,8 @@ def find_pool(run: Workspace, names: Sequence[str], choice: ColumnChoice) -> Poo
         run.progress.note(note)
     _note_columns(run, files, choice)
     run.create(list(names), len(files))
-    footers.write(footers_of(run))
+    footers.write(run.footers)
     return Pool(list(names), choice, files)
-
-
-def footers_of(run: Workspace) -> Path:
-    """Where footers are kept between listing a pool and matching it."""
-    return run.downloads.with_name("footers")
 
 
 class _Footers:

@@ -44,7 +44,7 @@ def make(run: Workspace, stage: Stage, options: Any = None, *, accept_failed: bo
         _do(making, stage, section, work, accept_failed=accept_failed)
         if making.failures and not (accept_failed and stage.reads_files and not number and len(making.failures) < len(work.items)):
             _refuse(making, stage, section, work)
-        if number < len(stage.sections) - 1:
+        if section.said:
             run.progress.finish(section.said)
     started = time.perf_counter()
     if not stage.sections:

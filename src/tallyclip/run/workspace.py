@@ -89,6 +89,7 @@ class Workspace:
         self.root = Path(root).resolve()
         self.record_file = self.root / kind.record
         self.downloads = self.root / ".work" / "downloads"
+        self.footers = self.root / ".work" / "footers"  # of files that were listed, until the end of the command
         self.runner = runner
         self.progress: Progress = progress or Silent()
         self.command = list(command)
@@ -103,6 +104,7 @@ class Workspace:
     def __exit__(self, *_: object) -> None:
         if self._lock is not None:
             shutil.rmtree(self._trash, ignore_errors=True)
+            shutil.rmtree(self.footers, ignore_errors=True)
             for folder in (self.downloads, self._work):
                 with suppress(OSError):  # something is under way
                     folder.rmdir()

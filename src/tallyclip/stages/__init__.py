@@ -7,7 +7,7 @@ carries the fingerprint of that snapshot.
 
 import sys
 
-# Modules that the workers of a run, and of a list, need. A run's are forked with theirs, but only on Linux: elsewhere a process that has run
-# compiled code had better not be forked.
+# Modules that the workers of a run, and of a list, need. A run's are forked with theirs, but only on Linux: elsewhere a process that has
+# run compiled code had better not be forked.
 PRELOAD = ("tallyclip.stages.warm",) if sys.platform == "linux" else ()
 LIST_PRELOAD = ("tallyclip.stages.ngrams",)

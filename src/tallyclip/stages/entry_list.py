@@ -142,9 +142,8 @@ class _Growing:
         if bigrams is not None:
             limit = least(bigrams.limit, None if bigrams.per_unigram is None else share_of(given, bigrams.per_unigram))
             passes = 1 if bigrams.score == "pmi" else 2
-            self.run.progress.start("score", 0, 0, sum(counts.pairs) * passes, "pairs")
+            self.run.progress.start(ENTRY_LIST.name, 0, 0, sum(counts.pairs) * passes, "pairs")
             ranked = best_pairs(buckets, counts, words, bigrams, self.entries.wanted(limit), self.run.progress.advance)
-            self.run.progress.finish(f"{ranked.facts['candidates']:,} candidates by {ranked.facts['score']}")
             self._report(self.entries.take("bigram", ranked.entries, limit), ranked.facts)
 
     def take_titles(self) -> None:

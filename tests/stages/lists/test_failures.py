@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tallyclip.run.build_folder import Build
 
 from tallyclip.core.data import Metadata
 from tallyclip.errors import ArtifactError, IncompleteError, StaleError
 from tallyclip.lists.ngrams.runs import Pairs, read_pairs, read_words, write_pairs, write_words
-from tallyclip.run.build_folder import Build
 from tallyclip.run.runners.local import Workers
 from tests.stages.lists.conftest import write_inputs
 from tests.stages.lists.tools import HEAD, built, list_bytes, page, write_dump

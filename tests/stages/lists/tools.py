@@ -17,6 +17,9 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from tallyclip.run.build_folder import Build
+from tallyclip.run.build_layout import CountsFolder
+from tallyclip.stages.choose import WordList
 
 from tallyclip.flows.build_list import ListManifest, build_list
 from tallyclip.lists.languages import language
@@ -24,11 +27,8 @@ from tallyclip.lists.ngrams.characters import BETWEEN
 from tallyclip.lists.ngrams.runs import read_pairs, split_keys
 from tallyclip.lists.recipe import read_recipe
 from tallyclip.lists.wikitext.reference import plain_text
-from tallyclip.run.build_folder import Build
-from tallyclip.run.build_layout import CountsFolder
 from tallyclip.run.manifest import read_manifest
 from tallyclip.run.runners.local import Workers
-from tallyclip.stages.choose import WordList
 from tallyclip.stages.ngrams import Counts
 
 MEMORY = 1 << 30
