@@ -251,7 +251,11 @@ def test_a_file_that_was_cut_short_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_is_no_file_of_views_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for content, said in [(b"", "nothing in it"), (b"<!doctype html>", "not what its name says"), (b"\xff\xfee\x00", "not what")]:
+    for content, said in [
+        (b"", "nothing in it"),
+        (b"<!doctype html>", "does not match the suffix"),
+        (b"\xff\xfee\x00", "match the suffix"),
+    ]:
         with pytest.raises(SourceError, match=said):
             read(tmp_path, content)
     with pytest.raises(SourceError, match="No such file"):

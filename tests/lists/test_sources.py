@@ -282,7 +282,7 @@ def test_all_that_is_found_is_fetched_and_not_again(site: Site, tmp_path: Path) 
     assert site.asked == asked
 
 
-def test_a_transfer_that_breaks_goes_on_where_it_was(site: Site, tmp_path: Path) -> None:
+def test_a_broken_transfer_resumes_where_it_stopped(site: Site, tmp_path: Path) -> None:
     name, content = next(iter(DUMP_FILES.items()))
     path = f"/dumps/frwiki/20240501/{name}"
     site.cuts[path] = 4000

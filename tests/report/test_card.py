@@ -98,7 +98,7 @@ def test_the_figures_are_those_of_the_run(run_folder: Path) -> None:
     assert card["tail_share"] == tc.tail_share(np.array(list(before.values())), card["t"])
     drops = {drop["reason"]: drop["count"] for drop in card["drops"]}
     assert drops["no caption"] == 1
-    assert drops["names no entry"] == card["texts"] - card["matched"]
+    assert drops["matches no entry"] == card["texts"] - card["matched"]
     assert card["records"] == card["texts"] + drops["no caption"]
 
 

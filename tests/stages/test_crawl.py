@@ -90,7 +90,7 @@ def test_each_pair_of_a_crawl_comes_once(crawl: Path, tmp_path: Path, workers: W
     rows = rows_of(made(tmp_path / "run", workers, crawl))
     assert sorted((row["url"], row["text"]) for row in rows) == sorted(expected)
     found = manifest(tmp_path / "run", "pool")["result"]
-    assert found["drops"]["repeated in the pool"] > 50
+    assert found["drops"]["duplicate in the pool"] > 50
     assert found["counts"]["texts"] == len(rows) + sum(found["drops"].values())
 
 
@@ -256,7 +256,7 @@ def test_filters_leave_out_what_they_say_and_nothing_by_default(crawl: Path, tmp
     assert all("cdn.example" not in row["url"] and len(row["text"]) >= 7 for row in rows)
     drops = manifest(tmp_path / "run", "pool")["result"]["drops"]
     assert drops["domain blocked"] > 0
-    assert drops["text too short"] > 0
+    assert drops["caption too short"] > 0
 
 
 def test_texts_all_over_a_site_go_wherever_its_pages_are_and_only_there(
@@ -274,7 +274,7 @@ def test_texts_all_over_a_site_go_wherever_its_pages_are_and_only_there(
         ("only 2", "http://a.example/x2.png"),
         ("share this", "http://b.example/same.png"),
     ]
-    assert manifest(tmp_path / "two", "pool")["result"]["drops"] == {"repeated all over its site": 3, "repeated in the pool": 2}
+    assert manifest(tmp_path / "two", "pool")["result"]["drops"] == {"boilerplate of its site": 3, "duplicate in the pool": 2}
     assert [json.loads(path.read_text())["samples"] for path in (tmp_path / "two" / "pool" / "_done").glob("*.json")] == [{}, {}, {}]
     assert len(rows_of(made(tmp_path / "three", workers, *tmp_path.glob("*.wat.gz"), max_site_repeats=3))) == 7
     assert "would leave nothing" in fails(2, "pool", tmp_path / "0.wat.gz", "--max-site-repeats", 0, "--out", tmp_path / "x")
