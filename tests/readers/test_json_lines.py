@@ -434,7 +434,7 @@ def test_a_column_named_by_flag_may_come_late(tmp_path: Path, name: str) -> None
 @pytest.mark.parametrize("name", FORMS)
 def test_a_column_named_by_flag_that_never_comes_fails_the_file(tmp_path: Path, name: str) -> None:
     write_items, called = FORMS[name]
-    refused(write(tmp_path / name, write_items([*EARLY, {}])), f"no {called} has a field 'lnk' (--url-column)", "caption", url="lnk")
+    refused(write(tmp_path / name, write_items([*EARLY, {}])), rf"no {called} has a field 'lnk' \(--url-column\)", "caption", url="lnk")
     refused_option(write(tmp_path / name, write_items(EARLY[1:])), "no column 'lnk' for --url-column", url="lnk")
 
 

@@ -481,4 +481,4 @@ def test_odd_tars_from_public_reports(shared_data: Path, tmp_path: Path) -> None
     refused(cases / "31-tar-negative-size" / "neg.tar", "at byte 1,024 has an implausible size")
     refused(cases / "32-tar-odd-pax" / "a.tar", "at byte 1,024")
     (tmp_path / "rec.tar").write_bytes(gzip.decompress((cases / "32-tar-odd-pax" / "rec.tar.gz.txt").read_bytes()))
-    refused(tmp_path / "rec.tar", "more than 64 headers before one member at byte 1,024")
+    refused(tmp_path / "rec.tar", "more than 64 headers before one member, at byte 1,024")

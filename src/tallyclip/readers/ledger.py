@@ -12,7 +12,7 @@ from tallyclip.readers.content import LONGEST_SAMPLE
 from tallyclip.readers.records import Drop
 
 KEPT_SAMPLES = 20  # of each reason
-UNMATCHED = "matches no entry"
+UNNAMED = "matches no entry"
 REPEATED_IN_POOL = "duplicate in the pool"
 IN_EARLIER_POOL = "in an earlier pool"
 BOILERPLATE = "boilerplate of its site"
@@ -20,7 +20,7 @@ BOILERPLATE = "boilerplate of its site"
 REASONS = frozenset(
     {
         # records and captions of a pool
-        UNMATCHED,
+        UNNAMED,
         "no caption",
         "caption is not text",
         "URL is not text",

@@ -24,7 +24,7 @@ KINDS = {
     ".wat": "wat",
     ".warc": "warc",
 }
-CRAWL_KINDS = ("wat", "warc")  # from which a pool is made first
+CRAWL_KINDS = ("wat", "warc")
 
 
 class Listing(NamedTuple):

@@ -262,9 +262,9 @@ def _uids(
     texts: pa.Array,
     singles: Bool[np.ndarray, " N"],
 ) -> tuple[UInt64[np.ndarray, "N 2"], int]:
-    """The pool's own uid where it is valid and the image has one caption, else a hash of the image's best identifier and the caption.
+    """The pool's own uid where it is one and the image has one text, else a hash of the best name that the image has, and the text.
 
-    An image's URL is not copied for each of its captions: it may be long, and the captions many.
+    Nothing of an image is repeated for its texts: a URL may be long, and the texts many.
     """
     uids = make_uids(urls, texts, image_of=None if urls is None else parents)
     if columns.key is not None:

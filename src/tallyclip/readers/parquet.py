@@ -21,18 +21,18 @@ FIRST_ROWS, MOST_ROWS = 64, 4096  # of a step
 
 
 def footer(path: str) -> tuple[pq.FileMetaData, str]:
-    """The file's metadata (rows, row groups, schema), and a hash that changes with nearly any change to the file.
+    """What the file says of itself (rows, row groups, schema), and a hash that changes with nearly any change to the file.
 
-    The footer has the sizes and places of all column chunks, and their statistics. Its bytes are hashed rather than what Arrow
-    reads from them, since Arrow crashes on some damaged statistics.
+    The footer has the sizes and places of all column chunks, and their statistics. Its bytes are hashed rather than what Arrow makes of
+    them, since Arrow ends the process over some damaged statistics.
 
     Raises:
-        SourceError: it is not a complete Parquet file.
+        SourceError: it is not a whole Parquet file.
     """
     with reading(path), open_file(path, ahead=False) as file:
         size = file.size()
         tail = file.read_at(min(size, USUAL_FOOTER), max(0, size - USUAL_FOOTER))
-        length = min(size, int.from_bytes(tail[-8:-4], "little") + 8)  # the last eight bytes say how long the rest is
+        length = min(size, int.from_bytes(tail[-8:-4], "little") + 8)  # before the last eight bytes, which say how long it is
         if length > len(tail):
             tail = file.read_at(length, size - length)
         return pq.read_metadata(pa.BufferReader(tail)), hashlib.sha256(tail[-length:]).hexdigest()[:16]
@@ -42,7 +42,7 @@ def schema_of(path: str) -> pa.Schema:
     """The columns of the file, in the types that ``read_records`` gives them. Several may have the same name, which it makes distinct.
 
     Raises:
-        SourceError: it is not a complete Parquet file.
+        SourceError: it is not a whole Parquet file.
     """
     with reading(path):
         return pa.schema([(column.name, _plain(column.type)) for column in footer(path)[0].schema.to_arrow_schema()])
@@ -62,7 +62,7 @@ def read_records(path: str, groups: tuple[int, int] | None, first_row: int, colu
         columns: what to read, by distinct names; None reads all.
     """
     with reading(path), open_file(path, ahead=False) as source:
-        # Not pre-buffered: that would hold all row groups until the last is read.
+        # Not buffered ahead, which would hold all row groups until the last is read.
         read_at_once = CHUNK if is_url(path) else READ_AT_ONCE
         file = pq.ParquetFile(source, page_checksum_verification=True, pre_buffer=False, buffer_size=read_at_once)
         chosen = range(file.num_row_groups) if groups is None else range(*groups)

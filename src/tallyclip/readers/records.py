@@ -29,7 +29,7 @@ DEEPEST_OBJECT = 800  # below Python's own limit, which depends on the depth of 
 
 
 class Drop(NamedTuple):
-    """A dropped record or caption: why, where, and its beginning."""
+    """A record or text that is left out: why, where, and what it looked like."""
 
     reason: str
     row: int

@@ -21,7 +21,7 @@ from tallyclip.match.matched_pairs import LanguageTags, MatchedPairs, MatchWrite
 from tallyclip.match.matcher import Matcher
 from tallyclip.readers.columns import ColumnChoice, Columns
 from tallyclip.readers.content import LONGEST_SAMPLE
-from tallyclip.readers.ledger import KEPT_SAMPLES, UNMATCHED, Ledger
+from tallyclip.readers.ledger import KEPT_SAMPLES, UNNAMED, Ledger
 from tallyclip.readers.pairs import Pairs, pairs_in_parts
 from tallyclip.readers.read import columns_of, full_schema, read_shard
 from tallyclip.readers.records import Drop, Records, schema_of, widen
@@ -173,8 +173,8 @@ class _Tally:
             matched=self.matched,
             matches=int(self.counts.sum()),
             own_uids=self.own_uids,
-            drops=dict(self.ledger.counts) | ({UNMATCHED: unnamed} if unnamed else {}),
-            samples=samples_of(self.ledger.samples) | ({UNMATCHED: self.unnamed} if unnamed else {}),
+            drops=dict(self.ledger.counts) | ({UNNAMED: unnamed} if unnamed else {}),
+            samples=samples_of(self.ledger.samples) | ({UNNAMED: self.unnamed} if unnamed else {}),
             lengths=self.lengths.tolist(),
             columns=str(self.columns),
             several_texts=several_texts,
