@@ -22,9 +22,9 @@ from tallyclip.cli.names import bytes_of
 from tallyclip.cli.progress import Shown
 from tallyclip.errors import OptionError
 from tallyclip.flows.build_list import ListManifest
+from tallyclip.lists.count_tables import NO_COUNT
 from tallyclip.lists.recipe import read_recipe
 from tallyclip.lists.servers import RemoteFile
-from tallyclip.lists.tables import NO_COUNT
 from tests.lists.tools import Page, Site, entry, serving, tar_of
 from tests.tools import assert_calm, fails, succeeds, tallyclip
 
@@ -41,7 +41,7 @@ RECIPE = """
 language = "en"
 [wordnet]
 files = ["wordnet"]
-licence = "WordNet licence"
+license = "WordNet license"
 [text]
 files = ["texts/*.txt"]
 [unigrams]
@@ -261,7 +261,7 @@ def test_what_cannot_be_fetched_is_named_and_the_others_are_there(site: Site, tm
         (("build", "--recipe", "english", "--inputs", "nowhere"), "--inputs nowhere: there is no such folder"),
         (
             ("build", "--recipe", "typo.toml"),
-            "typo.toml: [text] has no key 'file' Hint: did you mean files? the known ones are files, licence",
+            "typo.toml: [text] has no key 'file' Hint: did you mean files? the known ones are files, license",
         ),
         (("fetch", "--recipe", "typo.toml"), "typo.toml: [text] has no key 'file'"),
         (("fetch", "--recipe", "plain.toml"), "the recipe has no [fetch]"),

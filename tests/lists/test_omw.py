@@ -119,7 +119,7 @@ def test_a_wrong_header_is_refused_and_a_right_one_shown(tmp_path: Path, content
         with pytest.raises(tc.ArtifactError, match=message) as raised:
             function(path)
         assert raised.value.hint is not None
-        assert "# name<TAB>language<TAB>url<TAB>licence" in raised.value.hint
+        assert "# name<TAB>language<TAB>url<TAB>license" in raised.value.hint
 
 
 def test_a_header_in_another_encoding_is_refused(tmp_path: Path) -> None:

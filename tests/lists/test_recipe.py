@@ -21,7 +21,7 @@ limit = 1_000
 files = ["omw/{wordnet}.tab"]
 names = "lemmas"
 limit = 10
-licence = "mine {and} yours"
+license = "mine {and} yours"
 [text]
 files = ["{language}.parquet"]
 [unigrams]
@@ -159,8 +159,8 @@ def test_a_name_that_is_no_file_is_said_to_be_perhaps_a_shipped_one(tmp_path: Pa
         ("wordnets = 3", "a recipe has no key 'wordnets'", "did you mean wordnet? the known ones are language, numerals, limit, wordnet, "),
         ("zzz = 3", "a recipe has no key 'zzz'", "the known ones are language, "),
         ("[Titles]", "a recipe has no key 'Titles'", "did you mean titles? "),
-        ("[wordnet]\nfile = []", "[wordnet] has no key 'file'", "did you mean files? the known ones are files, names, limit, licence"),
-        ("[text]\nlicense = 'x'", "[text] has no key 'license'", "did you mean licence? the known ones are files, licence"),
+        ("[wordnet]\nfile = []", "[wordnet] has no key 'file'", "did you mean files? the known ones are files, names, limit, license"),
+        ("[text]\nlicence = 'x'", "[text] has no key 'licence'", "did you mean license? the known ones are files, license"),
         ("[unigrams]\nmincount = 3", "[unigrams] has no key 'mincount'", "did you mean min_count? "),
         ("[bigrams]\nzzz = 3", "[bigrams] has no key 'zzz'", "the known ones are counts, score, min_pmi, "),
         ("[titles]\ncolon = 'drop'", "[titles] has no key 'colon'", "did you mean colons? "),

@@ -106,14 +106,14 @@ def files_table(files: Sequence[RemoteFile], folder: Path) -> RenderableType:
     table.add_column("to", overflow="fold")
     for title in ("files", "size", "checksums"):
         table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("licence", overflow="fold")
+    table.add_column("license", overflow="fold")
     groups: dict[str, list[RemoteFile]] = {}
     for file in files:
         groups.setdefault(file.target.rpartition("/")[0], []).append(file)
     for target, some in groups.items():
         checked = sum(file.checksum is not None for file in some)
-        licences = ", ".join(sorted({file.licence for file in some}))
-        table.add_row(Text(printable(f"{folder}/{target}")), f"{len(some):,}", _size(some), f"{checked:,}", Text(printable(licences)))
+        licenses = ", ".join(sorted({file.license for file in some}))
+        table.add_row(Text(printable(f"{folder}/{target}")), f"{len(some):,}", _size(some), f"{checked:,}", Text(printable(licenses)))
     if len(groups) > 1:
         table.add_section()
         table.add_row("all", f"{len(files):,}", _size(files), f"{sum(file.checksum is not None for file in files):,}", style="bold")

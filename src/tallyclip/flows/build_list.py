@@ -68,7 +68,7 @@ class ListInput(msgspec.Struct):
     size: int
     checksum: str
     used_for: str
-    licence: str | None
+    license: str | None
 
 
 class ListManifest(msgspec.Struct):
@@ -248,8 +248,8 @@ def _inputs(recipe: Recipe, paths: Inputs, files: dict[str, Input]) -> list[List
     inputs: list[ListInput] = []
     for use, names, table in uses:
         for path in names:
-            licence = read_header(path).licence if use == "wordnet" and Path(path).name not in DATABASE else table and table.licence
-            inputs.append(ListInput(path, files[path].size, files[path].checksum, use, licence))
+            license_ = read_header(path).license if use == "wordnet" and Path(path).name not in DATABASE else table and table.license
+            inputs.append(ListInput(path, files[path].size, files[path].checksum, use, license_))
     return inputs
 
 

@@ -1,6 +1,6 @@
 """Words of languages other than English: the tab files of the Open Multilingual WordNet (``wn-data-fra.tab`` and the like).
 
-The first line says what the file is: ``# name<TAB>language<TAB>url<TAB>licence``. The others are ``synset<TAB>kind<TAB>form``, and those
+The first line says what the file is: ``# name<TAB>language<TAB>url<TAB>license``. The others are ``synset<TAB>kind<TAB>form``, and those
 of the kind ``fra:lemma``, or ``lemma`` alone, give the words. The format is that of Bond and Foster (2013), as on omwn.org.
 
 An entry that no caption writes is of no use, so some forms are brought to what captions write, and none is kept beside that:
@@ -44,7 +44,7 @@ class OmwHeader(NamedTuple):
     name: str
     language: str
     url: str
-    licence: str
+    license: str
 
 
 def read_header(path: str) -> OmwHeader:
@@ -79,7 +79,7 @@ def lemmas(path: str, drops: Counter[str]) -> Iterator[str]:
 
 
 def _header(path: str, line: bytes) -> OmwHeader:
-    hint = "it begins '# name<TAB>language<TAB>url<TAB>licence', in UTF-8: is this a tab file of the Open Multilingual WordNet?"
+    hint = "it begins '# name<TAB>language<TAB>url<TAB>license', in UTF-8: is this a tab file of the Open Multilingual WordNet?"
     if not line.startswith(b"#"):
         raise ArtifactError(f"{path}: its first line is no header: {shown(line)}", hint)
     try:

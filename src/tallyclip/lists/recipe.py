@@ -48,13 +48,13 @@ class WordNet(Part, frozen=True):
         files: folders with database files (``data.noun``, ...), or tab files of the Open Multilingual WordNet.
         names: "synsets" takes the first name of each synset, as the papers do, "lemmas" all; tab files have lemmas alone.
         limit: how many entries to take at most.
-        licence: of the files, for the manifest.
+        license: of the files, for the manifest.
     """
 
     files: list[str]
     names: Literal["synsets", "lemmas"] = "synsets"
     limit: int | None = None
-    licence: str | None = None
+    license: str | None = None
 
 
 class Text(Part, frozen=True):
@@ -62,11 +62,11 @@ class Text(Part, frozen=True):
 
     Attributes:
         files: Parquet files with a column ``text``, dumps (``pages-articles``), the output of wikiextractor, or plain text.
-        licence: of the texts, for the manifest.
+        license: of the texts, for the manifest.
     """
 
     files: list[str]
-    licence: str | None = None
+    license: str | None = None
 
 
 class Unigrams(Part, frozen=True):
@@ -77,14 +77,14 @@ class Unigrams(Part, frozen=True):
         min_count: of a word to be an entry.
         top: the share of all different words that are candidates, the most frequent.
         limit: how many entries to take at most.
-        licence: of ``counts``.
+        license: of ``counts``.
     """
 
     counts: list[str] = []
     min_count: int = 1
     top: float | None = None
     limit: int | None = None
-    licence: str | None = None
+    license: str | None = None
 
 
 class Bigrams(Part, frozen=True):
@@ -97,7 +97,7 @@ class Bigrams(Part, frozen=True):
         min_count: of a pair to be an entry.
         per_unigram: at most so many for every entry that the words gave.
         limit: how many entries to take at most.
-        licence: of ``counts``.
+        license: of ``counts``.
     """
 
     counts: list[str] = []
@@ -106,7 +106,7 @@ class Bigrams(Part, frozen=True):
     min_count: int = 1
     per_unigram: float | None = None
     limit: int | None = None
-    licence: str | None = None
+    license: str | None = None
 
 
 class Titles(Part, frozen=True):
@@ -122,7 +122,7 @@ class Titles(Part, frozen=True):
         namespaces: names of the project's namespaces, beside the English ones.
         top: the share of all titles that are candidates, those with most views.
         limit: how many entries to take at most.
-        licence: of the files, for the manifest.
+        license: of the files, for the manifest.
     """
 
     files: list[str]
@@ -134,7 +134,7 @@ class Titles(Part, frozen=True):
     namespaces: list[str] = []
     top: float | None = None
     limit: int | None = None
-    licence: str | None = None
+    license: str | None = None
 
 
 class Fetch(Part, frozen=True):

@@ -13,11 +13,11 @@ limit = 2000
 
 [wordnet]
 files = ["wordnet"]
-licence = "WordNet licence"
+license = "WordNet license"
 
 [text]
 files = ["wiki/*.xml.bz2", "articles/*.parquet", "plain.txt"]
-licence = "CC BY-SA"
+license = "CC BY-SA"
 
 [unigrams]
 counts = ["words.tsv"]

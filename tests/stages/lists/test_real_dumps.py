@@ -31,7 +31,7 @@ WORLDWIDE = """
 files = ["{omw}/wn-data-{{wordnet}}.tab.gz"]
 [text]
 files = ["{wiki}/dbpedia-minidumps/{{language}}.wiki.xml.bz2"]
-licence = "CC BY-SA"
+license = "CC BY-SA"
 [unigrams]
 top = 0.5
 [bigrams]

@@ -112,7 +112,7 @@ SYNSETS = {
 def write_wordnet(folder: Path) -> Path:
     folder.mkdir()
     for part, lines in SYNSETS.items():
-        (folder / f"data.{part}").write_text("  1 This is a licence.\n" + "".join(f"{line}  \n" for line in lines))
+        (folder / f"data.{part}").write_text("  1 This is a license.\n" + "".join(f"{line}  \n" for line in lines))
     return folder
 
 
