@@ -118,9 +118,9 @@ def test_a_table_that_was_cut_short_is_an_error_and_not_a_shorter_table(tmp_path
         (b"", "there is nothing in it"),
         ("dog\t5\n".encode("utf-16"), "not what its name says"),
         (gzip.compress(b"dog\t5\n"), "not what its name says"),
-        (b"dog,5\ncat,6\n", "no line of it can be used: 2 not a word, a tab and a count"),
-        (b"count\tword\n5\tdog\n6\tcat\n", "no line of it can be used: 1 a header, 2 not a word, a tab and a count"),
-        (b"caf\xe9\t5\n", "no line of it can be used: 1 not UTF-8"),
+        (b"dog,5\ncat,6\n", "no usable line: 2 not a word, a tab and a count"),
+        (b"count\tword\n5\tdog\n6\tcat\n", "no usable line: 1 a header, 2 not a word, a tab and a count"),
+        (b"caf\xe9\t5\n", "no usable line: 1 not UTF-8"),
     ],
 )
 def test_a_file_that_is_no_table_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
