@@ -120,7 +120,7 @@ def _kinds(report: Check) -> Table:
 
 
 def _classes(report: Check) -> Table:
-    table = _table("class names", ("names", "entries", "other case", "missing"), "examples")
+    table = _table("class names", ("names", "exact", "other case", "missing"), "examples")
     for names in report.classes:
         counts = (names.names, names.exact, names.folded, names.missing.count)
         table.add_row(Text(visible(names.name)), *(f"{count:,}" for count in counts), _examples(names.missing.samples))
