@@ -24,7 +24,7 @@ from tallyclip.lists.page import Page, read_page, unescaped
 from tallyclip.readers.reading import BOM, DAMAGED, EMPTY, reading
 
 LARGEST_PAGE = 64 << 20  # bytes; Wikipedia allows 2 MiB
-PIECE = 1 << 20  # unpacked bytes at a time
+PIECE = 1 << 20  # uncompressed bytes at a time
 READ_AT_ONCE = 256 << 10
 BZIP2_PART, PLAIN_PART = 8 << 20, 32 << 20
 LONGEST_HEAD = 4 << 20

@@ -81,7 +81,7 @@ class _Layout(NamedTuple):
     least: np.uint64  # views
 
 
-class _Rows(NamedTuple):
+class _WantedRows(NamedTuple):
     """The wanted rows of L lines, and the number of dropped lines by reason."""
 
     titles: UInt8[np.ndarray, " B"]
@@ -172,18 +172,20 @@ def _blocks(path: str, tick: Callable[[int], None]) -> Iterator[bytes]:
         yield rest + b"\n"
 
 
-def _scan_block(block: bytes, layout: _Layout) -> _Rows:
+def _scan_block(block: bytes, layout: _Layout) -> _WantedRows:
     """The wanted rows, and the number of others by reason."""
     data = np.frombuffer(block, np.uint8)
     ends = np.flatnonzero(data == ord("\n"))
     lines, dropped = len(ends), np.zeros(len(SCANNED), np.int64)
-    found = _Rows(np.empty(len(data), np.uint8), np.zeros(lines + 1, np.int64), np.empty(lines, np.int64), dropped)
+    found = _WantedRows(np.empty(len(data), np.uint8), np.zeros(lines + 1, np.int64), np.empty(lines, np.int64), dropped)
     count = int(_scan(data, ends, layout, found))
     offsets = found.offsets[: count + 1]
     return found._replace(titles=found.titles[: offsets[-1]], offsets=offsets, views=found.views[:count])
 
 
-def _usable(found: _Rows, elsewhere: str, no_colons: bool, drops: Counter[str]) -> tuple[pa.LargeStringArray, Int64[np.ndarray, " N"]]:
+def _usable(
+    found: _WantedRows, elsewhere: str, no_colons: bool, drops: Counter[str]
+) -> tuple[pa.LargeStringArray, Int64[np.ndarray, " N"]]:
     """The titles that can become entries, decoded, and their views."""
     buffers = [None, pa.py_buffer(found.offsets), pa.py_buffer(found.titles)]
     titles, views = _decoded(pa.Array.from_buffers(pa.large_binary(), len(found.views), buffers)), found.views
@@ -222,7 +224,7 @@ def _decoded(titles: pa.LargeBinaryArray) -> pa.LargeBinaryArray:
 
 
 @compiled
-def _scan(data: UInt8[np.ndarray, " B"], ends: Int64[np.ndarray, " L"], layout: _Layout, found: _Rows) -> np.uint64:
+def _scan(data: UInt8[np.ndarray, " B"], ends: Int64[np.ndarray, " L"], layout: _Layout, found: _WantedRows) -> np.uint64:
     """Find the wanted rows, and replace underscores in their titles by spaces; returns their number."""
     count = start = at = ZERO
     for line in range(u64(len(ends))):

@@ -169,11 +169,11 @@ def find_dump(client: ListingClient, host: str, wiki: str, day: str) -> list[Rem
         RemoteFile(
             f"{base}/{name}",
             f"dumps/{wiki}-{day}/{name}",
-            said.size,
-            f"sha1:{said.sha1}" if said.sha1 else f"md5:{said.md5}" if said.md5 else None,
+            file.size,
+            f"sha1:{file.sha1}" if file.sha1 else f"md5:{file.md5}" if file.md5 else None,
             "CC BY-SA and GFDL",
         )
-        for name, said in job.files.items()
+        for name, file in job.files.items()
         if "-multistream-index" not in name
     ]
 
