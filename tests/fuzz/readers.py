@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import zstandard
 
 import tallyclip as tc
-from tallyclip.lists import omw, pageviews, tables, wordnet
+from tallyclip.lists import count_tables, omw, pageviews, wordnet
 from tallyclip.lists.classes import read_classes
 from tallyclip.lists.recipe import read_recipe
 from tallyclip.lists.texts import TextCounts, parts_of, read_texts
@@ -399,7 +399,7 @@ def all_readers(folder: Path) -> dict[str, Reader]:
             ".tsv",
             [b"word\tcount\ndog\t12\nhot\t3\n"],
             [b"\t", b"9" * 30, b"-1", b"1e5", b"\n", b"\xff"],
-            lambda path: list(tables.read_word_counts(str(path), Counter(), lambda _: None)),
+            lambda path: list(count_tables.read_word_counts(str(path), Counter(), lambda _: None)),
         ),
         "omw": Reader(
             ".tab", [OMW.encode()], [b"\t", b"#", b":lemma", b"\n", b"\xff"], lambda path: list(omw.lemmas(str(path), Counter()))

@@ -436,7 +436,7 @@ def test_a_server_that_is_not_there_is_an_error_that_says_so(tmp_path: Path) -> 
 def test_an_invalid_url_is_not_tried_again(tmp_path: Path, url: str) -> None:
     with pytest.raises(SourceError, match=re.escape(f"{url}: ")) as caught:
         fetch(url, tmp_path / "a", FetchPolicy(first_wait=1000))
-    assert caught.value.hint == "check the address"
+    assert caught.value.hint == "check the URL"
 
 
 def test_a_web_page_in_place_of_a_gzip_file_is_asked_for_again_and_costs_nothing_of_what_there_is(server: Server, target: Path) -> None:
@@ -562,7 +562,16 @@ def test_without_requests_the_error_says_what_to_install(tmp_path: Path, monkeyp
     monkeypatch.setitem(sys.modules, "requests", None)
     with pytest.raises(MissingExtraError) as caught:
         fetch("http://a.example/a", tmp_path / "a")
-    assert caught.value.hint == "pip install 'tallyclip[crawl]'"
+    assert caught.value.hint == "pip install 'tallyclip[metadata]'"
+
+
+@pytest.mark.parametrize("etag", ['"1"', None])
+def test_bytes_are_reported_as_they_arrive_and_each_once(server: Server, tmp_path: Path, etag: str | None) -> None:
+    server.answers(Answer(sent=20_000, etag=etag), Answer(etag=etag))
+    ticks: list[int] = []
+    fetch(f"{server.url}/a", tmp_path / "a", QUICK, ticks.append)
+    assert 0 < ticks[0] <= 20_000 < len(CONTENT)
+    assert sum(ticks) == len(CONTENT)
 
 
 # copies

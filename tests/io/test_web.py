@@ -15,7 +15,7 @@ import pytest
 from tallyclip.errors import SourceError
 from tallyclip.io.fetch import fetch, local_copy
 from tallyclip.io.web import MOST_REDIRECTS, FetchPolicy
-from tallyclip.lists.servers import Web as Lists
+from tallyclip.lists.servers import ListingClient
 
 SLOW = FetchPolicy(tries=2, first_wait=0.002, lowest_rate=2000, rate_window=0.2)
 SMALL = FetchPolicy(tries=2, first_wait=0.002, largest=100_000)
@@ -120,7 +120,7 @@ def test_an_answer_that_trickles_is_broken_off_and_given_up_with_its_rate(
 def test_lists_of_servers_may_trickle_no_more_than_files(hostile: Callable[..., Hostile]) -> None:
     server = hostile(TRICKLES["body"], 0.02)
     with pytest.raises(SourceError, match="slower than 2,000 bytes a second"):
-        Lists(SLOW).ask(f"{server.url}/list")
+        ListingClient(SLOW).ask(f"{server.url}/list")
 
 
 def test_a_server_that_gives_a_byte_to_each_request_is_given_up(hostile: Callable[..., Hostile], tmp_path: Path) -> None:

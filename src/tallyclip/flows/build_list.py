@@ -248,8 +248,8 @@ def _inputs(recipe: Recipe, paths: Inputs, files: dict[str, Input]) -> list[List
     inputs: list[ListInput] = []
     for use, names, table in uses:
         for path in names:
-            said = read_header(path).license if use == "wordnet" and Path(path).name not in DATABASE else table and table.license
-            inputs.append(ListInput(path, files[path].size, files[path].checksum, use, said))
+            license_ = read_header(path).license if use == "wordnet" and Path(path).name not in DATABASE else table and table.license
+            inputs.append(ListInput(path, files[path].size, files[path].checksum, use, license_))
     return inputs
 
 

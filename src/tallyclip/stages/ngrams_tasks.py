@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from tallyclip.io.files import read_json, write_array
+from tallyclip.lists.count_tables import read_pair_counts, read_word_counts
 from tallyclip.lists.languages import language
 from tallyclip.lists.ngrams.counter import Counter
 from tallyclip.lists.ngrams.runs import (
@@ -33,7 +34,6 @@ from tallyclip.lists.ngrams.runs import (
 )
 from tallyclip.lists.pageviews import ViewChoice, read_views
 from tallyclip.lists.segment import Segmenter
-from tallyclip.lists.tables import read_pair_counts, read_word_counts
 from tallyclip.lists.texts import TextCounts, TextPart, read_texts
 from tallyclip.run.build_layout import CountsFolder
 
