@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Int64, UInt8, UInt64
 
 from tallyclip.core.compiled import ONE, ZERO, compiled, inlined, u64
-from tallyclip.core.hashing import SPREAD
+from tallyclip.core.hashing import SPREAD, first_slot
 from tallyclip.core.machine import prefetch
 from tallyclip.core.utf8 import code_point, size_of
 from tallyclip.lists.ngrams.characters import BLANK, BREAK, EDGE, JOINT, WORD
@@ -180,15 +180,9 @@ def _add_word(data: UInt8[np.ndarray, " B"], start: np.uint64, end: np.uint64, t
 
 
 @inlined
-def _pair_place(key: np.uint64, slots: UInt64[np.ndarray, " 2*P"]) -> np.uint64:
-    mixed = (key ^ (key >> u64(32))) * SPREAD
-    return ((mixed ^ (mixed >> u64(32))) << ONE) & (u64(len(slots)) - u64(2))
-
-
-@inlined
 def _add_pair(key: np.uint64, tables: Tables) -> None:
     state = tables.state
-    prefetch(tables.pair_slots, _pair_place(key, tables.pair_slots))
+    prefetch(tables.pair_slots, first_slot(tables.pair_slots, key))
     tables.pending[state[PENDING]] = key
     state[PENDING] += ONE
     if state[PENDING] == u64(PENDING_PAIRS):
@@ -206,7 +200,7 @@ def flush(tables: Tables) -> None:
 @inlined
 def _add_to_pair(slots: UInt64[np.ndarray, " 2*P"], key: np.uint64, count: np.uint64, state: UInt64[np.ndarray, " STATE_SIZE"]) -> None:
     last = u64(len(slots)) - u64(2)
-    place = _pair_place(key, slots)
+    place = first_slot(slots, key)
     while slots[place] != key:
         if slots[place] == ZERO:
             slots[place] = key
