@@ -15,7 +15,7 @@ from tallyclip.core.balance import pick_one
 from tallyclip.core.counts import add_to_counts
 from tallyclip.core.data import Matches
 from tallyclip.core.plan import expected_parts
-from tallyclip.core.strings import from_python
+from tallyclip.core.strings import concatenated, from_python
 from tallyclip.core.uids import as_columns, parse_uids, uid_strings
 from tallyclip.lists.ngrams.counter import NgramCounter
 from tallyclip.lists.ngrams.runs import merge_words, places_of, renamed, take
@@ -129,7 +129,7 @@ def test_whatever_is_called_each_function_has_the_one_version_that_it_declares(t
         tc.make_uids(kind, kind)
         tc.make_uids(None, kind)
         parse_uids(kind)
-        Stripper({}).strip(tc.strings.concatenated(kind))
+        Stripper({}).strip(concatenated(kind))
     runs: list[Any] = []
     counter = NgramCounter(16 << 20, runs.append)
     counter.add(from_python(["the dog saw the cat", "", None]))
