@@ -10,7 +10,8 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from tallyclip.core.duplicates import bucket_slice, frequent, resolve, shard_places, without
+from tallyclip.core.duplicates import frequent, resolve, shard_places, without
+from tallyclip.core.sorting import bucket_slice
 from tallyclip.io.files import write_array
 from tallyclip.run.layout import DuplicatesFolder
 

@@ -14,7 +14,7 @@ import numpy as np
 from tallyclip.io.files import read_json, write_array
 from tallyclip.lists.count_tables import read_pair_counts, read_word_counts
 from tallyclip.lists.languages import language
-from tallyclip.lists.ngrams.counter import Counter
+from tallyclip.lists.ngrams.counter import NgramCounter
 from tallyclip.lists.ngrams.runs import (
     Pairs,
     Run,
@@ -112,7 +112,7 @@ def count_part(job: CountJob, tick: Tick) -> CountReport:
 
     texts, drops = TextCounts(), Tally[str]()
     segmented = isinstance(job.source, TextJob) and language(job.source.language).words != "spaces"
-    counter = Counter(job.memory, write, joints=segmented)
+    counter = NgramCounter(job.memory, write, joints=segmented)
     match job.source:
         case TextJob(part, code):
             segmenter = Segmenter(language(code)) if segmented else None

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 from jaxtyping import UInt64
 
 from tallyclip.core.duplicates import MOST_ROWS, ROW_BITS
+from tallyclip.core.sorting import sort_rows
 from tallyclip.core.uids import make_uids, uid_strings
-from tallyclip.export.uids import sort_uids
 from tallyclip.io.files import replacing, write_array
 from tallyclip.io.tables import TableWriter
 from tallyclip.readers.crawl.gather import SCHEMA
@@ -81,7 +81,7 @@ def pool_shard(job: PoolJob, tick: Callable[[int], None]) -> PoolReport:
             kept += len(table)
             index.append(keys_of(table, job.kind))
             writer.write(table.cast(pool_schema(job.languages)))
-    write_array(folder.index(key), sort_uids(np.concatenate([np.zeros((0, 2), np.uint64), *index])))
+    write_array(folder.index(key), sort_rows(np.concatenate([np.zeros((0, 2), np.uint64), *index])))
     return PoolReport(
         path=job.shard.file.path,
         fingerprint=job.shard.file.fingerprint,
