@@ -35,7 +35,7 @@ import tallyclip as tc
 from nasty import INPUTS, Input
 from record import record
 from tallyclip.core.strings import Strings
-from tallyclip.lists import omw, pageviews, tables, wordnet
+from tallyclip.lists import count_tables, omw, pageviews, wordnet
 from tallyclip.lists.classes import read_classes
 from tallyclip.lists.recipe import read_recipe
 from tallyclip.lists.texts import TextCounts, parts_of, read_texts
@@ -130,7 +130,7 @@ READERS: dict[str, Callable[[str], str]] = {
     "texts": read_texts_of,
     "wikitext": strip,
     "views": read_views,
-    "words": lambda path: f"{len(list(tables.read_word_counts(path, Counter(), lambda _: None))):,} batches",
+    "words": lambda path: f"{len(list(count_tables.read_word_counts(path, Counter(), lambda _: None))):,} batches",
     "omw": lambda path: f"{len(list(omw.lemmas(path, Counter()))):,} lemmas",
     "wordnet": read_wordnet,
     "entries": lambda path: f"{len(tc.Metadata.load(path)):,} entries",

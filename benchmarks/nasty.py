@@ -380,7 +380,7 @@ INPUTS = [
     ),
     Input("empty gzip members at the end", "crawl", ".wat.gz", each_packed(b"", gz, record(b"{}", b"metadata"))),
     Input("records of length zero", "crawl", ".warc", again(record(b""))),
-    Input("bytes that are no record, with --salvage", "salvage", ".warc", again(page(b"x") + b"GARBAGE: is here\r\n\r\n")),
+    Input("bytes that are not a record, with --salvage", "salvage", ".warc", again(page(b"x") + b"GARBAGE: is here\r\n\r\n")),
     Input("marks of records before zeros, with --salvage", "salvage", ".warc", damage_then_zeros),
     Input("marks of records, with --salvage", "salvage", ".warc", again(b"WARC/1.0\r\n", page(b"x"))),
     Input("pages of a guessed charset", "crawl", ".warc", again(PAGE)),

@@ -27,16 +27,16 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from tallyclip.stages.ngrams_tasks import CountJob, TextJob, count_part
 
 from curate import PeakMemory
 from record import record
 from tallyclip.core.strings import Strings, from_python, to_python
 from tallyclip.lists.dump import find_parts, namespaces_of, read_pages
-from tallyclip.lists.ngrams.counter import Counter
+from tallyclip.lists.ngrams.counter import NgramCounter
 from tallyclip.lists.texts import TextCounts, parts_of, read_texts
 from tallyclip.lists.wikitext.stripper import Stripper
 from tallyclip.run.runners.local import Failed, Task, Workers
-from tallyclip.stages.ngrams_tasks import CountJob, TextJob, count_part
 
 PAGES_IN_A_STREAM = 100
 BYTES_AT_ONCE = 20 << 20  # once the text
@@ -128,7 +128,7 @@ def stripped(dump: Path) -> Iterator[Strings]:
 
 def count_all(parts: list) -> None:
     """Count parts in this process, in the memory of a worker."""
-    counter = Counter(1 << 30, ignore)
+    counter = NgramCounter(1 << 30, ignore)
     for part in parts:
         for batch in read_texts(part, TextCounts(), ignore):
             counter.add(batch)
@@ -162,7 +162,7 @@ def steps(dump: Path, texts: list[Strings]) -> dict[str, float]:
         ]
 
     def count() -> None:
-        counter = Counter(1 << 30, ignore)
+        counter = NgramCounter(1 << 30, ignore)
         for batch in texts:
             counter.add(batch)
         counter.finish()

@@ -14,7 +14,7 @@ from jaxtyping import install_import_hook
 import tests.shapes  # noqa: F401 - the hook finds it by name
 
 WITH_SHAPES = (
-    *(f"core.{name}" for name in ("balance", "counts", "data", "duplicates", "plan", "strings", "uids")),
+    *(f"core.{name}" for name in ("balance", "counts", "csr", "data", "duplicates", "hashing", "plan", "sorting", "strings", "uids")),
     *("export", "lists.ngrams", "lists.segment", "match", "readers.crawl.gather", "readers.language_model", "steps.languages"),
 )
 install_import_hook([f"tallyclip.{module}" for module in WITH_SHAPES], "tests.shapes.checked")

@@ -1,16 +1,16 @@
 """Every error tallyclip raises on purpose.
 
     TallyclipError
-    ├── OptionError          an option or argument that cannot work: nothing was started
-    ├── ArtifactError        an entry list, a matcher or a run folder that is missing, broken or not what it should be
+    ├── OptionError          an invalid option or argument: nothing was started
+    ├── ArtifactError        an entry list, a matcher or a run folder that is missing, damaged or of another kind
     │   └── StaleError       inputs that changed after they were read, or a run that another command is working on
-    ├── SourceError          a pool file that cannot be read: the shard fails, the others go on
+    ├── SourceError          a pool file that cannot be read: the shard fails, the others continue
     ├── OutputError          a result that cannot be written: the disk is full, the folder is not ours
-    ├── IncompleteError      shards failed, or nothing was kept: what there is is not the whole result
+    ├── IncompleteError      shards failed, or nothing was kept: the result is not complete
     └── MissingExtraError    a format that needs a package which is not installed
 
 A message says what is wrong and where; ``hint`` says what would work. The command line prints both and exits with ``exit_code``. Messages
-name files, columns and values from data. Whatever in them could act on a terminal is written out here, once for all messages.
+name files, columns and values from data. Characters that could control a terminal are escaped here, once for all messages.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 
 from tallyclip.escaping import printable
 
-TRACEBACK = "TALLYCLIP_TRACEBACK"  # set to 1 in the environment, it shows what went wrong inside
+TRACEBACK = "TALLYCLIP_TRACEBACK"  # an environment variable: with 1, unexpected errors are shown with their traceback
 
 
 class TallyclipError(Exception):
@@ -42,11 +42,11 @@ class TallyclipError(Exception):
 
 
 class OptionError(TallyclipError):
-    """An option or argument that cannot work; raised before any work starts."""
+    """An invalid option or argument; raised before any work starts."""
 
 
 class ArtifactError(TallyclipError):
-    """An entry list, a matcher or a run folder that is missing, broken or of another kind."""
+    """An entry list, a matcher or a run folder that is missing, damaged or of another kind."""
 
 
 class StaleError(ArtifactError):
@@ -58,13 +58,13 @@ class SourceError(TallyclipError):
 
 
 class OutputError(TallyclipError):
-    """A result that cannot be written. What was finished before stays, and the same command goes on from there."""
+    """A result that cannot be written. Finished work is kept, and the same command continues from there."""
 
     exit_code = 1
 
     @classmethod
     def of(cls, path: Path, error: OSError) -> OutputError:
-        """Say what the system said, and where."""
+        """The error with the path and the system's message."""
         reason = error.strerror or str(error)
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             return cls(
@@ -85,5 +85,5 @@ class MissingExtraError(TallyclipError):
 
 
 def shows_tracebacks() -> bool:
-    """Is an error that nobody foresaw to be shown with its traceback?"""
+    """Should unexpected errors be shown with their traceback?"""
     return os.environ.get(TRACEBACK) == "1"

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-ZERO_WIDTH_JOINER = "\u200d"  # joins emoji, and harms nothing
+ZERO_WIDTH_JOINER = "\u200d"  # joins emoji, and is harmless
 
 
 def printable(text: str, keep: str = "") -> str:
-    """A text in which each character that moves the cursor, hides itself or turns the direction of others is written out.
+    """The text with every character escaped that moves the cursor, is invisible or changes the direction of text.
 
     These are control characters (terminal escapes begin with one), line breaks, marks of direction, odd spaces and lone surrogates.
 
     Args:
         text: any text.
-        keep: characters to leave as they are, such as line breaks of our own.
+        keep: characters not to escape, such as line breaks that we added.
 
     >>> printable("red \\x1b[31m, a new\\nline, turned \\u202e, 猫 é")
     'red \\\\x1b[31m, a new\\\\nline, turned \\\\u202e, 猫 é'

@@ -22,9 +22,9 @@ from tallyclip.cli.names import bytes_of
 from tallyclip.cli.progress import Shown
 from tallyclip.errors import OptionError
 from tallyclip.flows.build_list import ListManifest
+from tallyclip.lists.count_tables import NO_COUNT
 from tallyclip.lists.recipe import read_recipe
 from tallyclip.lists.servers import RemoteFile
-from tallyclip.lists.tables import NO_COUNT
 from tests.lists.tools import Page, Site, entry, serving, tar_of
 from tests.tools import assert_calm, fails, succeeds, tallyclip
 
@@ -134,23 +134,23 @@ def lines(said: str) -> list[list[str]]:
 # building
 
 
-def test_a_list_is_built_and_told_of(built: Built) -> None:
+def test_a_list_is_built_and_described(built: Built) -> None:
     assert lines(built.said)[:7] == [
-        ["source", "entries", "share", "matchable", "of", "repeats", "paper"],
+        ["source", "entries", "share", "matchable", "distinct", "repeats", "paper"],
         ["numerals", "100", "84.7%", "100", "100"],
         ["WordNet", "5", "4.2%", "5", "86,554"],
         ["unigrams", "6", "5.1%", "6", "9", "251,465"],
         ["bigrams", "5", "4.2%", "5", "8", "100,646"],
         ["titles", "2", "1.7%", "2", "3", "61,235"],
-        ["all", "118", "118", "500,000"],
+        ["total", "118", "118", "500,000"],
     ]
     assert all(len(line) <= WIDTH for line in built.said.splitlines()[:7])
     words = len(TEXT.split()) - 1  # of "--" nothing is left
     assert f"bigrams      no pair of {words} words can have a PMI of 30: ranked by the damped score\n" in built.said
     assert f"counted      1 pages, 1 of them articles, with {words} words\n" in built.said
-    assert "left out     " in built.said
+    assert "dropped      " in built.said
     assert f"list         {built.out}/metadata.parquet\n" in built.said
-    assert f"made of      6 files, see {built.out}/manifest.json\n" in built.said
+    assert f"inputs       6 files, see {built.out}/manifest.json\n" in built.said
 
 
 def test_the_list_is_what_the_recipe_says(built: Built) -> None:
@@ -196,7 +196,7 @@ def test_the_list_can_be_used_and_looked_at(built: Built, tmp_path: Path) -> Non
     assert json.loads(succeeds("metadata", "diff", name, tmp_path / "all.parquet", "--json"))["only_b"]["count"] == 1
 
 
-def test_inputs_may_be_elsewhere_and_a_part_that_fails_can_be_left_out(tmp_path: Path) -> None:
+def test_inputs_may_be_elsewhere_and_a_part_that_fails_can_be_skipped(tmp_path: Path) -> None:
     write_inputs(tmp_path / "inputs", "")
     tables = '[unigrams]\ncounts = ["good.tsv", "bad.tsv"]\n'
     (tmp_path / "mine.toml").write_text(tables)
@@ -204,12 +204,12 @@ def test_inputs_may_be_elsewhere_and_a_part_that_fails_can_be_left_out(tmp_path:
     (tmp_path / "inputs" / "bad.tsv").write_text("cat,5\n")
     command = ("metadata", "build", "--recipe", "mine.toml", "--inputs", "inputs", "--out", "list", "--workers", 1)
     said = fails(1, *command, cwd=tmp_path)
-    assert f"1 of 2 parts failed:\n  {tmp_path}/inputs/bad.tsv: no line of it can be used: 1 {NO_COUNT}" in said
+    assert f"1 of 2 parts failed:\n  {tmp_path}/inputs/bad.tsv: no usable line: 1 {NO_COUNT}" in said
     assert "--accept-failed" in said
     assert not (tmp_path / "list" / "metadata.parquet").exists()
     accepted = succeeds(*command, "--accept-failed", cwd=tmp_path)
-    assert f"not read     1 parts, such as {tmp_path}/inputs/bad.tsv: " in accepted
-    assert f"left out     1 {NO_COUNT}\n" in accepted
+    assert f"unreadable   1 parts, such as {tmp_path}/inputs/bad.tsv: " in accepted
+    assert f"dropped      1 {NO_COUNT}\n" in accepted
     assert tc.Metadata.load(tmp_path / "list" / "metadata.parquet").entries[100:] == ("dog",)
 
 
@@ -224,7 +224,7 @@ def test_what_a_recipe_names_is_fetched_and_a_list_built_of_it(site: Site, tmp_p
         ["inputs/wordnet-3.0", "1"],
         ["inputs/wikipedia/20231101.fr", "1"],
         ["inputs/pageviews", "1"],
-        ["all", "3"],
+        ["total", "3"],
     ]
     assert not (tmp_path / "inputs").exists()
     assert succeeds(*command, cwd=tmp_path) == said
@@ -254,19 +254,22 @@ def test_what_cannot_be_fetched_is_named_and_the_others_are_there(site: Site, tm
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("build", "--recipe", "englsh"), "englsh: no recipe can be read there: No such file or directory Hint: did you mean english?"),
-        (("build", "--recipe", "english", "--language", "Thai"), "'Thai' is no language of Wikipedia that is known here Hint: is it th"),
+        (("build", "--recipe", "englsh"), "englsh: cannot read a recipe: No such file or directory Hint: did you mean english?"),
+        (
+            ("build", "--recipe", "english", "--language", "Thai"),
+            "'Thai' is not a known Wikipedia language Hint: did you mean th",
+        ),
         (("build", "--recipe", "english", "--memory", "lots"), "--memory lots is no size Hint: such as 4G"),
         (("build", "--recipe", "english", "--memory", "-4G"), "--memory -4G is no size"),
-        (("build", "--recipe", "english", "--inputs", "nowhere"), "--inputs nowhere: there is no such folder"),
+        (("build", "--recipe", "english", "--inputs", "nowhere"), "--inputs nowhere: no such folder"),
         (
             ("build", "--recipe", "typo.toml"),
-            "typo.toml: [text] has no key 'file' Hint: did you mean files? the known ones are files, license",
+            "typo.toml: [text] has no key 'file' Hint: did you mean files? the known keys are files, license",
         ),
         (("fetch", "--recipe", "typo.toml"), "typo.toml: [text] has no key 'file'"),
         (("fetch", "--recipe", "plain.toml"), "the recipe has no [fetch]"),
         (("fetch", "--recipe", "nothing.toml"), "the recipe's [fetch] asks for nothing"),
-        (("fetch", "--recipe", "english", "--language", "xx"), "'xx' is no language of Wikipedia"),
+        (("fetch", "--recipe", "english", "--language", "xx"), "'xx' is not a known Wikipedia language"),
         (
             ("fetch", "--recipe", "english", "--host", "hub=mirror"),
             "--host hub=mirror is no host Hint: such as hub=https://mirror.example;",
@@ -274,7 +277,7 @@ def test_what_cannot_be_fetched_is_named_and_the_others_are_there(site: Site, tm
         (("fetch", "--recipe", "english", "--host", "hug=http://mirror"), "the names are hub, dumps, wordnet, omw"),
     ],
 )
-def test_what_cannot_be_is_refused_before_anything_is_written(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
+def test_invalid_options_are_refused_before_anything_is_written(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
     (tmp_path / "typo.toml").write_text("[text]\nfile = ['a']\n")
     (tmp_path / "plain.toml").write_text("[wordnet]\nfiles = ['wordnet']\n")
     (tmp_path / "nothing.toml").write_text("[wordnet]\nfiles = ['wordnet']\n[fetch]\n")
@@ -378,25 +381,25 @@ def test_the_largest_list_fits_the_screen() -> None:
     assert "…" not in said
 
 
-def test_it_is_said_how_phrases_were_ranked_and_what_was_passed_over(tmp_path: Path) -> None:
+def test_build_prints_how_phrases_were_ranked_and_what_was_dropped(tmp_path: Path) -> None:
     by_pmi = built_of(manifest_of(score="pmi", candidates=100_700), tmp_path)
-    assert "bigrams      ranked by PMI, of 30 or more: 100,700\n" in by_pmi
-    assert "left out     15 not UTF-8\n" in by_pmi
+    assert "bigrams      ranked by PMI: 100,700 have 30 or more\n" in by_pmi
+    assert "dropped      15 not UTF-8\n" in by_pmi
     assert "unfit        10 empty\n" in by_pmi
     assert "bigrams      ranked by the damped score\n" in built_of(manifest_of(score="damped"), tmp_path)
     assert "bigrams " not in built_of(manifest_of(), tmp_path)
 
 
-def test_files_to_fetch_are_told_by_folder_and_sizes_that_nobody_knows_are_open() -> None:
+def test_files_to_fetch_are_listed_by_folder_and_unknown_sizes_are_marked() -> None:
     files = [RemoteFile("u", f"a/{i}", 3 << 30, "sha1:0", "CC0") for i in range(2)]
     assert lines(seen(files_table(files, Path("in"))))[1:] == [["in/a", "2", "6.0", "GiB", "2", "CC0"]]
     said = lines(seen(files_table([*files, RemoteFile("u", "b/0", None, None, "[x]")], Path("in"))))
     long = seen(files_table(files, Path("x" * 200)))
     assert long.count("x") == 200
-    assert said[2:] == [["in/b", "1", "at", "least", "0", "B", "0", "[x]"], ["all", "3", "at", "least", "6.0", "GiB", "2"]]
+    assert said[2:] == [["in/b", "1", "at", "least", "0", "B", "0", "[x]"], ["total", "3", "at", "least", "6.0", "GiB", "2"]]
 
 
-def test_stages_of_any_unit_are_told_in_lines_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stages_of_any_unit_are_printed_in_lines_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
     out = io.StringIO()
     shown = Shown(Console(file=out, width=WIDTH))

@@ -100,7 +100,7 @@ def test_messages_about_files_are_text(nasty: Path, tmp_path: Path, name: str) -
 
 def test_other_peoples_escapes_are_text(shared_data: Path, tmp_path: Path) -> None:
     shown = said("curate", shared_data / "cases" / "34-escapes-in-data" / "a.jsonl", "--out", "run", cwd=tmp_path)
-    assert "no column holds captions" in shown
+    assert "no caption column found" in shown
     assert r"\x1b[31m" in shown
 
 

@@ -42,7 +42,7 @@ def test_what_is_skipped_is_said_before_what_goes_wrong(tmp_path: Path, entries:
         (pool / name).write_text("{}")
     arguments = ("curate", pool, "--metadata", entries, "--t", "inf", "--out", tmp_path / "run")
     said = fails(2, *arguments)
-    assert "to be unpacked or converted to Parquet first: 1 .arrow" in said
+    assert "unpack them or convert them to Parquet first): 1 .arrow" in said
     assert "skipped: 1 LICENSE.txt, 1 sizes.json" in said
     write_parquet(pool / "a.parquet", {"caption": ["a dog"]})
     assert "skipped: 1 LICENSE.txt, 1 sizes.json" in succeeds(*arguments, "--dry-run")

@@ -17,7 +17,7 @@ from tallyclip.core.data import Matches
 from tallyclip.core.plan import expected_parts
 from tallyclip.core.strings import concatenated, from_python
 from tallyclip.core.uids import as_columns, parse_uids, uid_strings
-from tallyclip.lists.ngrams.counter import Counter
+from tallyclip.lists.ngrams.counter import NgramCounter
 from tallyclip.lists.ngrams.runs import merge_words, places_of, renamed, take
 from tallyclip.lists.wikitext.stripper import Stripper
 from tallyclip.match.kernel import _collect, _sort_distinct, make_scratch
@@ -131,7 +131,7 @@ def test_whatever_is_called_each_function_has_the_one_version_that_it_declares(t
         parse_uids(kind)
         Stripper({}).strip(concatenated(kind))
     runs: list[Any] = []
-    counter = Counter(16 << 20, runs.append)
+    counter = NgramCounter(16 << 20, runs.append)
     counter.add(from_python(["the dog saw the cat", "", None]))
     counter.add_words(from_python(["dog", "cat"]), np.array([3, 4]))
     counter.add_pairs(from_python(["dog", "cat"]), np.array([2]))

@@ -103,7 +103,7 @@ def test_columns_must_be_as_long_as_the_list() -> None:
         ("a.txt", b"dog\n\xff\n", "byte 4 is not UTF-8"),
         ("a.txt", b"", "at least one entry"),
         ("a.txt", b"dog\n\ncat\n", "empty at 1"),
-        ("a.csv", b"dog", "cannot be told from this name"),
+        ("a.csv", b"dog", "not the suffix of an entry list"),
         ("a.parquet", b"PAR1 but no more", "not readable as an entry list"),
         ("a.json.gz", b'["a"]', "not readable as an entry list"),
         ("a.json.gz", gzip.compress(b'["a"]' * 50_000, mtime=0)[:-20], "not readable as an entry list"),

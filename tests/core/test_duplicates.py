@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tallyclip.core.duplicates import bucket_bits, bucket_slice, first_of_each, frequent, resolve, shard_places, sorted_records, without
+from tallyclip.core.duplicates import bucket_bits, first_of_each, frequent, resolve, shard_places, sorted_records, without
+from tallyclip.core.sorting import bucket_slice
 
 SMALL = st.sampled_from([0, 1, 2, 5, 1 << 63, (1 << 64) - 1])  # so that halves of keys, whole keys and preferences meet often
 ROWS = st.lists(st.tuples(SMALL, SMALL, SMALL), max_size=40)

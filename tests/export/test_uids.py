@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tallyclip.core.sorting import sort_rows
 from tallyclip.export import uids as module
-from tallyclip.export.uids import SUBSET, Merged, RunWriter, merge_runs, sort_uids
+from tallyclip.export.uids import SUBSET, Merged, RunWriter, merge_runs
 
 # Few values, so that repeats, equal halves and halves of zero are common; and the ends of the range.
 HALF = st.sampled_from([0, 1, 2, 2**63 - 1, 2**63, 2**64 - 1]) | st.integers(0, 2**64 - 1)
@@ -51,7 +52,7 @@ def test_the_merge_is_what_sorting_everything_at_once_gives(shards: list[list[li
 
 @given(UIDS)
 def test_sorting_keeps_repeats(pairs: list[tuple[int, int]]) -> None:
-    assert [tuple(pair) for pair in sort_uids(as_array(pairs)).tolist()] == sorted(pairs)
+    assert [tuple(pair) for pair in sort_rows(as_array(pairs)).tolist()] == sorted(pairs)
 
 
 @pytest.mark.parametrize(
@@ -93,15 +94,15 @@ def test_merging_holds_a_part_of_the_uids_at_a_time(tmp_path: Path) -> None:
     draw = np.random.default_rng(0)
     paths = [tmp_path / f"{number}.npy" for number in range(8)]
     for path in paths:
-        np.save(path, sort_uids(draw.integers(0, 2**64, (1 << 19, 2), np.uint64)))
+        np.save(path, sort_rows(draw.integers(0, 2**64, (1 << 19, 2), np.uint64)))
     process = psutil.Process()
     seen = [_own_memory(process)]
 
     def watched(uids: np.ndarray) -> np.ndarray:
         seen.append(_own_memory(process))
-        return sort_uids(uids)
+        return sort_rows(uids)
 
-    with patch.object(module, "HELD", 1 << 17), patch.object(module, "sort_uids", watched):
+    with patch.object(module, "HELD", 1 << 17), patch.object(module, "sort_rows", watched):
         assert merge_runs(paths, tmp_path / "uids.npy") == Merged(4 << 20, 4 << 20)
     assert len(seen) > 32
     assert max(seen) - seen[0] < 24 << 20
@@ -143,9 +144,9 @@ def test_no_range_is_much_larger_than_it_should_be_however_many_the_runs(tmp_pat
 
     def watched(uids: np.ndarray) -> np.ndarray:
         sizes.append(len(uids))
-        return sort_uids(uids)
+        return sort_rows(uids)
 
-    with patch.object(module, "RUNS_AT_ONCE", 500), patch.object(module, "sort_uids", watched):
+    with patch.object(module, "RUNS_AT_ONCE", 500), patch.object(module, "sort_rows", watched):
         found, _ = merged(tmp_path, runs, held=1000, sampled=1000)
     assert len(found) == 25_000
     assert max(sizes) <= 2000

@@ -1,4 +1,4 @@
-"""What must hold of a reader whatever it is given: it reads, or raises an error of ours, in bounded time and memory."""
+"""What must hold for a reader on any input: it reads, or raises an error of ours, in bounded time and memory."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def check(reader: Reader, content: bytes, folder: Path) -> bool:
 
 @contextmanager
 def no_more_memory(most: int) -> Generator[None]:
-    """See that the peak of this process in a block is not so much above what it had before; only Linux can tell."""
+    """Check that the memory peak of this process in a block is bounded; only on Linux."""
     forget, status = Path("/proc/self/clear_refs"), Path("/proc/self/status")
     if not forget.exists():
         yield

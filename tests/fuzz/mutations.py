@@ -1,4 +1,4 @@
-"""Changes to the bytes of a file, drawn by hypothesis, so that an input that breaks a reader is made as short as it can be."""
+"""Changes to the bytes of a file, drawn by hypothesis, so that an input that breaks a reader is shrunk to a minimum."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LARGEST = 1 << 16  # bytes that a mutated file may have
 
 
 def mutated(seeds: list[bytes], words: list[bytes], fields: Fields | None = None) -> st.SearchStrategy[bytes]:
-    """Files like the seeds: with words of the format put in or in place of others, parts cut out, repeated and turned, and cut short."""
+    """Files like the seeds: with words of the format inserted or replacing others, parts removed, repeated and reversed, and cut short."""
     keeps_length = fields is not None
     place, size = st.integers(0, LARGEST), st.integers(1, 64)
     edit = st.one_of(

@@ -1,4 +1,4 @@
-"""Every reader of foreign bytes, with small files to start from and the words that its format is made of."""
+"""Every reader of untrusted bytes, with small files to start from and the words of its format."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import zstandard
 
 import tallyclip as tc
-from tallyclip.lists import omw, pageviews, tables, wordnet
+from tallyclip.lists import count_tables, omw, pageviews, wordnet
 from tallyclip.lists.classes import read_classes
 from tallyclip.lists.recipe import read_recipe
 from tallyclip.lists.texts import TextCounts, parts_of, read_texts
@@ -106,7 +106,7 @@ def read_views(path: Path) -> None:
 
 
 def read_wordnet(path: Path) -> None:
-    """A data file, beside three that are whole."""
+    """A data file, beside three sound ones."""
     folder = path.parent / "dict"
     folder.mkdir(exist_ok=True)
     for kind in ("noun", "verb", "adj", "adv"):
@@ -211,7 +211,7 @@ def some_matches(folder: Path) -> bytes:
 
 
 def fields_of_tar(content: bytes) -> list[tuple[int, int]]:
-    """Where name, size, checksum, type and prefix of each header are, and what stands in the blocks between."""
+    """Where name, size, checksum, type and prefix of each header are, and the content of the blocks between."""
     fields: list[tuple[int, int]] = []
     for place in range(0, len(content), 512):
         if content[place + 257 : place + 262] == b"ustar":
@@ -224,7 +224,7 @@ def fields_of_tar(content: bytes) -> list[tuple[int, int]]:
 
 
 def with_checksums(content: bytes) -> bytes:
-    """A tar whose headers have the checksums of what is in them now: else hardly any mutation would get past them."""
+    """A tar with recomputed header checksums: otherwise they would stop nearly every mutation."""
     blocks = [content[place : place + 512] for place in range(0, len(content), 512)]
     for i, block in enumerate(blocks):
         if block[257:262] == b"ustar" and len(block) == 512:
@@ -399,7 +399,7 @@ def all_readers(folder: Path) -> dict[str, Reader]:
             ".tsv",
             [b"word\tcount\ndog\t12\nhot\t3\n"],
             [b"\t", b"9" * 30, b"-1", b"1e5", b"\n", b"\xff"],
-            lambda path: list(tables.read_word_counts(str(path), Counter(), lambda _: None)),
+            lambda path: list(count_tables.read_word_counts(str(path), Counter(), lambda _: None)),
         ),
         "omw": Reader(
             ".tab", [OMW.encode()], [b"\t", b"#", b":lemma", b"\n", b"\xff"], lambda path: list(omw.lemmas(str(path), Counter()))

@@ -1,4 +1,4 @@
-"""Fuzz readers for a while, each in a process of its own, and keep the shortest file that shows each way in which one breaks."""
+"""Fuzz readers for a while, each in its own process, and keep the shortest file for each way in which one breaks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .mutations import mutated
 from .readers import all_readers
 
 BATCH = 200  # files between two looks at the clock
-GRACE = 60  # seconds that a reader which no signal reaches is waited for, and for the compiler
+GRACE = 60  # seconds to wait for a reader that no signal stops, and for the compiler
 
 
 def main() -> None:
@@ -50,7 +50,7 @@ def fuzz(name: str, seconds: float, first_seed: int, out: Path) -> int:
             process.kill()
             process.join()
         found = sorted(Path(scratch).glob("found/*"))
-        if process.exitcode != 0:  # what it read last did it
+        if process.exitcode != 0:  # its last input did it
             last = Path(scratch, "last")
             last.rename(Path(scratch, "hangs" if hangs else f"dies with {process.exitcode}"))
             found.append(next(path for path in Path(scratch).iterdir() if path.name.startswith(("hangs", "dies"))))
@@ -67,7 +67,7 @@ def _fuzz(name: str, seconds: float, first_seed: int, scratch: Path) -> None:
     folder.mkdir()
     found.mkdir()
     reader = all_readers(folder)[name]
-    check(reader, reader.seeds[0], folder)  # compiles what there is to compile
+    check(reader, reader.seeds[0], folder)  # compiles the kernels
     tried = read = 0
     started = time.monotonic()
 
@@ -98,7 +98,7 @@ def _fuzz(name: str, seconds: float, first_seed: int, scratch: Path) -> None:
 
 
 def _place(error: Exception) -> str:
-    """The last line of ours that an error came through."""
+    """The last line of our code in an error's traceback."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "tallyclip" in frame.filename]
     return f"{Path(frames[-1].filename).name} {frames[-1].lineno}" if frames else "a check"
 

@@ -1,4 +1,4 @@
-"""Some broken files for each reader, the same each time; ``scripts/fuzz`` tries others for as long as it is let."""
+"""Some broken files for each reader, the same each time; ``scripts/fuzz`` tries others for as long as you like."""
 
 from __future__ import annotations
 

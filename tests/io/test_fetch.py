@@ -1,4 +1,4 @@
-"""Fetching files from servers that break off, stall, turn away, change their files and say what is not so."""
+"""Downloading from servers that break off, stall, refuse, change their files and send wrong headers."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ PAGE = b"<!doctype html><title>Please reduce your request rate</title>"
 
 
 class Answer(NamedTuple):
-    """What the server says to one request.
+    """The server's answer to one request.
 
     Args:
         content: the file as it is now.
@@ -82,7 +82,7 @@ class Asked(NamedTuple):
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Gives the answers of its script one after the other, and the last one ever after."""
+    """Sends the answers of its script one after another, and then the last one again and again."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -179,7 +179,7 @@ def files_in(folder: Path) -> list[str]:
 
 
 def fetched(server: Server, target: Path, *script: Answer, name: str = "a.bin", policy: FetchPolicy = QUICK) -> bytes:
-    """What a fetch brings; nothing else may be left beside it."""
+    """The content of a fetched file; nothing else may be left beside it."""
     server.answers(*script)
     fetch(f"{server.url}/{name}", target, policy)
     assert files_in(target.parent) == [target.name]
@@ -208,7 +208,7 @@ def test_a_file_comes_as_it_is_and_by_its_name(server: Server, target: Path) -> 
 
 
 @pytest.mark.parametrize("answer", [Answer(b""), Answer(chunked=True), Answer(etag=None), Answer(etag='W/"1"')])
-def test_a_file_may_be_empty_or_of_a_size_or_version_that_is_not_told(server: Server, target: Path, answer: Answer) -> None:
+def test_a_file_may_be_empty_or_of_an_unknown_size_or_version(server: Server, target: Path, answer: Answer) -> None:
     assert fetched(server, target, answer) == answer.content
 
 
@@ -223,16 +223,16 @@ def test_a_file_that_moved_is_followed(server: Server, target: Path) -> None:
     assert [asked.path for asked in server.asked] == ["/a.bin", "/b.bin"]
 
 
-def test_what_is_packed_on_the_way_stays_packed(server: Server, target: Path) -> None:
+def test_a_file_compressed_on_the_way_stays_compressed(server: Server, target: Path) -> None:
     packed = gzip.compress(CONTENT)
     assert fetched(server, target, Answer(packed, headers=(("Content-Encoding", "gzip"),)), name="a.gz") == packed
 
 
-# going on
+# resuming
 
 
 @pytest.mark.parametrize("broken", [Answer(sent=20_000), Answer(sent=20_000, stalls=True)], ids=["cut", "stalled"])
-def test_a_transfer_that_breaks_goes_on_where_it_was(server: Server, target: Path, broken: Answer) -> None:
+def test_a_broken_transfer_resumes_where_it_stopped(server: Server, target: Path, broken: Answer) -> None:
     assert fetched(server, target, broken, broken, Answer(), policy=IMPATIENT) == CONTENT
     assert ranges(server) == [None, "bytes=20000-", "bytes=40000-"]
     assert {asked.if_range for asked in server.asked[1:]} == {'"1"'}
@@ -244,7 +244,7 @@ def test_a_transfer_in_chunks_that_breaks_begins_again_for_its_size_is_not_known
 
 
 @pytest.mark.parametrize("etag", [None, 'W/"1"'])
-def test_a_version_that_has_no_name_is_not_gone_on_with(server: Server, target: Path, etag: str | None) -> None:
+def test_a_version_without_an_etag_is_not_resumed(server: Server, target: Path, etag: str | None) -> None:
     assert fetched(server, target, Answer(sent=20_000, etag=etag), Answer(OTHER, etag=etag)) == OTHER
     assert ranges(server) == [None, None]
 
@@ -293,7 +293,7 @@ def test_a_server_that_always_breaks_off_at_one_place_is_given_up(server: Server
     assert "goes on from there" in str(error.hint)
 
 
-def test_what_a_failed_fetch_leaves_the_next_one_goes_on_with(server: Server, target: Path) -> None:
+def test_the_next_fetch_resumes_what_a_failed_one_left(server: Server, target: Path) -> None:
     refused(server, target, Answer(sent=20_000), Answer(silent=True))
     assert fetched(server, target, Answer()) == CONTENT
     assert ranges(server) == ["bytes=20000-"]
@@ -316,7 +316,7 @@ def test_a_part_that_its_note_does_not_fit_is_not_gone_on_with(server: Server, t
     assert ranges(server) == (["bytes=49999-"] if damage == "too long" else [None])
 
 
-def test_a_process_that_is_killed_leaves_what_the_next_one_goes_on_with(server: Server, target: Path) -> None:
+def test_the_next_process_resumes_what_a_killed_one_left(server: Server, target: Path) -> None:
     code = "import sys, pathlib; from tallyclip.io.fetch import fetch; fetch(sys.argv[1], pathlib.Path(sys.argv[2]))"
 
     def kill(*script: Answer, when: Callable[[], bool]) -> None:
@@ -373,7 +373,7 @@ def test_a_file_is_one_version_from_end_to_end_whatever_a_server_does(
     target = tmp_path_factory.mktemp("mix") / "a.gz"
     shared_server.answers(*script, Answer(VERSIONS[last], etag=ETAGS[last]))
     policy = FetchPolicy(tries, first_wait=0)
-    for _ in range(len(script) + 2):  # the next process goes on with what there is
+    for _ in range(len(script) + 2):  # the next process resumes
         with contextlib.suppress(SourceError):
             fetch(f"{shared_server.url}/a.gz", target, policy)
             break
@@ -402,7 +402,7 @@ def test_a_server_that_is_busy_is_asked_again(server: Server, target: Path, stat
 
 
 @pytest.mark.parametrize("status", [400, 401, 405, 451])
-def test_a_server_that_says_no_is_not_asked_again(server: Server, target: Path, status: int) -> None:
+def test_a_server_that_refuses_is_not_asked_again(server: Server, target: Path, status: int) -> None:
     error = refused(server, target, Answer(PAGE, status))
     assert f"the server answers {status} " in error.what
     assert len(server.asked) == 1
@@ -433,10 +433,10 @@ def test_a_server_that_is_not_there_is_an_error_that_says_so(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("url", ["http://", "https://[", "ftp://a.example/a"])
-def test_an_address_that_is_none_is_not_tried_again(tmp_path: Path, url: str) -> None:
+def test_an_invalid_url_is_not_tried_again(tmp_path: Path, url: str) -> None:
     with pytest.raises(SourceError, match=re.escape(f"{url}: ")) as caught:
         fetch(url, tmp_path / "a", FetchPolicy(first_wait=1000))
-    assert caught.value.hint == "check the address"
+    assert caught.value.hint == "check the URL"
 
 
 def test_a_web_page_in_place_of_a_gzip_file_is_asked_for_again_and_costs_nothing_of_what_there_is(server: Server, target: Path) -> None:
@@ -463,7 +463,7 @@ def soon(seconds: float) -> str:
     ("said", "least", "most"),
     [
         (lambda: "1", 1, 3),
-        (lambda: soon(2), 0.9, 4),  # dates know no parts of seconds
+        (lambda: soon(2), 0.9, 4),  # dates have no parts of seconds
         (lambda: soon(-5), 0, 0.9),
         (lambda: "soon", 0, 0.9),
     ],
@@ -494,7 +494,7 @@ def test_a_server_cannot_ask_for_more_than_the_longest_wait(server: Server, targ
 
 
 def test_waits_double_up_to_a_bound(server: Server, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("random.uniform", max)  # chance at its worst
+    monkeypatch.setattr("random.uniform", max)  # the longest waits
     refused(server, target, Answer(PAGE, 503), policy=FetchPolicy(tries=6, first_wait=0.04, longest_wait=0.2))
     waits = [after.at - before.at for before, after in pairwise(server.asked)]
     assert all(least <= wait < least + 0.1 for wait, least in zip(waits, [0.04, 0.08, 0.16, 0.2, 0.2], strict=True))
@@ -514,7 +514,7 @@ def test_waits_are_left_to_chance(server: Server, target: Path) -> None:
 
 
 def test_a_full_disk_is_an_error_that_says_so_and_the_part_is_gone_on_with(server: Server, target: Path) -> None:
-    """A limit on the size of files is as good as a full disk."""
+    """A limit on the size of files works like a full disk."""
     code = (
         "import resource, signal, sys, pathlib\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
@@ -562,7 +562,16 @@ def test_without_requests_the_error_says_what_to_install(tmp_path: Path, monkeyp
     monkeypatch.setitem(sys.modules, "requests", None)
     with pytest.raises(MissingExtraError) as caught:
         fetch("http://a.example/a", tmp_path / "a")
-    assert caught.value.hint == "pip install 'tallyclip[crawl]'"
+    assert caught.value.hint == "pip install 'tallyclip[metadata]'"
+
+
+@pytest.mark.parametrize("etag", ['"1"', None])
+def test_bytes_are_reported_as_they_arrive_and_each_once(server: Server, tmp_path: Path, etag: str | None) -> None:
+    server.answers(Answer(sent=20_000, etag=etag), Answer(etag=etag))
+    ticks: list[int] = []
+    fetch(f"{server.url}/a", tmp_path / "a", QUICK, ticks.append)
+    assert 0 < ticks[0] <= 20_000 < len(CONTENT)
+    assert sum(ticks) == len(CONTENT)
 
 
 # copies
@@ -588,7 +597,7 @@ def test_a_copy_from_a_web_server_is_there_for_the_block(server: Server, tmp_pat
     assert files_in(tmp_path) == []
 
 
-def test_copies_have_names_of_their_own_that_are_no_paths(server: Server, tmp_path: Path) -> None:
+def test_copies_have_unique_names_that_are_not_paths(server: Server, tmp_path: Path) -> None:
     server.answers(Answer())
     names: set[str] = set()
     for path in ("a", "b/a", "a?b", "..%2F..%2Fa", "..", "%00", "\u00e9 [*]", "", f"{'x' * 300}.gz/{'y' * 300}.bin"):
@@ -621,7 +630,7 @@ def test_a_copy_that_was_left_and_has_changed_on_the_server_is_fetched_again(ser
         assert Path(copy).read_bytes() == OTHER
 
 
-def test_a_web_address_that_leads_nowhere_has_no_copy(server: Server, tmp_path: Path) -> None:
+def test_a_web_url_without_a_file_has_no_copy(server: Server, tmp_path: Path) -> None:
     with pytest.raises(MissingFileError), local_copy(f"{server.url}/nosuch", tmp_path, QUICK):
         pass
     assert files_in(tmp_path) == []
@@ -647,7 +656,7 @@ def test_a_copy_of_what_fsspec_opens_is_there_for_the_block(tmp_path: Path, prot
 
 
 class Flaky(LocalFileSystem):
-    """A store of this machine's files with bad days."""
+    """A store of local files that sometimes fails."""
 
     protocol = "flaky"
     cachable = False
@@ -673,7 +682,7 @@ def flaky(tmp_path: Path) -> Iterator[str]:
     Flaky.days.clear()
 
 
-def test_a_store_with_bad_days_is_asked_again_and_a_short_copy_is_none(flaky: str, tmp_path: Path) -> None:
+def test_a_store_with_errors_is_asked_again_and_a_short_copy_is_refused(flaky: str, tmp_path: Path) -> None:
     Flaky.days[:] = ["short", "broken"]
     with local_copy(flaky, tmp_path / "scratch", QUICK) as copy:
         assert Path(copy).read_bytes() == CONTENT

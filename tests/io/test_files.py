@@ -1,4 +1,4 @@
-"""Files of a run are whole or absent, and what keeps them from being written is told from what goes wrong elsewhere."""
+"""Files of a run are complete or absent, and errors in writing them are distinguished from others."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_folder_that_cannot_be_is_said_with_its_reason(tmp_path: Path) -> None
         write_json(tmp_path / "file" / "below.json", {})
 
 
-def test_what_goes_wrong_in_reading_another_file_is_no_error_of_writing(tmp_path: Path) -> None:
+def test_an_error_in_reading_another_file_is_not_an_error_of_writing(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="other"), replacing(tmp_path / "file") as part:
         part.write_bytes((tmp_path / "other").read_bytes())
     assert list(tmp_path.iterdir()) == []
@@ -117,7 +117,7 @@ def test_arrays_and_objects_come_back_as_they_were(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[1]", b'"text"', b"\xff\xfe{}"])
-def test_what_is_no_json_object_is_an_artifact_that_is_broken(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_json_object_is_a_broken_artifact(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.json").write_bytes(content)
     with pytest.raises(ArtifactError, match=r"a\.json: not"):
         read_json(tmp_path / "a.json")
@@ -125,7 +125,7 @@ def test_what_is_no_json_object_is_an_artifact_that_is_broken(tmp_path: Path, co
 
 @pytest.mark.parametrize("damage", [b"", b"\x93NUMPY", b"no array", b"{}", None])
 @pytest.mark.parametrize("reader", [read_array, read_arrays])
-def test_what_is_no_array_is_broken_and_the_hint_says_what_to_delete(tmp_path: Path, reader: Any, damage: bytes | None) -> None:
+def test_a_file_that_is_not_an_array_is_broken_and_the_hint_says_what_to_delete(tmp_path: Path, reader: Any, damage: bytes | None) -> None:
     path = tmp_path / "counts" / "a.npy"
     if damage is not None:
         path.parent.mkdir()

@@ -1,4 +1,4 @@
-"""Compressed streams: what their formats allow is read, and where data would be lost there is an error that says why."""
+"""Compressed streams: all that their formats allow is read, and lost data is an error that says why."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def lz4(content: bytes) -> bytes:
 
 
 def skippable(size: int, kind: int = 0) -> bytes:
-    """A frame that Zstandard and LZ4 pass over."""
+    """A frame that Zstandard and LZ4 skip."""
     return struct.pack("<II", 0x184D2A50 + kind, size) + b"x" * size
 
 

@@ -13,7 +13,7 @@ SCHEMA = pa.schema([("caption", pa.string())])
 
 
 def sizes_of_groups(path: Path, tables: list[pa.Table]) -> list[int]:
-    """Write tables, and say how many rows the groups have that they became."""
+    """Write tables; returns the numbers of rows in their row groups."""
     with TableWriter(path, SCHEMA, []) as writer:
         for table in tables:
             writer.write(table)

@@ -1,4 +1,4 @@
-"""Servers that never come to an end, or take forever to: every answer is broken off, with an error that says why."""
+"""Servers whose answers never end, or take forever: each is aborted, with an error that says why."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from tallyclip.errors import SourceError
 from tallyclip.io.fetch import fetch, local_copy
 from tallyclip.io.web import MOST_REDIRECTS, FetchPolicy
-from tallyclip.lists.servers import Web as Lists
+from tallyclip.lists.servers import ListingClient
 
 SLOW = FetchPolicy(tries=2, first_wait=0.002, lowest_rate=2000, rate_window=0.2)
 SMALL = FetchPolicy(tries=2, first_wait=0.002, largest=100_000)
@@ -24,7 +24,7 @@ LONG, CHUNKED = b"Content-Length: 1000000\r\n\r\n", b"Transfer-Encoding: chunked
 
 
 class Hostile:
-    """A server that sends each answer a piece at a time, one pause after each piece, whatever it is asked.
+    """A server that sends each answer piece by piece with a pause after each, whatever the request.
 
     Attributes:
         asked: the first line of each request.
@@ -120,7 +120,7 @@ def test_an_answer_that_trickles_is_broken_off_and_given_up_with_its_rate(
 def test_lists_of_servers_may_trickle_no_more_than_files(hostile: Callable[..., Hostile]) -> None:
     server = hostile(TRICKLES["body"], 0.02)
     with pytest.raises(SourceError, match="slower than 2,000 bytes a second"):
-        Lists(SLOW).ask(f"{server.url}/list")
+        ListingClient(SLOW).ask(f"{server.url}/list")
 
 
 def test_a_server_that_gives_a_byte_to_each_request_is_given_up(hostile: Callable[..., Hostile], tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def test_a_file_that_says_it_is_too_large_is_not_begun(hostile: Callable[..., Ho
         pass
 
 
-def test_what_follows_a_body_of_a_known_size_is_no_part_of_it(hostile: Callable[..., Hostile], tmp_path: Path) -> None:
+def test_data_after_a_body_of_a_known_size_is_not_part_of_it(hostile: Callable[..., Hostile], tmp_path: Path) -> None:
     server = hostile(after(OK + b"Content-Length: 5\r\n\r\n12345", b"more" * 1000))
     fetch(f"{server.url}/a", tmp_path / "a", SMALL)
     assert (tmp_path / "a").read_bytes() == b"12345"
@@ -229,7 +229,7 @@ INVALID = [
 
 
 @pytest.mark.parametrize("target", INVALID)
-def test_a_redirect_to_what_is_no_url_is_an_error_of_the_file(hostile: Callable[..., Hostile], tmp_path: Path, target: bytes) -> None:
+def test_a_redirect_to_an_invalid_url_is_an_error_of_the_file(hostile: Callable[..., Hostile], tmp_path: Path, target: bytes) -> None:
     server = hostile(lambda _: [b"HTTP/1.1 302 Found\r\nLocation: " + target + b"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"])
     assert "check the" in str(error_of(f"{server.url}/a", tmp_path / "a", SMALL).hint)
     assert len(server.asked) == 1
@@ -260,4 +260,4 @@ def test_the_body_of_a_redirect_is_not_read(hostile: Callable[..., Hostile], tmp
     server = hostile(lambda _: answers.pop(0))
     fetch(f"{server.url}/a", tmp_path / "a")
     assert (tmp_path / "a").read_bytes() == b"12345"
-    assert server.sent < 100_000_000  # what systems keep of what is sent is far less
+    assert server.sent < 100_000_000  # systems buffer far less

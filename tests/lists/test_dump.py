@@ -206,7 +206,7 @@ def test_pages_with_something_wrong_are_counted(tmp_path: Path) -> None:
             drops += dropped
         assert found == ["A", "Modul:E", "I"]
         assert drops == {
-            "page without end": 2,
+            "page without end tag": 2,
             "page without text": 2,
             "page without title": 1,
             "page that is not wikitext": 1,
@@ -241,7 +241,7 @@ def test_what_is_told_of_progress_adds_up_to_the_parts(tmp_path: Path) -> None:
 
 
 def test_a_file_without_pages_fails(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"a\.xml\.bz2: there are no pages in it"):
+    with pytest.raises(SourceError, match=r"a\.xml\.bz2: no pages in it"):
         find_parts(str(written(tmp_path / "a.xml.bz2", SITE, END)))
     (tmp_path / "b.xml").write_bytes(b"")
     with pytest.raises(SourceError, match="nothing in it"):
@@ -261,7 +261,7 @@ def test_a_dump_cut_short_gives_the_pages_before_and_fails(tmp_path: Path, suffi
         found.extend(one.title for one in read_pages(str(path), (0, None), {}, lambda _: None, lambda _: None))
     if suffix == "bz2":
         last = find_parts(str(path), 1)[-1]
-        with pytest.raises(SourceError, match=rf"the bzip2 stream that begins at byte {last[0]:,} is cut short"):
+        with pytest.raises(SourceError, match=rf"the bzip2 stream that begins at byte {last[0]:,} is truncated"):
             read(path, last)
 
 
@@ -312,7 +312,7 @@ def test_a_dump_without_its_end_is_said_to_be_cut_short_wherever_it_was_cut(tmp_
     written(path, *streams, packer=PACKERS[suffix])
     assert read_parts(path, part_bytes) == (["T0", "T1", "T2", "T3"], {}, set())
     written(path, *streams[:-1], packer=PACKERS[suffix])
-    without_end = "the dump is cut short: it does not end with </mediawiki>"
+    without_end = "the dump is truncated: it does not end with </mediawiki>"
     assert read_parts(path, part_bytes) == (["T0", "T1", "T2", "T3"], {}, {without_end})
     written(path, *streams[:-1], END[:-4], packer=PACKERS[suffix])
     assert read_parts(path, part_bytes)[2] == {without_end}
@@ -320,7 +320,7 @@ def test_a_dump_without_its_end_is_said_to_be_cut_short_wherever_it_was_cut(tmp_
         written(path, *streams[:3], streams[3][:cut], packer=PACKERS[suffix])
         found, drops, wrong = read_parts(path, part_bytes)
         assert (found, drops) == (["T0", "T1"], {})
-        assert "the dump is cut short: it ends within a page" in wrong
+        assert "the dump is truncated: it ends within a page" in wrong
 
 
 @given(cut=st.integers(0, 1400), part_bytes=st.integers(1, 500), suffix=st.sampled_from(sorted(PACKERS)))
@@ -350,10 +350,10 @@ def test_of_dumps_in_a_row_each_must_end(tmp_path: Path) -> None:
     one, other = SITE + "".join(pages(3)) + END, (SITE + "".join(pages(2)) + END).replace("<title>T", "<title>U")
     path = written(tmp_path / "a.xml.bz2", one, other)
     assert read_parts(path, None) == (["T0", "T1", "T2", "U0", "U1"], {}, set())
-    before = "the dump is cut short: another begins before its </mediawiki>"
+    before = "the dump is truncated: another begins before its </mediawiki>"
     for first in (one.removesuffix(END), one[:-60]):
         assert before in read_parts(written(path, first, other), None)[2]
-    assert read_parts(written(path, one, other.removesuffix(END)), None)[2] == {"the dump is cut short: it does not end with </mediawiki>"}
+    assert read_parts(written(path, one, other.removesuffix(END)), None)[2] == {"the dump is truncated: it does not end with </mediawiki>"}
 
 
 def test_pages_without_a_dump_around_them_have_no_end_to_look_for(tmp_path: Path) -> None:
@@ -362,11 +362,11 @@ def test_pages_without_a_dump_around_them_have_no_end_to_look_for(tmp_path: Path
         for part_bytes in (None, 1, 300):
             assert read_parts(written(path, *pages(3), packer=packer), part_bytes) == (["T0", "T1", "T2"], {}, set())
             written(path, *pages(2), pages(3)[2][:60], packer=packer)
-            assert read_parts(path, part_bytes) == (["T0", "T1"], {}, {"the dump is cut short: it ends within a page"})
+            assert read_parts(path, part_bytes) == (["T0", "T1"], {}, {"the dump is truncated: it ends within a page"})
 
 
 def test_a_dump_that_ends_before_its_first_page_is_cut_short(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="cut short before its first page"):
+    with pytest.raises(SourceError, match="truncated before its first page"):
         find_parts(str(written(tmp_path / "a.xml", SITE, packer=bytes)))
 
 

@@ -76,8 +76,8 @@ def test_als_is_alemannic_on_wikipedia_and_albanian_in_wordnet() -> None:
 @pytest.mark.parametrize(
     ("code", "hint"),
     [
-        ("zh_yue", r"is it zh-yue \(Cantonese\)\?"),
-        ("German", r"is it de \(German\)\?"),
+        ("zh_yue", r"did you mean zh-yue \(Cantonese\)\?"),
+        ("German", r"did you mean de \(German\)\?"),
         ("simpel", r"simple \(Simple English\)"),
         ("", "give the code"),
     ],

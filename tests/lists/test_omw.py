@@ -104,13 +104,13 @@ def test_what_chinese_can_leave_out_gives_two_words(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (HEADER.removeprefix("# "), "its first line is no header"),
-        ("00001740-n\tfra:lemma\tentité\n", "its first line is no header"),
+        (HEADER.removeprefix("# "), "its first line is not a header"),
+        ("00001740-n\tfra:lemma\tentité\n", "its first line is not a header"),
         ("# Test Wordnet\tfra\tCC BY 4.0\n", "its header has 3 fields, not 4"),
         ("# Test Wordnet\tfra\turl\tCC BY 4.0\tmore\n", "its header has 5 fields, not 4"),
         ("# Test Wordnet, fra\n", "its header has 1 fields, not 4"),
-        ("# Test Wordnet\t \turl\tCC BY 4.0\n", "its header names no language"),
-        ("\n" + HEADER, "its first line is no header"),
+        ("# Test Wordnet\t \turl\tCC BY 4.0\n", "its header has no language"),
+        ("\n" + HEADER, "its first line is not a header"),
     ],
 )
 def test_a_wrong_header_is_refused_and_a_right_one_shown(tmp_path: Path, content: str, message: str) -> None:
@@ -128,7 +128,7 @@ def test_a_header_in_another_encoding_is_refused(tmp_path: Path) -> None:
     with pytest.raises(tc.ArtifactError, match="its header is not in UTF-8"):
         read_header(str(path))
     path.write_bytes(HEADER.encode("utf-16"))
-    with pytest.raises(tc.SourceError, match="this is not what its name says") as raised:
+    with pytest.raises(tc.SourceError, match="the content does not match the suffix") as raised:
         read_header(str(path))
     assert "UTF-16" in str(raised.value)
 

@@ -91,10 +91,10 @@ def slowly_one(line: bytes, is_table: bool, codes: list[bytes], choice: ViewChoi
     if len(fields) != (2 if is_table else 3):
         return "wrong number of fields"
     if not re.fullmatch(b"[0-9]+", fields[1]):
-        return "views are no whole number"
+        return "views are not a whole number"
     views = int(fields[1])
     if views > 10**12:
-        return "views are absurd"
+        return "implausible view count"
     if not is_table and views < choice.min_hourly_views:
         return "too few views"
     decoded = unquote_to_bytes(fields[0])
@@ -113,7 +113,7 @@ def slowly_one(line: bytes, is_table: bool, codes: list[bytes], choice: ViewChoi
     if ":" in title:
         prefix = title.split(":")[0].strip(" ").lower().removesuffix(" talk")
         if prefix in {name.lower().replace("_", " ") for name in (*NAMESPACES, *choice.namespaces)} | {""}:
-            return "title is no article's"
+            return "not in the article namespace"
         if choice.colons == "drop":
             return "title has a colon"
     return title, views
@@ -125,7 +125,7 @@ def slowly_one(line: bytes, is_table: bool, codes: list[bytes], choice: ViewChoi
 def test_the_rows_of_a_project_that_were_looked_at_enough_count(tmp_path: Path) -> None:
     pairs, drops, rows = read(tmp_path, DUMP)
     assert pairs == [("Barack Obama's first 100 days", 80), ("Main Page", 242332)]
-    assert drops == {"other project": 5, "title is no article's": 1, "too few views": 1}
+    assert drops == {"other project": 5, "not in the article namespace": 1, "too few views": 1}
     assert rows == 9
 
 
@@ -147,10 +147,10 @@ def test_titles_with_a_colon_may_be_articles(tmp_path: Path) -> None:
     ]
     content = "".join(f"tr {title} 60 0\n" for title in titles)
     pairs, drops, _ = read(tmp_path, content, ViewChoice(project="tr"))
-    assert (pairs, drops) == ([], {"title is no article's": 4, "title has a colon": 5})
+    assert (pairs, drops) == ([], {"not in the article namespace": 4, "title has a colon": 5})
     choice = ViewChoice(project="tr", colons="namespaces", namespaces=["Vikipedi", "Vikipedi_tartışma"])
     pairs, drops, _ = read(tmp_path, content, choice)
-    assert ([title for title, _ in pairs], drops) == (["Mission: Impossible", "Userland:X"], {"title is no article's": 7})
+    assert ([title for title, _ in pairs], drops) == (["Mission: Impossible", "Userland:X"], {"not in the article namespace": 7})
 
 
 def test_percent_encoding_is_undone_once_and_only_where_it_gives_text(tmp_path: Path) -> None:
@@ -173,13 +173,13 @@ def test_percent_encoding_is_undone_once_and_only_where_it_gives_text(tmp_path: 
         (b"en Two 60", "wrong number of fields"),
         (b"en A title 60 0", "wrong number of fields"),
         (b"en A 60 0 ", "wrong number of fields"),
-        (b"en A  0", "views are no whole number"),
-        (b"en A -60 0", "views are no whole number"),
-        (b"en A 6e9 0", "views are no whole number"),
-        (b"en A 60.0 0", "views are no whole number"),
-        (b"en A \xd9\xa6\xd9\xa0 0", "views are no whole number"),
-        (b"en A %d 0" % (MOST_VIEWS + 1), "views are absurd"),
-        (b"en A 99999999999999999999999999 0", "views are absurd"),
+        (b"en A  0", "views are not a whole number"),
+        (b"en A -60 0", "views are not a whole number"),
+        (b"en A 6e9 0", "views are not a whole number"),
+        (b"en A 60.0 0", "views are not a whole number"),
+        (b"en A \xd9\xa6\xd9\xa0 0", "views are not a whole number"),
+        (b"en A %d 0" % (MOST_VIEWS + 1), "implausible view count"),
+        (b"en A 99999999999999999999999999 0", "implausible view count"),
         (b"en  60 0", "title is empty"),
         (b"en _%20_ 60 0", "title is empty"),
         (b"en - 60 0", "title is -"),
@@ -212,14 +212,14 @@ def test_a_table_has_titles_and_views_and_may_have_a_header(tmp_path: Path, head
     content = header + "Dr._Seuss\t98051\nNew York\t7\nTemplate:A\t203864\nodd\n3\t4\t5\nFour\tfive\n"
     pairs, drops, rows = read(tmp_path, content.replace("\n", end))
     assert pairs == [("Dr. Seuss", 98051), ("New York", 7)]
-    assert drops == {"title is no article's": 1, "wrong number of fields": 2, "views are no whole number": 1}
+    assert drops == {"not in the article namespace": 1, "wrong number of fields": 2, "views are not a whole number": 1}
     assert rows == 6
 
 
 def test_real_tables_are_read(shared_data: Path) -> None:
     pairs, drops, rows = found_in(shared_data / "wikipedia" / "pageviews-top-enwiki-20151010-first60.tsv", ViewChoice())
     assert ("Dulce María", 98801) in pairs
-    assert (rows, len(pairs), drops) == (60, 48, {"title is no article's": 10, "title has a colon": 2})
+    assert (rows, len(pairs), drops) == (60, 48, {"not in the article namespace": 10, "title has a colon": 2})
     path = shared_data / "wikipedia" / "enwiki-sample-link-titles.tsv.gz"
     assert found_in(path, ViewChoice()) == slowly(gzip.decompress(path.read_bytes()), ViewChoice())
 
@@ -251,7 +251,11 @@ def test_a_file_that_was_cut_short_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_is_no_file_of_views_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for content, said in [(b"", "nothing in it"), (b"<!doctype html>", "not what its name says"), (b"\xff\xfee\x00", "not what")]:
+    for content, said in [
+        (b"", "nothing in it"),
+        (b"<!doctype html>", "does not match the suffix"),
+        (b"\xff\xfee\x00", "match the suffix"),
+    ]:
         with pytest.raises(SourceError, match=said):
             read(tmp_path, content)
     with pytest.raises(SourceError, match="No such file"):
@@ -267,23 +271,23 @@ def test_lines_of_neither_form_are_refused_with_both(tmp_path: Path, content: st
     with pytest.raises(SourceError) as caught:
         read(tmp_path, content)
     first = content.strip().splitlines()[0]
-    assert f"the first line is neither an hourly dump's nor a table's: b'{first}'" in caught.value.what
+    assert f"not an hourly dump or a table, by its first line: b'{first}'" in caught.value.what
     assert "en Main_Page 242332 0" in str(caught.value.hint)
-    assert "a title, a tab and its views" in str(caught.value.hint)
+    assert "a title, a tab and a whole number of views" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("title\tviews\nDog\t912.0\nCat\t7.0\nA\tB\t7\n", "2 views are no whole number, 1 wrong number of fields"),
-        ("Dog\t9e2\n", "1 views are no whole number"),
-        ("Talk:Dog\t9\n", "1 title is no article's"),
-        ("title\tviews\n", "there is none"),
-        ("\r\n\n", "there is none"),
+        ("title\tviews\nDog\t912.0\nCat\t7.0\nA\tB\t7\n", "2 views are not a whole number, 1 wrong number of fields"),
+        ("Dog\t9e2\n", "1 views are not a whole number"),
+        ("Talk:Dog\t9\n", "1 not in the article namespace"),
+        ("title\tviews\n", "it has no rows"),
+        ("\r\n\n", "it has no rows"),
     ],
 )
 def test_a_table_without_a_row_that_can_be_used_is_refused(tmp_path: Path, content: str, said: str) -> None:
-    with pytest.raises(SourceError, match=f"no row of it can be used: {said}\n"):
+    with pytest.raises(SourceError, match=f"no usable row: {said}\n"):
         read(tmp_path, content)
 
 
@@ -297,7 +301,7 @@ def test_parquet_is_refused_whatever_its_name(tmp_path: Path, name: str) -> None
     pq.write_table(pa.table({"title": ["Dog"], "views": [912]}), path)
     with pytest.raises(SourceError, match="Parquet") as caught:
         found_in(path, ViewChoice())
-    assert "hourly dumps and tables" in str(caught.value.hint)
+    assert "give an hourly dump or a table" in str(caught.value.hint)
 
 
 def test_bytes_are_told_of_as_the_file_has_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -147,24 +147,24 @@ def test_a_name_that_is_no_file_is_said_to_be_perhaps_a_shipped_one(tmp_path: Pa
     for name, meant in (("englsh", "did you mean english? "), ("World-Wide", "did you mean worldwide? "), ("mine.toml", "")):
         with pytest.raises(ArtifactError) as caught:
             read_recipe(name)
-        assert caught.value.what == f"{name}: no recipe can be read there: No such file or directory"
+        assert caught.value.what == f"{name}: cannot read a recipe: No such file or directory"
         assert caught.value.hint == f"{meant}give a TOML file, or the name of a shipped recipe: english or worldwide"
-    with pytest.raises(ArtifactError, match="no recipe can be read there: Is a directory"):
+    with pytest.raises(ArtifactError, match="cannot read a recipe: Is a directory"):
         read_recipe(str(tmp_path))
 
 
 @pytest.mark.parametrize(
     ("content", "what", "hint"),
     [
-        ("wordnets = 3", "a recipe has no key 'wordnets'", "did you mean wordnet? the known ones are language, numerals, limit, wordnet, "),
-        ("zzz = 3", "a recipe has no key 'zzz'", "the known ones are language, "),
+        ("wordnets = 3", "a recipe has no key 'wordnets'", "did you mean wordnet? the known keys are language, numerals, limit, wordnet, "),
+        ("zzz = 3", "a recipe has no key 'zzz'", "the known keys are language, "),
         ("[Titles]", "a recipe has no key 'Titles'", "did you mean titles? "),
-        ("[wordnet]\nfile = []", "[wordnet] has no key 'file'", "did you mean files? the known ones are files, names, limit, license"),
-        ("[text]\nlicence = 'x'", "[text] has no key 'licence'", "did you mean license? the known ones are files, license"),
+        ("[wordnet]\nfile = []", "[wordnet] has no key 'file'", "did you mean files? the known keys are files, names, limit, license"),
+        ("[text]\nlicence = 'x'", "[text] has no key 'licence'", "did you mean license? the known keys are files, license"),
         ("[unigrams]\nmincount = 3", "[unigrams] has no key 'mincount'", "did you mean min_count? "),
-        ("[bigrams]\nzzz = 3", "[bigrams] has no key 'zzz'", "the known ones are counts, score, min_pmi, "),
+        ("[bigrams]\nzzz = 3", "[bigrams] has no key 'zzz'", "the known keys are counts, score, min_pmi, "),
         ("[titles]\ncolon = 'drop'", "[titles] has no key 'colon'", "did you mean colons? "),
-        ("[fetch]\nzzz = []", "[fetch] has no key 'zzz'", "the known ones are wordnet, omw, wikipedia, dump, pageview_days"),
+        ("[fetch]\nzzz = []", "[fetch] has no key 'zzz'", "the known keys are wordnet, omw, wikipedia, dump, pageview_days"),
     ],
 )
 def test_an_unknown_key_is_named_with_the_known_ones(tmp_path: Path, content: str, what: str, hint: str) -> None:
@@ -179,9 +179,9 @@ def test_an_unknown_key_is_named_with_the_known_ones(tmp_path: Path, content: st
         (b"[wordnet\n", "not TOML: Expected ']' at the end of a table declaration (at line 1, column 9)"),
         (b"language = en\n", "not TOML: Invalid value (at line 1, column 12)"),
         (b"[text]\n[text]\n", "not TOML: Cannot declare ('text',) twice (at line 2, column 6)"),
-        ("language = 'en'".encode("utf-16"), "not TOML, as it is not UTF-8: invalid start byte"),
+        ("language = 'en'".encode("utf-16"), "not TOML, since it is not UTF-8: invalid start byte"),
         ("language = 'en'".encode("utf-16-le"), "not TOML: "),
-        (b"PAR1\x15\x04\x15\xff\x00", "not TOML, as it is not UTF-8"),
+        (b"PAR1\x15\x04\x15\xff\x00", "not TOML, since it is not UTF-8"),
         (b"limit = " + b"[" * 100_000, "not TOML: "),
         (b"limit = " + b"9" * 5_000, "not TOML: "),
         (b"[" + b"a." * 500_000 + b"a]", "the file is larger than 128 KiB"),
@@ -194,23 +194,23 @@ def test_what_is_not_toml_is_refused_with_its_place(tmp_path: Path, content: byt
 @pytest.mark.parametrize(
     ("content", "what", "hint"),
     [
-        ("text = 3", "text cannot be 3", "it is a table, with [text] above its keys"),
-        ("[[text]]\nfiles = ['a']", "text cannot be [{'files': ['a']}]", "it is a table, with [text] above its keys"),
-        ("language = 3", "language cannot be 3", "it is text in quotes"),
-        ("numerals = 1", "numerals cannot be 1", "it is true or false"),
-        ("limit = '3'", "limit cannot be '3'", "it is a whole number"),
-        ("limit = 3.5", "limit cannot be 3.5", "it is a whole number"),
-        ("limit = true", "limit cannot be True", "it is a whole number"),
-        ("[wordnet]", "[wordnet] lacks files", 'it is a list of texts, such as ["a", "b"]'),
-        ("[wordnet]\nfiles = 'a'", "wordnet.files cannot be 'a'", 'it is a list of texts, such as ["a", "b"]'),
-        ("[text]\nfiles = ['a', 3]", "text.files cannot be ['a', 3]", 'it is a list of texts, such as ["a", "b"]'),
-        (WORDNET + "names = 'all'", "wordnet.names cannot be 'all'", "it is 'synsets' or 'lemmas'"),
-        (TEXT + "top = 'ten'", "unigrams.top cannot be 'ten'", "it is a number"),
-        (TEXT + "[bigrams]\nscore = 'PMI'", "bigrams.score cannot be 'PMI'", "it is 'pmi' or 'damped'"),
-        ("[titles]\nfiles = ['a']\nmobile = 'no'", "titles.mobile cannot be 'no'", "it is true or false"),
-        ("[fetch]\nwikipedia = 20231101", "fetch.wikipedia cannot be 20231101", "it is text in quotes"),
-        ("[fetch]\npageview_days = [2018-04-13]", "fetch.pageview_days cannot be [datetime.date(", "it is a list of texts"),
-        ("[fetch]\npageview_hours = ['0']", "fetch.pageview_hours cannot be ['0']", "it is a list of whole numbers"),
+        ("text = 3", "text cannot be 3", "give a table, with [text] above its keys"),
+        ("[[text]]\nfiles = ['a']", "text cannot be [{'files': ['a']}]", "give a table, with [text] above its keys"),
+        ("language = 3", "language cannot be 3", "give text in quotes"),
+        ("numerals = 1", "numerals cannot be 1", "give true or false"),
+        ("limit = '3'", "limit cannot be '3'", "give a whole number"),
+        ("limit = 3.5", "limit cannot be 3.5", "give a whole number"),
+        ("limit = true", "limit cannot be True", "give a whole number"),
+        ("[wordnet]", "[wordnet] needs files", 'give a list of text in quotes, such as ["a", "b"]'),
+        ("[wordnet]\nfiles = 'a'", "wordnet.files cannot be 'a'", 'give a list of text in quotes, such as ["a", "b"]'),
+        ("[text]\nfiles = ['a', 3]", "text.files cannot be ['a', 3]", 'give a list of text in quotes, such as ["a", "b"]'),
+        (WORDNET + "names = 'all'", "wordnet.names cannot be 'all'", "give 'synsets' or 'lemmas'"),
+        (TEXT + "top = 'ten'", "unigrams.top cannot be 'ten'", "give a number"),
+        (TEXT + "[bigrams]\nscore = 'PMI'", "bigrams.score cannot be 'PMI'", "give 'pmi' or 'damped'"),
+        ("[titles]\nfiles = ['a']\nmobile = 'no'", "titles.mobile cannot be 'no'", "give true or false"),
+        ("[fetch]\nwikipedia = 20231101", "fetch.wikipedia cannot be 20231101", "give text in quotes"),
+        ("[fetch]\npageview_days = [2018-04-13]", "fetch.pageview_days cannot be [datetime.date(", "give a list of text in quotes"),
+        ("[fetch]\npageview_hours = ['0']", "fetch.pageview_hours cannot be ['0']", "give a list of whole numbers"),
     ],
 )
 def test_a_value_of_the_wrong_type_is_shown_with_what_would_do(tmp_path: Path, content: str, what: str, hint: str) -> None:
@@ -222,27 +222,27 @@ def test_a_value_of_the_wrong_type_is_shown_with_what_would_do(tmp_path: Path, c
 @pytest.mark.parametrize(
     ("content", "what", "hint"),
     [
-        (TEXT + "top = 0.0", "unigrams.top = 0.0 is not a share", "from 0 to 1"),
-        (TEXT + "top = 10", "unigrams.top = 10.0 is not a share", "from 0 to 1"),
+        (TEXT + "top = 0.0", "unigrams.top = 0.0 is not a share", "above 0 and up to 1"),
+        (TEXT + "top = 10", "unigrams.top = 10.0 is not a share", "above 0 and up to 1"),
         (TEXT + "top = nan", "unigrams.top = nan is out of range", "a number"),
-        ("[titles]\nfiles = ['a']\ntop = -0.1", "titles.top = -0.1 is not a share", "from 0 to 1"),
-        ("limit = 0\n" + WORDNET, "limit = 0 leaves nothing", "leave the key out"),
-        (WORDNET + "limit = -5", "wordnet.limit = -5 leaves nothing", "leave the key out"),
-        (TEXT + "limit = 0", "unigrams.limit = 0 leaves nothing", "leave the key out"),
-        (TEXT + "min_count = -1", "unigrams.min_count = -1 is below 0", "a number of times"),
+        ("[titles]\nfiles = ['a']\ntop = -0.1", "titles.top = -0.1 is not a share", "above 0 and up to 1"),
+        ("limit = 0\n" + WORDNET, "limit = 0 allows no entry", "remove the key"),
+        (WORDNET + "limit = -5", "wordnet.limit = -5 allows no entry", "remove the key"),
+        (TEXT + "limit = 0", "unigrams.limit = 0 allows no entry", "remove the key"),
+        (TEXT + "min_count = -1", "unigrams.min_count = -1 is below 0", "a number from 0 on"),
         (TEXT + "min_count = 1_000_000_000_000_000_000_000", "unigrams.min_count = 1000000000000000000000 is out of range", "can reach"),
         (TEXT + "[bigrams]\nmin_pmi = nan", "bigrams.min_pmi = nan is out of range", "a number"),
         (TEXT + "[bigrams]\nmin_pmi = -inf", "bigrams.min_pmi = -inf is out of range", "a number"),
-        (TEXT + "[bigrams]\nper_unigram = 0", "bigrams.per_unigram = 0.0 leaves nothing", "leave the key out"),
+        (TEXT + "[bigrams]\nper_unigram = 0", "bigrams.per_unigram = 0.0 allows no entry", "remove the key"),
         (TEXT + "[bigrams]\nper_unigram = inf", "bigrams.per_unigram = inf is out of range", "a number"),
-        ("[titles]\nfiles = ['a']\nmin_hourly_views = -50", "titles.min_hourly_views = -50 is below 0", "a number of times"),
-        ("[text]\nfiles = []\n[unigrams]", "text.files is empty", "leave the table out"),
-        ("[titles]\nfiles = ['']", "titles.files holds ''", "give a name"),
-        ("[titles]\nfiles = ['{lang}/*.gz']", "titles.files holds '{lang}/*.gz'", "it may hold {language}, {wiki}, {wordnet}"),
-        ("[titles]\nfiles = ['a{', 'b']", "titles.files holds 'a{'", "it may hold {language}, {wiki}, {wordnet}"),
-        ("[titles]\nfiles = ['a']\nproject = '{x}'", "titles.project holds '{x}'", "it may hold {language}, {wiki}, {wordnet}"),
-        ("[unigrams]\ncounts = ['{x}']", "unigrams.counts holds '{x}'", "it may hold {language}, {wiki}, {wordnet}"),
-        ("language = 'Thai'\n" + WORDNET, "language: 'Thai' is no language of Wikipedia", "is it th (Thai)?"),
+        ("[titles]\nfiles = ['a']\nmin_hourly_views = -50", "titles.min_hourly_views = -50 is below 0", "a number from 0 on"),
+        ("[text]\nfiles = []\n[unigrams]", "text.files is empty", "remove the table"),
+        ("[titles]\nfiles = ['']", "titles.files has ''", "give a name"),
+        ("[titles]\nfiles = ['{lang}/*.gz']", "titles.files has '{lang}/*.gz'", "it may have {language}, {wiki}, {wordnet}"),
+        ("[titles]\nfiles = ['a{', 'b']", "titles.files has 'a{'", "it may have {language}, {wiki}, {wordnet}"),
+        ("[titles]\nfiles = ['a']\nproject = '{x}'", "titles.project has '{x}'", "it may have {language}, {wiki}, {wordnet}"),
+        ("[unigrams]\ncounts = ['{x}']", "unigrams.counts has '{x}'", "it may have {language}, {wiki}, {wordnet}"),
+        ("language = 'Thai'\n" + WORDNET, "language: 'Thai' is not a known Wikipedia language", "did you mean th (Thai)?"),
     ],
 )
 def test_a_value_out_of_range_is_shown_with_what_would_do(tmp_path: Path, content: str, what: str, hint: str) -> None:
@@ -254,10 +254,10 @@ def test_a_value_out_of_range_is_shown_with_what_would_do(tmp_path: Path, conten
 @pytest.mark.parametrize(
     ("content", "what"),
     [
-        ("", "it names no source of entries"),
-        ("# nothing yet\n", "it names no source of entries"),
-        ("[fetch]\nwordnet = '3.0'", "it names no source of entries"),
-        ("[text]\nfiles = ['a']", "[text] is counted for [unigrams] and [bigrams], and neither is there"),
+        ("", "no source of entries"),
+        ("# nothing yet\n", "no source of entries"),
+        ("[fetch]\nwordnet = '3.0'", "no source of entries"),
+        ("[text]\nfiles = ['a']", "[text] is only used by [unigrams] or [bigrams]; neither is present"),
         ("[unigrams]", "[unigrams] has nothing to count"),
         ("[bigrams]", "[bigrams] has nothing to count"),
         ("[unigrams]\ncounts = ['a']\n[bigrams]", "[bigrams] has nothing to count"),

@@ -67,7 +67,7 @@ def test_parquet_gives_its_column_of_texts_in_runs_of_row_groups(tmp_path: Path,
 def test_the_only_column_of_strings_is_that_of_texts_and_else_it_must_be_named(tmp_path: Path) -> None:
     assert read(table(tmp_path / "a.parquet", {"id": [1, 2], "page": ["a", "b"]}))[0] == ["a", "b"]
     for columns in ({"url": ["a"], "title": ["b"]}, {"text": [1]}):
-        with pytest.raises(SourceError, match=f"no column says where the texts are; there are {', '.join(columns)}"):
+        with pytest.raises(SourceError, match=f"no column of texts found among {', '.join(columns)}"):
             parts_of(str(table(tmp_path / "b.parquet", columns)))
 
 
@@ -137,7 +137,7 @@ def test_the_texts_of_a_dump_do_not_depend_on_its_parts(tmp_path: Path, monkeypa
 
 
 def test_a_dump_without_pages_and_an_empty_file_fail(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="there are no pages in it"):
+    with pytest.raises(SourceError, match="no pages in it"):
         parts_of(str(written(tmp_path / "a.xml.bz2", SITE + "</mediawiki>")))
     for name in ("b.xml", "b.xml.bz2", "b.txt", "b.txt.gz"):
         (tmp_path / name).write_bytes(b"")
@@ -257,7 +257,7 @@ def test_what_wikiextractor_wrote_and_is_cut_short_fails(tmp_path: Path, part_by
     path = tmp_path / "wiki_00"
     for content, end in ((documents(), "</doc>\n"), (objects(), "}\n")):
         for cut in range(1, 60, 7):
-            with pytest.raises(SourceError, match=r"wiki_00: the file is cut short"):
+            with pytest.raises(SourceError, match=r"wiki_00: the file is truncated"):
                 read(written(path, content.removesuffix(end)[:-cut]), part_bytes)
         written(path, content.rstrip() + "\n\n \n" if end == "</doc>\n" else content.rstrip())
         assert read(path, part_bytes)[1] == TextCounts(3, 3)
@@ -281,9 +281,9 @@ def test_a_line_longer_than_a_batch_is_no_article_and_the_others_are(tmp_path: P
         (b'<?xml version="1.0"?><rss>', "a web page", "an error page"),
         (b"PAR1\x15\x00", "a Parquet file", "suffix .parquet"),
         (b"PK\x03\x04", "a zip archive", "unpack it"),
-        (b"\x28\xb5\x2f\xfd", "a Zstandard file", "unpack it, or give it a suffix with .zst"),
-        (b'{"query": {"pages": []}}', "JSON", "JSON is read with one object per line"),
-        (b'[\n {"a": 1}]', "JSON", "JSON is read with one object per line"),
+        (b"\x28\xb5\x2f\xfd", "a Zstandard file", "decompress it, or give it a suffix with .zst"),
+        (b'{"query": {"pages": []}}', "JSON", "give JSON with one object per line"),
+        (b'[\n {"a": 1}]', "JSON", "give JSON with one object per line"),
     ],
 )
 def test_what_is_called_text_and_begins_like_something_else_fails(tmp_path: Path, content: bytes, kind: str, hint: str) -> None:
@@ -300,7 +300,7 @@ def test_an_index_and_what_is_no_text_are_refused_with_what_works(tmp_path: Path
         parts_of(str(index))
     assert "give the dump itself" in str(caught.value)
     for name in ("a.tsv.gz", "a.bz2", "a.pdf", "enwiki-pages-articles1.xml-p1p2.7z"):
-        with pytest.raises(OptionError, match=r"texts are \.parquet files"):
+        with pytest.raises(OptionError, match=r"give \.parquet files"):
             parts_of(str(written(tmp_path / name, "a\tb\n")))
 
 

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 import tallyclip as tc
-from tallyclip.lists.wordnet import lemmas, main, synset_names, wordnet_entries
+from tallyclip.lists.wordnet import lemmas, synset_names
 
 INSTALLED = Path("/usr/share/wordnet")
+SCRIPT = Path(__file__).parents[2] / "scripts" / "wordnet-list"
 
 LICENSE = "  1 This software and database is being provided to you, the LICENSEE, by  \n"
 FILES = {
@@ -21,14 +24,18 @@ FILES = {
 }
 
 
+def list_of(folder: Path, tmp_path: Path) -> tc.Metadata:
+    """The list that the script makes from a folder."""
+    subprocess.run([sys.executable, SCRIPT, folder, tmp_path / "list.txt.zst"], check=True)
+    return tc.Metadata.load(str(tmp_path / "list.txt.zst"))
+
+
 def test_the_installed_database_gives_the_bundled_list(tmp_path: Path) -> None:
     if not (INSTALLED / "data.noun").exists():
         pytest.skip("WordNet's database files are not installed (Debian: wordnet-base)")
-    built, bundled = wordnet_entries(INSTALLED), tc.Metadata.wordnet()
+    built = list_of(INSTALLED, tmp_path)
     assert len(built) == 86_654
-    assert built.fingerprint == bundled.fingerprint
-    main(str(INSTALLED), str(tmp_path / "list.txt.zst"))
-    assert tc.Metadata.load(str(tmp_path / "list.txt.zst")).fingerprint == bundled.fingerprint
+    assert built.fingerprint == tc.Metadata.wordnet().fingerprint
 
 
 def write(folder: Path, files: dict[str, str]) -> Path:
@@ -37,8 +44,8 @@ def write(folder: Path, files: dict[str, str]) -> Path:
     return folder
 
 
-def test_the_rule_names_each_synset_by_its_first_lemma(tmp_path: Path) -> None:
-    entries = wordnet_entries(write(tmp_path, FILES)).entries
+def test_the_script_names_each_synset_by_its_first_lemma_and_each_name_once(tmp_path: Path) -> None:
+    entries = list_of(write(tmp_path, FILES), tmp_path).entries
     assert entries[:100] == tuple(str(number) for number in range(100))
     assert entries[100:] == ("entity", "physical entity", "st", "breathe", "able", "elect")
 
@@ -78,9 +85,9 @@ def test_the_installed_database_has_its_known_number_of_lemmas() -> None:
 
 def test_a_missing_or_other_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(tc.ArtifactError, match=r"data\.noun: no such file"):
-        wordnet_entries(tmp_path)
+        list(synset_names(tmp_path))
     write(tmp_path, FILES | {"data.verb": "what is this\n"})
-    for function in (wordnet_entries, lambda folder: list(synset_names(folder)), lambda folder: list(lemmas(folder))):
+    for function in (lambda folder: list(synset_names(folder)), lambda folder: list(lemmas(folder))):
         with pytest.raises(tc.ArtifactError, match=r"data\.verb: not a data file of WordNet: line 1 is 'what is this"):
             function(tmp_path)
 
@@ -88,8 +95,8 @@ def test_a_missing_or_other_file_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "there is no synset in its 0 lines"),
-        (LICENSE, "there is no synset in its 1 lines"),
+        ("", "no synset in its 0 lines"),
+        (LICENSE, "no synset in its 1 lines"),
         (FILES["data.verb"] + "00001741 29 v 04 breathe 0 take_a_breath", "line 2 is '00001741"),
         (FILES["data.verb"] + "00001741 29 v 00 000 | nothing\n", "line 2 is"),
         ("one two three four five six seven\n", "line 1 is 'one two"),
@@ -104,16 +111,16 @@ def test_a_file_cut_short_is_refused(tmp_path: Path, content: str, message: str)
 @pytest.mark.parametrize("cut", [1, 2, 9])
 def test_a_file_cut_short_within_what_a_synset_means_is_refused(tmp_path: Path, cut: int) -> None:
     write(tmp_path, FILES | {"data.verb": FILES["data.verb"][:-cut]})
-    with pytest.raises(tc.ArtifactError, match=r"data\.verb: cut short: the last line \(\d+\) does not end with a line break"):
+    with pytest.raises(tc.ArtifactError, match=r"data\.verb: truncated: the last line \(\d+\) does not end with a line break"):
         list(lemmas(tmp_path))
 
 
-def test_what_cannot_be_read_as_a_file_of_text_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_as_text_is_refused(tmp_path: Path) -> None:
     write(tmp_path, FILES)
     (tmp_path / "data.adv").write_bytes(b"00001740 02 r 01 caf\xe9 0 000 | in Latin-1\n")
     with pytest.raises(tc.ArtifactError, match=r"data\.adv: not a data file of WordNet: 'utf-8' codec"):
-        wordnet_entries(tmp_path)
+        list(synset_names(tmp_path))
     (tmp_path / "data.adv").unlink()
     (tmp_path / "data.adv").mkdir()
     with pytest.raises(tc.ArtifactError, match=r"data\.adv: cannot be read: Is a directory"):
-        wordnet_entries(tmp_path)
+        list(synset_names(tmp_path))

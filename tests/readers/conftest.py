@@ -14,7 +14,7 @@ import pytest
 
 
 class Site(NamedTuple):
-    """A web server, and the folder that it shows."""
+    """A web server, and the folder that it serves."""
 
     url: str
     folder: Path
@@ -26,7 +26,7 @@ class _Plain(http.server.SimpleHTTPRequestHandler):
 
 
 class _WithRanges(_Plain):
-    """Python's own server gives whole files alone; most others also give parts of them."""
+    """Python's own server sends only whole files; most others also send ranges."""
 
     def send_head(self) -> Any:
         asked = self.headers.get("Range", "")
@@ -63,14 +63,14 @@ def _serve(handler: type[_Plain], folder: Path) -> Iterator[Site]:
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
-    """A web server that gives parts of files."""
+    """A web server that sends ranges of files."""
     (tmp_path / "site").mkdir()
     yield from _serve(_WithRanges, tmp_path / "site")
 
 
 @pytest.fixture
 def plain_site(tmp_path: Path) -> Iterator[Site]:
-    """A web server that gives whole files only."""
+    """A web server that sends only whole files."""
     (tmp_path / "plain").mkdir()
     yield from _serve(_Plain, tmp_path / "plain")
 

@@ -19,7 +19,7 @@ from tests.readers.tools import files_of, packed, read, tar_bytes, write_table
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Path:
-    """A zip archive with Parquet, packed JSON lines, and what is no part of a pool. Its own name begins with an underscore."""
+    """A zip archive with Parquet, packed JSON lines, and files that are not part of a pool. Its own name begins with an underscore."""
     path = tmp_path / "_x.zip"
     write_zip(path, "a bird")
     return path
@@ -140,7 +140,7 @@ def test_a_chain_that_leads_nowhere_is_refused(archive: Path, url: str, word: st
     refused(url.format(archive), url.format(archive), word)
 
 
-def test_a_chain_through_what_is_no_archive_is_refused(tmp_path: Path) -> None:
+def test_a_chain_through_a_file_that_is_not_an_archive_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_text("a dog\n")
     refused(f"zip://*::file://{tmp_path}/a.zip", "not a zip file")
 

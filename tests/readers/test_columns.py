@@ -1,4 +1,4 @@
-"""Which column is what."""
+"""Which column has which role."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tallyclip.errors import OptionError
 from tallyclip.readers.columns import ColumnChoice, Columns, distinct, find_columns, listed
 
 NOTHING_SAID = ColumnChoice()
-# The columns that the files of these have, as their publishers and tools write them.
+# The columns of public data sets and tools, as their files have them.
 KNOWN = {
     "LAION": ["SAMPLE_ID", "URL", "TEXT", "HEIGHT", "WIDTH", "LICENSE", "NSFW", "similarity"],
     "DataComp": ["uid", "url", "text", "original_width", "original_height", "clip_l14_similarity_score", "face_bboxes", "sha256"],
@@ -59,7 +59,7 @@ def test_a_column_of_uids_is_taken_with_any_layout(names: list[str]) -> None:
     assert find_columns(names, NOTHING_SAID).uid == "uid"
 
 
-def test_a_named_column_of_captions_goes_before_every_layout() -> None:
+def test_a_named_column_of_captions_takes_precedence_over_every_layout() -> None:
     names = ["url", "text", "top_caption", "uid"]
     found = find_columns(names, ColumnChoice(caption="top_caption"))
     assert roles(found) == ("top_caption", "url", "uid", None, None)
@@ -71,7 +71,7 @@ def test_columns_that_no_layout_knows_can_all_be_named() -> None:
     assert roles(found) == ("words", "link", "digest", None, None)
 
 
-def test_a_named_column_of_addresses_goes_with_detected_captions() -> None:
+def test_a_named_column_of_urls_is_used_with_detected_captions() -> None:
     assert roles(find_columns(["text", "image_link"], ColumnChoice(url="image_link"))) == ("text", "image_link", None, None, None)
 
 
@@ -83,7 +83,7 @@ def test_naming_a_column_that_is_not_there_is_refused_with_those_that_are(role: 
 
 
 def test_columns_without_captions_are_refused_with_the_option_that_names_one() -> None:
-    with pytest.raises(OptionError, match="no column holds captions, among: url, width") as caught:
+    with pytest.raises(OptionError, match="no caption column found among: url, width") as caught:
         find_columns(["url", "width"], NOTHING_SAID)
     assert "--caption-column" in str(caught.value.hint)
 

@@ -1,4 +1,4 @@
-"""Opening files, and what is said when that does not work."""
+"""Reading the content of files, and the errors when that fails."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_the_name_says_how_a_file_is_compressed(path: str, compression: str | No
     assert without_compression(path) == without
 
 
-def test_only_web_addresses_have_a_query() -> None:
+def test_only_web_urls_have_a_query() -> None:
     assert file_name("https://a.example/b.csv?c#d") == "https://a.example/b.csv"
     assert file_name("/pool/what?.csv") == "/pool/what?.csv"
 
@@ -68,7 +68,7 @@ def test_an_error_that_nobody_foresaw_fails_its_file_and_is_shown_as_it_is_if_so
         raise error
     assert caught.value.what.startswith(f"{path}: ")
     assert caught.value.__cause__ is error
-    assert ("memory ran out" if isinstance(error, MemoryError) else type(error).__name__) in caught.value.what
+    assert ("out of memory" if isinstance(error, MemoryError) else type(error).__name__) in caught.value.what
     if not isinstance(error, MemoryError):
         assert "TALLYCLIP_TRACEBACK=1" in str(caught.value.hint)
         monkeypatch.setenv("TALLYCLIP_TRACEBACK", "1")
@@ -121,7 +121,7 @@ def test_a_compressed_file_with_another_name_is_refused_with_what_will_be_read(
         return str(caught.value.hint)
 
     assert hint("a.jsonl", start).endswith(f"a{'n' if kind == 'LZ4' else ''} {kind} file: give it a suffix with {suffix}")
-    # What is compressed twice, or a kind that is never compressed as a whole, would be refused by that name too.
+    # A file compressed twice, or of a kind that is never compressed as a whole, would be refused by that name too.
     assert hint("a.jsonl.gz", gzip.compress(start)).endswith(f"{kind} file: unpack it")
 
 
@@ -140,7 +140,7 @@ def test_a_compressed_table_is_to_be_unpacked(tmp_path: Path) -> None:
     assert str(caught.value.hint).endswith("a gzip file: unpack it")
 
 
-@pytest.mark.parametrize(("start", "kind"), [(b"\xfd7zXZ\x00", "xz"), (b"\x02\x21\x4c\x18", "LZ4 file of the legacy form")])
+@pytest.mark.parametrize(("start", "kind"), [(b"\xfd7zXZ\x00", "xz"), (b"\x02\x21\x4c\x18", "legacy LZ4 file")])
 def test_what_cannot_be_read_compressed_is_to_be_unpacked(tmp_path: Path, start: bytes, kind: str) -> None:
     (tmp_path / "a.txt").write_bytes(start)
     with pytest.raises(SourceError) as caught:

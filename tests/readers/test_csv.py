@@ -28,24 +28,24 @@ def write(path: Path, content: str | bytes) -> Path:
     return packed(path, content.encode() if isinstance(content, str) else content)
 
 
-def test_cc3m_is_captions_and_then_addresses_without_a_header(tmp_path: Path) -> None:
+def test_cc3m_is_captions_and_then_urls_without_a_header(tmp_path: Path) -> None:
     outcome = read(write(tmp_path / "cc3m.tsv", CC3M))
     assert outcome.texts == ["a dog", "a cat"]
     assert outcome.uids == hashed(["http://a.example/1", "http://a.example/2"], ["a dog", "a cat"])
 
 
-def test_cc12m_is_addresses_and_then_captions_without_a_header(tmp_path: Path) -> None:
+def test_cc12m_is_urls_and_then_captions_without_a_header(tmp_path: Path) -> None:
     turned = "".join("\t".join(line.split("\t")[::-1]) + "\n" for line in CC3M.splitlines())
     assert read(write(tmp_path / "cc12m.tsv", turned)) == read(write(tmp_path / "cc3m.tsv", CC3M))
 
 
-def test_a_header_of_a_known_layout_is_told_from_a_row(tmp_path: Path) -> None:
+def test_a_header_of_a_known_layout_is_distinguished_from_a_row(tmp_path: Path) -> None:
     outcome = read(write(tmp_path / "a.csv", "SAMPLE_ID,URL,TEXT\n1,http://a.example/1,a dog\n"))
     assert outcome.layouts == ["LAION: caption = TEXT, url = URL"]
     assert (outcome.texts, outcome.rows) == (["a dog"], [0])
 
 
-def test_a_header_with_a_named_column_is_told_from_a_row(tmp_path: Path) -> None:
+def test_a_header_with_a_named_column_is_distinguished_from_a_row(tmp_path: Path) -> None:
     outcome = read(write(tmp_path / "a.csv", "words,link\na dog,http://a.example/1\n"), caption="words", url="link")
     assert outcome.texts == ["a dog"]
 
@@ -77,7 +77,7 @@ def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
     refused_option(write(tmp_path / "a.csv", "url,caption,url\n1,2,3\n"), "several columns are called 'url'")
 
 
-def test_every_value_stays_the_text_it_is(tmp_path: Path) -> None:
+def test_every_value_stays_text(tmp_path: Path) -> None:
     table = table_of(write(tmp_path / "a.csv", "caption,x\nNULL,007\n,nan\n true ,1e3\n"))
     assert table.to_pylist() == [{"caption": "NULL", "x": "007"}, {"caption": "", "x": "nan"}, {"caption": " true ", "x": "1e3"}]
 
@@ -97,7 +97,7 @@ def test_compressed_files_are_unpacked(tmp_path: Path, suffix: str) -> None:
     assert read(write(tmp_path / f"a.tsv{suffix}", CC3M)).texts == ["a dog", "a cat"]
 
 
-def test_a_byte_order_mark_and_carriage_returns_belong_to_no_value(tmp_path: Path) -> None:
+def test_a_byte_order_mark_and_carriage_returns_are_not_part_of_values(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", b'\xef\xbb\xbf"caption",url\r\na dog,http://a.example/1\r\n')
     assert table_of(path).to_pylist() == [{"caption": "a dog", "url": "http://a.example/1"}]
 
@@ -107,7 +107,7 @@ def test_the_last_line_need_not_end(tmp_path: Path) -> None:
     assert read(write(tmp_path / "b.csv", "caption")).records == 0
 
 
-def test_blank_lines_before_the_first_row_are_none_and_later_ones_are_rows(tmp_path: Path) -> None:
+def test_blank_lines_before_the_first_row_are_skipped_and_later_ones_are_rows(tmp_path: Path) -> None:
     outcome = read(write(tmp_path / "a.csv", "\n\r\ncaption\na dog\n\na cat\n"))
     assert (outcome.texts, outcome.rows) == (["a dog", "", "a cat"], [0, 1, 2])
 
@@ -197,7 +197,7 @@ def test_another_delimiter_than_the_suffixs_is_detected_and_said(
 
 
 @pytest.mark.parametrize("delimiter", "\t;|")
-def test_commas_in_all_captions_are_no_delimiter_where_urls_end_before_them(tmp_path: Path, delimiter: str) -> None:
+def test_commas_in_all_captions_are_not_a_delimiter_where_urls_end_before_them(tmp_path: Path, delimiter: str) -> None:
     rows = [(f"http://a.example/{i}", "a cat, asleep") for i in range(3)]
     path = write(tmp_path / "a.csv", "".join(f"{url}{delimiter}{text}\n" for url, text in rows))
     assert read(path).uids == hashed(*zip(*rows, strict=True))
@@ -219,13 +219,13 @@ def test_a_tsv_file_with_quoted_values_is_read_as_it_was_written(tmp_path: Path,
     "captions",
     [
         ['"a dog', "a cat"],  # never closed
-        ['"a dog', 'a cat"'],  # as if it were one value of two rows
-        ['"a dog" barks', "a cat"],  # something follows
-        ['"a dog"', "a cat"],  # one that nothing makes necessary
+        ['"a dog', 'a cat"'],  # which looks like one value over two rows
+        ['"a dog" barks', "a cat"],  # with data after the quote
+        ['"a dog"', "a cat"],  # quotes that are not needed
         ['"Hello', 'a ""cat"" "', '5" x', '"'],
     ],
 )
-def test_in_tsv_a_quotation_mark_that_encloses_nothing_stays_a_letter(tmp_path: Path, captions: list[str]) -> None:
+def test_in_tsv_a_quotation_mark_that_encloses_nothing_is_an_ordinary_character(tmp_path: Path, captions: list[str]) -> None:
     rows = "".join(f"{caption}\thttp://a.example/{i}\n" for i, caption in enumerate(captions))
     assert read(write(tmp_path / "a.tsv", rows)).texts == captions
 
@@ -241,7 +241,7 @@ def test_captions_alone_stay_whole_whatever_characters_they_share(tmp_path: Path
     refused_option(path, "among: column_0 .such as 'Red shoes '.", delimiter="|")
 
 
-def test_a_backslash_before_quotes_is_no_letter_where_doubled_quotes_make_no_sense(tmp_path: Path) -> None:
+def test_a_backslash_before_quotes_is_an_escape_where_doubled_quotes_make_no_sense(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", 'url,caption\nhttp://a.example/1,"a \\"big\\", red dog"\nhttp://a.example/2,a cat\n')
     assert read(path).texts == ['a "big", red dog', "a cat"]
     assert "escaped with \\" in read(path).layouts[0]
@@ -249,7 +249,7 @@ def test_a_backslash_before_quotes_is_no_letter_where_doubled_quotes_make_no_sen
     assert read(windows).texts == ["C:\\dir\\", 'a "cat"']
 
 
-def test_options_go_before_what_is_detected(tmp_path: Path) -> None:
+def test_options_take_precedence_over_detection(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", "http://a.example/1^'a dog^ big'\nhttp://a.example/2^it%'s\n")
     assert read(path, delimiter="^", quote="'", escape="%").texts == ["a dog^ big", "it's"]
     letters = write(tmp_path / "b.csv", 'url,caption\n1,"a dog\n2,a cat\n')
@@ -262,7 +262,7 @@ def test_options_go_before_what_is_detected(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("form", "row"), [({"quote": '"'}, '"a dog\n%d",x\n'), ({"quote": "'"}, "'a dog\n%d',x\n"), ({"escape": "\\"}, "a dog\\\n%d,x\n")]
 )
-def test_a_value_with_line_breaks_is_cut_in_no_dialect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: Any, row: str) -> None:
+def test_a_value_with_line_breaks_is_whole_in_every_dialect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: Any, row: str) -> None:
     path = write(tmp_path / "a.tsv", "caption,x\n" + "".join(row % i for i in range(200)))
     monkeypatch.setattr(content_module, "CHUNK", 16)
     assert len(batches_of(path, delimiter=",", **form)) > 20
@@ -280,7 +280,7 @@ def test_what_is_detected_does_not_depend_on_how_a_file_comes_in(tmp_path: Path,
 @pytest.mark.parametrize(
     "rows", ["img,descr\nhttp://a.example/1,a dog\nhttp://a.example/2,a cat\n", "file,descr\n1.jpg,a dog\n2.jpg,a cat\n"]
 )
-def test_a_header_of_unknown_names_is_told_by_what_stands_below_it(tmp_path: Path, rows: str) -> None:
+def test_a_header_of_unknown_names_is_detected_by_the_rows_below_it(tmp_path: Path, rows: str) -> None:
     path = write(tmp_path / "a.csv", rows)
     refused_option(path, "among: (img|file) .such as .*; descr .such as 'a dog'.", "--caption-column")
     assert read(path, caption="descr").texts == ["a dog", "a cat"]
@@ -297,7 +297,7 @@ def test_a_header_of_unknown_names_is_told_by_what_stands_below_it(tmp_path: Pat
         ("a.csv", "2 dogs", "1"),
     ],
 )
-def test_a_first_row_that_is_no_header_for_certain_is_data_where_the_columns_are_clear_without_one(
+def test_a_first_row_that_may_not_be_a_header_is_data_where_the_columns_are_clear_without_one(
     tmp_path: Path, name: str, first: str, rest: str
 ) -> None:
     outcome = read(write(tmp_path / name, "\n".join([first] + [rest] * 20)))
@@ -305,7 +305,7 @@ def test_a_first_row_that_is_no_header_for_certain_is_data_where_the_columns_are
     assert outcome.texts == [first.partition("," if name == "a.csv" else "\t")[0]] + [caption] * 20
 
 
-def test_where_only_what_stands_below_the_first_row_makes_it_a_header_an_error_names_the_option(tmp_path: Path) -> None:
+def test_where_only_the_rows_below_the_first_make_it_a_header_an_error_names_the_option(tmp_path: Path) -> None:
     unclear = write(tmp_path / "a.csv", "img,descr,x\nhttp://a.example/1,a dog,1\n")
     refused_option(unclear, "first row is taken for a header: give --no-header if it is data")
     known = write(tmp_path / "b.csv", "url,caption\nhttp://a.example/1,a dog\n")
@@ -321,7 +321,7 @@ def test_a_first_row_that_nobody_can_tell_from_a_header_is_data_and_the_option_i
     assert columns_of(files_of(write(tmp_path / "b.tsv", CC3M))[0], ColumnChoice()).example is None
 
 
-def test_blanks_around_the_names_of_a_header_are_none_where_a_name_is_meant(tmp_path: Path) -> None:
+def test_spaces_around_the_names_of_a_header_are_ignored_where_a_known_name_is_meant(tmp_path: Path) -> None:
     path = write(tmp_path / "results.csv", "image_name| comment_number| comment\n1.jpg| 0| a dog , a cat\n1.jpg| 1| a red cat .\n")
     refused_option(path, "among: image_name", "read as pipe-separated")
     assert read(path, caption="comment").texts == [" a dog , a cat", " a red cat ."]
@@ -411,7 +411,7 @@ def test_a_row_larger_than_any_caption_fails_the_file_with_its_place(tmp_path: P
 
 
 def in_chunks(patch: pytest.MonkeyPatch, size: int) -> None:
-    """Files come in chunks of so many bytes, and a row that goes on is looked at again after as many."""
+    """Files are read in chunks of this size, and an unfinished row is searched again after as many bytes."""
     patch.setattr(content_module, "CHUNK", size)
     patch.setattr(csv_module, "CHUNK", size)
 
@@ -421,7 +421,7 @@ def in_chunks(patch: pytest.MonkeyPatch, size: int) -> None:
 
 @pytest.mark.parametrize("row", ["\n", "a\n", "a,b\n", "\r", "a\r", "a,b\r", '"a",b\r', "a,b\r\n"], ids=ascii)
 @pytest.mark.parametrize("start", ["caption,url", 'caption,url,"\n"'], ids=["line", "quoted line end"])
-def test_however_short_rows_are_no_batch_has_very_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, row: str, start: str) -> None:
+def test_however_short_rows_are_batches_are_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, row: str, start: str) -> None:
     monkeypatch.setattr(csv_module, "MOST_LINES", 1000)
     wide = start.count(",") - 1
     rows = row.replace("b", "b" + ",c" * wide) * 20_000
@@ -439,7 +439,7 @@ def test_a_file_of_carriage_returns_is_read_however_large_it_is(tmp_path: Path, 
     assert outcome.rows == list(range(5000))
 
 
-def test_a_row_that_goes_on_is_looked_at_as_often_as_chunks_come_and_not_as_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unfinished_row_is_searched_once_per_chunk_and_not_once_per_piece(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     looked_at = []
     monkeypatch.setattr(csv_module, "MOST_LINES", 10)
     monkeypatch.setattr(csv_module, "end_of_rows", lambda rows, dialect: looked_at.append(len(rows)) or end_of_rows(rows, dialect))

@@ -48,7 +48,7 @@ def test_one_object_over_several_lines_is_one_record(tmp_path: Path) -> None:
     assert estimated(packed(tmp_path / "0.json", json.dumps({"caption": "a dog", "width": 5}, indent=4).encode())) == 1
 
 
-def test_a_byte_order_mark_hides_no_list(tmp_path: Path) -> None:
+def test_a_byte_order_mark_does_not_hide_a_list(tmp_path: Path) -> None:
     assert estimated(packed(tmp_path / "a.json", b"\xef\xbb\xbf" + json.dumps(ITEMS[:7], indent=1).encode())) == 7
 
 

@@ -49,7 +49,7 @@ def test_lines_that_are_not_utf8_are_dropped_and_the_others_keep_their_numbers(t
     assert [tuple(drop) for drop in outcome.drops] == [("not UTF-8", 1, "b'caf\\xe9'")]
 
 
-def test_a_byte_order_mark_is_no_part_of_the_first_caption(tmp_path: Path) -> None:
+def test_a_byte_order_mark_is_not_part_of_the_first_caption(tmp_path: Path) -> None:
     assert read(write(tmp_path / "a.txt", b"\xef\xbb\xbfa dog\n")).texts == ["a dog"]
 
 
@@ -106,7 +106,7 @@ def test_bad_lines_are_dropped_by_reason_and_the_others_keep_their_numbers(tmp_p
         b'{"caption": "\\ud800"}': "not UTF-8",
         b'{"caption": 5}': "caption is not text",
         b'{"caption": NaN}': "caption is not text",
-        b'{"caption": "a", "url": 5}': "address is not text",
+        b'{"caption": "a", "url": 5}': "URL is not text",
         b'{"caption": null}': "no caption",
         b"{}": "no caption",
         b"[" * 50_000: "nested too deeply",
@@ -232,21 +232,21 @@ def test_a_list_of_nothing_but_broken_items_is_read_in_steps_that_grow_with_its_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scanned = 0
-    behind = values_module._behind
+    after = values_module._after
 
     def counted(pattern: Any, text: str, place: int) -> int:
         nonlocal scanned
-        end = behind(pattern, text, place)
+        end = after(pattern, text, place)
         scanned += end - place + 1
         return end
 
-    monkeypatch.setattr(values_module, "_behind", counted)
+    monkeypatch.setattr(values_module, "_after", counted)
     monkeypatch.setattr(content_module, "CHUNK", 1000)
     for item in (b"x", b"}", b'{"a": nul}', b'"' + b"\\x" * 300 + b'"', b"[" * 3000 + b"]" * 3000, b'{"a": "' + b"x" * 20_000 + b'\n"}'):
         content = b'[{"caption": "a dog"},' + (item + b",") * (100_000 // len(item)) + b'{"caption": "a cat"}]'
         scanned = 0
         assert read(write(tmp_path / "a.json", content)).texts == ["a dog", "a cat"]
-        assert scanned < 6 * len(content)  # of which two readings, one for the names
+        assert scanned < 6 * len(content)  # over two readings, one for the names
 
 
 def test_a_list_that_is_cut_within_a_broken_item_fails(tmp_path: Path) -> None:
@@ -302,7 +302,7 @@ def test_a_file_that_is_one_object_of_columns_is_refused_with_a_way_out(tmp_path
 
 def test_columns_are_shown_with_their_kinds_and_an_example_few_of_many(tmp_path: Path) -> None:
     item = {"ids": [1, 2], "words": "a dog", "\x1b[31mred\n": 5, "meta": {"a": 1}, "x": None, **{f"n{i:03}": i for i in range(500)}}
-    error = refused_option(write(tmp_path / "a.jsonl", json_lines([item, {"x": 0.5}])), "no column holds captions")
+    error = refused_option(write(tmp_path / "a.jsonl", json_lines([item, {"x": 0.5}])), "no caption column found")
     message = str(error)
     assert "ids (list: [1, 2]); words (text: 'a dog'); \\x1b[31mred\\n (number: 5); meta (object: {'a': 1}); x (number: 0.5)" in message
     assert message.count("(number: ") < 25
@@ -318,17 +318,17 @@ def test_columns_are_shown_with_their_kinds_and_an_example_few_of_many(tmp_path:
 def test_more_names_than_a_table_should_have_columns_fail_the_file(tmp_path: Path, form: str, early: bool) -> None:
     items = [{"caption": "a dog"}] * (0 if early else 1500) + [{"caption": "a dog", f"k{i}": 1} for i in range(field_names.MOST_NAMES)]
     path, called = write(tmp_path / form, FORMS[form][0](items)), FORMS[form][1]
-    error = refused(path, f"more than 1,000 different names up to {called} {1000 if early else 2500:,}: caption, k0, k1, k10, k100,")
+    error = refused(path, f"more than 1,000 different field names up to {called} {1000 if early else 2500:,}: caption, k0, k1, k10, k100,")
     assert len(str(error)) < 700
     assert "kept as JSON text" in str(error.hint)
     assert len(read(write(tmp_path / form, FORMS[form][0](items[:-1]))).texts) == len(items) - 1
 
 
-def test_one_object_with_many_names_fails_likewise(tmp_path: Path) -> None:
+def test_one_object_with_many_names_fails_the_file_too(tmp_path: Path) -> None:
     refused(write(tmp_path / "a.jsonl", json_lines([{f"k{i}": "a dog" for i in range(20_000)}])), "up to line 1: ")
 
 
-def test_names_in_an_object_of_their_own_may_be_as_many_as_they_like(tmp_path: Path) -> None:
+def test_a_nested_object_may_have_any_number_of_names(tmp_path: Path) -> None:
     items = [{"caption": "a dog", "meta": {f"k{i}": 1}} for i in range(5000)]
     assert table_of(write(tmp_path / "a.jsonl", json_lines(items))).column_names == ["caption", "meta"]
 
@@ -350,12 +350,12 @@ def test_a_table_has_a_bounded_number_of_cells_and_rows_keep_their_numbers(tmp_p
 
 def test_names_of_their_own_in_every_object_of_people_fail_their_file(shared_data: Path) -> None:
     folder = shared_data / "cases" / "33-json-many-names"
-    refused(folder / "a.jsonl", "more than 1,000 different names")
-    refused(shared_data / "cases" / "35-json-odd-item" / "u2000.jsonl", "more than 1,000 different names")
+    refused(folder / "a.jsonl", "more than 1,000 different field names")
+    refused(shared_data / "cases" / "35-json-odd-item" / "u2000.jsonl", "more than 1,000 different field names")
     assert len(set(read(folder / "z.jsonl").texts)) == 1
 
 
-# keys and their texts, as MetaCLIP v2 has them
+# keys and their captions, as in MetaCLIP v2
 
 KEYED = {f"{i:024x}": [["alt", f"a dog {i}", "en"], ["title", f"ein Hund {i}", "de"]][: 1 + i % 2] for i in range(5)}
 
@@ -379,7 +379,7 @@ def test_odd_members_of_keyed_texts_are_dropped_by_reason(tmp_path: Path) -> Non
     first = json.dumps(KEYED).encode()[:-1]
     more = b', "a": {broken}, "b": 5, "c": [], "d": [["alt", 5, "en"]], "e": null, 7: "x", "f": [["alt", "last"]]'
     more += b', "g": "text", "h": [["alt", "h"]]}'
-    # What is looked at to find out the form of the file must be of this form.
+    # All objects that are looked at to detect the form must be of this form.
     start = json.dumps({f"k{i}": [["alt", "a dog", None]] for i in range(json_lines_module.LOOKED_AT)}).encode()[:-1] + b","
     outcome = read(write(tmp_path / "a.json", start + first[1:] + more))
     assert outcome.texts[-2:] == ["last", "h"]
@@ -413,10 +413,10 @@ def test_objects_whose_first_value_looks_like_keyed_texts_are_records_as_ever(tm
     assert set(read(path, caption=caption).texts) == {"a dog"}
     assert read(path, caption=caption).uids == hashed(None, read(path, caption=caption).texts)
     if caption == "words":
-        refused_option(path, "no column holds captions, among: words ")
+        refused_option(path, "no caption column found among: words ")
 
 
-# names that come late
+# names that appear late
 
 EARLY = [{"caption": f"caption {i}"} for i in range(field_names.LOOKED_AT)]
 FORMS = {"a.jsonl": (json_lines, "line"), "a.json": (as_list, "item")}
@@ -434,7 +434,7 @@ def test_a_column_named_by_flag_may_come_late(tmp_path: Path, name: str) -> None
 @pytest.mark.parametrize("name", FORMS)
 def test_a_column_named_by_flag_that_never_comes_fails_the_file(tmp_path: Path, name: str) -> None:
     write_items, called = FORMS[name]
-    refused(write(tmp_path / name, write_items([*EARLY, {}])), f"no {called} has the 'lnk' of --url-column", "caption", url="lnk")
+    refused(write(tmp_path / name, write_items([*EARLY, {}])), rf"no {called} has a field 'lnk' \(--url-column\)", "caption", url="lnk")
     refused_option(write(tmp_path / name, write_items(EARLY[1:])), "no column 'lnk' for --url-column", url="lnk")
 
 
@@ -443,13 +443,13 @@ LATE = [("url", "url", {}), ("uid", "uid", {}), ("texts", "caption", {"url": "ht
 
 @pytest.mark.parametrize(("late", "role", "with_"), LATE, ids=[late for late, _, _ in LATE])
 @pytest.mark.parametrize("name", FORMS)
-def test_a_name_that_would_have_had_a_role_is_not_passed_over_when_it_comes_late(
+def test_a_name_that_would_have_had_a_role_is_not_ignored_when_it_appears_late(
     tmp_path: Path, name: str, late: str, role: str, with_: dict[str, Any]
 ) -> None:
     write_items, called = FORMS[name]
     items = [*({**item, **with_} for item in EARLY), {"caption": "a dog", "width": 5}, {"caption": "a cat", late: "x"}]
     path = write(tmp_path / name, write_items(items))
-    error = refused(path, f"{called} 1,002 is the first with '{late}', which would be the {role}")
+    error = refused(path, f"{called} 1,002 is the first with a field '{late}', which would be the {role} column")
     assert f"--{role}-column {late}" in str(error.hint)
     assert len(read(path, **{role: late}).texts) == (1 if role == "caption" else len(items))
     if role == "caption":
@@ -500,13 +500,13 @@ def test_a_file_of_another_kind_fails_with_what_it_looks_like(tmp_path: Path, na
     refused(write(tmp_path / name, content), "the file begins like ")
 
 
-def test_a_caption_in_angle_brackets_is_no_web_page(tmp_path: Path) -> None:
+def test_a_caption_in_angle_brackets_is_not_a_web_page(tmp_path: Path) -> None:
     assert read(write(tmp_path / "a.txt", "<PERSON> at the gala\n<headline>\n")).texts == ["<PERSON> at the gala", "<headline>"]
 
 
 @pytest.mark.parametrize("content", [b"[1, 2]", b"a dog\na cat\n", b'{\n "images": [\n  1\n ]\n}\n'])
 def test_json_without_an_object_fails_with_its_name(tmp_path: Path, content: bytes) -> None:
-    refused(write(tmp_path / "a.json", content), "no JSON object in it", "an object a line, or one list of objects")
+    refused(write(tmp_path / "a.json", content), "no JSON object in it", "one object per line, or one list of objects")
 
 
 @pytest.mark.parametrize("content", [b"[]", b" [\n]\n"])
@@ -531,9 +531,9 @@ def test_a_list_that_is_broken_inside_fails_with_its_place_and_is_not_read_on(tm
 @pytest.mark.parametrize("more", [as_list(ITEMS), b"{}", b"x"])
 def test_what_comes_after_a_list_fails_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: bytes) -> None:
     path = write(tmp_path / "a.json", as_list(ITEMS) + b"\n" + more)
-    refused(path, "something after the end of its list")
+    refused(path, "data after the end of the JSON list")
     monkeypatch.setattr(content_module, "CHUNK", len(as_list(ITEMS)))
-    refused(path, "something after the end of its list")
+    refused(path, "data after the end of the JSON list")
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.jsonl"])

@@ -1,4 +1,4 @@
-"""What of a folder is read where it holds more than a pool: other files, and captions that are in several of its files."""
+"""What is read from a folder that holds more than a pool: other files, and captions that are in several files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def found(*pool: object, choice: ColumnChoice | None = None) -> tuple[list[str],
 
 
 def write_sample(folder: Path, key: int, caption: str, in_json: str = "caption") -> None:
-    """An image with its text and its JSON, as img2dataset writes them; ``in_json`` is what the JSON calls the text."""
+    """An image with its text and its JSON, as img2dataset writes them; ``in_json`` is the name of the text in the JSON."""
     write_text(folder / f"{key:09d}.jpg", "no image")
     write_text(folder / f"{key:09d}.txt", caption)
     fields = {"url": f"https://a.example/{key}.jpg", in_json: caption, "key": f"{key:09d}", "status": "success"}
@@ -90,7 +90,7 @@ def test_a_file_that_is_named_by_its_path_is_read_whatever_its_name(tmp_path: Pa
     assert found(tmp_path, path) == (sorted([name, "a.parquet"]), {})
 
 
-def test_bookkeeping_alone_is_no_pool_and_the_way_to_read_it_is_said(tmp_path: Path) -> None:
+def test_bookkeeping_alone_is_not_a_pool_and_the_error_says_how_to_read_it(tmp_path: Path) -> None:
     write_text(tmp_path / "sizes.json", '{"caption": "a dog"}\n')
     refused(tmp_path, "nothing that can be read among 1 files (1 sizes.json)", "if you name it by its path")
 
@@ -125,7 +125,7 @@ def test_texts_in_a_folder_are_captions_where_nothing_says_otherwise(tmp_path: P
 # one caption in several files
 
 
-def test_a_parquet_file_of_img2dataset_stands_for_the_folder_of_samples_beside_it(tmp_path: Path) -> None:
+def test_a_parquet_file_of_img2dataset_replaces_the_folder_of_samples_beside_it(tmp_path: Path) -> None:
     for key, caption in enumerate(CAPTIONS["caption"]):
         write_sample(tmp_path / "00000", key, caption)
     write_table(tmp_path / "00000.parquet", CAPTIONS)
@@ -137,7 +137,7 @@ def test_a_parquet_file_of_img2dataset_stands_for_the_folder_of_samples_beside_i
     assert read(tmp_path).texts == CAPTIONS["caption"]
 
 
-def test_a_tar_stands_for_the_folder_that_it_was_unpacked_to(tmp_path: Path) -> None:
+def test_a_tar_replaces_the_folder_that_it_was_unpacked_to(tmp_path: Path) -> None:
     write_sample(tmp_path / "00000", 0, "a dog")
     write_tar(tmp_path / "00000.tar", [("000000000.txt", b"a dog")])
     assert read(tmp_path).texts == ["a dog"]
@@ -162,7 +162,7 @@ def test_of_a_samples_json_and_txt_the_json_is_read(tmp_path: Path) -> None:
     assert found(tmp_path)[1] == {".jpg": 3, ".txt with a .json of the same sample": 2}
 
 
-def test_of_a_sample_whose_json_has_no_caption_the_txt_is_read(tmp_path: Path) -> None:
+def test_the_txt_of_a_sample_whose_json_has_no_caption_is_read(tmp_path: Path) -> None:
     for key, caption in enumerate(CAPTIONS["caption"]):
         write_sample(tmp_path, key, caption, in_json="description")
     assert read(tmp_path).texts == ["a dog", "a cat"]
@@ -197,7 +197,7 @@ def test_a_folder_that_save_to_disk_wrote_is_refused_with_a_line_that_makes_it_r
     assert read(tmp_path / "captions.parquet").texts == CAPTIONS["caption"]
 
 
-def test_a_folder_of_several_splits_that_save_to_disk_wrote_likewise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_splits_that_save_to_disk_wrote_name_the_conversion_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import datasets
 
     splits = datasets.DatasetDict({"train": datasets.Dataset.from_dict(CAPTIONS), "test": datasets.Dataset.from_dict(CAPTIONS)})
@@ -233,17 +233,17 @@ def test_an_archive_is_refused_with_a_url_that_reads_it(tmp_path: Path) -> None:
     assert read(url).texts == ["a dog"]
 
 
-def test_data_of_other_kinds_beside_a_pool_is_said_apart_from_what_is_skipped(tmp_path: Path) -> None:
+def test_data_of_other_kinds_beside_a_pool_is_listed_separately_from_skipped_files(tmp_path: Path) -> None:
     write_table(tmp_path / "a.parquet", CAPTIONS)
     for name in ("b.parquet.gz", "c.arrow", "d.arrow", "e.md", "f.h5"):
         write_text(tmp_path / name)
     assert skipped_notes(found(tmp_path)[1]) == [
-        "not read, to be unpacked or converted to Parquet first: 2 .arrow, 1 .h5, 1 .parquet.gz",
+        "not read (unpack them or convert them to Parquet first): 2 .arrow, 1 .h5, 1 .parquet.gz",
         "skipped: 1 .md",
     ]
 
 
-def test_what_is_shown_of_files_of_many_kinds_is_bounded(tmp_path: Path) -> None:
+def test_the_list_of_files_of_many_kinds_is_bounded(tmp_path: Path) -> None:
     for number in range(300):
         write_text(tmp_path / f"a.{number:03d}")
     assert counted({f".{number:03d}": 1 for number in range(300)}).count(",") == KINDS_SHOWN

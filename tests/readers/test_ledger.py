@@ -37,7 +37,7 @@ def write_tar(path: Path, members: dict[str, bytes]) -> Path:
 
 
 def drops_of(path: Path) -> Ledger:
-    """What is dropped of a file on the way to its pairs."""
+    """The drops between a file and its pairs."""
     ledger, choice = Ledger(), ColumnChoice()
     for shard in cut(find_files([str(path)])[0]):
         columns = columns_of(shard.file, choice)
@@ -52,7 +52,7 @@ def test_a_reason_that_is_not_declared_is_an_error() -> None:
         Ledger().add(Drop("no such reason", 0, ""))
 
 
-def test_a_ledger_keeps_few_samples_the_beginnings_of_these_and_no_empty_ones() -> None:
+def test_a_ledger_keeps_the_beginnings_of_a_few_samples_and_no_empty_ones() -> None:
     ledger = Ledger()
     for row in range(1_000):
         ledger.add(Drop("no caption", row, "x" * 10_000))
@@ -81,7 +81,7 @@ def test_every_status_but_those_of_img2dataset_has_one_reason_and_is_the_sample(
 
 
 def test_what_readers_drop_has_declared_reasons(tmp_path: Path) -> None:
-    """Of every reader all that it can drop."""
+    """Files with everything that each reader can drop."""
     lines = ['{"caption": "a", "url": "u"}', '{"caption": 1}', '{"caption": "a", "url": 2}', "", "{", "[1]", '{"caption": "\\ud800"}']
     bad = b'{"caption": "\xff"}\n'
     (tmp_path / "a.jsonl").write_bytes("\n".join(lines).encode() + b"\n" + bad)
@@ -96,13 +96,13 @@ def test_what_readers_drop_has_declared_reasons(tmp_path: Path) -> None:
     write_parquet(tmp_path / "g.parquet", columns)
     found = {path.name: set(drops_of(path).counts) for path in sorted(tmp_path.iterdir())}
     assert found == {
-        "a.jsonl": {"caption is not text", "address is not text", "empty line", "not JSON", "not a JSON object", "not UTF-8"},
+        "a.jsonl": {"caption is not text", "URL is not text", "empty line", "not JSON", "not a JSON object", "not UTF-8"},
         "b.json": {"no caption", "not a JSON object", "caption is not text"},
         "c.csv": {"wrong number of columns", "not UTF-8"},
         "d.tsv": {"wrong number of columns", "not UTF-8"},
         "e.txt": {"not UTF-8"},
         "f.tar": {"not UTF-8", "not a JSON object", "not JSON", "txt member too large", "json member too large"},
-        "g.parquet": {"no caption", "not UTF-8", "address is not UTF-8"},
+        "g.parquet": {"no caption", "not UTF-8", "URL is not UTF-8"},
     }
     assert set().union(*found.values()) < REASONS
 
@@ -111,11 +111,11 @@ def constants(module: ModuleType) -> set[str]:
     return {value for name, value in vars(module).items() if name.isupper() and isinstance(value, str)}
 
 
-def test_what_is_dropped_of_crawl_files_has_declared_reasons() -> None:
-    """The readers' own tests show that each reason is given; a reader that gave another would not get past its ledger."""
+def test_drops_of_crawl_files_have_declared_reasons() -> None:
+    """The readers' own tests show that each reason is used; the ledger refuses any other."""
     named = set().union(*(constants(module) for module in (archive, filters, gather, http, links, warc, wat, language)))
-    crawl = {*REASONS} - {"no caption", "caption is not text", "address is not text", "nested too deeply", "not JSON"}
-    crawl -= {"address is not UTF-8", "not a JSON object", "empty line", "wrong number of columns", "txt member too large"}
+    crawl = {*REASONS} - {"no caption", "caption is not text", "URL is not text", "nested too deeply", "not JSON"}
+    crawl -= {"URL is not UTF-8", "not a JSON object", "empty line", "wrong number of columns", "txt member too large"}
     crawl -= {"text member too large", "no caption, but text under a longer suffix"}
     crawl -= {"json member too large", UNNAMED, REPEATED_IN_POOL, IN_EARLIER_POOL, BOILERPLATE}
     assert {reason for reason in crawl if not reason.startswith("download: ")} <= named

@@ -1,4 +1,4 @@
-"""What a name leads to."""
+"""Listing files."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_a_relative_path_and_a_file_url_lead_to_the_same_file(tmp_path: Path, mo
     assert list_files("a.parquet") == list_files(f"file://{tmp_path}/a.parquet") == list_files(str(tmp_path / "a.parquet"))
 
 
-def test_links_to_files_and_folders_are_followed_but_no_folder_is_gone_through_twice(tmp_path: Path) -> None:
+def test_links_to_files_and_folders_are_followed_but_no_folder_is_visited_twice(tmp_path: Path) -> None:
     touch(tmp_path, "pool/a.parquet", "elsewhere/b.parquet", "blobs/0123abcd")
     (tmp_path / "pool" / "more").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "pool" / "round").symlink_to(tmp_path / "pool")
@@ -91,7 +91,7 @@ def test_links_to_files_and_folders_are_followed_but_no_folder_is_gone_through_t
     assert listed(tmp_path / "pool", tmp_path) == ["pool/a.parquet", "pool/c.parquet", "pool/more/b.parquet"]
 
 
-def test_what_is_no_regular_file_is_told_apart(tmp_path: Path) -> None:
+def test_entries_that_are_not_regular_files_are_listed_separately(tmp_path: Path) -> None:
     touch(tmp_path, "a.parquet")
     os.mkfifo(tmp_path / "b.parquet")
     (tmp_path / "c.parquet").symlink_to(tmp_path / "gone")
@@ -100,7 +100,7 @@ def test_what_is_no_regular_file_is_told_apart(tmp_path: Path) -> None:
     assert listing.strange == {str(tmp_path / "b.parquet"), str(tmp_path / "c.parquet")}
 
 
-def test_a_file_whose_name_is_no_text_is_refused_if_it_would_be_read(tmp_path: Path) -> None:
+def test_a_file_whose_name_is_not_utf8_is_refused_if_it_would_be_read(tmp_path: Path) -> None:
     """The results of a run name its files, in JSON and in Parquet, which cannot hold such a name."""
     (tmp_path / os.fsdecode(b"\xff.txt.bak")).touch()
     (tmp_path / os.fsdecode(b"_\xff.txt")).touch()
@@ -111,10 +111,10 @@ def test_a_file_whose_name_is_no_text_is_refused_if_it_would_be_read(tmp_path: P
             list_files(str(name))
 
 
-def test_a_folder_that_cannot_be_read_is_refused_rather_than_left_out(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_read_is_refused_rather_than_skipped(tmp_path: Path) -> None:
     touch(tmp_path, "a.parquet")
     inner = os.open(tmp_path, os.O_RDONLY)
-    for _ in range(20):  # deeper than a path can say, which stops root too
+    for _ in range(20):  # deeper than a path can be, which stops root too
         os.mkdir("x" * 250, dir_fd=inner)
         outer, inner = inner, os.open("x" * 250, os.O_RDONLY, dir_fd=inner)
         os.close(outer)

@@ -36,7 +36,7 @@ def dropped(pairs: Pairs) -> list[tuple[str, int]]:
 
 
 def binary(*values: bytes | None) -> pa.Array:
-    """Strings that nobody has checked."""
+    """Unchecked strings."""
     return pa.array(values, pa.binary()).view(pa.string())
 
 
@@ -62,11 +62,11 @@ def test_a_column_of_nothing_but_nulls_drops_every_record() -> None:
     assert dropped(pairs) == [("no caption", 0), ("no caption", 1)]
 
 
-def test_texts_and_addresses_that_are_not_utf8_are_dropped_with_a_sample() -> None:
+def test_captions_and_urls_that_are_not_utf8_are_dropped_with_a_sample() -> None:
     columns = {"caption": binary(b"a dog", b"caf\xe9", b"a cat"), "url": binary(b"http://a", b"http://b", b"http://\xff")}
     pairs = pairs_of(records(**columns), Columns("caption", "url"))
     assert pairs.texts.to_pylist() == ["a dog"]
-    assert pairs.drops == [Drop("not UTF-8", 1, "b'caf\\xe9'"), Drop("address is not UTF-8", 2, "b'http://\\xff'")]
+    assert pairs.drops == [Drop("not UTF-8", 1, "b'caf\\xe9'"), Drop("URL is not UTF-8", 2, "b'http://\\xff'")]
 
 
 def test_a_large_text_is_a_text_and_a_large_bad_one_leaves_a_short_sample() -> None:
@@ -88,7 +88,7 @@ def test_drops_of_the_reader_come_along() -> None:
     assert dropped(pairs) == [("not JSON", 7), ("no caption", 1)]
 
 
-# the types that texts come in
+# the types that captions have
 
 TEXTS = ["a dog", None, "a longer text about a cat, beyond twelve bytes", "a dog"]
 
@@ -167,8 +167,8 @@ def test_a_record_that_was_not_downloaded_is_dropped_once_however_many_texts_it_
     [
         ({"caption": pa.array([1])}, "column 'caption' holds int64, not text"),
         ({"caption": pa.array([{"text": "a dog"}])}, "column 'caption' holds struct"),
-        ({"caption": pa.array([[1]])}, "column 'caption' holds list<item: int64>, not texts"),
-        ({"caption": pa.array([[{"words": "a dog"}]])}, "not texts or pairs"),
+        ({"caption": pa.array([[1]])}, "column 'caption' holds list<item: int64>, not text, lists of texts"),
+        ({"caption": pa.array([[{"words": "a dog"}]])}, "lists of texts or lists of (key, text) pairs"),
         ({"caption": pa.array(["a"]), "url": pa.array([1])}, "column 'url' holds int64, not text"),
         ({"caption": pa.array(["a"]), "url": pa.array([["http://a"]])}, "column 'url' holds list"),
         ({"caption": pa.array(["a"]), "status": pa.array([["success"]])}, "column 'status' holds list"),
@@ -194,7 +194,7 @@ def test_a_pools_own_uids_are_kept_where_they_are_32_hex_digits() -> None:
     assert pairs.own_uids == 2
 
 
-def test_a_column_of_uids_that_are_no_text_is_left_alone() -> None:
+def test_a_column_of_uids_that_are_not_text_is_ignored() -> None:
     pairs = pairs_of(records(caption=["a"], url=["u"], uid=[5]), Columns("caption", "url", uid="uid"))
     assert uids(pairs) == hashed(["u"], ["a"])
     assert pairs.own_uids == 0
@@ -212,12 +212,12 @@ def test_the_uid_of_several_texts_is_the_same_in_any_case_of_its_digits() -> Non
     assert uids(lower) == uids(upper)
 
 
-def test_without_an_address_the_key_stands_for_the_image() -> None:
+def test_without_a_url_the_key_identifies_the_image() -> None:
     pairs = pairs_of(records(caption=["a", "b"], key=["0", "1"]), Columns("caption", key="key"))
     assert uids(pairs) == hashed(["0", "1"], ["a", "b"], "key")
 
 
-def test_the_key_stands_for_the_image_only_where_there_is_no_address() -> None:
+def test_the_key_identifies_the_image_only_where_there_is_no_url() -> None:
     columns = {"caption": ["a", "b"], "url": ["u", None], "key": ["0", "1"]}
     pairs = pairs_of(records(**columns), Columns("caption", "url", key="key"))
     assert uids(pairs) == [*hashed(["u"], ["a"]), *hashed(["1"], ["b"], "key")]
@@ -232,7 +232,7 @@ def test_captions_alone_have_uids_of_their_own() -> None:
     assert uids(pairs_of(records(caption=["a", "b"]), Columns("caption"))) == hashed(None, ["a", "b"])
 
 
-def test_what_is_dropped_changes_no_uid_and_no_place_of_the_others() -> None:
+def test_drops_do_not_change_the_uids_and_places_of_the_others() -> None:
     columns = {"caption": ["a", None, "c"], "url": ["u", "v", "w"], "key": ["0", "1", "2"], "uid": ["", HEX[0], HEX[1]]}
     pairs = pairs_of(records(7, **columns), Columns("caption", "url", uid="uid", key="key"))
     assert uids(pairs) == [*hashed(["u"], ["a"]), HEX[1]]
@@ -282,7 +282,7 @@ rows_of_texts = st.lists(
 
 
 @given(rows_of_texts, st.integers(1, 10))
-def test_parts_have_the_pairs_of_the_whole_and_cut_no_record(rows: list[tuple[Any, Any]], at_once: int) -> None:
+def test_parts_have_the_pairs_of_the_whole_and_never_split_a_record(rows: list[tuple[Any, Any]], at_once: int) -> None:
     table = pa.table({"texts": pa.array([t for _, t in rows], pa.list_(pa.string())), "url": pa.array([u for u, _ in rows], pa.string())})
     found = Records(np.arange(5, 5 + len(table)), table, [Drop("not JSON", 0, "")])
     columns = Columns("texts", "url")

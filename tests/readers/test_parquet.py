@@ -123,7 +123,7 @@ def test_captions_that_are_not_utf8_are_dropped_with_their_rows(tmp_path: Path) 
     assert [(drop.reason, drop.row) for drop in outcome.drops] == [("not UTF-8", 1)]
 
 
-def test_a_file_of_no_rows_is_no_error(tmp_path: Path) -> None:
+def test_a_file_without_rows_is_not_an_error(tmp_path: Path) -> None:
     assert read(write_table(tmp_path / "a.parquet", {"caption": pa.array([], pa.string())})).records == 0
     schema = pa.schema([("caption", pa.string())])
     pq.ParquetWriter(tmp_path / "b.parquet", schema).close()
@@ -183,7 +183,7 @@ def test_a_bit_flipped_in_a_page_is_noticed_where_the_file_has_checksums(tmp_pat
         damaged[flips.randrange(4, len(content) - footer)] ^= 1 << flips.randrange(8)
         path.write_bytes(damaged)
         try:
-            assert read(path).texts == texts  # such as in what is said of a page, or in a column that is not read
+            assert read(path).texts == texts  # such as in the statistics of a page, or in a column that is not read
         except TallyclipError as error:
             assert isinstance(error, SourceError)
             assert str(path) in error.what
@@ -215,7 +215,7 @@ def test_a_mistyped_column_is_refused_before_reading_with_the_files_name(tmp_pat
 
 
 def test_a_file_without_captions_is_refused_with_its_columns(tmp_path: Path) -> None:
-    refused_option(write_table(tmp_path / "a.parquet", {"width": [5], "height": [6]}), "no column holds captions, among: width, height")
+    refused_option(write_table(tmp_path / "a.parquet", {"width": [5], "height": [6]}), "no caption column found among: width, height")
 
 
 def test_columns_can_be_named(tmp_path: Path) -> None:
@@ -276,11 +276,11 @@ def test_batches_of_large_rows_are_small(tmp_path: Path) -> None:
     assert read(path).rows == list(range(40))
 
 
-LARGE, REPEATED = 100_000, 8000  # bytes of a caption that is in the file once, and by how many rows
+LARGE, REPEATED = 100_000, 8000  # bytes of a caption that is stored once, and how many rows share it
 
 
 def most_while_reading(path: Path) -> int:
-    """By how many bytes a process of its own grows at the most, from when it has read another file."""
+    """By how many bytes a new process grows at most, after it has read another file."""
     small = write_table(path.with_name("small.parquet"), {"caption": ["a dog"] * 1000})
     if not Path("/proc/self/status").exists():
         pytest.skip("getrusage would tell of the parent's memory too, so this needs /proc")
@@ -298,7 +298,7 @@ def most_while_reading(path: Path) -> int:
 
 
 @pytest.mark.parametrize("kind", [pa.string(), pa.string_view(), pa.dictionary(pa.int32(), pa.string()), pa.list_(pa.string())], ids=str)
-def test_a_large_value_that_many_rows_repeat_takes_no_more_memory_than_a_few_batches(tmp_path: Path, kind: pa.DataType) -> None:
+def test_a_large_value_that_many_rows_share_takes_no_more_memory_than_a_few_batches(tmp_path: Path, kind: pa.DataType) -> None:
     text = "dog " * (LARGE // 4)
     plain = pa.array([[text]] * REPEATED if pa.types.is_list(kind) else [text] * REPEATED)
     column = plain.dictionary_encode() if pa.types.is_dictionary(kind) else plain.cast(kind)

@@ -1,4 +1,4 @@
-"""Columns that the folders of files give."""
+"""Columns from folder names."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.readers.tools import files_of, json_lines, read, write_table, write_t
 
 
 def rows_of(*pool: object, schema: pa.Schema | None = None, **choice: str) -> list[dict[str, object]]:
-    """All columns of a pool, as they come to the curated set."""
+    """All columns of a pool, as they are written to the curated set."""
     chosen = ColumnChoice(**choice)
     shards = cut(files_of(*pool))
     records = [
@@ -112,7 +112,7 @@ def test_a_column_of_the_files_own_wins_and_that_is_said(tmp_path: Path, kind: s
 
 
 @pytest.mark.parametrize("kind", ["parquet", "jsonl", "tar"])
-def test_no_value_of_a_column_of_the_files_own_is_filled(tmp_path: Path, kind: str) -> None:
+def test_the_files_own_column_is_never_filled(tmp_path: Path, kind: str) -> None:
     folder = tmp_path / "lang=en" / "caption=no"
     folder.mkdir(parents=True)
     items: list[dict[str, str | None]] = [
@@ -146,7 +146,7 @@ def test_a_column_that_first_comes_behind_those_looked_at_keeps_its_values(tmp_p
 
 
 @pytest.mark.parametrize("kind", ["parquet", "jsonl", "csv", "tsv"])
-def test_a_named_column_of_the_files_own_goes_before_that_of_its_folders(tmp_path: Path, kind: str) -> None:
+def test_a_named_column_of_the_file_takes_precedence_over_that_of_its_folders(tmp_path: Path, kind: str) -> None:
     folder = tmp_path / "title=foo"
     folder.mkdir()
     rows = [{"title": "a dog", "descr": "x"}, {"title": "a cat", "descr": "y"}]
@@ -162,15 +162,15 @@ def test_a_named_column_of_the_files_own_goes_before_that_of_its_folders(tmp_pat
     assert read(tmp_path, caption="title").texts == ["a dog", "a cat"]
 
 
-def test_a_folder_with_the_name_of_a_numbered_column_gives_no_second_one(tmp_path: Path) -> None:
+def test_a_folder_with_the_name_of_a_numbered_column_does_not_give_a_second_one(tmp_path: Path) -> None:
     folder = tmp_path / "score_2=x"
     folder.mkdir()
     (folder / "a.csv").write_text("caption,score,score\na dog,1,2\n")
     assert rows_of(tmp_path) == [{"caption": "a dog", "score": "1", "score_2": "2"}]
 
 
-def test_what_is_found_by_itself_is_found_in_the_file(tmp_path: Path) -> None:
-    """Otherwise a folder would change the uids of what is in it."""
+def test_detection_looks_only_at_the_files_own_columns(tmp_path: Path) -> None:
+    """Otherwise a folder would change the uids of its files."""
     bare = read(write_one(tmp_path / "bare", "parquet"))
     inner = read(write_one(tmp_path / "key=1" / "url=x" / "uid=00000000000000000000000000000000", "parquet"))
     assert inner == bare._replace(layouts=inner.layouts)

@@ -24,7 +24,7 @@ TEXTS = ["a dog", "a cat, \u00e9 \U0001f600", "a bird"]
 
 
 def write_everywhere(folder: Path) -> dict[str, Path]:
-    """The same pairs of addresses and texts in every format."""
+    """The same pairs of URLs and captions in every format."""
     objects = [{"url": url, "caption": text} for url, text in zip(URLS, TEXTS, strict=True)]
     metaclip = [{"uuid": f"{i:024x}", "url": url, "texts": [["alt", text]]} for i, (url, text) in enumerate(zip(URLS, TEXTS, strict=True))]
     several = pa.array([[text] for text in TEXTS])
@@ -176,7 +176,7 @@ def test_an_error_of_a_reader_that_nobody_foresaw_fails_its_file(
         raise error
 
     monkeypatch.setattr(*place, odd)
-    refused(tmp_path / name, "memory ran out" if isinstance(error, MemoryError) else type(error).__name__)
+    refused(tmp_path / name, "out of memory" if isinstance(error, MemoryError) else type(error).__name__)
     assert len(read(tmp_path / ("b.json.zst" if "json" not in name else "a.csv")).texts) == 3
 
 

@@ -23,12 +23,12 @@ def made(*items: dict[str, Any], schema: pa.Schema | None = None) -> Records:
 
 
 def column(*values: Any) -> pa.ChunkedArray:
-    """What becomes of a column with these values."""
+    """A column with these values."""
     return made(*({"caption": "a dog", "x": value} for value in values)).table["x"]
 
 
 def dropped(item: dict[str, Any]) -> str:
-    """Why an object is dropped, while those before and after it stay."""
+    """Why an object is dropped, while those before and after it are kept."""
     found = made({"caption": "before"}, item, {"caption": "after"})
     assert found.rows.tolist() == [0, 2]
     assert found.table["caption"].to_pylist() == ["before", "after"]
@@ -75,7 +75,7 @@ def test_values_without_a_common_type_and_objects_travel_as_json(values: list[An
     assert [text if isinstance(value, str | None) else json.loads(text) for text, value in zip(texts, values, strict=True)] == values
 
 
-def test_nan_and_infinities_stay_what_they_are() -> None:
+def test_nan_and_infinities_are_kept() -> None:
     nan, infinity = column(math.nan, math.inf).to_pylist()
     assert math.isnan(nan)
     assert infinity == math.inf
@@ -117,13 +117,13 @@ def test_lists_of_captions_become_texts_with_their_keys(value: Any, texts: list[
 
 
 @pytest.mark.parametrize("value", [5, 0.5, True, {"text": "a dog"}, [5], [["alt"]], [["alt", 5]], [{"words": "a dog"}], ["a dog", 5]])
-def test_captions_that_are_no_text_are_dropped(value: Any) -> None:
+def test_captions_that_are_not_text_are_dropped(value: Any) -> None:
     assert dropped({"caption": value}) == "caption is not text"
 
 
 @pytest.mark.parametrize("value", [5, ["http://a.example"], {}])
-def test_addresses_that_are_no_text_are_dropped(value: Any) -> None:
-    assert dropped({"caption": "a dog", "url": value}) == "address is not text"
+def test_urls_that_are_not_text_are_dropped(value: Any) -> None:
+    assert dropped({"caption": "a dog", "url": value}) == "URL is not text"
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_with_a_schema_the_columns_are_those_of_the_schema_in_its_types() -> Non
     assert table.select(schema.names).to_pylist() == [{"width": 3.0, "other": None, "meta": '{"a": 1}', "caption": "a dog"}]
 
 
-def test_captions_stay_what_they_are_whatever_the_schema_says() -> None:
+def test_captions_are_the_same_whatever_the_schema_says() -> None:
     schema = pa.schema([("caption", pa.string())])
     assert made({"caption": ["a dog", "a cat"]}, schema=schema).table["caption"].type == TEXTS
 
@@ -201,7 +201,7 @@ def test_batches_are_bounded_in_records_and_in_bytes(monkeypatch: pytest.MonkeyP
     assert [batch.rows.tolist() for batch in in_batches(items, COLUMNS, None)] == [[0, 1, 2], [3, 4], [5], [6]]
 
 
-def test_what_is_no_object_is_dropped_in_its_place() -> None:
+def test_values_that_are_not_objects_are_dropped_in_their_place() -> None:
     items: list[tuple[Any, int]] = [({"caption": "a"}, 1), (Bad("not JSON", "x"), 1), (5, 1), ({"caption": "b"}, 1)]
     (batch,) = in_batches(items, COLUMNS, None)
     assert batch.rows.tolist() == [0, 3]
@@ -237,7 +237,7 @@ def test_json_is_read_with_what_python_writes_of_it(content: bytes, value: Any) 
         (b'{"\xed\xa0\x80": NaN}', "not UTF-8"),
     ],
 )
-def test_what_is_no_json_is_told_with_a_short_sample(content: bytes, reason: str) -> None:
+def test_invalid_json_is_reported_with_a_short_sample(content: bytes, reason: str) -> None:
     bad = decode_json(content)
     assert isinstance(bad, Bad)
     assert bad.reason == reason

@@ -6,10 +6,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-
-from tallyclip.readers.sources import find_files
 from tallyclip.run.build_layout import BuildLayout
 from tallyclip.run.layout import RunLayout
+
+from tallyclip.readers.sources import find_files
 from tests.readers.test_sources import CAPTIONS, refused, write_text
 from tests.readers.tools import read, write_table
 
@@ -72,13 +72,13 @@ def test_a_run_folder_among_other_files_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("stage", ["parse", "metadata", "probabilities", "card", "match"])
-def test_a_stage_that_is_no_pool_is_refused(tmp_path: Path, stage: str) -> None:
+def test_a_stage_that_is_not_a_pool_is_refused(tmp_path: Path, stage: str) -> None:
     write_run(tmp_path / "run", pool=True, curated=True)
     refused(tmp_path / "run" / stage, f"{tmp_path}/run/{stage} is a part of a run", f"{tmp_path}/run/curated")
 
 
 @pytest.mark.parametrize("stage", ["parse", "metadata", "probabilities", "card", "match"])
-def test_a_folder_that_is_called_like_a_stage_is_read_where_there_is_no_run(tmp_path: Path, stage: str) -> None:
+def test_a_folder_with_the_name_of_a_stage_is_read_outside_of_a_run(tmp_path: Path, stage: str) -> None:
     write_text(tmp_path / stage / "a.txt", "a dog\n")
     write_text(tmp_path / "run.json", '{"caption": "a cat"}\n')
     assert sorted(read(tmp_path).texts) == ["a cat", "a dog"]

@@ -49,7 +49,7 @@ def test_a_file_that_is_named_more_than_once_is_read_once(tmp_path: Path) -> Non
     assert [file.path for file in files_of(path, tmp_path, tmp_path / "*.txt", f"file://{path}")] == [str(path)]
 
 
-def test_what_is_passed_over_is_counted_by_suffix(tmp_path: Path) -> None:
+def test_skipped_files_are_counted_by_suffix(tmp_path: Path) -> None:
     for name in ("a.txt", "b.npz", "c.npz", "d.tar.xz", "README", "_e.txt"):
         write_text(tmp_path / name)
     files, skipped = find_files([str(tmp_path)])
@@ -79,7 +79,7 @@ def test_a_folder_with_nothing_to_read_is_refused_with_what_is_in_it(tmp_path: P
 
 
 @pytest.mark.parametrize("kind", ["link", "pipe"])
-def test_a_pool_file_that_is_no_file_is_refused_rather_than_waited_for(tmp_path: Path, kind: str) -> None:
+def test_a_pool_file_that_is_not_a_regular_file_is_refused_rather_than_waited_for(tmp_path: Path, kind: str) -> None:
     write_text(tmp_path / "a.txt")
     strange = tmp_path / "b.parquet"
     if kind == "link":
@@ -129,11 +129,11 @@ def test_keys_are_unique_and_stable_and_safe_as_names_of_files(ends: set[str]) -
     paths = [f"/pool/{end}.txt" for end in ends]
     keys = sources.file_keys(paths)
     assert sources.file_keys(sorted(paths)) == keys
-    assert len({key.lower() for key in keys.values()}) == len(paths)  # some disks know no upper case
+    assert len({key.lower() for key in keys.values()}) == len(paths)  # some disks ignore case
     assert all(SAFE.fullmatch(key) and "+" not in key and len(key) < 200 for key in keys.values())
 
 
-def test_a_long_address_makes_a_key_that_disks_can_hold(tmp_path: Path) -> None:
+def test_a_long_url_makes_a_key_that_disks_can_hold(tmp_path: Path) -> None:
     paths = [f"https://a.example/{'x' * 300}/{i}/{'y' * 240}.txt?signature={'z' * 999}" for i in range(2)]
     keys = sources.file_keys(paths)
     assert len(set(keys.values())) == 2
@@ -159,7 +159,7 @@ def test_a_fingerprint_changes_with_the_file_and_not_by_itself(tmp_path: Path, n
     assert fingerprint(str(path)) == file.fingerprint
     os.utime(path, (2, 2))
     assert fingerprint(str(path)) != file.fingerprint
-    write("a dogs" if name == "a.txt" else "a cat")  # of a Parquet file the footer tells, of another file size and time
+    write("a dogs" if name == "a.txt" else "a cat")  # a Parquet file is known by its footer, others by size and time
     assert fingerprint(str(path)) != file.fingerprint
 
 
@@ -269,13 +269,13 @@ def test_a_change_on_a_web_server_changes_the_fingerprint(site: Site) -> None:
 
 
 @pytest.mark.parametrize("name", ["nosuch.parquet", "nosuch/", "nosuch/*.parquet"])
-def test_a_web_address_that_leads_nowhere_is_refused(site: Site, name: str) -> None:
+def test_a_web_url_without_a_file_is_refused(site: Site, name: str) -> None:
     refused(f"{site.url}/{name}", f"{site.url}/{name}: ")
 
 
 def test_a_web_server_that_does_not_answer_is_said_to(site: Site) -> None:
     port = int(site.url.rpartition(":")[2])
-    refused(f"http://127.0.0.1:{1 if port != 1 else 2}/a.parquet", "127.0.0.1", "check the address")
+    refused(f"http://127.0.0.1:{1 if port != 1 else 2}/a.parquet", "127.0.0.1", "check the URL")
 
 
 def test_a_web_server_that_gives_whole_files_only_will_do_for_lines(plain_site: Site) -> None:
@@ -283,7 +283,7 @@ def test_a_web_server_that_gives_whole_files_only_will_do_for_lines(plain_site: 
     assert read(f"{plain_site.url}/a.txt").texts == ["a dog", "a cat"]
 
 
-def test_a_file_that_goes_from_a_web_server_fails_with_its_name(site: Site) -> None:
+def test_a_file_that_disappears_from_a_web_server_fails_with_its_name(site: Site) -> None:
     path = write_text(site.folder / "a.txt")
     (file,) = files_of(f"{site.url}/a.txt")
     path.unlink()
@@ -317,7 +317,7 @@ def test_files_in_an_s3_bucket_are_read_like_those_on_disk(bucket: str, tmp_path
 def test_a_change_in_a_bucket_changes_the_fingerprint_though_listings_are_remembered(bucket: str) -> None:
     import s3fs
 
-    other = s3fs.S3FileSystem(skip_instance_cache=True)  # somebody else's
+    other = s3fs.S3FileSystem(skip_instance_cache=True)  # another process's
     other.pipe(f"{bucket}/pool/a.txt", b"a dog\n")
     (file,) = files_of(f"{bucket}/pool")
     assert fingerprint(file.path) == file.fingerprint
@@ -328,7 +328,7 @@ def test_a_change_in_a_bucket_changes_the_fingerprint_though_listings_are_rememb
 
 
 def test_a_bucket_that_is_not_there_is_refused(bucket: str) -> None:
-    refused(f"{bucket}-not/a.parquet", f"{bucket}-not/a.parquet: ", "check the address and your access to it")
+    refused(f"{bucket}-not/a.parquet", f"{bucket}-not/a.parquet: ", "check the URL and your access to it")
 
 
 def test_s3_without_credentials_is_refused_with_what_the_store_says(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:

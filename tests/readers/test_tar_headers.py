@@ -30,7 +30,7 @@ class Found(NamedTuple):
 
 
 class Unseekable(io.RawIOBase):
-    """A stream that can only be read on, and counts how often and how much it is."""
+    """A stream without seeking that counts how often and how much is read."""
 
     def __init__(self, content: bytes) -> None:
         self._content = io.BytesIO(content)
@@ -64,7 +64,7 @@ def by_tarfile(content: bytes) -> list[Found]:
 
 
 def assert_as_tarfile(content: bytes) -> list[Found]:
-    """See that a tar is read as by Python's tarfile, whether it can be sought in or not."""
+    """Check that a tar is read as by Python's tarfile, whether it is seekable or not."""
     expected = by_tarfile(content)
     assert found(io.BytesIO(content)) == expected
     assert found(io.BufferedReader(Unseekable(content))) == expected
@@ -119,7 +119,7 @@ def test_contents_of_every_length_are_read(form: int, size: int) -> None:
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_folders_links_and_devices_are_no_files_and_what_follows_them_is_found(form: int) -> None:
+def test_folders_links_and_devices_are_not_files_and_members_after_them_are_found(form: int) -> None:
     kinds = [tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE]
     others = [member("d" * 120 if form != tarfile.USTAR_FORMAT else "d", 0, kind, linkname="l" * 90) for kind in kinds]
     long_link = [] if form == tarfile.USTAR_FORMAT else [member("link", 0, tarfile.SYMTYPE, linkname="l/" * 200)]
@@ -130,7 +130,7 @@ def test_folders_links_and_devices_are_no_files_and_what_follows_them_is_found(f
 
 
 @pytest.mark.parametrize("kind", [b"D", b"V", b"N", b"Z", b"!"])
-def test_members_of_kinds_that_nobody_knows_are_no_files_and_their_data_is_skipped(kind: bytes) -> None:
+def test_members_of_unknown_kinds_are_not_files_and_their_data_is_skipped(kind: bytes) -> None:
     content = bytearray(made([member("strange", 700), member("a.txt")], tarfile.USTAR_FORMAT))
     content[156:157] = kind
     with_checksum(content)
@@ -138,7 +138,7 @@ def test_members_of_kinds_that_nobody_knows_are_no_files_and_their_data_is_skipp
 
 
 def test_headers_with_signed_checksums_are_read() -> None:
-    """Some programs of old added up the bytes with their signs."""
+    """Some old programs added the bytes as signed numbers."""
     content = bytearray(made([member("\u00e9\u00e9\u00e9.txt")], tarfile.USTAR_FORMAT))
     with_checksum(content, signed=True)
     assert len(assert_as_tarfile(bytes(content))) == 1
@@ -243,7 +243,7 @@ def test_sparse_files_are_read_with_their_holes(tmp_path: Path, form: tuple[str,
 @needs_tar
 @pytest.mark.parametrize("version", ["0.0", "0.1", "1.0"])
 def test_a_sparse_file_with_a_long_name_has_its_own_name(tmp_path: Path, version: str) -> None:
-    """Of which tarfile loses the one that stands in the map of holes; GNU tar lists the right one."""
+    """Here tarfile loses the name in the map of holes; GNU tar lists the right one."""
     name = "n" * 150 + ".jpg"
     with (tmp_path / name).open("wb") as file:
         file.truncate(1 << 20)
@@ -252,7 +252,7 @@ def test_a_sparse_file_with_a_long_name_has_its_own_name(tmp_path: Path, version
 
 
 @needs_tar
-def test_the_times_in_a_header_of_an_incremental_backup_are_no_part_of_the_name(tmp_path: Path) -> None:
+def test_the_times_in_a_header_of_an_incremental_backup_are_not_part_of_the_name(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "0.txt").write_bytes(b"a dog")
     content = packed_by_tar(tmp_path / "in", "--format=gnu", f"--listed-incremental={tmp_path / 'snapshot'}")
@@ -304,12 +304,12 @@ def record(key: bytes, value: bytes) -> bytes:
     [b"-1000", b"-0000000512", b"\xff" * 12, b"\xff" * 10 + b"\xfe\0", b"\x80" + b"\xff" * 11, b"9", b"1_0", b"0o7", b"+7", b"x", b"\x81"],
 )
 @pytest.mark.parametrize("kind", [b"0", b"x", b"g", b"L", b"K", b"Z"])
-def test_sizes_that_no_file_has_fail(size: bytes, kind: bytes) -> None:
+def test_implausible_sizes_fail(size: bytes, kind: bytes) -> None:
     assert_broken(GOOD + header(b"b", size, kind) + GOOD + ZEROS, "at byte 1,024", "size")
 
 
 @pytest.mark.parametrize("digits", [b"-512", b"1" * 21, b"9" * 1_000_000, b"5_0", b"\xd9\xa5", b"", b" 5"])
-def test_sizes_in_pax_headers_that_no_file_has_fail(digits: bytes) -> None:
+def test_implausible_sizes_in_pax_headers_fail(digits: bytes) -> None:
     assert_broken(pax(record(b"size", digits)) + GOOD + ZEROS)
 
 
@@ -371,10 +371,10 @@ def test_a_map_of_holes_that_does_not_fit_fails(numbers: bytes) -> None:
 
 
 @pytest.mark.parametrize("rest", [b"x", b"<html>" * 200, b"\0" * 100 + b"x", GOOD[:511], b"x" * 5000])
-def test_what_follows_the_end_and_is_no_tar_fails(rest: bytes) -> None:
+def test_data_after_the_end_that_is_not_a_tar_fails(rest: bytes) -> None:
     for zeros in (1, 2, 20):
         place = len(GOOD) + zeros * BLOCK
-        assert_broken(GOOD + bytes(zeros * BLOCK) + rest, f"something follows the end of the tar at byte {place:,}")
+        assert_broken(GOOD + bytes(zeros * BLOCK) + rest, f"data that is not a tar follows the end of the tar at byte {place:,}")
 
 
 @pytest.mark.parametrize("zeros", [512, 513, 1000, 1024, 10_240, 1_000_001])

@@ -117,7 +117,7 @@ def test_a_page_is_one_whatever_its_status(tmp_path: Path, status: str) -> None:
         ("unknown", False),
     ],
 )
-def test_pages_are_told_by_their_type(tmp_path: Path, content_type: str, is_page: bool) -> None:
+def test_pages_are_detected_by_their_type(tmp_path: Path, content_type: str, is_page: bool) -> None:
     texts, gather = read_one(tmp_path, response(PAGE, f"content-type: {content_type}"))
     assert texts == (["a dog", "a cat"] if is_page else [])
     assert (gather.counts["pages"], gather.counts[OTHER_RECORDS]) == (is_page, not is_page)
@@ -139,14 +139,14 @@ def test_pages_are_told_by_their_type(tmp_path: Path, content_type: str, is_page
         (b"", False),
     ],
 )
-def test_where_there_is_no_type_pages_are_told_by_their_beginning(tmp_path: Path, start: bytes, is_page: bool) -> None:
+def test_pages_without_a_type_are_detected_by_their_beginning(tmp_path: Path, start: bytes, is_page: bool) -> None:
     for coding, body in (("identity", start + PAGE[15:]), ("gzip", gzip.compress(start + PAGE[15:]))):
         texts, gather = read_one(tmp_path, response(body, f"Content-Encoding: {coding}"))
         assert texts == (["a dog", "a cat"] if is_page else [])
         assert gather.counts[OTHER_RECORDS] == (not is_page)
 
 
-def test_what_is_no_answer_of_a_server_is_no_page(tmp_path: Path) -> None:
+def test_a_record_that_is_not_a_response_is_not_a_page(tmp_path: Path) -> None:
     records = [
         record("response", b"20260101\r\na.example. 5 IN A 1.2.3.4", "dns:a.example", Content_Type="text/dns"),
         record("response", PAGE, URI),
@@ -166,10 +166,10 @@ def test_pages_are_read_in_their_charset(tmp_path: Path) -> None:
         assert read_one(tmp_path, *records)[0] == ["5 €"]
 
 
-# what is left out
+# drops
 
 
-def test_pages_that_cannot_be_had_are_dropped_with_the_reason_and_their_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pages_that_cannot_be_decoded_are_dropped_with_the_reason_and_their_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "LARGEST_BODY", 1_000)
     monkeypatch.setattr(html, "MOST_IMAGES", 100)
     gzipped = gzip.compress(PAGE)
@@ -183,13 +183,13 @@ def test_pages_that_cannot_be_had_are_dropped_with_the_reason_and_their_address(
         response(bytes(1_001), "Content-Type: image/png", uri="http://image.example/"),
     )
     assert texts[:1] == ["a dog"]  # of the page that was cut
-    assert gather.drops == {http.PAGE_TOO_LARGE: 2, http.BROKEN_CODING: 1, TOO_COMPLEX: 1, http.PAGE_CUT_SHORT: 1}
+    assert gather.drops == {http.PAGE_TOO_LARGE: 2, http.BROKEN_ENCODING: 1, TOO_COMPLEX: 1, http.PAGE_CUT_SHORT: 1}
     assert [drop.sample for drop in gather.samples[http.PAGE_TOO_LARGE]] == ["http://large.example/", "http://bomb.example/"]
     assert gather.samples[http.PAGE_CUT_SHORT][0].sample == "http://cut.example/"
     assert (gather.counts["pages"], gather.counts[OTHER_RECORDS], gather.counts["records"]) == (1, 1, 7)
 
 
-def test_a_damaged_file_fails_or_with_salvage_gives_what_is_whole(tmp_path: Path) -> None:
+def test_a_damaged_file_fails_or_with_salvage_gives_its_sound_records(tmp_path: Path) -> None:
     path = write(tmp_path / "a.warc.gz", response(PAGE, HTML), response(PAGE.replace(b"dog", b"cow"), HTML))
     content = path.read_bytes()
     path.write_bytes(content[:-20])
@@ -229,7 +229,7 @@ FOUND = {
 }
 DAMAGED = {"warc/clipped.warc.gz": (1, 7, 6), "warc/webdatavu-sample.warc.gz": (4, 11, 11)}
 REVISITS = {"warc/BL-20140325122341434-00000-32090~opera~8443.warc.gz": 55, "warc/single-page-test.warc": 1}
-LINKS = {"address: none", "address: data in place of a link", "address: not http or https", "address: malformed", "repeated on its page"}
+LINKS = {"no URL", "data URL", "URL: not http or https", "URL: malformed", "duplicate on its page"}
 
 
 @pytest.mark.parametrize("name", FOUND)
@@ -242,7 +242,7 @@ def test_real_files_have_as_many_pages_images_and_alts_as_others_count(shared_da
 
 
 @pytest.mark.parametrize("name", DAMAGED)
-def test_real_files_that_are_damaged_give_with_salvage_what_is_in_them(shared_data: Path, name: str) -> None:
+def test_real_damaged_files_give_their_sound_records_with_salvage(shared_data: Path, name: str) -> None:
     with pytest.raises(SourceError, match=name.rpartition("/")[2]):
         read(shared_data / name)
     _, gather = read(shared_data / name, salvage=True)
@@ -295,7 +295,7 @@ heads = st.lists(st.sampled_from([HTML, "Content-Encoding: gzip", "Content-Encod
 def test_every_record_is_a_page_or_another_record_or_a_drop(tmp_path_factory: pytest.TempPathFactory, parts: list[Any]) -> None:
     records = [record("response", part, URI) if isinstance(part, bytes) else response(part[0], *part[1]) for part in parts]
     _, gather = read(write(tmp_path_factory.mktemp("any") / "a.warc.gz", *records))
-    drops = sum(gather.drops[reason] for reason in (http.BROKEN_CODING, http.PAGE_TOO_LARGE))
+    drops = sum(gather.drops[reason] for reason in (http.BROKEN_ENCODING, http.PAGE_TOO_LARGE))
     assert gather.counts["records"] == len(parts) + 1
     assert gather.counts["pages"] + gather.counts[OTHER_RECORDS] + drops == len(parts)
 

@@ -44,7 +44,7 @@ def test_images_come_with_their_texts_their_page_and_its_place(tmp_path: Path) -
     assert not gather.drops
 
 
-def test_addresses_follow_the_base_of_the_page(tmp_path: Path) -> None:
+def test_urls_follow_the_base_of_the_page(tmp_path: Path) -> None:
     rows, _ = read(write_wat(tmp_path / "a.wat.gz", [page(URI, [image("i.png", alt="x")], base="http://c.example/d/")]))
     assert rows[0]["url"] == "http://c.example/d/i.png"
 
@@ -63,7 +63,7 @@ ODD = [
     (b'{"Envelope": {"Payload-Metadata": []}}', {}),
     (json.dumps({"Envelope": {"Payload-Metadata": {"HTTP-Response-Metadata": {"HTML-Metadata": {"Links": {"a": 1}}}}}}).encode(), {}),
     (wat_json([image("i.png", alt=5), image("j.png", alt=None), 7, image("k.png", title=["x"])]), {ODD_LINK: 3}),
-    (wat_json([image(None, alt="a dog")]), {"address: none": 1}),
+    (wat_json([image(None, alt="a dog")]), {"no URL": 1}),
     (b"\xff" + wat_json([]), {"not UTF-8": 1}),
     (b'{"Envelope": ' + b"[" * 100_000, {"nested too deeply": 1}),
     (b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}", {"nested too deeply": 1}),

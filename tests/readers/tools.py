@@ -1,4 +1,4 @@
-"""What the tests of pools share: how to write small ones in every format, and all that reading one gives."""
+"""Shared by the tests of pools: writing small ones in every format, and everything that reading one gives."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PACKERS = {"": bytes, ".gz": gzip.compress, ".zst": zstandard.compress, ".bz2": 
 
 
 class Outcome(NamedTuple):
-    """All that reading a pool gives: ``records`` counts those that were read, dropped ones too; the lists are of pairs."""
+    """Everything that reading a pool gives: ``records`` counts those that were read, dropped ones too; the lists are of pairs."""
 
     layouts: list[str]
     records: int
@@ -77,7 +77,7 @@ def add_shard(outcome: Outcome, shard: Shard, choice: ColumnChoice) -> Outcome:
 
 
 def batches_of(path: object, *, everything: bool = True, schema: pa.Schema | None = None, **choice: Any) -> list[Records]:
-    """The records of a file that is one shard."""
+    """The records of a file, as one shard."""
     (file,) = files_of(path)
     chosen = ColumnChoice(**choice)
     return list(read_shard(Shard(file.key, file), columns_of(file, chosen), chosen, everything=everything, schema=schema))
@@ -88,7 +88,7 @@ def table_of(path: object, **choice: Any) -> pa.Table:
 
 
 def refused(path: object, *words: str, error: type[TallyclipError] = SourceError, **choice: Any) -> TallyclipError:
-    """See that reading a file fails with an error that names it and has these words in it, and give the error."""
+    """Check that reading a file fails with an error that names it and has these words in it; returns the error."""
     with pytest.raises(error) as caught:
         read(path, **choice)
     assert str(path) in caught.value.what
@@ -102,7 +102,7 @@ def refused_option(path: object, *words: str, **choice: Any) -> TallyclipError:
 
 
 def hashed(images: Sequence[str] | None, texts: Sequence[str], kind: Any = "url") -> list[str]:
-    """The uids that pairs have by their content."""
+    """The uids of pairs by their content."""
     return uid_strings(make_uids(images, texts, image_kind=kind)).to_pylist()
 
 

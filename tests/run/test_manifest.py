@@ -46,7 +46,7 @@ def test_a_broken_manifest_is_named_with_what_to_do(tmp_path: Path, content: str
     folder.manifest.write_text(content)
     with pytest.raises(ArtifactError) as raised:
         read_manifest(folder)
-    assert raised.value.what.startswith(f"{folder.manifest}: broken, or not of this version")
+    assert raised.value.what.startswith(f"{folder.manifest}: broken, or written by another version")
     assert str(raised.value.hint).startswith(f"delete {tmp_path} ")
 
 

@@ -55,6 +55,7 @@ def write_crawl(folder: Path, suffix: str = "") -> Path:
         write_wat(folder / f"{name}{suffix}.warc.wat.gz", pages)
     return folder
 
+
 GATHERING = tuple(stage.name for stage in RUN.stages if stage.optional)
 
 

@@ -1,4 +1,4 @@
-"""Filters by address and text."""
+"""Filters by URL and caption."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from tallyclip.errors import OptionError
 from tallyclip.readers.crawl.links import base_of, web_address
 from tallyclip.steps.filters import (
-    ADDRESS_TOO_LONG,
+    CAPTION_TOO_LONG,
+    CAPTION_TOO_SHORT,
     DOMAIN_BLOCKED,
     FILE_NAME_OR_ID,
     KEYWORD_BLOCKED,
     NO_LETTERS,
-    TEXT_TOO_LONG,
-    TEXT_TOO_SHORT,
+    URL_TOO_LONG,
     Filters,
     Phrases,
     Screen,
@@ -54,7 +54,7 @@ def listed(tmp_path: Path) -> Any:
 
 
 @given(any_text, any_text)
-def test_without_filters_everything_stays(url: str, text: str) -> None:
+def test_without_filters_everything_is_kept(url: str, text: str) -> None:
     screen = Screen(Filters())
     assert not screen.active
     assert screen.reason(url, text) is None
@@ -67,16 +67,16 @@ def test_any_filter_makes_a_screen_active(listed: Any) -> None:
         assert Screen(Filters(**{name: value})).active
 
 
-def test_lengths_are_in_characters_and_the_bounds_themselves_stay() -> None:
+def test_lengths_are_in_characters_and_the_bounds_themselves_are_kept() -> None:
     assert reason("a dog", "http://ü.example", max_url_length=16) is None
-    assert reason("a dog", "http://ü.example/", max_url_length=16) == ADDRESS_TOO_LONG
+    assert reason("a dog", "http://ü.example/", max_url_length=16) == URL_TOO_LONG
     assert reason("чёрт", min_text_length=4, max_text_length=4) is None
-    assert reason("чёрт", min_text_length=5) == TEXT_TOO_SHORT
-    assert reason("чёрт", max_text_length=3) == TEXT_TOO_LONG
+    assert reason("чёрт", min_text_length=5) == CAPTION_TOO_SHORT
+    assert reason("чёрт", max_text_length=3) == CAPTION_TOO_LONG
 
 
-def test_white_space_at_the_ends_is_no_length() -> None:
-    assert reason(" \n dog  ", min_text_length=4) == TEXT_TOO_SHORT
+def test_white_space_at_the_ends_does_not_count_as_length() -> None:
+    assert reason(" \n dog  ", min_text_length=4) == CAPTION_TOO_SHORT
     assert reason(" \n dog  ", max_text_length=3) is None
 
 
@@ -92,10 +92,10 @@ def test_the_first_reason_is_given_in_the_documented_order(listed: Any) -> None:
     screen = Screen(Filters(30, 3, 8, no_letters=True, file_names=True, **lists))
     long = URL + "?" * 9
     other = "https://a.example"
-    assert screen.reason(long, "1") == ADDRESS_TOO_LONG
+    assert screen.reason(long, "1") == URL_TOO_LONG
     assert screen.reason(URL, "1") == DOMAIN_BLOCKED
-    assert screen.reason(other, "1") == TEXT_TOO_SHORT
-    assert screen.reason(other, "123456789") == TEXT_TOO_LONG
+    assert screen.reason(other, "1") == CAPTION_TOO_SHORT
+    assert screen.reason(other, "123456789") == CAPTION_TOO_LONG
     assert screen.reason(other, "12 12") == NO_LETTERS
     assert screen.reason(other, "dog.jpg") == FILE_NAME_OR_ID
     assert screen.reason(other, "a jpg of") == KEYWORD_BLOCKED
@@ -131,14 +131,14 @@ def cells(table: str) -> list[str]:
 
 
 @pytest.mark.parametrize("text", cells(NAMES))
-def test_file_names_addresses_ids_numbers_and_dates_are_told(text: str) -> None:
+def test_file_names_urls_ids_numbers_and_dates_are_detected(text: str) -> None:
     assert is_name(text)
     assert is_name(f" {text}\n")
     assert reason(text, file_names=True) == FILE_NAME_OR_ID
 
 
 @pytest.mark.parametrize("text", cells(OTHERS))
-def test_what_may_be_a_caption_is_no_file_name(text: str) -> None:
+def test_a_possible_caption_is_not_a_file_name(text: str) -> None:
     assert not is_name(text)
     assert reason(text, file_names=True) is None
 
@@ -200,7 +200,7 @@ def test_the_time_for_a_long_text_is_short(part: str, end: str) -> None:
         ("", ""),
     ],
 )
-def test_the_host_of_an_address_is_what_a_browser_would_ask(url: str, host: str) -> None:
+def test_the_host_of_a_url_is_the_one_a_browser_would_ask(url: str, host: str) -> None:
     assert host_of(url) == host
 
 
@@ -315,9 +315,9 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> Screen:
 
 
 @given(any_text | st.text("htp:/@.[]%#?ü。a1\\", max_size=20), any_text | st.text("aé_-.1 :/0xW", max_size=20))
-def test_no_address_and_no_text_is_too_odd(everything: Screen, url: str, text: str) -> None:
+def test_no_url_and_no_text_is_too_odd(everything: Screen, url: str, text: str) -> None:
     found = everything.reason(url, text)
-    assert found in (None, ADDRESS_TOO_LONG, DOMAIN_BLOCKED, TEXT_TOO_SHORT, TEXT_TOO_LONG, NO_LETTERS, FILE_NAME_OR_ID, KEYWORD_BLOCKED)
+    assert found in (None, URL_TOO_LONG, DOMAIN_BLOCKED, CAPTION_TOO_SHORT, CAPTION_TOO_LONG, NO_LETTERS, FILE_NAME_OR_ID, KEYWORD_BLOCKED)
     assert found == pickle.loads(pickle.dumps(everything)).reason(url, text)
 
 
@@ -352,7 +352,7 @@ def test_a_list_may_be_compressed_or_behind_a_url(tmp_path: Path) -> None:
         (b"a.*.example\n", "line 1: 'a.*.example' is no domain"),
     ],
 )
-def test_a_list_of_domains_that_is_none_is_refused_with_its_place(content: bytes, words: str, tmp_path: Path) -> None:
+def test_an_invalid_list_of_domains_is_refused_with_its_place(content: bytes, words: str, tmp_path: Path) -> None:
     path = tmp_path / "domains.txt"
     path.write_bytes(content)
     with pytest.raises(OptionError) as caught:
@@ -365,7 +365,7 @@ def test_a_list_of_domains_that_is_none_is_refused_with_its_place(content: bytes
     ("content", "words"),
     [(b"dog\n!!!\n", "line 2: '!!!' is no word or phrase"), (b"#\n", "no word or phrase in it"), (b"\xff\n", "line 1: not UTF-8")],
 )
-def test_a_list_of_keywords_that_is_none_is_refused_with_its_place(content: bytes, words: str, tmp_path: Path) -> None:
+def test_an_invalid_list_of_keywords_is_refused_with_its_place(content: bytes, words: str, tmp_path: Path) -> None:
     path = tmp_path / "keywords.txt"
     path.write_bytes(content)
     with pytest.raises(OptionError) as caught:

@@ -1,4 +1,4 @@
-"""Which language a text is in, and which are kept."""
+"""Detecting the language of captions, and filtering by it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def in_a_process_of_its_own(code: str, *flags: str, **environment: str) -> subpr
     return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment}, check=False)
 
 
-# telling languages apart
+# detection
 
 
 def test_a_sentence_is_in_its_language() -> None:
@@ -58,14 +58,14 @@ def test_a_sentence_is_in_its_language() -> None:
 
 
 @pytest.mark.parametrize("text", ["", " ", "1234", "2020-01-02 10:30", "$ 9.99", "★★★", "🐕 🐈", "\0", "\n", "\ud800", "</>", "\u0301"])
-def test_a_text_without_letters_is_in_no_language(text: str) -> None:
+def test_a_text_without_letters_has_no_language(text: str) -> None:
     labels, scores = default_identifier().identify(["a dog", text])
     assert labels[1] == "und"
     assert scores[1] == 0
     assert labels[0] != "und"
 
 
-def test_capitals_change_no_language() -> None:
+def test_capitals_do_not_change_the_language() -> None:
     capitals = [text.upper() for text in SENTENCES.values()]
     nearly = [f"{text.upper()} xl" for text in list(SENTENCES.values())[:4]]
     assert default_identifier().identify(capitals)[0] == list(SENTENCES)
@@ -89,7 +89,7 @@ def test_what_follows_80_characters_counts_and_what_follows_1000_does_not() -> N
     assert scores[0] == scores[1]
 
 
-def test_a_half_of_a_surrogate_pair_and_nul_hide_no_language() -> None:
+def test_a_lone_surrogate_and_nul_do_not_hide_the_language() -> None:
     for language in ("en", "fr", "ru"):
         assert label(f"\ud800 {SENTENCES[language]} \udfff") == language
         assert label(f"{SENTENCES[language]}\0{SENTENCES[language]}") == language
@@ -143,7 +143,7 @@ def test_labels_and_scores_of_real_texts_are_those_of_the_package(shared_data: P
     assert list(zip(labels, scores, strict=True)) == by_the_package(texts)
 
 
-def test_at_the_default_threshold_real_captions_are_told_apart(shared_data: Path) -> None:
+def test_at_the_default_threshold_the_language_of_real_captions_is_detected(shared_data: Path) -> None:
     for language in ("en", "de", "fr", "cs"):
         texts = gzip.decompress((shared_data / f"captions/multi30k/val.{language}.gz").read_bytes()).decode().splitlines()
         kept = LanguageChoice(["en"]).keeps(*default_identifier().identify(texts)).mean()
@@ -229,7 +229,7 @@ def test_texts_without_letters_are_kept_if_und_is_chosen_and_need_no_score() -> 
     assert kept(LanguageChoice(["und", "en"], 0.5), ("und", 0.0), ("en", 0.1), ("en", 0.6)) == [True, False, True]
 
 
-def test_what_is_not_kept_is_of_another_language_or_unsure() -> None:
+def test_dropped_captions_are_of_another_language_or_unsure() -> None:
     choice = LanguageChoice(["en"])
     assert [choice.reason(label) for label in ("en", "en-GB", "de", "und")] == [UNSURE, UNSURE, OTHER, OTHER]
     assert (OTHER, UNSURE) == ("language: other", "language: unsure")
@@ -247,7 +247,7 @@ def test_the_default_threshold_is_above_what_the_model_says_of_what_it_knows_not
     assert 0.12 < score < DEFAULT_THRESHOLD
 
 
-# choices that cannot be
+# invalid choices
 
 
 @pytest.mark.parametrize("languages", [[], ["en"], ["EN", "de"], ["zh", "ja", "th"], ["und"]])
@@ -281,6 +281,6 @@ def test_another_model_may_know_other_languages() -> None:
 
 @pytest.mark.parametrize("threshold", [-0.1, 1.01, float("nan"), float("inf")])
 @pytest.mark.parametrize("languages", [[], ["en"]])
-def test_a_threshold_that_is_no_share_is_refused(languages: list[str], threshold: float) -> None:
+def test_a_threshold_that_is_not_a_share_is_refused(languages: list[str], threshold: float) -> None:
     with pytest.raises(OptionError, match="threshold"):
         LanguageChoice(languages, threshold).check()

@@ -1,4 +1,4 @@
-"""What a list was built of, and what is to be fetched for one, as tables for people."""
+"""Tables for people: what a list was built of, and the files to fetch for one."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ NAMES = {
     "bigram": "bigrams",
     "title": "titles",
 }
-# Table 1 of "Demystifying CLIP Data" (arXiv 2309.16671), whose 86,654 of WordNet are with the numerals.
+# Table 1 of "Demystifying CLIP Data" (arXiv 2309.16671), whose 86,654 entries from WordNet include the numerals.
 PAPER = {"numeral": 100, "wordnet": 86_554, "unigram": 251_465, "bigram": 100_646, "title": 61_235}
 
 
 def table_1(manifest: ListManifest) -> RenderableType:
-    """The list by its sources; an English one beside that of the paper."""
+    """The entries of a list by source; for English with the paper's beside them."""
     table = Table(box=None, header_style="dim", pad_edge=False)
     table.add_column("source", no_wrap=True)
-    for title in ("entries", "share", "matchable", "of", "repeats"):
+    for title in ("entries", "share", "matchable", "distinct", "repeats"):
         table.add_column(title, justify="right", no_wrap=True)
     beside = manifest.language["code"] == "en"
     if beside:
@@ -49,35 +49,35 @@ def table_1(manifest: ListManifest) -> RenderableType:
         table.add_row(*cells, *([f"{PAPER[report.source]:,}"] if beside else []))
     matchable = sum(report.matchable for report in manifest.sources)
     all_of_paper = [f"{sum(PAPER.values()):,}"] if beside else []
-    table.add_row("all", f"{manifest.entries:,}", "", f"{matchable:,}", "", "", *all_of_paper, style="bold")
+    table.add_row("total", f"{manifest.entries:,}", "", f"{matchable:,}", "", "", *all_of_paper, style="bold")
     return table
 
 
 def built_of(manifest: ListManifest, folder: Path) -> str:
-    """What is to be said of a list below its table."""
+    """The lines below the table of a list."""
     lines = [*_texts(manifest), *_scores(manifest), *_drops(manifest)]
     empty = [NAMES[report.source] for report in manifest.sources if not report.entries]
     if empty:
-        lines.append(f"nothing      came from {', '.join(empty)}")
+        lines.append(f"no entries   from {', '.join(empty)}")
     if manifest.failed:
-        lines.append(f"not read     {len(manifest.failed):,} parts, such as {manifest.failed[0]}")
+        lines.append(f"unreadable   {len(manifest.failed):,} parts, such as {manifest.failed[0]}")
     language = manifest.language
     lines += [
-        f"language     {language['name']} ({language['code']}), script {language['script']}, words told apart by {language['words']}",
+        f"language     {language['name']} ({language['code']}), script {language['script']}, words separated by {language['words']}",
         f"fingerprint  {manifest.fingerprint}",
         f"list         {folder}/metadata.parquet",
-        f"made of      {len(manifest.inputs):,} files, see {folder}/manifest.json",
+        f"inputs       {len(manifest.inputs):,} files, see {folder}/manifest.json",
     ]
     return in_lines(lines)
 
 
 def _scores(manifest: ListManifest) -> list[str]:
-    """How pairs of words were ranked, and why so."""
+    """How pairs of words were ranked, and why."""
     facts = next((report.facts for report in manifest.sources if report.source == "bigram"), {})
     if "score" not in facts:
         return []
     if facts["score"] == "pmi":
-        return [f"bigrams      ranked by PMI, of {manifest.recipe['bigrams']['min_pmi']:g} or more: {facts['candidates']:,}"]
+        return [f"bigrams      ranked by PMI: {facts['candidates']:,} have {manifest.recipe['bigrams']['min_pmi']:g} or more"]
     return [f"bigrams      {facts.get('instead of pmi', 'ranked by the damped score')}"]
 
 
@@ -90,20 +90,20 @@ def _texts(manifest: ListManifest) -> list[str]:
 
 
 def _drops(manifest: ListManifest) -> list[str]:
-    """Records that could not be used, and candidates that are no entries."""
+    """Dropped records, and candidates that cannot be entries."""
     drops = Counter[str](manifest.texts.get("drops", {}))
     unfit = Counter[str]()
     for report in manifest.sources:
         drops.update(report.drops)
         unfit.update(report.unfit)
-    told = (("left out", drops), ("unfit", unfit))
-    return [f"{what:<13}{', '.join(f'{times:,} {reason}' for reason, times in sorted(some.items()))}" for what, some in told if some]
+    counts = (("dropped", drops), ("unfit", unfit))
+    return [f"{what:<13}{', '.join(f'{times:,} {reason}' for reason, times in sorted(some.items()))}" for what, some in counts if some]
 
 
 def files_table(files: Sequence[RemoteFile], folder: Path) -> RenderableType:
-    """Files to fetch, by the folders they go to."""
+    """The files to fetch, by target folder."""
     table = Table(box=None, header_style="dim", pad_edge=False)
-    table.add_column("to", overflow="fold")
+    table.add_column("folder", overflow="fold")
     for title in ("files", "size", "checksums"):
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("license", overflow="fold")
@@ -116,11 +116,11 @@ def files_table(files: Sequence[RemoteFile], folder: Path) -> RenderableType:
         table.add_row(Text(printable(f"{folder}/{target}")), f"{len(some):,}", _size(some), f"{checked:,}", Text(printable(licenses)))
     if len(groups) > 1:
         table.add_section()
-        table.add_row("all", f"{len(files):,}", _size(files), f"{sum(file.checksum is not None for file in files):,}", style="bold")
+        table.add_row("total", f"{len(files):,}", _size(files), f"{sum(file.checksum is not None for file in files):,}", style="bold")
     return table
 
 
 def _size(files: Sequence[RemoteFile]) -> str:
-    """The sizes of files added up, as far as the servers say them."""
+    """The total size of files, as far as servers give it."""
     text = size_text(sum(file.size or 0 for file in files))
     return text if all(file.size is not None for file in files) else f"at least {text}"

@@ -1,6 +1,6 @@
-"""What comparing, joining and checking entry lists found, as tables for people.
+"""Tables for people from comparing, merging and checking entry lists.
 
-Entries may look like rich's markup, so all that comes from a list is put into ``Text``.
+Entries may look like rich's markup, so everything from a list is put into ``Text``.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from tallyclip.lists.check import MODES, Check, Repeats
 from tallyclip.lists.compare import Difference, added
 from tallyclip.report.numbers import percent, visible
 
-ROOM = 36  # cells for the samples beside a table's numbers, so that 80 hold the row
-LINE = 72  # and for samples on a line of their own
+ROOM = 36  # cells for samples beside a table's numbers, so that a row fits in 80
+LINE = 72  # cells for samples on a line of their own
 
 
 def difference_report(name_a: str, name_b: str, difference: Difference) -> RenderableType:
-    """What ``metadata diff A B`` says."""
+    """The output of ``metadata diff A B``."""
     if not difference.both:
         shared = "no entry is in both"
     else:
@@ -43,33 +43,33 @@ def difference_report(name_a: str, name_b: str, difference: Difference) -> Rende
     near = difference.near_misses
     if near.count:
         pairs = [f"{_quoted(one)} ~ {_quoted(other)}" for one, other in near.samples]
-        parts += [Text(f"\n{near.count:,} entries that only A has are in B but for their case"), _line(pairs)]
+        parts += [Text(f"\n{near.count:,} entries of A are in B only in another case"), _line(pairs)]
     if difference.moved:
-        table = _table("source in A -> in B", ("entries",), "such as")
+        table = _table("source in A -> in B", ("entries",), "examples")
         for moved in difference.moved:
-            table.add_row(Text(visible(moved.change)), f"{moved.count:,}", _such_as(moved.samples))
+            table.add_row(Text(visible(moved.change)), f"{moved.count:,}", _examples(moved.samples))
         parts += ["", table]
     return Group(*parts)
 
 
 def merge_report(names: Sequence[str], lists: Sequence[Metadata], merged: Metadata) -> RenderableType:
-    """What ``metadata merge`` says: what each list has, and what it added to those before it."""
-    table = _table("list", ("entries", "of them new"))
+    """The output of ``metadata merge``: the size of each list, and how many entries it adds to the lists before it."""
+    table = _table("list", ("entries", "new"))
     for name, one, new in zip(names, lists, added(lists), strict=True):
         table.add_row(Text(printable(name)), f"{len(one):,}", f"{new:,}")
-    table.add_row("together", "", f"{len(merged):,}", style="bold")
+    table.add_row("total", "", f"{len(merged):,}", style="bold")
     lost = merged.ranks is None and any(one.ranks is not None for one in lists)
-    return Group(table, Text("\nranks were left out, as not every list has them")) if lost else table
+    return Group(table, Text("\nthe merged list has no ranks, since not every list has them")) if lost else table
 
 
 def check_report(path: str, report: Check) -> RenderableType:
-    """What ``metadata check`` says, the findings last, where eyes are."""
+    """The output of ``metadata check``, with the findings last, where they are seen first."""
     parts: list[RenderableType] = [Text(f"{printable(path)}, {report.entries:,} entries\n"), _sources(report)]
     reasons = [one for source in report.sources for one in source.unmatchable["exact"].reasons]
     for reason in dict.fromkeys(one.reason for one in reasons):
         alike = [one for one in reasons if one.reason == reason]
         samples = [entry for row in zip_longest(*(one.samples for one in alike)) for entry in row if entry is not None]
-        parts.append(Text(f"\n{sum(one.count for one in alike):,} can never be named in exact mode: the entry {reason}"))
+        parts.append(Text(f"\n{sum(one.count for one in alike):,} can never be matched in exact mode: the entry {reason}"))
         parts.append(_line(map(_quoted, samples)))
     parts += ["", _kinds(report)]
     if report.classes:
@@ -85,7 +85,7 @@ def _only(difference: Difference) -> Table:
     counts_a, counts_b = difference.only_a.by_source, difference.only_b.by_source
     for source in dict.fromkeys([*counts_a, *counts_b]):
         table.add_row(Text(visible(source)), f"{counts_a.get(source, 0):,}", f"{counts_b.get(source, 0):,}")
-    table.add_row("together", f"{difference.only_a.count:,}", f"{difference.only_b.count:,}", style="bold")
+    table.add_row("total", f"{difference.only_a.count:,}", f"{difference.only_b.count:,}", style="bold")
     return table
 
 
@@ -95,18 +95,18 @@ def _sources(report: Check) -> Table:
         never = [source.unmatchable[mode].count for mode in MODES]
         table.add_row(Text(visible(source.source)), f"{source.entries:,}", *(_share(count, source.entries) for count in never))
     totals = [sum(source.unmatchable[mode].count for source in report.sources) for mode in MODES]
-    table.add_row("together", f"{report.entries:,}", *(_share(count, report.entries) for count in totals), style="bold")
+    table.add_row("total", f"{report.entries:,}", *(_share(count, report.entries) for count in totals), style="bold")
     return table
 
 
 def _kinds(report: Check) -> Table:
-    table = _table("entries that", ("",), "such as")
+    table = _table("entries that", ("",), "examples")
     for what, found, written in (
-        ("repeat one but for case", report.case_repeats, _quoted),
-        ("repeat one but for NFC", report.nfc_repeats, ascii),  # which look the same otherwise
-        ("are not in form NFC", report.not_nfc, ascii),
-        ("are longer than 256", report.long, _quoted),
-        ("are punctuation", report.marks, _quoted),
+        ("repeat in other case", report.case_repeats, _quoted),
+        ("repeat in other NFC form", report.nfc_repeats, ascii),  # unescaped they look the same
+        ("are not in NFC", report.not_nfc, ascii),
+        ("are over 256 characters", report.long, _quoted),
+        ("are only punctuation", report.marks, _quoted),
         ("have odd spaces", report.spaces, _quoted),
         ("have control characters", report.controls, _quoted),
         ("are English stop words", report.stop_words, _quoted),
@@ -120,10 +120,10 @@ def _kinds(report: Check) -> Table:
 
 
 def _classes(report: Check) -> Table:
-    table = _table("class names", ("of", "entries", "but for case", "not"), "such as")
+    table = _table("class names", ("names", "exact", "other case", "missing"), "examples")
     for names in report.classes:
         counts = (names.names, names.exact, names.folded, names.missing.count)
-        table.add_row(Text(visible(names.name)), *(f"{count:,}" for count in counts), _such_as(names.missing.samples))
+        table.add_row(Text(visible(names.name)), *(f"{count:,}" for count in counts), _examples(names.missing.samples))
     return table
 
 
@@ -145,7 +145,7 @@ def _quoted(entry: str) -> str:
     return f"'{visible(entry)}'"
 
 
-def _such_as(samples: Sequence[str]) -> Text:
+def _examples(samples: Sequence[str]) -> Text:
     return _fitting(map(_quoted, samples), ROOM)
 
 
@@ -154,7 +154,7 @@ def _line(pieces: Iterable[str]) -> Text:
 
 
 def _fitting(pieces: Iterable[str], room: int, line: str = "") -> Text:
-    """As many pieces as there is room for, of the first at least the beginning."""
+    """As many pieces as fit, and at least the beginning of the first."""
     comma = ""
     for piece in pieces:
         if comma and cell_len(line) + cell_len(comma + piece) > room:

@@ -1,4 +1,4 @@
-"""The commands on entry lists: building one, and looking at those there are."""
+"""The commands for entry lists: build one, and inspect existing ones."""
 
 from __future__ import annotations
 
@@ -17,62 +17,66 @@ from tallyclip.errors import OptionError
 
 RecipeName = Annotated[
     str,
-    typer.Option("--recipe", metavar="english|worldwide|FILE", help="What the list is made of: a shipped recipe, or a TOML file."),
+    typer.Option("--recipe", metavar="english|worldwide|FILE", help="The recipe: a shipped one by name, or a TOML file."),
 ]
-ShippedName = Annotated[str, typer.Argument(metavar="english|worldwide", help="Its name.", show_default=False)]
+ShippedName = Annotated[str, typer.Argument(metavar="english|worldwide", help="Name of the recipe.", show_default=False)]
 LanguageCode = Annotated[
     str | None,
-    typer.Option("--language", metavar="CODE", help="A Wikipedia's code, such as th; by default the recipe's.", show_default=False),
+    typer.Option("--language", metavar="CODE", help="Wikipedia language code, such as th. Default: the recipe's.", show_default=False),
 ]
 Inputs = Annotated[
     Path | None,
     typer.Option(
         "--inputs",
         metavar="DIR",
-        help="What the recipe's file names are relative to; by default the folder it is in, and of a shipped one the current.",
+        help="Folder of the recipe's input files. Default: the recipe's own folder; for a shipped recipe, the current one.",
         show_default=False,
     ),
 ]
 BuildOut = Annotated[
     Path,
-    typer.Option("--out", parser=run_folder, metavar="DIR", help="A folder for the list: new, empty, or one to go on with."),
+    typer.Option(
+        "--out", parser=run_folder, metavar="DIR", help="Folder for the list: new, empty, or from an interrupted or earlier build."
+    ),
 ]
-FetchOut = Annotated[Path, typer.Option("--out", parser=run_folder, metavar="DIR", help="The folder for inputs.")]
-Memory = Annotated[str, typer.Option("--memory", metavar="SIZE", help="What counting may take, such as 4G: at least 272M a worker.")]
-MaxDownload = Annotated[str, typer.Option("--max-download", metavar="SIZE", help="Fetch no file that is larger.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be fetched, and how much it is, and fetch nothing.")]
+FetchOut = Annotated[Path, typer.Option("--out", parser=run_folder, metavar="DIR", help="Folder for the fetched inputs.")]
+Memory = Annotated[str, typer.Option("--memory", metavar="SIZE", help="Memory for counting, such as 4G; at least 272M per worker.")]
+MaxDownload = Annotated[str, typer.Option("--max-download", metavar="SIZE", help="Refuse larger files.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only print the files and sizes that would be fetched.")]
 Host = Annotated[
     list[str] | None,
-    typer.Option("--host", metavar="NAME=URL", help="A mirror for hub, dumps, wordnet or omw; may be given again.", show_default=False),
+    typer.Option("--host", metavar="NAME=URL", help="Mirror for hub, dumps, wordnet or omw; repeatable.", show_default=False),
 ]
-ListFile = Annotated[str, typer.Argument(metavar="wordnet|FILE", help="An entry list.", show_default=False)]
+ListFile = Annotated[str, typer.Argument(metavar="wordnet|FILE", help="Entry list.", show_default=False)]
 ListFiles = Annotated[list[str], typer.Argument(metavar="wordnet|FILE...", help="Entry lists, in order.", show_default=False)]
 MergedOut = Annotated[
-    str, typer.Option("--out", metavar="FILE", help="The list to write: .parquet keeps sources, .json and .txt the entries alone.")
+    str, typer.Option("--out", metavar="FILE", help="Merged list to write: .parquet keeps sources, .json and .txt only the entries.")
 ]
 Classes = Annotated[
     list[str] | None,
     typer.Option(
         "--classes",
         metavar="FILE",
-        help="Class names to look for beside ImageNet's and CIFAR's: .txt, .json, or open_clip's .py; may be given again.",
+        help="More class names to look for than ImageNet's and CIFAR's: .txt, .json, or open_clip's .py; repeatable.",
         show_default=False,
     ),
 ]
-FetchWorkers = Annotated[int, typer.Option("--workers", min=1, max=16, help="Files at a time; Wikimedia asks for three at most.")]
+FetchWorkers = Annotated[
+    int, typer.Option("--workers", min=1, max=16, help="Files to fetch in parallel; Wikimedia asks for at most three.")
+]
 
 AcceptFailed = Annotated[
     bool,
     typer.Option(
         "--accept-failed",
-        help="Go on without the inputs that cannot be read; the manifest says which.",
+        help="Build without inputs that cannot be read; the manifest lists them.",
         rich_help_panel=options.HOW,
     ),
 ]
 
 
 class _Panel(StrEnum):
-    make, look = "Make a list", "Look at lists"
+    make, look = "Build a list", "Inspect lists"
 
 
 def build(
@@ -84,10 +88,10 @@ def build(
     workers: options.WorkersCount = None,
     accept_failed: AcceptFailed = False,
 ) -> None:
-    """Build an entry list by a recipe: from WordNet, and from the words, phrases and titles of Wikipedia.
+    """Build an entry list from a recipe: from WordNet, and from the words, phrases and titles of Wikipedia.
 
     Writes `DIR/metadata.parquet` (entry, source, score, rank), which every command takes as `--metadata`, and `DIR/manifest.json`.
-    Interrupted, the same command goes on where it was; counts are kept, so that other limits take moments.
+    After an interruption, run the same command again to continue. Counts are kept, so a build with other limits takes moments.
 
     Example: `tallyclip metadata build --recipe english --inputs inputs --out lists/en`
     """
@@ -98,7 +102,7 @@ def build(
     number = count_of(workers)
     size = bytes_of(memory, "--memory")
     if inputs is not None and not inputs.is_dir():
-        raise OptionError(f"--inputs {inputs}: there is no such folder", "'tallyclip metadata fetch' makes one")
+        raise OptionError(f"--inputs {inputs}: no such folder", "fetch the inputs with 'tallyclip metadata fetch'")
     shown = Shown(err)
     with Workers(number, LIST_PRELOAD) as pool:
         from tallyclip.cli.built import built_of, table_1
@@ -128,9 +132,9 @@ def fetch(
     workers: FetchWorkers = 3,
     dry_run: DryRun = False,
 ) -> None:
-    """Fetch the public inputs that a recipe names: WordNet, Wikipedia's texts, page views.
+    """Fetch the public inputs of a recipe: WordNet, Wikipedia's texts, page views.
 
-    Goes on where a transfer broke, checks what servers give checksums of, and leaves alone what is there.
+    Resumes broken transfers, checks files against the servers' checksums, and skips files that are already there.
 
     Example: `tallyclip metadata fetch --recipe english --out inputs --dry-run`
     """
@@ -145,7 +149,7 @@ def fetch(
         from tallyclip.lists.recipe import read_recipe
 
         made_of, _ = read_recipe(recipe)
-        shown.note("asking the servers what they have")
+        shown.note("asking the servers for their files")
         files = wanted_files(made_of, language_of(made_of.language if language is None else language), hosts_of(host or []))
         out.print(files_table(files, out_folder))
         if dry_run:
@@ -157,7 +161,7 @@ def fetch(
 
 
 def recipe(name: ShippedName) -> None:
-    """Print a shipped recipe, to make one's own of.
+    """Print a shipped recipe, as a start for your own.
 
     Example: `tallyclip metadata recipe english > mine.toml`
     """
@@ -174,7 +178,7 @@ def info(path: options.EntryList, clean_metadata: options.Clean = False) -> None
 
 
 def diff(first: ListFile, second: ListFile, clean_metadata: options.Clean = False, as_json: options.AsJson = False) -> None:
-    """Show what two entry lists have in common, and what only one of them has."""
+    """Show which entries two lists share, and which only one of them has."""
     from tallyclip.cli import lists
     from tallyclip.lists.compare import difference
 
@@ -183,7 +187,7 @@ def diff(first: ListFile, second: ListFile, clean_metadata: options.Clean = Fals
 
 
 def merge(files: ListFiles, to: MergedOut, clean_metadata: options.Clean = False) -> None:
-    """Put entry lists together: all entries in order, of repeats the first. Of one list it changes the form.
+    """Merge entry lists: all entries in order, each once. With one list, convert its file format.
 
     Example: `tallyclip metadata merge lists/en/metadata.parquet terms.txt --out mine.parquet`
     """
@@ -197,7 +201,7 @@ def merge(files: ListFiles, to: MergedOut, clean_metadata: options.Clean = False
 
 
 def check(file: ListFile, classes: Classes = None, clean_metadata: options.Clean = False, as_json: options.AsJson = False) -> None:
-    """Look an entry list over: what no caption can name, repeats but for case, stop words, and which classes of benchmarks it has."""
+    """Check an entry list: entries that no caption can match, repeats in another case, stop words, and class names of benchmarks."""
     from tallyclip.cli import lists
     from tallyclip.lists.check import check as checked
     from tallyclip.lists.classes import class_lists, read_classes
@@ -210,7 +214,7 @@ def check(file: ListFile, classes: Classes = None, clean_metadata: options.Clean
 
 
 def add_commands(app: typer.Typer, reports_errors: Any) -> None:
-    """Put the commands into an app, in the order of their use."""
+    """Add the commands to an app, in the order of use."""
     for command in (recipe, fetch, build):
         app.command(rich_help_panel=_Panel.make.value)(reports_errors(command))
     for command in (info, check, diff, merge):

@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float64, Int64, UInt32, UInt64
 from tallyclip.core.compiled import ONE, as_compiled_takes, compiled, inlined, u64
 from tallyclip.core.counts import checked_threshold
 from tallyclip.core.data import Matches, check_ids
+from tallyclip.core.hashing import mix
 from tallyclip.core.uids import as_columns
 from tallyclip.errors import OptionError
 
@@ -111,17 +112,8 @@ def checked_seed(seed: int) -> np.uint64:
 
 
 @inlined
-def _mix(x: np.uint64) -> np.uint64:
-    """One step of the generator SplitMix64 (Steele, Lea, Flood, 2014)."""
-    x += u64(0x9E3779B97F4A7C15)
-    x = (x ^ (x >> u64(30))) * u64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> u64(27))) * u64(0x94D049BB133111EB)
-    return x ^ (x >> u64(31))
-
-
-@inlined
 def _hash(seed: np.uint64, high: np.uint64, low: np.uint64) -> np.uint64:
-    return _mix(low ^ _mix(high ^ _mix(seed)))
+    return mix(low ^ mix(high ^ mix(seed)))
 
 
 @compiled

@@ -1,9 +1,11 @@
 """The one place where Numba's options are chosen.
 
 ``nogil`` lets threads run side by side, ``cache`` keeps the machine code between processes, and ``fastmath`` stays off: a float64
-product must give the same bits on every machine. ``_nrt=False`` leaves out Numba's reference counting, which made the matcher's inner
-loops three times slower; so compiled code makes no arrays, and is given those it works in. It is written with ``np.uint64`` throughout,
-since Numba turns an int64 mixed with a uint64 into a float64, and guards every signed index.
+product must give the same bits on every machine. ``_nrt=False`` turns off Numba's reference counting, which made the matcher's inner
+loops three times slower; so compiled code creates no arrays, and is passed those it works in. The option is Numba's own and may go or
+change in any version: where it is unknown, compiled code counts references, and gives the same results more slowly.
+
+Code is written with ``np.uint64`` throughout, since Numba turns an int64 mixed with a uint64 into a float64, and guards every signed index.
 
 Numba would compile another version of a function for any other types of arguments, and that version may compute something else: a Python
 int is an int64, and a float64 where it meets a uint64. So a compiled function takes what its annotations declare and refuses the rest.
@@ -12,14 +14,18 @@ Arrays are contiguous, as `machine.py` reads them; one that may not be written t
 
 from __future__ import annotations
 
+import hashlib
 import inspect
+import re
+import sys
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import Any, TypeVar, get_type_hints
 
 import numba
 import numpy as np
 from numba.core import types
+from numba.core.compiler import Flags
 from numba.np.numpy_support import from_dtype
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -29,7 +35,25 @@ ZERO = np.uint64(0)
 ONE = np.uint64(1)
 
 _numba: Any = numba  # whose decorators come with types that say less than they take
-_njit = partial(_numba.njit, nogil=True, fastmath=False, error_model="numpy", _nrt=False)
+_OWN_IMPORT = re.compile(r"^from (tallyclip[\w.]*) import (\([^)]*\)|.*)$", re.MULTILINE)
+
+
+def _without_counting() -> dict[str, bool]:
+    """The option that turns reference counting off; none if the installed Numba refuses it.
+
+    Numba reads options when a function is first compiled, so this reads them in the same way, but compiles nothing.
+    """
+    option = {"_nrt": False}
+    try:
+        probe = _numba.njit(**option)(_without_counting)
+        probe.targetdescr.options.parse_as_flags(Flags(), probe.targetoptions)
+    except Exception:  # today a KeyError; but neither the option nor the way to read it is promised
+        return {}
+    return option
+
+
+OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": False, "error_model": "numpy", **_without_counting()}
+_njit = partial(_numba.njit, **OPTIONS)
 
 
 def compiled(function: F) -> F:
@@ -43,7 +67,8 @@ def compiled(function: F) -> F:
     plain = inspect.unwrap(function)
     try:
         dispatcher: Any = _njit(cache=True)(plain)
-    except RuntimeError:  # no folder for the cache can be written: it is compiled anew by every process
+        _stamp(dispatcher, plain.__module__)
+    except RuntimeError:  # no folder for the cache can be written: every process compiles the function anew
         dispatcher = _njit()(plain)
     compile_version = dispatcher.compile
 
@@ -71,6 +96,40 @@ def read_only(array: np.ndarray) -> np.ndarray:
     view = array.view()
     view.flags.writeable = False
     return view
+
+
+def _stamp(dispatcher: Any, module: str) -> None:
+    """Make what is on disk depend on all that a function is compiled from: Numba itself looks only at the file that defines it.
+
+    Helpers and constants of other files are copied into machine code, and so are options. If the cache keeps its stamp elsewhere in
+    another version of Numba, its own remains, and after an edit of a helper ``*.nbi`` must be deleted; a test shows whether it is so.
+    """
+    file: Any = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
+    if hasattr(file, "_source_stamp"):
+        file._source_stamp = (file._source_stamp, _digest(module), sorted(OPTIONS.items()))
+
+
+@cache
+def _digest(module: str) -> str:
+    """SHA-256 of the source of a module, and of all of tallyclip that it imports, directly or not."""
+    sources: dict[str, str] = {}
+    left = [module]
+    while left:
+        name = left.pop()
+        if name in sources or name not in sys.modules:  # an import that is no module, but a name in one
+            continue
+        source = sources[name] = _source(name)
+        for parent, names in _OWN_IMPORT.findall(source):
+            left += [parent, *(f"{parent}.{imported}" for imported in re.findall(r"\w+", names))]
+    return hashlib.sha256("".join(f"{name}\0{sources[name]}\0" for name in sorted(sources)).encode()).hexdigest()
+
+
+@cache
+def _source(module: str) -> str:
+    try:
+        return inspect.getsource(sys.modules[module])
+    except (OSError, TypeError):  # an empty file, or a prompt
+        return ""
 
 
 def _refuse_undeclared(function: Callable[..., object], signature: tuple[types.Type, ...]) -> None:

@@ -14,6 +14,7 @@ import pyarrow as pa
 from jaxtyping import Int64, UInt32
 
 from tallyclip.core.compiled import as_compiled_takes
+from tallyclip.core.csr import offsets_of, positions_of
 from tallyclip.core.strings import from_python
 from tallyclip.errors import ArtifactError, OptionError
 from tallyclip.io.artifacts import EntryColumns, read_entries, write_entries
@@ -178,10 +179,8 @@ class Matches:
 
     def take(self, texts: Int64[np.ndarray, " K"]) -> Matches:
         """The matches of some texts, in the order given."""
-        lengths = self.lengths[texts]
-        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)])
-        positions = np.arange(offsets[-1]) + np.repeat(self.offsets[texts] - offsets[:-1], lengths)
-        return Matches(offsets, self.entry_ids[positions])
+        offsets = offsets_of(self.lengths[texts])
+        return Matches(offsets, self.entry_ids[positions_of(self.offsets[texts], offsets)])
 
     def to_arrow(self) -> pa.LargeListArray:
         """The same as an Arrow array of lists of uint32, for data frames and query engines."""

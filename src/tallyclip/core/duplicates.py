@@ -15,6 +15,9 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, UInt64
 
+from tallyclip.core.compiled import as_compiled_takes
+from tallyclip.core.hashing import mix_in
+from tallyclip.core.sorting import sort_rows
 from tallyclip.errors import OptionError
 
 ROW_BITS = 40  # of a place: the rest says which shard
@@ -25,11 +28,8 @@ KNOWN = np.uint64(0)  # who stays: a key of an earlier pool, before any row
 def preferences(*parts: UInt64[np.ndarray, " N"]) -> UInt64[np.ndarray, " N"]:
     """A number for each of N rows, made of several of its content: one order for all rows that favours none."""
     numbers = np.zeros(len(parts[0]), np.uint64)
-    for part in parts:  # a step of SplitMix64 (Steele, Lea, Flood, 2014) for each
-        numbers = (numbers ^ part) + np.uint64(0x9E3779B97F4A7C15)
-        numbers = (numbers ^ (numbers >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        numbers = (numbers ^ (numbers >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        numbers ^= numbers >> np.uint64(31)
+    for part in parts:
+        mix_in(numbers, as_compiled_takes(part, np.uint64))
     return numbers
 
 
@@ -43,21 +43,7 @@ def sorted_records(
         preferences: of equal keys the smallest stays; 0 counts as 1, for ``KNOWN`` comes before all.
         places: of equal preferences the first stays.
     """
-    return sort_records(np.column_stack([keys, np.maximum(preferences, np.uint64(1)), places]))
-
-
-def sort_records(records: UInt64[np.ndarray, "N 4"]) -> UInt64[np.ndarray, "N 4"]:
-    """Records in ascending order: by the first half of the key, and by all of it where that is not enough."""
-    records = records[np.argsort(records[:, 0], kind="stable")]  # Timsort, which only merges what is a row of sorted runs
-    same = records[1:, 0] == records[:-1, 0]
-    tied = np.zeros(len(records), np.bool_)
-    tied[1:] |= same
-    tied[:-1] |= same
-    places = np.flatnonzero(tied)
-    if len(places):
-        rows = records[places]
-        records[places] = rows[np.lexsort((rows[:, 3], rows[:, 2], rows[:, 1], rows[:, 0]))]
-    return records
+    return sort_rows(np.column_stack([keys, np.maximum(preferences, np.uint64(1)), places]))
 
 
 def first_of_each(records: UInt64[np.ndarray, "N 4"]) -> Bool[np.ndarray, " N"]:
@@ -70,16 +56,6 @@ def first_of_each(records: UInt64[np.ndarray, "N 4"]) -> Bool[np.ndarray, " N"]:
 def bucket_bits(rows: int, rows_per_bucket: int) -> int:
     """How many bits of a key say its bucket, so that buckets hold about so many rows; 0 for a single one."""
     return (max(1, -(-rows // rows_per_bucket)) - 1).bit_length()
-
-
-def bucket_slice(halves: UInt64[np.ndarray, " N"], bucket: int, bits: int) -> slice:
-    """Where in ascending first halves of keys a bucket is: those whose first ``bits`` bits are its number."""
-    if bits == 0:
-        return slice(0, len(halves))
-    low = np.searchsorted(halves, np.uint64(bucket << (64 - bits)))
-    last = bucket + 1 == 1 << bits
-    high = len(halves) if last else np.searchsorted(halves, np.uint64((bucket + 1) << (64 - bits)))
-    return slice(int(low), int(high))
 
 
 def shard_places(shard: int, rows: UInt64[np.ndarray, " N"]) -> UInt64[np.ndarray, " N"]:
@@ -106,7 +82,7 @@ def resolve(
         the places of the rows that go, ascending; and how many of them because their key is known.
     """
     earlier = [np.column_stack([keys, np.full((len(keys), 2), KNOWN)]) for keys in known]
-    records = sort_records(np.concatenate([np.zeros((0, 4), np.uint64), *earlier, *runs]))
+    records = sort_rows(np.concatenate([np.zeros((0, 4), np.uint64), *earlier, *runs]))
     first = first_of_each(records)
     is_known = records[:, 2] == KNOWN
     leaders = np.flatnonzero(first)
@@ -125,7 +101,7 @@ def without(records: UInt64[np.ndarray, "N 4"], going: UInt64[np.ndarray, " L"])
 
 def frequent(runs: Sequence[UInt64[np.ndarray, "_ 4"]], limit: int) -> UInt64[np.ndarray, " L"]:
     """Of the records of one bucket: the places, ascending, of all rows whose key comes with more than ``limit`` different third numbers."""
-    records = sort_records(np.concatenate([np.zeros((0, 4), np.uint64), *runs]))
+    records = sort_rows(np.concatenate([np.zeros((0, 4), np.uint64), *runs]))
     first = first_of_each(records)
     fresh = first.copy()
     fresh[1:] |= records[1:, 2] != records[:-1, 2]

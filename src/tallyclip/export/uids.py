@@ -13,13 +13,13 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import UInt64
 
+from tallyclip.core.sorting import sample_of_run, sort_rows
 from tallyclip.core.uids import SUBSET, as_columns
 from tallyclip.io.files import replacing
 
 HELD = 1 << 22  # uids in memory, 64 MB
 SAMPLED = 1 << 16  # uids to choose ranges by
 RUNS_AT_ONCE = 64  # open at a time
-GOLDEN = 0.6180339887
 
 
 class Merged(NamedTuple):
@@ -55,19 +55,9 @@ class RunWriter:
     def _flush(self) -> None:
         path = self._folder / f"{self._name}.{len(self.paths)}.npy"
         with replacing(path) as part, part.open("wb") as file:
-            np.save(file, sort_uids(np.concatenate(self._held or [np.zeros((0, 2), np.uint64)])))
+            np.save(file, sort_rows(np.concatenate(self._held or [np.zeros((0, 2), np.uint64)])))
         self.paths.append(path)
         self._held, self._size = [], 0
-
-
-def sort_uids(uids: UInt64[np.ndarray, "N 2"]) -> UInt64[np.ndarray, "N 2"]:
-    """Uids in ascending order, repeats kept."""
-    by_high = uids[np.argsort(uids[:, 0], kind="stable")]  # Timsort: what is a row of sorted runs is only merged
-    high = by_high[:, 0]
-    tied = np.flatnonzero(high[1:] == high[:-1])
-    if len(tied):  # repeats, or a pool whose uids begin alike
-        return uids[np.lexsort((uids[:, 1], uids[:, 0]))]
-    return by_high
 
 
 def merge_runs(paths: Sequence[Path], out: Path) -> Merged:
@@ -93,7 +83,7 @@ def _merge(paths: Sequence[Path], out: Path) -> int:
         _write_header(file, 0)
         for low, high in zip([None, *bounds], [*bounds, None], strict=True):
             slices = [run[_place(run, low) : _place(run, high)] for run in runs]
-            merged = sort_uids(np.concatenate([np.zeros((0, 2), np.uint64), *slices]))
+            merged = sort_rows(np.concatenate([np.zeros((0, 2), np.uint64), *slices]))
             fresh = np.ones(len(merged), np.bool_)
             fresh[1:] = (merged[1:] != merged[:-1]).any(axis=1)
             merged[fresh].tofile(file)
@@ -114,7 +104,7 @@ def _bounds(runs: Sequence[UInt64[np.ndarray, "_ 2"]]) -> list[tuple[int, int]]:
     if ranges <= 1:
         return []
     step = max(1, total // SAMPLED)
-    sample = sort_uids(np.concatenate([run[int(number * GOLDEN % 1 * step) :: step] for number, run in enumerate(runs)]))
+    sample = sort_rows(np.concatenate([sample_of_run(run, number, step) for number, run in enumerate(runs)]))
     if len(sample) == 0:
         return []
     chosen = sample[np.linspace(0, len(sample), ranges + 1).astype(int)[1:-1]]

@@ -1,1 +1,1 @@
-"""Files: every path of a run, and writing that leaves either the whole of a file or nothing."""
+"""Files: opening, downloading, and writing so that a file is either complete or absent."""

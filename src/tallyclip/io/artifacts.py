@@ -1,4 +1,4 @@
-"""Entry lists and matcher tables on disk: the two things the core itself is made from.
+"""Entry lists and matcher tables on disk: what the core itself is made from.
 
 An entry list is a JSON list of strings (the form the authors of the paper publish), a text file with one entry a line, or a Parquet
 file with the columns ``entry`` and, if known, ``source``, ``score`` and ``rank``; ``.gz`` and ``.zst`` are unpacked. A matcher's tables are
@@ -26,13 +26,13 @@ from tallyclip.io.streams import is_url, open_stream, without_compression
 NOT_UTF8 = "repair the entry, or write the list again as UTF-8"
 SAVE_AGAIN = "save it again with Matcher.save; for a matcher in a run folder, repeat the command that made the run"
 CHECKSUM = "checksum"  # of the header
-LARGEST_START = 1 << 10  # bytes of a .npy file before its numbers; ours are 128
-ACCESS = "check the address and your access to it, or copy the file to this machine first"
+LARGEST_START = 1 << 10  # bytes of a .npy file before its data; ours are 128
+ACCESS = "check the URL and your access to it, or copy the file to this machine first"
 _ESCAPED = re.compile("[\udc80-\udcff]")  # bytes that are not UTF-8, as Python's "surrogateescape" writes them
 
 
 class EntryColumns(NamedTuple):
-    """An entry list as it was found, before it is checked: position i of each column is entry i."""
+    """An entry list as read, before any checks: position i of each column is entry i."""
 
     entries: list[str]
     sources: list[str | None] | None = None
@@ -59,7 +59,7 @@ def read_entries(path: str) -> EntryColumns:
     except (OSError, pa.ArrowException) as error:
         raise ArtifactError(f"{path}: not readable as an entry list: {error}", ACCESS if is_url(path) else None) from error
     except Exception as error:
-        # Libraries behind a URL, and below those that unpack, have errors of their own, which are no OSErrors.
+        # Libraries for URLs and decompression raise errors of their own, which are not OSErrors.
         what = f"{path}: not readable as an entry list: {type(error).__name__}: {error}"
         raise ArtifactError(what, ACCESS if is_url(path) else None) from error
     return EntryColumns(_from_json(path, content) if kind == "json" else _from_lines(path, content))
@@ -69,7 +69,7 @@ def write_entries(path: str, columns: EntryColumns) -> None:
     """Write an entry list; the suffix chooses the form, and JSON and text keep the entries alone.
 
     Raises:
-        ArtifactError: the suffix is unknown, or an entry with a line break would be split by the text form.
+        ArtifactError: the suffix is unknown, or an entry has a line break and the form is text.
     """
     kind = _kind(path)
     if kind == "txt" and any("\n" in entry or "\r" in entry for entry in columns.entries):
@@ -99,7 +99,7 @@ def _kind(path: str) -> str:
         if name.endswith(f".{kind}"):
             return kind
     raise ArtifactError(
-        f"{path}: an entry list cannot be told from this name",
+        f"{path}: not the suffix of an entry list",
         "name it .json, .txt or .parquet (.gz and .zst may follow)",
     )
 
@@ -132,7 +132,7 @@ def _place_in_json(content: bytes) -> str:
 
 
 def check_unicode(where: str, entries: Sequence[str]) -> None:
-    """Refuse half a surrogate pair, which JSON can write, but which is no text that other files can have.
+    """Refuse lone surrogates: JSON can hold them, other files cannot.
 
     Raises:
         ArtifactError: an entry has one.
@@ -166,23 +166,23 @@ def _from_parquet(path: str, table: pa.Table) -> EntryColumns:
 
 
 def _values(path: str, table: pa.Table, name: str) -> list[Any]:
-    """A column as Python's values; Arrow reads strings without a look at their bytes.
+    """A column as Python values; Arrow does not check the bytes of strings.
 
     Raises:
-        ArtifactError: one of them is none; the message gives its position.
+        ArtifactError: a value cannot be decoded; the message gives its position.
     """
     column = table[name]
     try:
         return column.to_pylist()
     except Exception:  # of a library: UnicodeDecodeError, OverflowError of a date, and others
-        said = f"the {name} of entry" if name in ("source", "score", "rank") else "entry"
+        called = f"the {name} of entry" if name in ("source", "score", "rank") else "entry"
         for position, value in enumerate(column):
             try:
                 value.as_py()
             except UnicodeDecodeError as error:
-                raise ArtifactError(f"{path}: {said} {position} is not UTF-8: {error.object!r:.60}", NOT_UTF8) from error
+                raise ArtifactError(f"{path}: {called} {position} is not UTF-8: {error.object!r:.60}", NOT_UTF8) from error
             except Exception as error:
-                raise ArtifactError(f"{path}: {said} {position} cannot be read: {error}") from error
+                raise ArtifactError(f"{path}: {called} {position} cannot be read: {error}") from error
         raise
 
 
@@ -192,10 +192,10 @@ def _json_name(value: object) -> str:
 
 
 def save_arrays(folder: Path, header: Mapping[str, Any], arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
-    """Write arrays as ``.npy`` files and, last, the header that makes the folder whole.
+    """Write arrays as ``.npy`` files and, last, the header that makes the folder complete.
 
-    Compiled code reads what the arrays say, wherever that is, so the header has a checksum of every file, and one of itself.
-    Files that are there are replaced, not written over: somebody, the caller even, may have them mapped.
+    Compiled code follows the indices in the arrays without checks, so the header has a checksum of every file and of itself.
+    Existing files are replaced, not overwritten: another process, or the caller, may have them mapped.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "header.json").unlink(missing_ok=True)
@@ -212,33 +212,33 @@ def save_arrays(folder: Path, header: Mapping[str, Any], arrays: Mapping[str, np
 
 
 def read_header(folder: Path) -> dict[str, Any]:
-    """Read the header that ``save_arrays`` wrote, unchecked: of another version's there is only so much to say.
+    """Read the header that ``save_arrays`` wrote, without checking it: another version may have written it.
 
     Raises:
-        ArtifactError: there is none.
+        ArtifactError: it is missing or damaged.
     """
     try:
         header = json.loads((folder / "header.json").read_bytes())
     except FileNotFoundError:
-        raise ArtifactError(f"{folder}: no saved matcher: header.json is missing", "Matcher.save writes one") from None
+        raise ArtifactError(f"{folder}: not a saved matcher: header.json is missing", "Matcher.save writes one") from None
     except (OSError, ValueError, RecursionError) as error:
-        raise ArtifactError(f"{folder}: a saved matcher that is not whole: header.json: {error}", SAVE_AGAIN) from error
+        raise ArtifactError(f"{folder}: damaged matcher: header.json: {error}", SAVE_AGAIN) from error
     if not isinstance(header, dict):
-        raise ArtifactError(f"{folder}: a saved matcher that is not whole: header.json is {_json_name(header)}", SAVE_AGAIN)
+        raise ArtifactError(f"{folder}: damaged matcher: header.json is {_json_name(header)}", SAVE_AGAIN)
     return header
 
 
 def open_arrays(folder: Path, header: Mapping[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
-    """Map the arrays of a header, and check every byte: 0.03 s for 500,000 entries, and the pages are there for the matching after it.
+    """Map the arrays of a header, and check every byte: 0.03 s for 500,000 entries, and the pages are then in memory for matching.
 
     Raises:
-        ArtifactError: an array is missing, or it or the header is not as it was written.
+        ArtifactError: an array is missing, or it or the header does not match its checksum.
     """
     whole = {name: value for name, value in header.items() if name != CHECKSUM}
     if CHECKSUM not in header:
         raise ArtifactError(f"{folder}: this matcher was saved by an earlier version, which wrote no checksums", SAVE_AGAIN)
     if header[CHECKSUM] != _checksum(whole):
-        raise ArtifactError(f"{folder}: a saved matcher that is not whole: header.json is not as it was written", SAVE_AGAIN)
+        raise ArtifactError(f"{folder}: damaged matcher: header.json does not match its checksum", SAVE_AGAIN)
     return {name: _map_array(folder / f"{name}.npy", checksum) for name, checksum in whole["arrays"].items()}
 
 
@@ -250,11 +250,11 @@ def _map_array(path: Path, checksum: str) -> np.ndarray[Any, Any]:
     try:
         content = np.memmap(path, np.uint8, "r")
     except FileNotFoundError:
-        raise ArtifactError(f"{path.parent}: no saved matcher: {path.name} is missing", "Matcher.save writes one") from None
+        raise ArtifactError(f"{path.parent}: not a saved matcher: {path.name} is missing", "Matcher.save writes one") from None
     except (OSError, ValueError) as error:
-        raise ArtifactError(f"{path.parent}: a saved matcher that is not whole: {path.name}: {error}", SAVE_AGAIN) from error
+        raise ArtifactError(f"{path.parent}: damaged matcher: {path.name}: {error}", SAVE_AGAIN) from error
     if hashlib.sha256(content.data).hexdigest() != checksum:
-        raise ArtifactError(f"{path.parent}: a saved matcher that is not whole: {path.name} is not as it was written", SAVE_AGAIN)
+        raise ArtifactError(f"{path.parent}: damaged matcher: {path.name} does not match its checksum", SAVE_AGAIN)
     start = io.BytesIO(content[:LARGEST_START].tobytes())
     np.lib.format.read_magic(start)
     shape, _, kind = np.lib.format.read_array_header_1_0(start)

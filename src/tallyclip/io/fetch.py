@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import msgspec
 
@@ -33,6 +33,8 @@ from tallyclip.io.web import POLITE, FetchPolicy, Web
 
 if TYPE_CHECKING:
     import requests
+
+Result = TypeVar("Result")
 
 WEB = ("http://", "https://")
 GZIP = b"\x1f\x8b"
@@ -54,7 +56,7 @@ class TooLargeError(SourceError):
     """The file is larger than the policy allows."""
 
 
-class _TryAgainError(Exception):
+class TryAgainError(Exception):
     """An attempt that failed, and how far into the file it came."""
 
     def __init__(self, reason: str, reached: int = 0, wait: float = 0.0, hint: str = LATER) -> None:
@@ -72,8 +74,14 @@ class _Version(msgspec.Struct, frozen=True):
     size: int
 
 
-def fetch(url: str, target: Path, policy: FetchPolicy = POLITE) -> None:
+def fetch(url: str, target: Path, policy: FetchPolicy = POLITE, tick: Callable[[int], None] | None = None) -> None:
     """Fetch a file from a web server; it takes its name once it is whole.
+
+    Args:
+        url: of the file.
+        target: where to write it.
+        policy: how patient to be with the server.
+        tick: called with the number of new bytes as they arrive: those of an earlier transfer too, and none twice.
 
     Raises:
         SourceError: there is no such file (``MissingFileError``), the server does not give it, or it is too large (``TooLargeError``).
@@ -81,8 +89,8 @@ def fetch(url: str, target: Path, policy: FetchPolicy = POLITE) -> None:
         OutputError: the disk is full, or the folder cannot be written.
         MissingExtraError: requests is not installed.
     """
-    with _hold(url, target) as part:
-        _download(part, policy)
+    with _hold(url, target, tick) as part:
+        _download(part, policy, "metadata")
         part.finish()
 
 
@@ -103,7 +111,7 @@ def local_copy(path: str, scratch: Path, policy: FetchPolicy = POLITE) -> Genera
     with _hold(path, copy) as part:
         part.take_back()
         if path.startswith(WEB):
-            _download(part, policy)
+            _download(part, policy, "crawl")
         else:
             _copy(part, policy)
         part.finish()
@@ -125,12 +133,14 @@ class _Part:
     The part is deleted before its note is changed, so that a part is of the version in the note whenever the process is killed.
     """
 
-    def __init__(self, url: str, target: Path, note: int) -> None:
+    def __init__(self, url: str, target: Path, note: int, tick: Callable[[int], None] | None) -> None:
         self.url = url
         self.target = target
         self.path = _part_path(target)
         self.noted = [self.path]  # as long as one of these is there, the note stays
         self._note = note
+        self._tick = tick
+        self._ticked = 0
 
     def version(self) -> _Version | None:
         """The version that the part is of, if that is known."""
@@ -145,6 +155,12 @@ class _Part:
 
     def forget(self) -> None:
         self.path.unlink(missing_ok=True)
+
+    def reached(self, size: int) -> None:
+        """Report bytes beyond those reported so far: what is fetched again counts once."""
+        if self._tick is not None and size > self._ticked:
+            self._tick(size - self._ticked)
+            self._ticked = size
 
     def finish(self) -> None:
         with writing(self.path, self.target):
@@ -171,7 +187,7 @@ class _Part:
 
 
 @contextmanager
-def _hold(url: str, target: Path) -> Generator[_Part]:
+def _hold(url: str, target: Path, tick: Callable[[int], None] | None = None) -> Generator[_Part]:
     """The part of a file, for this process alone; without a part, the note goes too when it is let go."""
     path = Path(f"{_part_path(target)}.etag")
     with writing(path, target):
@@ -184,7 +200,7 @@ def _hold(url: str, target: Path) -> Generator[_Part]:
                 raise BlockingIOError  # whoever held it has just deleted it, and there may be a new one
         except BlockingIOError:
             raise StaleError(f"{target}: another process is fetching it", "wait for it, or stop it") from None
-        part = _Part(url, target, note)
+        part = _Part(url, target, note, tick)
         try:
             yield part
         finally:
@@ -207,14 +223,18 @@ def _copy_name(url: str) -> str:
 # attempts
 
 
-def _persist(url: str, attempt: Callable[[], None], policy: FetchPolicy) -> None:
-    """Try until it works, or until too little came for too many times."""
+def persist(url: str, attempt: Callable[[], Result], policy: FetchPolicy) -> Result:
+    """The result of the first attempt that works.
+
+    Raises:
+        SourceError: too many attempts in a row raised ``TryAgainError`` and got too little.
+    """
     tried = failed = farthest = 0
     began = time.monotonic()
     while True:
         try:
             return attempt()
-        except _TryAgainError as error:
+        except TryAgainError as error:
             tried += 1
             # Where an attempt before it has been is nothing new: a server that always breaks off at one place is given up. So is one that
             # gives a few bytes each time, for it could be asked for ever.
@@ -230,50 +250,62 @@ def _persist(url: str, attempt: Callable[[], None], policy: FetchPolicy) -> None
         began = time.monotonic()  # a wait that we keep is not the server's slowness
 
 
-def _download(part: _Part, policy: FetchPolicy) -> None:
+def _download(part: _Part, policy: FetchPolicy, extra: str) -> None:
     """Fill a part from a web server."""
-    with Web(policy) as web:
-        _persist(part.url, lambda: _ask(web, part, policy), policy)
+    with Web(policy, extra) as web:
+        persist(part.url, lambda: _ask(web, part, policy), policy)
 
 
 def _ask(web: Web, part: _Part, policy: FetchPolicy) -> None:
-    import requests
-
     version, start, asked = part.version(), 0, {}
     if version is not None:
         # Of a part that is whole the last byte is asked for again, so that the server says whether it is still that version.
         start = max(0, min(part.size(), version.size - 1))
     if version is not None and start > 0:
         asked = {"Range": f"bytes={start}-", "If-Range": version.etag}
-    try:
+    with web_errors(part.url):
         response = web.request(part.url, headers=asked)
-    except requests.RequestException as error:
-        if isinstance(error, ValueError) and not isinstance(error, requests.exceptions.InvalidHeader):  # an address that is none
-            raise SourceError(f"{part.url}: {_reason(error)}", "check the address") from error
-        raise _TryAgainError(_reason(error)) from error
     with response:
-        _check_status(part.url, response)
-        if response.status_code == requests.codes.ok:
+        check_status(part.url, response)
+        if response.status_code == 200:
             start = 0
         elif version is None or start == 0 or not _goes_on(response, start, version):
             part.forget()
-            raise _TryAgainError("the file has changed on the server")
+            raise TryAgainError("the file has changed on the server")
         _receive(response, part, start, policy)
 
 
-def _check_status(url: str, response: requests.Response) -> None:
+@contextmanager
+def web_errors(url: str, hint: str = LATER) -> Generator[None]:
+    """Turn what requests raises into errors of ours.
+
+    Raises:
+        SourceError: the URL is not valid.
+        TryAgainError: the server cannot be reached, or its answer breaks off.
+    """
+    import requests
+
+    try:
+        yield
+    except requests.RequestException as error:
+        if isinstance(error, ValueError) and not isinstance(error, requests.exceptions.InvalidHeader):
+            raise SourceError(f"{url}: {_reason(error)}", "check the URL") from error
+        raise TryAgainError(_reason(error), hint=hint) from error
+
+
+def check_status(url: str, response: requests.Response) -> None:
     """Return if there is something to read.
 
     Raises:
         SourceError: there never will be.
-        _TryAgainError: there may be another time.
+        TryAgainError: there may be another time.
     """
     status = response.status_code
     if status in (200, 206, 416):  # the last is asked for more than there is: of another version
         return
     said = f"the server answers {status} {response.reason or ''}".rstrip()
     if status in BUSY or status >= 500:
-        raise _TryAgainError(said, wait=_wait_asked(response), hint=SLOWER)
+        raise TryAgainError(said, wait=_wait_asked(response), hint=SLOWER)
     if status in (404, 410):
         raise MissingFileError(f"{url}: {said}", "there is no such file: check the address")
     raise SourceError(f"{url}: {said}", "check the address and your access to it")
@@ -292,10 +324,10 @@ def _receive(response: requests.Response, part: _Part, start: int, policy: Fetch
 
     Raises:
         SourceError: it is too large.
-        _TryAgainError: it is not whole.
+        TryAgainError: it is not whole.
     """
     version = part.version() if start else _version_of(part.url, response)
-    size = version.size if version else _size_of(response)
+    size = version.size if version else size_of(response)
     if size is not None and size > policy.largest:
         raise TooLargeError(f"{part.url}: the file has {size:,} bytes, over the limit of {policy.largest:,}", LARGER)
     bite = _read(response)
@@ -303,22 +335,23 @@ def _receive(response: requests.Response, part: _Part, start: int, policy: Fetch
         while len(bite) < len(GZIP) and (more := _read(response)):
             bite += more
         if not bite.startswith(GZIP):  # and what there is stays: servers under load send web pages that say so
-            raise _TryAgainError("what comes is no gzip file", hint=SLOWER)
+            raise TryAgainError("what comes is no gzip file", hint=SLOWER)
     reached, most = start, policy.largest if size is None else size
     with part.open(start, version) as file:
         try:
             while bite and reached <= most:
                 file.write(bite)
                 reached += len(bite)
+                part.reached(reached)
                 bite = _read(response)
-        except _TryAgainError as error:
-            raise _TryAgainError(str(error), reached) from error
+        except TryAgainError as error:
+            raise TryAgainError(str(error), reached) from error
     if reached > most:
         part.forget()
         if size is None:
             raise TooLargeError(f"{part.url}: more than {most:,} bytes came, and the server does not say how many there are", LARGER)
     if size is not None and reached != size:
-        raise _TryAgainError(f"{reached:,} bytes came of {size:,}", reached)
+        raise TryAgainError(f"{reached:,} bytes came of {size:,}", reached)
 
 
 def _read(response: requests.Response) -> bytes:
@@ -328,17 +361,18 @@ def _read(response: requests.Response) -> bytes:
     try:
         return response.raw.read1(BITE, decode_content=False)
     except (HTTPError, OSError) as error:
-        raise _TryAgainError(_reason(error)) from error
+        raise TryAgainError(_reason(error)) from error
 
 
-def _size_of(response: requests.Response) -> int | None:
+def size_of(response: requests.Response) -> int | None:
+    """The size of an answer, if its headers give it."""
     said = response.headers.get("Content-Length", "")
     return int(said) if re.fullmatch("[0-9]{1,18}", said) else None
 
 
 def _version_of(url: str, response: requests.Response) -> _Version | None:
     """The version that a whole answer is of; a weak ETag (W/) may stand for several."""
-    etag, size = response.headers.get("ETag", ""), _size_of(response)
+    etag, size = response.headers.get("ETag", ""), size_of(response)
     return _Version(url, etag, size) if re.fullmatch('".*"', etag) and size is not None else None
 
 
@@ -354,13 +388,16 @@ def _wait_asked(response: requests.Response) -> float:
     return max(0.0, (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - time.time())
 
 
-def _reason(error: BaseException) -> str:
-    """What was at the bottom of it, without the layers around: requests and urllib3 wrap what they wrap in three ways."""
-    while True:
-        inner = [e for e in (error.__cause__, getattr(error, "reason", None), *error.args) if isinstance(e, BaseException)]
-        if not inner:
-            return " ".join(str(error).split()) or type(error).__name__
+def root_cause(error: BaseException) -> BaseException:
+    """The innermost error: requests and urllib3 wrap others in three ways."""
+    while inner := [e for e in (error.__cause__, getattr(error, "reason", None), *error.args) if isinstance(e, BaseException)]:
         error = inner[0]
+    return error
+
+
+def _reason(error: BaseException) -> str:
+    cause = root_cause(error)
+    return " ".join(str(cause).split()) or type(cause).__name__
 
 
 def _copy(part: _Part, policy: FetchPolicy) -> None:
@@ -386,12 +423,12 @@ def _copy(part: _Part, policy: FetchPolicy) -> None:
                 raise OutputError.of(part.target, error) from error
             if isinstance(error, PermissionError):
                 raise SourceError(f"{part.url}: {_reason(error)}", "check the address and your access to it") from error
-            raise _TryAgainError(_reason(error)) from error
+            raise TryAgainError(_reason(error)) from error
         if size is not None and part.size() != size:
-            raise _TryAgainError(f"{part.size():,} bytes came of {size:,}")
+            raise TryAgainError(f"{part.size():,} bytes came of {size:,}")
 
     try:
-        _persist(part.url, attempt, policy)
+        persist(part.url, attempt, policy)
     except BaseException:
         part.forget()  # there is no going on with it
         raise

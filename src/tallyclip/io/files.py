@@ -1,4 +1,4 @@
-"""Writing files so that each is either whole or absent."""
+"""Writing files so that each is either complete or absent."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ PART = ".part-"  # in the name of a file that is being written
 
 
 @contextmanager
-def writing(path: Path, said: Path | None = None) -> Generator[None]:
-    """Turn what goes wrong in writing to a file or folder into an OutputError that says where; other errors go through.
+def writing(path: Path, shown: Path | None = None) -> Generator[None]:
+    """Turn errors in writing to a file or folder into an OutputError that names it; other errors pass through.
 
     Args:
         path: what is written to.
-        said: what the message calls it, if not that.
+        shown: the path to show in the message, if not that.
 
     Raises:
         OutputError: the disk is full, or the folder cannot be written.
@@ -35,15 +35,15 @@ def writing(path: Path, said: Path | None = None) -> Generator[None]:
     except OSError as error:
         about = str(error.filename or path)
         if not (about.startswith(str(path)) or str(path).startswith(about)):
-            raise  # of another file, one that is read
+            raise  # the error is about another file, one that is read
         if error.errno is None:  # NumPy does not say why a write fell short
             error = OSError(errno.ENOSPC, str(error))
-        raise OutputError.of(said or path, error) from error
+        raise OutputError.of(shown or path, error) from error
 
 
 @contextmanager
 def replacing(path: Path) -> Generator[Path]:
-    """A path to write to, which becomes ``path`` at the end of the block and vanishes if the block fails.
+    """A temporary path to write to, renamed to ``path`` at the end of the block and deleted if the block fails.
 
     Raises:
         OutputError: the disk is full, or the folder cannot be written.
@@ -59,7 +59,7 @@ def replacing(path: Path) -> Generator[Path]:
 
 
 def clear_parts(folder: Path, *, below: bool = False) -> None:
-    """Delete what an interruption has left half written in a folder, or also in those below it."""
+    """Delete files that an interruption left half written in a folder, with ``below`` also in its subfolders."""
     pattern = f".*{PART}*"
     for part in folder.rglob(pattern) if below else folder.glob(pattern):
         part.unlink(missing_ok=True)
@@ -72,13 +72,13 @@ def write_array(path: Path, array: np.ndarray[Any, Any]) -> None:
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write a JSON object, a key a line."""
+    """Write a JSON object, one key per line."""
     with replacing(path) as part:
         part.write_text(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def with_infinity(value: Any) -> Any:
-    """What JSON can hold of numbers, lists and objects: infinity, for which JSON has no number, as the text ``"inf"``."""
+    """The value with infinity, which JSON has no number for, as the text ``"inf"``."""
     if isinstance(value, dict):
         return {key: with_infinity(part) for key, part in value.items()}
     if isinstance(value, list):
@@ -90,7 +90,7 @@ def read_array(path: Path) -> np.ndarray[Any, Any]:
     """Read an array that ``write_array`` wrote for a stage.
 
     Raises:
-        ArtifactError: the file is not whole.
+        ArtifactError: the file is broken.
     """
     with _reading(path), path.open("rb") as file:
         return np.load(file, allow_pickle=False)
@@ -100,7 +100,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
     """Read the arrays of an ``.npz`` file of a stage.
 
     Raises:
-        ArtifactError: the file is not whole.
+        ArtifactError: the file is broken.
     """
     with _reading(path), path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         return dict(arrays)
@@ -108,7 +108,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
 
 @contextmanager
 def _reading(path: Path) -> Generator[None]:
-    """NumPy, and zlib below it, raise nearly anything over bytes that are no array."""
+    """NumPy, and zlib below it, raise almost any exception for bytes that are not an array."""
     try:
         yield
     except Exception as error:
@@ -120,7 +120,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
-        ArtifactError: the file is not whole.
+        ArtifactError: the file is broken.
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
@@ -132,7 +132,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def remove(path: Path, trash: Path) -> None:
-    """Take a file or a folder out of sight in one step, then delete it."""
+    """Rename a file or folder into the trash in one step, then delete it there."""
     if not path.exists():
         return
     trash.mkdir(parents=True, exist_ok=True)

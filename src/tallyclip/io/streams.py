@@ -1,8 +1,8 @@
 """Opening files, local or behind an fsspec URL, as streams.
 
-Arrow's decompression is used rather than fsspec's because it notices when a compressed file was cut short, Zstandard's included. Gzip and
-bzip2 files are unpacked by their libraries themselves, and noticed likewise: Arrow fails on zeros behind the last member, which tapes and
-block devices put there, and on empty bzip2 streams.
+Arrow decompresses rather than fsspec because it notices when a compressed file was cut short, Zstandard included. Gzip and bzip2 files are
+decompressed by zlib and bz2, with the same check: Arrow fails on zeros after the last member, which tapes and block devices add, and on
+empty bzip2 streams.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".lz4": "lz4"}
 CHUNK = 8 << 20
-ARCHIVES = 32  # kept open in a process
+MOST_ARCHIVES = 32  # kept open in a process
 PACKED_CHUNK = 64 << 10  # of a gzip or bzip2 file, read at a time
 UNPACKED_CHUNK = 1 << 20
 MAGIC = {"gzip": b"\x1f\x8b", "bz2": b"BZh"}
@@ -48,7 +48,7 @@ class Problem(NamedTuple):
     hint: str | None
 
 
-# What Arrow says of compressed files that it cannot unpack, and what that means.
+# Arrow's messages for compressed files that it cannot decompress, and what they mean.
 BROKEN = Problem(f"the compressed data is broken, or {BEHIND_THE_END}", None)
 PROBLEMS = {
     "Truncated compressed stream": Problem(CUT_SHORT, None),
@@ -64,15 +64,15 @@ WEB = ("http://", "https://")
 
 
 def is_url(path: str) -> bool:
-    """Is this an fsspec URL, not a path on this machine?"""
+    """Is this an fsspec URL rather than a local path?"""
     return "://" in path
 
 
 def chain_of(url: str) -> tuple[str, str, str]:
-    """The parts of a URL: links without a path of their own, the link that has the path, and the links behind that.
+    """The parts of a chained URL: the links before the one that has the path, that link, and the links after it.
 
-    fsspec chains URLs with ``::``. A cache (``simplecache::s3://bucket/a.csv``) takes the path of the next link; an archive
-    (``zip://a.csv::s3://bucket/x.zip``) is what the next link names. Joined, the parts are the URL again.
+    fsspec chains URLs with ``::``. A cache (``simplecache::s3://bucket/a.csv``) takes its path from the next link; an archive
+    (``zip://a.csv::s3://bucket/x.zip``) is the file of the next link. Joined, the parts are the URL again.
     """
     links = url.split("::") if is_url(url) else [url]
     place = next((i for i, link in enumerate(links) if "://" in link), 0)
@@ -83,7 +83,7 @@ def filesystem(path: str) -> tuple[fsspec.AbstractFileSystem, str]:
     """The file system of a path or URL, and the path within it.
 
     Raises:
-        OptionError: nobody knows this kind of URL.
+        OptionError: fsspec does not know this kind of URL.
         MissingExtraError: the package for it is not installed.
     """
     before, link, behind = chain_of(path)
@@ -100,15 +100,15 @@ def filesystem(path: str) -> tuple[fsspec.AbstractFileSystem, str]:
         raise OptionError(f"{path}: {error}", "URLs are those of fsspec: s3://, gs://, https://, hf://, ...") from None
 
 
-@lru_cache(maxsize=ARCHIVES)
+@lru_cache(maxsize=MOST_ARCHIVES)
 def _archive(url: str) -> fsspec.AbstractFileSystem:
-    """The file system within an archive. fsspec keeps none of these: it would read the archive's list anew for each file, and close the
-    archive under a file that is being read."""
+    """The file system inside an archive. fsspec does not cache these: it would read the archive's list again for each file, and close the
+    archive while a file in it is being read."""
     return fsspec.core.url_to_fs(url)[0]
 
 
 def forget(path: str) -> None:
-    """Forget what is remembered of the place where a URL leads: its listings, which would tell of an earlier state."""
+    """Forget cached listings of the place where a URL leads, which may be out of date."""
     if chain_of(path)[2]:
         _archive.cache_clear()
     filesystem(path)[0].invalidate_cache()
@@ -119,7 +119,7 @@ def open_file(path: str, *, ahead: bool = True) -> pa.NativeFile:
 
     Args:
         path: local path or URL.
-        ahead: may a read from a URL fetch more than was asked for? It helps those who read on from there in small bites.
+        ahead: may a read from a URL fetch more than was asked for? It helps callers that read on from there in small pieces.
     """
     if not is_url(path):
         return pa.OSFile(path)
@@ -129,12 +129,12 @@ def open_file(path: str, *, ahead: bool = True) -> pa.NativeFile:
 
 
 def open_stream(path: str) -> pa.NativeFile | io.BufferedReader:
-    """Open a file for reading from start to end, unpacked if its name ends in .gz, .zst, .bz2 or .lz4."""
+    """Open a file for reading from start to end, decompressed if its name ends in .gz, .zst, .bz2 or .lz4."""
     return unpacked(open_file(path), compression_of(path))
 
 
 def unpacked(file: pa.NativeFile, compression: str | None) -> pa.NativeFile | io.BufferedReader:
-    """The content of a compressed file from where it stands, of all its members, streams or frames."""
+    """The decompressed content of a file from its current position: all members, streams or frames."""
     if compression is None:
         return file
     if compression in ("gzip", "bz2"):
@@ -143,7 +143,7 @@ def unpacked(file: pa.NativeFile, compression: str | None) -> pa.NativeFile | io
 
 
 class _Members(io.RawIOBase):
-    """The content of a gzip file's members or a bzip2 file's streams, one after another; zeros between and behind them are left out."""
+    """The content of a gzip file's members or a bzip2 file's streams, one after another; zeros between and after them are skipped."""
 
     def __init__(self, file: pa.NativeFile, compression: Literal["gzip", "bz2"]) -> None:
         self._file = file
@@ -183,7 +183,7 @@ class _Members(io.RawIOBase):
         return bz2.BZ2Decompressor() if self._compression == "bz2" else zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
 
     def _next_member(self) -> bool:
-        """Begin with the member behind the one that is done, if there is one."""
+        """Start the next member, if there is one."""
         while not (rest := self._packed.lstrip(b"\0")):
             self._packed = self._file.read(PACKED_CHUNK)
             if not self._packed:
@@ -198,7 +198,7 @@ class _Members(io.RawIOBase):
 
 
 def explain(error: BaseException) -> Problem:
-    """What is wrong with a file that cannot be read, in the words that users know, and what may help."""
+    """What is wrong with a file that cannot be read, in words that users know, and what may help."""
     if isinstance(error, TrailingDataError):
         return Problem(str(error), f"if you do not need it, cut it off: head -c {error.place} FILE > NEW, and give NEW the suffix of FILE")
     text = " ".join(str(error).split()) or type(error).__name__
@@ -206,8 +206,8 @@ def explain(error: BaseException) -> Problem:
 
 
 def file_name(path: str) -> str:
-    """A path as far as it names a file: of a web address what comes before ``?`` and ``#``; of a file in an archive, chained to the URL of
-    that, the archive's path and the file's within it."""
+    """The part of a path or URL that names a file: of a web URL what comes before ``?`` and ``#``; of a file in an archive, chained to the
+    archive's URL, the archive's path and the path inside it."""
     if not is_url(path):
         return path
     _, link, behind = chain_of(path)
@@ -217,7 +217,7 @@ def file_name(path: str) -> str:
 
 
 def compression_of(path: str) -> str | None:
-    """How a file is compressed, as its name says: gzip, zstd, bz2 or lz4."""
+    """The compression of a file by its name: gzip, zstd, bz2 or lz4."""
     return COMPRESSIONS.get(os.path.splitext(_spelled_out(path))[1].lower())
 
 

@@ -1,4 +1,4 @@
-"""Our own small JSON files, read into the structs they are of, and fingerprints."""
+"""Reading our own small JSON files into structs, and fingerprints."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ Kind = TypeVar("Kind")
 
 
 def fingerprint_of(**parts: Any) -> str:
-    """64 hex digits that change with any part; parts are what JSON can hold."""
+    """64 hex digits that change with any part; parts are JSON values."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def read_struct(path: Path, kind: type[Kind]) -> Kind | None:
-    """Read one of our own JSON files, or None if it is not there.
+    """Read one of our own JSON files; None if there is none.
 
     Raises:
-        ArtifactError: there is one, but not whole or not in the form of this version.
+        ArtifactError: it is broken, or another version wrote it.
     """
     try:
         content = path.read_bytes()
@@ -32,7 +32,7 @@ def read_struct(path: Path, kind: type[Kind]) -> Kind | None:
     except OSError as error:
         raise ArtifactError(f"{path}: not readable: {error.strerror}") from error
     try:
-        return msgspec.convert(json.loads(content), kind, strict=False)  # so that the text of ``with_infinity`` is a number again
+        return msgspec.convert(json.loads(content), kind, strict=False)  # turns the text of ``with_infinity`` back into a number
     except ValueError as error:  # msgspec's errors are ValueErrors too
         hint = f"delete {path.parent if path.name == '_manifest.json' else path} and run the same command again, or give a new --out"
-        raise ArtifactError(f"{path}: broken, or not of this version: {error}", hint) from error
+        raise ArtifactError(f"{path}: broken, or written by another version: {error}", hint) from error

@@ -10,14 +10,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 ROWS_PER_GROUP = 131_072
-BYTES_PER_GROUP = 128 << 20  # as Arrow holds them; fewer rows reach it only where they are large
+BYTES_PER_GROUP = 128 << 20  # in Arrow's memory; only large rows reach this limit first
 WRITING: Any = {"compression": "zstd", "compression_level": 1, "write_page_checksum": True, "write_statistics": False}
 
 
 class TableWriter:
-    """A Parquet file written in row groups of a good size, however small the tables that come.
+    """A Parquet file written in row groups of a good size, however small the tables that are given.
 
-    A dictionary is tried for the columns that may repeat themselves; for the others it would only cost time.
+    Only ``repetitive`` columns are dictionary-encoded; for the others that would only cost time.
     """
 
     def __init__(self, path: Path, schema: pa.Schema, repetitive: list[str]) -> None:

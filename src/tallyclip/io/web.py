@@ -1,8 +1,8 @@
-"""Web servers, without trust: however slow or endless an answer is, reading it ends.
+"""Requests to web servers that are not trusted: however slow or endless a response is, reading it ends.
 
-Timeouts of sockets begin again with every byte. So bytes are counted where they come from the network, below the layers that take headers,
-chunks and trailers apart: all that a server may draw out, or never end, is in that count. Redirects are followed here and their bodies not
-read, which requests would do, into memory.
+A socket's timeout starts again with every byte. So bytes are counted where they arrive, below the layers that parse headers, chunks and
+trailers: whatever a server sends slowly or without end is in that count. Redirects are followed here without reading their bodies, which
+requests would read into memory.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from tallyclip.errors import SourceError
 from tallyclip.extras import load
 
 MOST_REDIRECTS = 30
-OVERHEAD = 1 << 20  # bytes: what may come beside a body, such as headers and the sizes of chunks
+OVERHEAD = 1 << 20  # bytes that may come beside a body, such as headers and the sizes of chunks
 
 
 class FetchPolicy(msgspec.Struct, frozen=True):
     """How patient to be with a server; all times in seconds.
 
     Args:
-        tries: attempts in a row that bring too little before a file is given up.
-        connect_timeout: for a connection to be made.
-        read_timeout: for the next bytes to come.
+        tries: attempts in a row without enough progress before a file is given up.
+        connect_timeout: to make a connection.
+        read_timeout: to receive the next bytes.
         first_wait: the longest wait after a first failure; it doubles with each.
-        longest_wait: the longest wait of all, also where a server asks for more.
-        lowest_rate: bytes a second; slower answers are broken off.
-        rate_window: the rate is that of so many seconds.
-        largest: bytes of a file.
+        longest_wait: the limit of all waits, also if a server asks for more.
+        lowest_rate: bytes a second; slower responses are aborted.
+        rate_window: the time over which the rate is measured.
+        largest: the size limit of a file, in bytes.
     """
 
     tries: int = 8
@@ -51,7 +51,7 @@ POLITE = FetchPolicy()
 
 
 class Web:
-    """A session with web servers, which can be used as a context.
+    """A session with web servers, for use in a ``with`` block.
 
     Raises:
         MissingExtraError: requests is not installed; ``extra`` names what installs it.
@@ -60,13 +60,13 @@ class Web:
     def __init__(self, policy: FetchPolicy, extra: str = "crawl") -> None:
         requests = load("requests", "requests", extra)
         self._policy = policy
-        self._no_host: Any = load("urllib3.exceptions", "requests", extra).LocationValueError  # of a host's name; requests lets it pass
+        self._no_host: Any = load("urllib3.exceptions", "requests", extra).LocationValueError  # a bad host; requests lets it pass
         self._session: Any = requests.Session()
-        # Also of a redirect that it is not to follow, requests prepares the next request, and for that reads the body of this one.
+        # Even for a redirect that it must not follow, requests prepares the next request, and for that reads the body of this response.
         self._session.get_redirect_target = lambda _: None
         for start in ("http://", "https://"):
             self._session.mount(start, _adapter(policy))
-        # What is fetched is compressed already, and the size of what a server packs on the way is not known.
+        # The files are compressed already, and if a server compresses on the way, their size is unknown.
         self._session.headers.update({"User-Agent": f"tallyclip/{tallyclip.__version__}", "Accept-Encoding": "identity"})
 
     def __enter__(self) -> Web:
@@ -76,11 +76,11 @@ class Web:
         self._session.close()
 
     def request(self, url: str, method: str = "GET", headers: dict[str, str] | None = None) -> Any:
-        """The answer to a request, at the end of all redirects: a ``requests.Response`` whose body is not yet read.
+        """The response after all redirects: a ``requests.Response`` whose body is not read yet.
 
         Raises:
-            SourceError: the redirects do not end, or this or one of theirs is no URL.
-            requests.RequestException: there is no answer.
+            SourceError: too many redirects, or this or a redirect's URL is not valid.
+            requests.RequestException: there is no response.
         """
         timeout, place, asked = (self._policy.connect_timeout, self._policy.read_timeout), url, headers or {}
         for _ in range(MOST_REDIRECTS + 1):
@@ -91,13 +91,13 @@ class Web:
             if not response.is_redirect:
                 return response
             response.close()
-            said = response.headers["Location"]
+            location = response.headers["Location"]
             try:
-                following = urljoin(place, said.encode("latin-1").decode("utf-8"))  # http.client takes headers for Latin-1
+                following = urljoin(place, location.encode("latin-1").decode("utf-8"))  # http.client takes headers for Latin-1
                 stays = not self._session.should_strip_auth(place, following)
             except ValueError:
-                raise SourceError(f"{url}: the server redirects to an invalid URL: {said!r:.200}", "check the URL") from None
-            # The user and password of a URL go with it, but to no other host.
+                raise SourceError(f"{url}: the server redirects to an invalid URL: {location!r:.200}", "check the URL") from None
+            # The user and password of a URL are sent to redirects on the same host only.
             authorization = response.request.headers.get("Authorization")
             headers = {**asked, "Authorization": authorization} if stays and authorization else asked
             place = following
@@ -105,16 +105,16 @@ class Web:
 
 
 class _Wire(io.RawIOBase):
-    """What comes from a socket, counted.
+    """The bytes from a socket, counted.
 
-    Reading raises OSError where too much has come, or too little in the time.
+    Reading raises OSError if there are too many, or if they come too slowly.
     """
 
     def __init__(self, raw: io.RawIOBase, policy: FetchPolicy) -> None:
         super().__init__()
         self._raw, self._policy = raw, policy
         self._all = self._fresh = 0
-        self._since: float | None = None  # the wait for the first byte is the server's to think
+        self._since: float | None = None  # from the first byte on: until then the server may take its time
 
     def readable(self) -> bool:
         return True
@@ -131,8 +131,8 @@ class _Wire(io.RawIOBase):
         seconds = now - self._since
         if count and seconds >= policy.rate_window:
             if self._fresh < policy.lowest_rate * seconds:
-                said = f"{self._fresh:,} bytes came in {seconds:.3g} seconds"
-                raise OSError(f"{said}, which is slower than {policy.lowest_rate:,.0f} bytes a second")
+                received = f"{self._fresh:,} bytes came in {seconds:.3g} seconds"
+                raise OSError(f"{received}, which is slower than {policy.lowest_rate:,.0f} bytes a second")
             self._since, self._fresh = now, 0
         return count
 
@@ -142,7 +142,7 @@ class _Wire(io.RawIOBase):
 
 
 def _adapter(policy: FetchPolicy) -> Any:
-    """What requests sends requests by, with answers that are counted."""
+    """An adapter for requests that counts the bytes of responses."""
     adapters: Any = load("requests.adapters", "requests", "crawl")
     pools: Any = load("urllib3.connectionpool", "requests", "crawl")
 

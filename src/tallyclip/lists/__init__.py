@@ -1,1 +1,1 @@
-"""What there is to count: entry lists from public sources."""
+"""Entry lists from public sources."""

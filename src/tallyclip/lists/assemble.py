@@ -1,4 +1,4 @@
-"""From ranked candidates to an entry list: sources in order, each within its budget, and of repeats the first stays."""
+"""From ranked candidates to an entry list: sources in order, each within its limit; of repeated entries the first is kept."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import msgspec
 from tallyclip.core.data import Metadata
 
 LONGEST_ENTRY = 256  # characters, as in arXiv 2507.22062
-ENDLESS = 1 << 62
-SIGNS = ("P", "Sc", "Sk", "Sm")  # categories of which alone no entry is made
+NO_LIMIT = 1 << 62
+SIGNS = ("P", "Sc", "Sk", "Sm")  # Unicode categories; an entry has at least one character of another
 
 
 class Entry(NamedTuple):
-    """An entry of a list: where it is from, what it was ranked by there, if by anything, and its rank, from 1."""
+    """An entry of a list: its source, its score there, if the source has scores, and its rank there, from 1."""
 
     entry: str
     source: str
@@ -25,39 +25,39 @@ class Entry(NamedTuple):
 
 
 class SourceCounts(msgspec.Struct):
-    """What became of a source's candidates, as far as they were looked at."""
+    """What became of the candidates of a source that were considered."""
 
     source: str
     entries: int = 0
-    repeats: int = 0  # which an earlier source has, or this one before
+    repeats: int = 0  # already in the list
     unfit: dict[str, int] = {}
 
 
 def unfit(entry: str) -> str | None:
-    """Why a text is no entry, or None if it can be one.
+    """Why a text cannot be an entry, or None if it can.
 
     >>> unfit("C++"), unfit("--")
-    (None, 'of punctuation alone')
+    (None, 'only punctuation')
     """
     if not entry.strip():
         return "empty"
     if len(entry) > LONGEST_ENTRY:
         return f"longer than {LONGEST_ENTRY} characters"
     if all(unicodedata.category(character).startswith(SIGNS) or character == " " for character in entry):
-        return "of punctuation alone"
+        return "only punctuation"
     return None
 
 
 def least(*limits: int | None) -> int | None:
-    """The smallest of limits, of which None is none."""
+    """The smallest limit; None stands for no limit."""
     return min((limit for limit in limits if limit is not None), default=None)
 
 
 class EntryList:
-    """A list while it is put together.
+    """An entry list that is being assembled.
 
     Args:
-        limit: of the whole list.
+        limit: on the entries of the whole list.
     """
 
     def __init__(self, limit: int | None = None) -> None:
@@ -66,16 +66,16 @@ class EntryList:
         self._limit = limit
 
     def room(self, limit: int | None) -> int:
-        """How many entries a source may still give."""
+        """How many more entries a source may add."""
         room = least(limit, None if self._limit is None else self._limit - len(self.entries))
-        return ENDLESS if room is None else room
+        return NO_LIMIT if room is None else room
 
     def wanted(self, limit: int | None) -> int:
-        """How many candidates of a source are surely enough, if all are fit and no two the same: others would have to be there already."""
+        """How many candidates of a source are enough, if all are fit and different: at most as many as the list has entries are repeats."""
         return self.room(limit) + len(self.entries)
 
     def take(self, source: str, candidates: Iterable[tuple[str, float | None]], limit: int | None = None) -> SourceCounts:
-        """Take the entries that a source offers, best first; those that are there already do not count towards its limit."""
+        """Add the candidates of a source, best first; those already in the list do not count towards its limit."""
         count = SourceCounts(source, unfit={})
         room = self.room(limit)
         for rank, (text, score) in enumerate(candidates if room else (), start=1):
@@ -96,6 +96,6 @@ class EntryList:
         """The list as it is now.
 
         Raises:
-            ArtifactError: there is no entry in it.
+            ArtifactError: the list is empty.
         """
         return Metadata(*zip(*self.entries, strict=True)) if self.entries else Metadata(())

@@ -1,6 +1,6 @@
-"""What is to be said of an entry list before it is used: entries that no text can name, entries that say the same, what else stands out.
+"""A check of an entry list before it is used: entries that no caption can match, near duplicates, and other oddities.
 
-Nothing here is changed or refused: some lists are as they should be with all of it.
+The check changes and refuses nothing: a list can be right with all of them.
 """
 
 from __future__ import annotations
@@ -21,36 +21,36 @@ from tallyclip.match.coverage import unmatchable_entries
 from tallyclip.match.reference import Mode
 
 MODES: tuple[Mode, ...] = get_args(Mode)
-JOINERS = "\u200c\u200d"  # format characters that words of some scripts, and emoji, are written with
+JOINERS = "\u200c\u200d"  # format characters that belong to words of some scripts, and to emoji
 
 
-class Reason(Found, kw_only=True):
-    """Entries that no text can name, and why: "the entry ``reason``"."""
+class UnmatchableEntries(Found, kw_only=True):
+    """Entries that no caption can match, and why: "the entry ``reason``"."""
 
     reason: str
 
 
-class Unmatchable(msgspec.Struct, kw_only=True):
-    """How many entries no text can name, for every reason there is."""
+class UnmatchableByReason(msgspec.Struct, kw_only=True):
+    """How many entries no caption can match, in all and by reason."""
 
     count: int
-    reasons: list[Reason]
+    reasons: list[UnmatchableEntries]
 
 
-class Source(msgspec.Struct, kw_only=True):
-    """The entries of one source, and by the mode of matching those of them that no text can name."""
+class SourceCheck(msgspec.Struct, kw_only=True):
+    """The entries of one source, and those that no caption can match, by matching mode."""
 
     source: str
     entries: int
-    unmatchable: dict[str, Unmatchable]
+    unmatchable: dict[str, UnmatchableByReason]
 
 
 class Repeats(msgspec.Struct, kw_only=True):
-    """Entries that are written like an earlier one by some rule.
+    """Entries that equal an earlier one by some rule.
 
     Attributes:
-        count: how many, the first of each kind not counted.
-        groups: up to 20 kinds, each with its entries.
+        count: how many, without the first of each group.
+        groups: up to 20 groups of equal entries.
     """
 
     count: int
@@ -58,7 +58,7 @@ class Repeats(msgspec.Struct, kw_only=True):
 
 
 class ClassNames(msgspec.Struct, kw_only=True):
-    """How many of a list's different names are entries, how many are but for their case, and which are not."""
+    """How many different names of a list of class names are entries, how many only in another case, and which are not."""
 
     name: str
     names: int
@@ -72,23 +72,23 @@ class Check(msgspec.Struct, kw_only=True):
 
     Attributes:
         entries: the size of the list.
-        sources: each source of it, in the order of the list.
-        case_repeats: entries that differ from an earlier one in case alone.
-        nfc_repeats: entries that differ from an earlier one in nothing that can be seen, only in how Unicode writes it.
-        not_nfc: entries that are not in Unicode's normal form C, as most texts are; such a text does not name them.
-        long, marks: entries of more than 256 characters, and of punctuation alone; a built list has neither.
-        spaces: entries with blanks at an end, or two in a row.
-        controls: entries with control or format characters, those that join or part letters aside.
-        stop_words: entries that are function words of English. They do no harm: the draw makes each as rare as any other, and that
-            removing them changes almost nothing was tried (arXiv 2309.16671, appendix A.7).
+        sources: each source, in the order of the list.
+        case_repeats: entries that differ from an earlier one only in case.
+        nfc_repeats: entries that look like an earlier one, and differ only in their Unicode normalization.
+        not_nfc: entries that are not in Unicode's normal form C; most captions are, and do not match them.
+        long, marks: entries of more than 256 characters, and of only punctuation; a built list has neither.
+        spaces: entries with spaces at an end, or two in a row.
+        controls: entries with control or format characters, other than joiners.
+        stop_words: entries that are English function words. They do no harm: the draw makes each as rare as any other entry, and
+            removing them changed almost nothing (arXiv 2309.16671, appendix A.7).
         single: entries of one character.
-        numerals: entries of decimal digits alone.
+        numerals: entries of only decimal digits.
         classes: what the list has of each list of class names.
-        findings: the same in plain words, what matters most first.
+        findings: a summary in words, the most important first.
     """
 
     entries: int
-    sources: list[Source]
+    sources: list[SourceCheck]
     case_repeats: Repeats
     nfc_repeats: Repeats
     not_nfc: Found
@@ -104,14 +104,14 @@ class Check(msgspec.Struct, kw_only=True):
 
 
 def check(metadata: Metadata, classes: Mapping[str, Sequence[str]] | None = None) -> Check:
-    """Look through an entry list.
+    """Check an entry list.
 
     Args:
         metadata: the list.
-        classes: lists of names to look for, by their name; the bundled ones if None.
+        classes: class names to look for, by the name of their list; the bundled ones if None.
 
     >>> check(Metadata(["dog", "St. Louis", "Dog"]), {}).findings[0]
-    '1 of 3 entries (33.3%) can never be matched in exact mode, 1 in casefold mode; spaced-entries mode has a use for all of them'
+    '1 of 3 entries (33.3%) can never be matched in exact mode, 1 in casefold mode; in spaced-entries mode all of them can match'
     """
     entries = metadata.entries
     folded = {entry.casefold() for entry in entries}
@@ -142,42 +142,42 @@ def _those(metadata: Metadata, is_one: Callable[[str], bool]) -> Found:
     return found(metadata, [i for i, entry in enumerate(metadata.entries) if is_one(entry)])
 
 
-def _sources(metadata: Metadata) -> list[Source]:
+def _sources(metadata: Metadata) -> list[SourceCheck]:
     names = sources_of(metadata)
     sources = {
-        name: Source(source=name, entries=size, unmatchable={mode: Unmatchable(count=0, reasons=[]) for mode in MODES})
+        name: SourceCheck(source=name, entries=size, unmatchable={mode: UnmatchableByReason(count=0, reasons=[]) for mode in MODES})
         for name, size in Counter(names).items()
     }
     for mode in MODES:
         for reason, ids in unmatchable_entries(metadata.entries, mode).items():
-            for name, group in groupby(sorted(ids, key=names.__getitem__), key=names.__getitem__):  # a sort that keeps the ids' order
+            for name, group in groupby(sorted(ids, key=names.__getitem__), key=names.__getitem__):  # a stable sort: ids stay in order
                 some = found(metadata, list(group))
                 unmatchable = sources[name].unmatchable[mode]
                 unmatchable.count += some.count
-                unmatchable.reasons.append(Reason(reason=reason, count=some.count, samples=some.samples))
+                unmatchable.reasons.append(UnmatchableEntries(reason=reason, count=some.count, samples=some.samples))
     return list(sources.values())
 
 
 def _repeats(entries: Sequence[str], rule: Callable[[str], str]) -> Repeats:
     first: dict[str, int] = {}
-    kinds: dict[int, list[int]] = {}
+    alike: dict[int, list[int]] = {}
     for i, entry in enumerate(entries):
         earliest = first.setdefault(rule(entry), i)
         if earliest != i:
-            kinds.setdefault(earliest, [earliest]).append(i)
-    groups = [kinds[earliest] for earliest in sorted(kinds)]
+            alike.setdefault(earliest, [earliest]).append(i)
+    groups = [alike[earliest] for earliest in sorted(alike)]
     shown = [[sample(entries[i]) for i in spread(group)] for group in spread(groups)]
     return Repeats(count=sum(map(len, groups)) - len(groups), groups=shown)
 
 
 def _is_marks(entry: str) -> bool:
-    if entry[0].isalnum():  # as of nearly every entry
+    if entry[0].isalnum():  # true of nearly every entry
         return False
     return len(entry) <= LONGEST_ENTRY and unfit(entry) is not None
 
 
 def _has_control(entry: str) -> bool:
-    if entry.isprintable():  # which a space is, but no other control, format or blank character
+    if entry.isprintable():  # a space is printable, but no other control, format or space character
         return False
     return any(c not in JOINERS and unicodedata.category(c) in ("Cc", "Cf") for c in entry)
 
@@ -201,25 +201,25 @@ def _findings(report: Check) -> list[str]:
         return f"{count:,} of {report.entries:,} entries ({'under 0.1%' if share < 0.001 else f'{share:.1%}'})"
 
     never = {mode: sum(source.unmatchable[mode].count for source in report.sources) for mode in MODES}
-    said = [
+    kinds = [
         (
             never["exact"],
-            f"can never be matched in exact mode, {never['casefold']:,} in casefold mode; spaced-entries mode has a use for all of them",
+            f"can never be matched in exact mode, {never['casefold']:,} in casefold mode; in spaced-entries mode all of them can match",
         ),
-        (report.not_nfc.count, "are not in Unicode's form NFC: texts in it, as most are, do not name them"),
-        (report.controls.count, "have control or format characters that cannot be seen: texts have to have the same to name them"),
-        (report.spaces.count, "have spaces at an end or two in a row: texts seldom name them"),
-        (report.marks.count, "are punctuation alone"),
-        (report.long.count, f"are longer than {LONGEST_ENTRY} characters: texts seldom name them"),
-        (report.nfc_repeats.count, "look like an earlier one, and Unicode writes them in another way"),
-        (report.case_repeats.count, "differ from an earlier one in case alone: in casefold mode the same texts name both"),
+        (report.not_nfc.count, "are not in Unicode's form NFC: most captions are, and do not match them"),
+        (report.controls.count, "have invisible control or format characters: only captions with the same characters match them"),
+        (report.spaces.count, "have spaces at an end or two in a row: captions seldom match them"),
+        (report.marks.count, "are only punctuation"),
+        (report.long.count, f"are longer than {LONGEST_ENTRY} characters: captions seldom match them"),
+        (report.nfc_repeats.count, "look like an earlier one, and differ only in their Unicode normalization"),
+        (report.case_repeats.count, "differ from an earlier one only in case: in casefold mode the same captions match both"),
     ]
-    lines = [f"{of_all(count)} {what}" for count, what in said if count]
+    lines = [f"{of_all(count)} {what}" for count, what in kinds if count]
     if not lines:
-        lines.append("nothing is wrong with this list: every entry can be matched in every mode, and no two say the same")
+        lines.append("no problems: every entry can be matched in every mode, and no two are alike")
     for names in report.classes:
-        but_for_case = f", and {names.folded:,} more but for their case" if names.folded else ""
-        lines.append(f"{names.exact:,} of {names.names:,} class names of {names.name!r} are entries{but_for_case}")
+        other_case = f", and {names.folded:,} more in another case" if names.folded else ""
+        lines.append(f"{names.exact:,} of {names.names:,} class names of {names.name!r} are entries{other_case}")
     if report.stop_words.count:
-        lines.append(f"{report.stop_words.count:,} entries are stop words of English, which does no harm: the draw makes them rare")
+        lines.append(f"{report.stop_words.count:,} entries are English stop words, which does no harm: the draw makes them rare")
     return lines

@@ -1,6 +1,6 @@
-"""Lists of names that an entry list can be looked through for: the classes of benchmarks, and those that users bring.
+"""Class names to look for in an entry list: those of benchmarks, and those of users.
 
-Where the bundled lists come from is said in the README beside them.
+``classes/README.md`` says where the bundled lists come from.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from tallyclip.errors import ArtifactError
 from tallyclip.io.streams import open_stream, without_compression
 
 BUNDLED = {"CIFAR-10": "cifar-10.txt", "CIFAR-100": "cifar-100.txt", "ImageNet-1k": "imagenet-1k.txt"}
-FORMS = "give a .txt with one name a line, a .json with a list of strings or an object of such lists, or a .py that assigns them"
+FORMS = "give a .txt with one name per line, a .json with a list of strings or an object of such lists, or a .py that assigns them"
 
 
 def class_lists() -> dict[str, list[str]]:
-    """The class names of CIFAR-10 and CIFAR-100, and those that open_clip has for ImageNet-1k, in the order of their labels.
+    """The class names of CIFAR-10 and CIFAR-100, and open_clip's for ImageNet-1k, in the order of their labels.
 
     >>> {name: len(names) for name, names in class_lists().items()}
     {'CIFAR-10': 10, 'CIFAR-100': 100, 'ImageNet-1k': 1000}
@@ -32,26 +32,26 @@ def class_lists() -> dict[str, list[str]]:
 
 
 def packaged_lines(name: str) -> list[str]:
-    """The lines of a text file that comes with this package."""
+    """The lines of a text file of this package."""
     return (resources.files("tallyclip") / "lists" / name).read_text(encoding="utf-8").splitlines()
 
 
 def read_classes(path: str | PathLike[str]) -> dict[str, list[str]]:
-    """Read lists of names, each by its own name; empty names are left out, as no entry is empty.
+    """Read lists of class names, by the name of each list; empty names are skipped, as no entry is empty.
 
-    A ``.txt`` has one name a line, and a ``.json`` a list of strings; both are named as their file. A ``.json`` with an object of lists,
-    the form of CLIP_benchmark's class names, has several, and so has a ``.py``: every list or tuple of strings, and every dict of them,
-    that it assigns to a name at its top level. Python is read and never run, so a list that it computes is not found. ``path`` may be
-    an fsspec URL, and end in ``.gz`` or ``.zst``.
+    A ``.txt`` has one name per line, and a ``.json`` a list of strings; the list is named after the file. A ``.json`` with an object of
+    lists, as CLIP_benchmark's, has several, and so has a ``.py``: every list or tuple of strings, and every dict of them, that it assigns
+    to a name at its top level. Python is parsed and never run, so computed lists are not found. ``path`` may be an fsspec URL, and may
+    end in ``.gz`` or ``.zst``.
 
     Raises:
-        ArtifactError: the file is missing, of another kind, damaged, or has no names.
+        ArtifactError: the file is missing, not of these kinds, or damaged, or it has no names.
     """
     path = str(path)
     name = PurePosixPath(without_compression(path))
     readers = {".txt": _from_lines, ".json": _from_json, ".py": _from_python}
     if name.suffix.lower() not in readers:
-        raise ArtifactError(f"{path}: a list of class names cannot be told from this name", FORMS)
+        raise ArtifactError(f"{path}: not a file of class names, by its suffix", FORMS)
     found = readers[name.suffix.lower()](path, name.stem, _read(path))
     lists = {title: [name for name in names if name] for title, names in found.items()}
     if not any(lists.values()):
@@ -65,7 +65,7 @@ def _read(path: str) -> str:
             content = file.read()
         return content.decode("utf-8-sig")
     except FileNotFoundError:
-        raise ArtifactError(f"no class names at {path}", FORMS) from None
+        raise ArtifactError(f"{path}: no such file", FORMS) from None
     except UnicodeDecodeError as error:
         raise ArtifactError(f"{path}: byte {error.start} is not UTF-8", "convert the file to UTF-8") from error
     except (OSError, pa.ArrowException) as error:
@@ -90,7 +90,7 @@ def _from_json(path: str, title: str, text: str) -> dict[str, list[str]]:
 
 def _from_python(path: str, _: str, text: str) -> dict[str, list[str]]:
     try:
-        with warnings.catch_warnings():  # of somebody else's code
+        with warnings.catch_warnings():  # about the user's code
             warnings.simplefilter("ignore")
             tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:

@@ -1,4 +1,4 @@
-"""What two entry lists share and where they differ, and several lists as one."""
+"""The difference of two entry lists, and the merge of several."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tallyclip.core.data import Metadata
 from tallyclip.lists.assemble import LONGEST_ENTRY
 
 SAMPLES = 20
-NOT_GIVEN = "not given"  # the source of an entry that has none
+NOT_GIVEN = "not given"  # shown for an entry without a source
 
 Item = TypeVar("Item")
 
@@ -23,7 +23,7 @@ class Found(msgspec.Struct, kw_only=True):
 
     Attributes:
         count: how many there are.
-        samples: up to 20, from the first to the last of them at even steps.
+        samples: up to 20 of them, evenly spaced from the first to the last.
     """
 
     count: int
@@ -31,34 +31,34 @@ class Found(msgspec.Struct, kw_only=True):
 
 
 class OnlyOne(Found, kw_only=True):
-    """The entries that only one of two lists has, and how many of each of its sources."""
+    """The entries that only one of two lists has, with their number by source."""
 
     by_source: dict[str, int]
 
 
 class Moved(Found, kw_only=True):
-    """Entries of both lists, whose source in the first is not that in the second: "wordnet -> unigram"."""
+    """Entries of both lists whose sources differ: "wordnet -> unigram"."""
 
     change: str
 
 
 class NearMisses(msgspec.Struct, kw_only=True):
-    """Entries that only the first list has, while the second has one that differs in case alone; the samples are such pairs."""
+    """Entries of the first list that the second has only in another case; the samples are pairs of both."""
 
     count: int
     samples: list[tuple[str, str]]
 
 
 class Difference(msgspec.Struct, kw_only=True):
-    """How list A becomes list B.
+    """The differences between list A and list B.
 
     Attributes:
         size_a, size_b: entries of each.
         both: entries that both have.
-        same_order: do those stand in the same order in both?
-        only_a, only_b: entries that the other lacks.
+        same_order: are these in the same order in both?
+        only_a, only_b: entries that the other list lacks.
         moved: entries of both whose source changed, the most frequent change first; empty if a list has no sources.
-        near_misses: of ``only_a``, those that B has in other case.
+        near_misses: entries of ``only_a`` that B has in another case.
     """
 
     size_a: int
@@ -78,31 +78,31 @@ def difference(a: Metadata, b: Metadata) -> Difference:
     >>> found.both, found.same_order, found.only_b.samples, found.near_misses.samples
     (2, False, ['paris'], [('Paris', 'paris')])
     """
-    places_in_b = {entry: place for place, entry in enumerate(b.entries)}
-    places = np.fromiter((places_in_b.get(entry, -1) for entry in a.entries), np.int64, len(a))
-    shared = np.flatnonzero(places >= 0)
-    places_shared = places[shared]
+    positions_in_b = {entry: position for position, entry in enumerate(b.entries)}
+    positions = np.fromiter((positions_in_b.get(entry, -1) for entry in a.entries), np.int64, len(a))
+    shared = np.flatnonzero(positions >= 0)
+    positions_shared = positions[shared]
     is_only_b = np.ones(len(b), np.bool_)
-    is_only_b[places_shared] = False
-    only_a: list[int] = np.flatnonzero(places < 0).tolist()
+    is_only_b[positions_shared] = False
+    only_a: list[int] = np.flatnonzero(positions < 0).tolist()
     return Difference(
         size_a=len(a),
         size_b=len(b),
         both=len(shared),
-        same_order=bool((np.diff(places_shared) > 0).all()),
+        same_order=bool((np.diff(positions_shared) > 0).all()),
         only_a=_only(a, only_a),
         only_b=_only(b, np.flatnonzero(is_only_b).tolist()),
-        moved=_moved(a, b, shared.tolist(), places_shared.tolist()),
+        moved=_moved(a, b, shared.tolist(), positions_shared.tolist()),
         near_misses=_near_misses(a, b, only_a),
     )
 
 
 def merge(lists: Sequence[Metadata]) -> Metadata:
-    """All entries of several lists: those of the first in their order, then what each further list adds. An entry has its source, score
-    and rank from the first list that has it.
+    """All entries of several lists: those of the first, then those that each further list adds. An entry has its source, score and rank
+    from the first list that has it.
 
-    Where a list has no sources or scores its entries have None, unless no list has any. Ranks stay only if every list has them, for no
-    entry of a ranked list can be without one.
+    If a list has no sources or scores, its entries have None, unless no list has any. Ranks are kept only if every list has them, since
+    every entry of a ranked list must have one.
 
     >>> merge([Metadata(["dog", "cat"]), Metadata(["bird", "dog"], sources=["x", "x"])]).sources
     (None, None, 'x')
@@ -119,7 +119,7 @@ def merge(lists: Sequence[Metadata]) -> Metadata:
 
 
 def added(lists: Sequence[Metadata]) -> list[int]:
-    """How many entries each list adds to those before it."""
+    """How many entries each list adds to the lists before it."""
     seen: set[str] = set()
     sizes = [0]
     for one in lists:
@@ -129,29 +129,29 @@ def added(lists: Sequence[Metadata]) -> list[int]:
 
 
 def sources_of(metadata: Metadata) -> Sequence[str]:
-    """The source of each entry, by a name that can be shown."""
+    """The source of each entry, as reports show it."""
     if metadata.sources is None:
         return [NOT_GIVEN] * len(metadata)
     return [NOT_GIVEN if source is None else source for source in metadata.sources]
 
 
 def found(metadata: Metadata, ids: Sequence[int]) -> Found:
-    """Some entries by their ids, which rise."""
+    """The entries with some ids, which are ascending."""
     return Found(count=len(ids), samples=[sample(metadata.entries[i]) for i in spread(ids)])
 
 
 def spread(items: Sequence[Item]) -> list[Item]:
-    """Up to 20 of a row of things, from the first to the last at even steps.
+    """Up to 20 items, evenly spaced from the first to the last.
 
     >>> spread(range(0, 1000, 10))[:4], spread("abc")
     ([0, 50, 100, 150], ['a', 'b', 'c'])
     """
-    places = np.linspace(0, len(items) - 1, min(len(items), SAMPLES)).astype(np.int64)
-    return [items[place] for place in places.tolist()]
+    positions = np.linspace(0, len(items) - 1, min(len(items), SAMPLES)).astype(np.int64)
+    return [items[position] for position in positions.tolist()]
 
 
 def sample(entry: str) -> str:
-    """An entry as reports can hold it: a long one is cut, and lone surrogates, which JSON files cannot have, are written out."""
+    """An entry for a report: a long one is cut, and lone surrogates, which JSON cannot have, are escaped."""
     shown = entry[:LONGEST_ENTRY] + ("…" if len(entry) > LONGEST_ENTRY else "")
     return shown.encode("utf-8", "backslashreplace").decode()
 
@@ -162,13 +162,13 @@ def _only(metadata: Metadata, ids: list[int]) -> OnlyOne:
     return OnlyOne(count=some.count, samples=some.samples, by_source=dict(Counter(sources[i] for i in ids).most_common()))
 
 
-def _moved(a: Metadata, b: Metadata, ids: list[int], places: list[int]) -> list[Moved]:
+def _moved(a: Metadata, b: Metadata, ids: list[int], positions: list[int]) -> list[Moved]:
     if a.sources is None or b.sources is None:
         return []
     moves: dict[tuple[str, str], list[int]] = {}
     sources_a, sources_b = sources_of(a), sources_of(b)
-    for i, place in zip(ids, places, strict=True):
-        before, after = sources_a[i], sources_b[place]
+    for i, position in zip(ids, positions, strict=True):
+        before, after = sources_a[i], sources_b[position]
         if before != after:
             moves.setdefault((before, after), []).append(i)
     ranked = sorted(moves.items(), key=lambda move: (-len(move[1]), move[0]))

@@ -1,13 +1,12 @@
-"""The pages of a ``pages-articles`` dump of a MediaWiki, from any part of it on.
+"""The pages of a ``pages-articles`` dump of a MediaWiki wiki, read in parts.
 
-Dumps are written by a program, in one form since 2003, so tags are searched for as bytes: ``<page>`` can stand nowhere else, as texts are
-escaped. A multistream dump is many bzip2 streams in a row, and where one begins can be seen in the file (by ten bytes that compressed
-data has by chance once in 10^24): its index file is not needed. Parts are runs of streams; a page belongs to the part in which its first
-byte lies, and is read to its end however many streams it goes through, so it does not matter that other writers of streams (pbzip2)
-cut pages.
+A program has written dumps in the same form since 2003, so tags are searched for as bytes: ``<page>`` cannot occur in a text, as texts are
+escaped. A multistream dump is a sequence of bzip2 streams, each of which begins with ten bytes that compressed data has by chance once in
+10^24, so the index file is not needed. Parts are runs of streams. A page belongs to the part that has its first byte, and is read to its
+end through as many streams as it takes, so writers that cut pages between streams (pbzip2) do no harm.
 
 A whole dump ends with ``</mediawiki>``, which the last part must find. A file that begins with ``<page>``, without ``<mediawiki>``, has
-no such end, and is cut short only if its last page is.
+no such end, and is truncated only if its last page is.
 """
 
 from __future__ import annotations
@@ -25,12 +24,12 @@ from tallyclip.lists.page import Page, read_page, unescaped
 from tallyclip.readers.content import BOM, DAMAGED, EMPTY, reading
 
 LARGEST_PAGE = 64 << 20  # bytes; Wikipedia allows 2 MiB
-PIECE = 1 << 20  # unpacked bytes at a time
+PIECE = 1 << 20  # uncompressed bytes at a time
 READ_AT_ONCE = 256 << 10
 BZIP2_PART, PLAIN_PART = 8 << 20, 32 << 20
 LONGEST_HEAD = 4 << 20
-LONGEST_ENDING = 4096  # bytes of a comment or the like behind the end tag, or after a piece of it
-BLOCK = b"1AY&SY"  # what a bzip2 block begins with, the first of a stream right after the stream's own beginning
+LONGEST_ENDING = 4096  # bytes, such as a comment, after the end tag or a piece of it
+BLOCK = b"1AY&SY"  # the start of a bzip2 block; the first block of a stream follows the stream's header
 STREAM = re.compile(rb"BZh[1-9]")
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 OPENING = b"<page>"
@@ -38,7 +37,7 @@ ROOT, END = b"<mediawiki", b"</mediawiki"
 TAG = re.compile(rb"</?page>|</?mediawiki")
 LONGEST_TAG = len(END)
 NAMESPACE = re.compile(rb'<namespace key="(-?\d+)"[^>]*>([^<]*)</namespace>')
-CUT_HINT = f"{DAMAGED}; to read part of a dump on purpose, append </mediawiki>"
+TRUNCATED_HINT = f"{DAMAGED}; to read part of a dump on purpose, append </mediawiki>"
 TOO_LARGE = f"page larger than {LARGEST_PAGE >> 20} MiB"
 
 Tick = Callable[[int], None]
@@ -46,15 +45,15 @@ Drop = Callable[[str], None]
 
 
 def find_parts(path: str, part_bytes: int | None = None) -> list[tuple[int, int | None]]:
-    """Cut a dump into parts, each from one byte of the file to another or to its end.
+    """Split a dump into parts, each from one byte of the file to another or to its end.
 
-    A multistream dump is cut between streams and an unpacked one anywhere; any other is one part.
+    A multistream dump is split between streams, an uncompressed one anywhere; any other is one part.
 
     Raises:
-        SourceError: there is no page in it.
+        SourceError: it has no page.
     """
     if not os.path.getsize(path):
-        raise SourceError(f"{path}: there is nothing in it", EMPTY)
+        raise SourceError(f"{path}: nothing in it", EMPTY)
     compression = compression_of(path)
     if _head(path).startswith(UTF16) or compression not in (None, "bz2"):
         return [(0, None)]
@@ -71,7 +70,7 @@ def find_parts(path: str, part_bytes: int | None = None) -> list[tuple[int, int 
 
 
 def namespaces_of(path: str) -> dict[int, str]:
-    """The names of a dump's namespaces by their numbers, which are the same in all languages: 6 for files, 14 for categories."""
+    """The names of a dump's namespaces by number. Numbers are the same in all languages: 6 for files, 14 for categories."""
     return {int(key): unescaped(name).decode("utf-8", "replace") for key, name in NAMESPACE.findall(_head_in_utf8(path))}
 
 
@@ -81,18 +80,18 @@ def read_pages(path: str, part: tuple[int, int | None], namespaces: dict[int, st
     Args:
         path: a dump on this machine.
         part: one of ``find_parts``.
-        namespaces: as ``namespaces_of`` gives them; old dumps say a page's namespace in its title only.
-        drop: told the reason for each page that is left out.
-        tick: told how many bytes of the part have been read since the last time.
+        namespaces: from ``namespaces_of``; in old dumps only the title gives a page's namespace.
+        drop: called with the reason for each dropped page.
+        tick: called with the number of bytes of the part read since the last call.
 
     Raises:
-        SourceError: the file is cut short or damaged; pages before that place are given first.
+        SourceError: the file is truncated or damaged; the pages before are yielded first.
     """
     start, end = part
     numbers = {name.casefold(): number for number, name in namespaces.items()}
     with reading(path):
         own = as_utf8(_pieces(path, start, end, tick))
-        later = _pieces(path, end, None, _untold) if end is not None else iter(())
+        later = _pieces(path, end, None, _no_tick) if end is not None else iter(())
         must_end = end is None and ROOT in _head_in_utf8(path)
         for content in _cut(path, own, later, must_end, drop):
             page = read_page(content, numbers)
@@ -102,15 +101,15 @@ def read_pages(path: str, part: tuple[int, int | None], namespaces: dict[int, st
                 yield page
 
 
-def _untold(_: int) -> None:
-    """Nobody counts the bytes that belong to the next part."""
+def _no_tick(_: int) -> None:
+    """Bytes outside a part are not reported."""
 
 
 def _head(path: str) -> bytes:
-    """What stands before the first page."""
+    """Everything before the first page."""
     head = b""
     with reading(path):
-        for piece in _pieces(path, 0, None, _untold):
+        for piece in _pieces(path, 0, None, _no_tick):
             head += piece
             tag = OPENING if not head.startswith(UTF16) else OPENING.decode().encode("utf-16-le" if head[0] == 0xFF else "utf-16-be")
             place = head.find(tag)
@@ -119,8 +118,8 @@ def _head(path: str) -> bytes:
             if len(head) > LONGEST_HEAD:
                 break
     if ROOT in head and END not in head and len(head) <= LONGEST_HEAD:
-        raise SourceError(f"{path}: the dump is cut short before its first page", DAMAGED)
-    raise SourceError(f"{path}: there are no pages in it", "expected is a dump of a MediaWiki, with <page> elements")
+        raise SourceError(f"{path}: the dump is truncated before its first page", DAMAGED)
+    raise SourceError(f"{path}: no pages in it", "give a dump of a MediaWiki wiki, with <page> elements")
 
 
 def _head_in_utf8(path: str) -> bytes:
@@ -129,12 +128,12 @@ def _head_in_utf8(path: str) -> bytes:
 
 
 def _join_end(path: str, starts: list[int]) -> None:
-    """Join the last parts if the dump's end tag, or a piece of it, is all that is in them: it must be whole in the last part."""
+    """Join the last parts if they have only the dump's end tag, or a piece of it: the last part must have the whole tag."""
     ending, end = b"", None
-    with suppress(SourceError):  # which reading the part will tell, too
+    with suppress(SourceError):  # reading the part raises it too
         while len(starts) > 1:
             content = b""
-            for piece in _pieces(path, starts[-1], end, _untold):
+            for piece in _pieces(path, starts[-1], end, _no_tick):
                 content = (content + piece).strip()
                 if len(content) + len(ending) > LONGEST_ENDING or END in content:
                     return
@@ -145,7 +144,7 @@ def _join_end(path: str, starts: list[int]) -> None:
 
 
 def _stream_starts(path: str) -> Iterator[int]:
-    """Where the bzip2 streams of a file begin, empty ones aside."""
+    """Where the bzip2 streams of a file begin, except empty ones."""
     place, rest = 0, b""
     with open(path, "rb") as file:
         while chunk := file.read(CHUNK):
@@ -160,7 +159,7 @@ def _stream_starts(path: str) -> Iterator[int]:
 
 
 def _pieces(path: str, start: int, end: int | None, tick: Tick) -> Generator[bytes]:
-    """A file's content, unpacked; of a bzip2 file that of the streams that begin from ``start`` on and before ``end``."""
+    """The uncompressed content of a file; of a bzip2 file, that of the streams that begin from ``start`` up to ``end``."""
     compression = compression_of(path)
     if compression == "bz2":
         yield from _bzip2_pieces(path, start, end, tick)
@@ -168,20 +167,20 @@ def _pieces(path: str, start: int, end: int | None, tick: Tick) -> Generator[byt
     with open_file(path) as file:
         file.seek(start)
         stream = unpacked(file, compression)
-        told = start
-        while piece := stream.read(PIECE if end is None else min(PIECE, end - told)):
-            tick(file.tell() - told)
-            told = file.tell()
+        reported = start
+        while piece := stream.read(PIECE if end is None else min(PIECE, end - reported)):
+            tick(file.tell() - reported)
+            reported = file.tell()
             yield piece
 
 
 def _bzip2_pieces(path: str, start: int, end: int | None, tick: Tick) -> Generator[bytes]:
     with open(path, "rb") as file:
         file.seek(start)
-        place, told, packed = start, start, b""
+        place, reported, packed = start, start, b""
         while end is None or place < end:  # a stream begins at place
             packed = packed or file.read(READ_AT_ONCE)
-            if not packed.strip(b"\0"):  # some writers fill the last block of a disk
+            if not packed.strip(b"\0"):  # some writers pad the file to a whole disk block
                 if not packed:
                     return
                 place, packed = place + len(packed), b""
@@ -191,10 +190,10 @@ def _bzip2_pieces(path: str, start: int, end: int | None, tick: Tick) -> Generat
                 if stream.needs_input:
                     packed = packed or file.read(READ_AT_ONCE)
                     if not packed:
-                        raise SourceError(f"{path}: the bzip2 stream that begins at byte {place:,} is cut short", DAMAGED)
+                        raise SourceError(f"{path}: the bzip2 stream that begins at byte {place:,} is truncated", DAMAGED)
                     now = file.tell() if end is None else min(file.tell(), end)
-                    tick(now - told)
-                    told = now
+                    tick(now - reported)
+                    reported = now
                 try:
                     piece = stream.decompress(packed, PIECE)
                 except OSError as error:
@@ -207,7 +206,7 @@ def _bzip2_pieces(path: str, start: int, end: int | None, tick: Tick) -> Generat
 
 
 def as_utf8(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Text in UTF-8 without its mark, from that or from UTF-16 with its mark; lone surrogates become what is no UTF-8."""
+    """UTF-8 without byte order mark, from UTF-8, or from UTF-16 with one; lone surrogates become invalid UTF-8."""
     first = next(pieces, b"")
     if not first.startswith(UTF16):
         yield first.removeprefix(BOM)
@@ -220,10 +219,10 @@ def as_utf8(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _cut(path: str, own: Iterator[bytes], later: Iterator[bytes], must_end: bool, drop: Drop) -> Iterator[bytes]:
-    """The pages that begin in ``own``, from tag to tag, the last of them read on in ``later``.
+    """The pages that begin in ``own``, from tag to tag; the last of them may end in ``later``.
 
     Raises:
-        SourceError: the file ends within a page; ``own`` must have the dump's end tag behind the last page, and has not; or another dump
+        SourceError: the file ends within a page; ``own`` must have the dump's end tag after the last page, and lacks it; or another dump
             begins before that tag.
     """
     content = b""
@@ -240,12 +239,12 @@ def _cut(path: str, own: Iterator[bytes], later: Iterator[bytes], must_end: bool
                 if tag.start() >= mine and not is_open:
                     return
                 if tag[0] == ROOT and some and not is_ended:
-                    raise SourceError(f"{path}: the dump is cut short: another begins before its </mediawiki>", CUT_HINT)
+                    raise SourceError(f"{path}: the dump is truncated: another begins before its </mediawiki>", TRUNCATED_HINT)
                 if tag[0] == b"</page>":
                     if is_open and not is_large:
                         yield content[start : tag.end()]
                 elif is_open and not is_large:
-                    drop("page without end")
+                    drop("page without end tag")
                 if tag.start() >= mine and tag[0] != b"</page>":
                     return
                 is_ended = tag[0] == END
@@ -259,9 +258,9 @@ def _cut(path: str, own: Iterator[bytes], later: Iterator[bytes], must_end: bool
             content, searched, mine = content[cut:], searched - cut, mine - cut
             if not is_open and pieces is later and mine <= 0:
                 return
-        if not is_open and not must_end and b"<" not in content:  # a tag that the end cuts is the part's own
+        if not is_open and not must_end and b"<" not in content:  # a tag that the end of the part cuts belongs to it
             return
     if is_open:
-        raise SourceError(f"{path}: the dump is cut short: it ends within a page", CUT_HINT)
+        raise SourceError(f"{path}: the dump is truncated: it ends within a page", TRUNCATED_HINT)
     if must_end and not is_ended:
-        raise SourceError(f"{path}: the dump is cut short: it does not end with </mediawiki>", CUT_HINT)
+        raise SourceError(f"{path}: the dump is truncated: it does not end with </mediawiki>", TRUNCATED_HINT)

@@ -1,7 +1,7 @@
-"""What wikiextractor makes of a dump: articles between lines ``<doc id=... url=... title=...>`` and ``</doc>``, or with ``--json`` an
-object a line, with the article as its ``text``. It writes ``<``, ``>`` and ``&`` as entities in both.
+"""The output of wikiextractor: articles between lines ``<doc id=... url=... title=...>`` and ``</doc>``, or with ``--json`` one object per
+line, with the article as its ``text``. Both have ``<``, ``>`` and ``&`` as entities.
 
-Files are found out by their beginning, since they are called ``wiki_00`` and the like, without a suffix.
+Files are recognized by their first bytes, since their names, such as ``wiki_00``, have no suffix.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tallyclip.lists.page import unescaped
 from tallyclip.readers.content import DAMAGED
 
 NAME = re.compile(r"wiki_\d+")
-BEGINNINGS = {  # of a file of each kind
+BEGINNINGS = {  # of files, by kind
     "documents": re.compile(rb'(?:\xef\xbb\xbf)?\s*<doc id="'),
     "json": re.compile(rb'(?:\xef\xbb\xbf)?\s*\{\s*"(?:id|revid|url|title|text)"\s*:'),
 }
@@ -35,17 +35,17 @@ class _Article(msgspec.Struct):
 
 
 def read_documents(path: str, part: tuple[int, int | None], batch: int, drop: Drop, tick: Tick) -> Iterator[tuple[bytes, int]]:
-    """The lines of one part without those of tags, some in a batch, with the number of articles that begin in them.
+    """The lines of one part without tag lines, in batches, with the number of articles that begin in each.
 
     Args:
         path: a file on this machine, or a URL.
         part: one of ``plain.find_parts``.
-        batch: at most so many bytes are given at once.
-        drop: told the reason for lines that are left out, and how many.
-        tick: told how many bytes of the part have been read since the last time.
+        batch: bytes of a batch, at most.
+        drop: called with the reason for dropped lines, and their number.
+        tick: called with the number of bytes of the part read since the last call.
 
     Raises:
-        SourceError: the file is cut short or damaged.
+        SourceError: the file is truncated or damaged.
     """
     is_ended = True
     for lines in plain.read_lines(path, part, batch, drop, tick):
@@ -53,11 +53,11 @@ def read_documents(path: str, part: tuple[int, int | None], batch: int, drop: Dr
         is_ended = ending.endswith(CLOSING) if ending else is_ended
         yield unescaped(TAG_LINE.sub(b"", lines)), len(OPENING.findall(lines))
     if part[1] is None and not is_ended:
-        raise SourceError(f"{path}: the file is cut short: it does not end with </doc>", DAMAGED)
+        raise SourceError(f"{path}: the file is truncated: it does not end with </doc>", DAMAGED)
 
 
 def read_json(path: str, part: tuple[int, int | None], batch: int, drop: Drop, tick: Tick) -> Iterator[list[bytes]]:
-    """The articles of one part, some in a batch; a line without one is dropped. Arguments and errors are those of ``read_documents``."""
+    """The articles of one part, in batches; a line without one is dropped. Arguments and errors as in ``read_documents``."""
     decode = msgspec.json.Decoder(_Article).decode
     rest_is_broken = False
     for lines in plain.read_lines(path, part, batch, drop, tick):
@@ -76,4 +76,4 @@ def read_json(path: str, part: tuple[int, int | None], batch: int, drop: Drop, t
             drop(NO_ARTICLE, broken)
         yield articles
     if rest_is_broken:
-        raise SourceError(f"{path}: the file is cut short: its last line is not a whole JSON object", DAMAGED)
+        raise SourceError(f"{path}: the file is truncated: its last line is not a whole JSON object", DAMAGED)

@@ -1,12 +1,12 @@
-"""The languages that Wikipedia is written in: what each is called, its script, and how its words are told apart.
+"""The languages of Wikipedia: the name and script of each, and how its words are separated.
 
-``languages.tsv`` beside this file is the table, by the code in the address of the wiki; where that is not the code of ISO 639 (``als``,
-which is Alemannic there; ``zh-yue``; ``simple``), the latter is in it too. Names are English. Names and scripts are those of Unicode's
-CLDR (as in babel 2.18 and langcodes 3.5), or the wiki's own where it is written in another script than the language mostly is, as Min Nan
-Chinese in Latin letters. Of several scripts it is the one that most pages are in.
+The table is ``languages.tsv`` beside this file, by the code in the wiki's URL; where that is not the code of ISO 639 (``als``, which is
+Alemannic there; ``zh-yue``; ``simple``), the latter is in the table too. Names are English. Names and scripts are those of Unicode's CLDR
+(as in babel 2.18 and langcodes 3.5), except where a wiki uses another script than most of its language does, as Min Nan Chinese uses Latin
+letters. Of several scripts the table has the one of most pages.
 
-Shan, Mon, Pa'O and Tai Nüa stand with the languages that have spaces, though they have them between phrases only: no dictionary knows
-their words, and ICU's Burmese one cuts them within syllables.
+Shan, Mon, Pa'O and Tai Nüa count as languages with spaces, although they have spaces only between phrases: no dictionary knows their words,
+and ICU's Burmese one splits them within syllables.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tallyclip.errors import OptionError
 
 Words = Literal["spaces", "dictionary", "syllables"]
 SUGGESTED = 5
-# Wikis whose address has changed: dumps and the Hub's set of texts still have the old name.
+# Wikis whose URL has changed: dumps and the Hub's set of texts still have the old name.
 DATABASES: Mapping[str, str] = MappingProxyType({"be-tarask": "be-x-old"})
 
 
@@ -29,11 +29,11 @@ class Language(NamedTuple):
     """A language of Wikipedia.
 
     Attributes:
-        code: of the wiki, as in its address and in page views.
+        code: of the wiki, as in its URL and in page views.
         name: in English.
-        script: by its code in ISO 15924.
-        words: what parts them: spaces; nothing that can be seen, so it takes a dictionary; or a mark after each syllable.
-        wordnet: its code in the Open Multilingual WordNet, where that has it: the code in the names of its files.
+        script: its code in ISO 15924.
+        words: what separates words: spaces; nothing visible, so that it takes a dictionary; or a mark after each syllable.
+        wordnet: its code in the file names of the Open Multilingual WordNet, if it is in there.
     """
 
     code: str
@@ -44,7 +44,7 @@ class Language(NamedTuple):
 
     @property
     def database(self) -> str:
-        """The code of the wiki in the names of its dumps (with ``_`` for ``-`` there) and of its texts on the Hub."""
+        """The wiki's code in the names of its dumps (with ``_`` for ``-``) and of its texts on the Hub."""
         return DATABASES.get(self.code, self.code)
 
 
@@ -58,13 +58,13 @@ LANGUAGES: Mapping[str, Language] = MappingProxyType(_read())
 
 
 def language(code: str) -> Language:
-    """The language with a code, which may be that of its database.
+    """The language with a code; the code of its database works too.
 
     >>> language("ja").script
     'Jpan'
 
     Raises:
-        OptionError: there is none; the hint says what was perhaps meant.
+        OptionError: the code is unknown; the hint suggests others.
     """
     if code in LANGUAGES:
         return LANGUAGES[code]
@@ -76,6 +76,6 @@ def language(code: str) -> Language:
     near = [wanted] if wanted in LANGUAGES else named or difflib.get_close_matches(wanted, LANGUAGES, SUGGESTED, 0.5)
     hint = ", ".join(f"{known} ({LANGUAGES[known].name})" for known in near)
     raise OptionError(
-        f"{code!r:.60} is no language of Wikipedia that is known here",
-        f"is it {hint}?" if near else "give the code in the wiki's address, such as en, zh or pt",
+        f"{code!r:.60} is not a known Wikipedia language",
+        f"did you mean {hint}?" if near else "give the code in the wiki's URL, such as en, zh or pt",
     )

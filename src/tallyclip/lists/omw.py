@@ -1,13 +1,13 @@
 """Words of languages other than English: the tab files of the Open Multilingual WordNet (``wn-data-fra.tab`` and the like).
 
-The first line says what the file is: ``# name<TAB>language<TAB>url<TAB>license``. The others are ``synset<TAB>kind<TAB>form``, and those
-of the kind ``fra:lemma``, or ``lemma`` alone, give the words. The format is that of Bond and Foster (2013), as on omwn.org.
+The first line describes the file: ``# name<TAB>language<TAB>url<TAB>license``. The others are ``synset<TAB>kind<TAB>form``; those of the
+kind ``fra:lemma``, or only ``lemma``, give the words. The format is that of Bond and Foster (2013), as on omwn.org.
 
-An entry that no caption writes is of no use, so some forms are brought to what captions write, and none is kept beside that:
+An entry that no caption has is of no use, so some forms are replaced by what captions have:
 
-- Arabic loses its vowel signs and tatweels. The Arabic file puts them on most words and Arabic text on 2 in 100: on real pages 458 of its
-  vowelled words are found without, and 3 with them.
-- Chinese has ``+的`` and ``+地`` behind what can stand with or without them: both are given, first without.
+- Arabic words lose their vowel signs and tatweels. The Arabic file has them on most words, Arabic text on 2 in 100: on real pages, 458 of
+  its words with vowel signs occur without them, and 3 with them.
+- Chinese words have ``+的`` or ``+地`` at the end if they can occur with or without it: both forms are entries, first the one without.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from typing import NamedTuple
 from tallyclip.errors import ArtifactError
 from tallyclip.readers.content import read_lines, shown
 
-SYNSET = re.compile(r"[0-9]{8}-[nvars]")  # its place in WordNet 3.0, and part of speech
+SYNSET = re.compile(r"[0-9]{8}-[nvars]")  # its offset in WordNet 3.0, and part of speech
 LEMMA = "lemma"
 OTHER_KINDS = frozenset({"lemma:root", "lemma:brokenplural", "def", "exe", "pron", "count"})
-GAPS = frozenset({"GAP!", "PSEUDOGAP!"})  # of the Italian and Hebrew files
-SIGNS = re.compile(r"[\[\]{}|<>]|''|#\w|&#?\w+;")  # left of a wiki, or an editor's
+GAPS = frozenset({"GAP!", "PSEUDOGAP!"})  # in the Italian and Hebrew files
+SIGNS = re.compile(r"[\[\]{}|<>]|''|#\w|&#?\w+;")  # wiki markup, or an editor's
 VOWELS_AND_TATWEEL = re.compile("[\u064b-\u0652\u0670\u0640]")
 OPTIONAL = re.compile(r"(.+?) ?\+([的地])")
 
@@ -39,7 +39,7 @@ MARKUP = "markup in the form"
 
 
 class OmwHeader(NamedTuple):
-    """What a file says of itself; ``language`` is a code of ISO 639-3."""
+    """The header of a file; ``language`` is a code of ISO 639-3."""
 
     name: str
     language: str
@@ -48,7 +48,7 @@ class OmwHeader(NamedTuple):
 
 
 def read_header(path: str) -> OmwHeader:
-    """The first line of a file, which may be packed.
+    """The first line of a file, which may be compressed.
 
     Raises:
         ArtifactError: it is not a header.
@@ -58,11 +58,11 @@ def read_header(path: str) -> OmwHeader:
 
 
 def lemmas(path: str, drops: Counter[str]) -> Iterator[str]:
-    """The words of a file, in its order, with their repeats; a row that gives none adds to ``drops`` under its reason.
+    """The words of a file, in its order, with repeats; a row without a word is counted in ``drops`` by reason.
 
     Raises:
         ArtifactError: the file has no header.
-        SourceError: it cannot be read, or was cut short.
+        SourceError: it cannot be read, or is truncated.
     """
     lines = read_lines(path)
     language = _header(path, next(lines, b"")).language
@@ -79,9 +79,9 @@ def lemmas(path: str, drops: Counter[str]) -> Iterator[str]:
 
 
 def _header(path: str, line: bytes) -> OmwHeader:
-    hint = "it begins '# name<TAB>language<TAB>url<TAB>license', in UTF-8: is this a tab file of the Open Multilingual WordNet?"
+    hint = "give a tab file of the Open Multilingual WordNet, which begins with '# name<TAB>language<TAB>url<TAB>license', in UTF-8"
     if not line.startswith(b"#"):
-        raise ArtifactError(f"{path}: its first line is no header: {shown(line)}", hint)
+        raise ArtifactError(f"{path}: its first line is not a header: {shown(line)}", hint)
     try:
         fields = [field.strip() for field in line.decode().removeprefix("#").split("\t")]
     except UnicodeDecodeError:
@@ -89,12 +89,12 @@ def _header(path: str, line: bytes) -> OmwHeader:
     if len(fields) != len(OmwHeader._fields):
         raise ArtifactError(f"{path}: its header has {len(fields)} fields, not 4: {shown(line)}", hint)
     if not fields[1]:
-        raise ArtifactError(f"{path}: its header names no language: {shown(line)}", hint)
+        raise ArtifactError(f"{path}: its header has no language: {shown(line)}", hint)
     return OmwHeader(*fields)
 
 
 def _form(line: bytes, language: str) -> tuple[str, str | None]:
-    """The form that a row gives, or else the reason why it gives none."""
+    """The form of a row, or else the reason to drop it."""
     if line.startswith(b"#"):
         return "", COMMENT
     try:
@@ -117,7 +117,7 @@ def _form(line: bytes, language: str) -> tuple[str, str | None]:
 
 
 def _kind(kind: str, language: str) -> str | None:
-    """Why a row of this kind is dropped; None if it gives a lemma."""
+    """Why a row of this kind is dropped; None for a lemma."""
     if kind in (LEMMA, f"{language}:{LEMMA}"):
         return None
     rest = kind.removeprefix(f"{language}:")

@@ -1,4 +1,4 @@
-"""A page of a dump of a MediaWiki, from its XML."""
+"""A page of a MediaWiki dump, from its XML."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ REDIRECT = re.compile(rb"\s*#redirect\b", re.IGNORECASE)
 
 
 class Page(NamedTuple):
-    """A page of a wiki; an article is one in namespace 0 that is no redirect."""
+    """A page of a wiki; an article is a page in namespace 0 that is not a redirect."""
 
     title: str
     namespace: int
@@ -21,11 +21,11 @@ class Page(NamedTuple):
 
 
 def read_page(content: bytes, numbers: dict[str, int]) -> Page | str:
-    """A page, or what is wrong with it.
+    """A page, or the reason to drop it.
 
     Args:
         content: from ``<page>`` to ``</page>``.
-        numbers: of the namespaces, by their names.
+        numbers: of the namespaces, by name.
     """
     head = content.partition(b"<revision>")[0]
     title = _inner(head, b"title")
@@ -41,7 +41,7 @@ def read_page(content: bytes, numbers: dict[str, int]) -> Page | str:
     number = _inner(head, b"ns")
     if number is not None and re.fullmatch(rb"-?\d{1,9}", number):
         namespace = int(number)
-    else:  # as in dumps before 2010
+    else:  # in dumps before 2010
         namespace = numbers.get(name.partition(":")[0].strip().replace("_", " ").casefold(), 0) if ":" in name else 0
     if namespace == 0 and _inner(content[len(head) :], b"model") not in (None, b"wikitext"):
         return "page that is not wikitext"
@@ -56,7 +56,7 @@ def _inner(content: bytes, name: bytes) -> bytes | None:
 
 
 def _text(content: bytes) -> bytes | None:
-    """The first text of the last revision: later ones of the same revision are other slots than the article."""
+    """The first text of the last revision: further texts of a revision are other slots than the article."""
     start = content.find(b"<text", max(0, content.rfind(b"<revision>")))
     inner = content.find(b">", start) + 1
     if start < 0 or not inner:
@@ -68,8 +68,8 @@ def _text(content: bytes) -> bytes | None:
 
 
 def unescaped(text: bytes) -> bytes:
-    """Text as it was before it was written as XML."""
-    if b"\r" in text:  # as XML has it
+    """Text without XML escapes."""
+    if b"\r" in text:  # XML normalizes line ends
         text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     if b"&#" in text:
         text = CHARACTER.sub(_character, text)

@@ -1,10 +1,10 @@
-"""Titles and their views, from the hourly dumps of Wikimedia, or from a table of titles and views.
+"""Titles and their views, from Wikimedia's hourly dumps or from a table of titles and views.
 
-A dump has a line for each page of each project that was asked for in an hour: ``en Main_Page 242332 0`` (pageviews, since 2015), or
+A dump has a line for each page of each project that was viewed within an hour: ``en Main_Page 242332 0`` (pageviews, since 2015), or
 ``en Barack_Obama%27s_first_100_days 8 850127`` (pagecounts, before). A table has a title, a tab and its views, and may have a header.
 
-Of the five million lines of an hour nearly all are of other projects or of pages that hardly anyone looked at. A compiled loop finds those
-that are not, and what needs care (encodings, namespaces) is seen to in the few that are left.
+Nearly all of the five million lines of an hour are of other projects, or of pages with hardly any views. A compiled loop removes them, and
+slower code handles the encodings and namespaces of the few that are left.
 """
 
 from __future__ import annotations
@@ -29,26 +29,27 @@ from tallyclip.readers.content import BOM, LARGEST, is_utf8, read_chunks, readin
 
 OTHER_PROJECT = "other project"
 FIELDS = "wrong number of fields"
-NO_NUMBER = "views are no whole number"
-ABSURD = "views are absurd"
+NO_NUMBER = "views are not a whole number"
+IMPLAUSIBLE = "implausible view count"
 FEW_VIEWS = "too few views"
-SCANNED = (OTHER_PROJECT, FIELDS, NO_NUMBER, ABSURD, FEW_VIEWS)  # the reasons of the compiled loop, in its order
+SCANNED = (OTHER_PROJECT, FIELDS, NO_NUMBER, IMPLAUSIBLE, FEW_VIEWS)  # the reasons of the compiled loop, in its order
 NOT_UNICODE = "title is not UTF-8"
 NO_TITLE = "title is empty"
-PLACEHOLDER = "title is -"  # which stands for pages whose title is not known
+PLACEHOLDER = "title is -"  # stands for pages of unknown title
 CONTROLS = "title has control characters"
-NAMESPACE = "title is no article's"
+NAMESPACE = "not in the article namespace"
 COLON = "title has a colon"
 
-MOST_VIEWS = 10**12  # all Wikimedia's of several years; a sum of millions of such rows is still an int64
+MOST_VIEWS = 10**12  # all of Wikimedia in several years; the sum of millions of such rows still fits an int64
 MOBILE = (".m", ".mw", ".zero")
-# Of all wikis, by MediaWiki's manual (Manual:Namespace constants), and of English Wikipedia (Wikipedia:Namespace); each may have talk.
+# Of all wikis, from MediaWiki's manual (Manual:Namespace constants), and of English Wikipedia (Wikipedia:Namespace); each has a talk
+# namespace too.
 NAMESPACES = (
     *("Special", "Media", "Talk", "User", "Project", "Wikipedia", "WP", "WT", "File", "Image", "MediaWiki", "Template", "Help"),
     *("Category", "Portal", "Draft", "MOS", "TimedText", "Module", "Book", "Gadget", "Gadget definition", "Education Program", "Topic"),
 )
-TABLE = "a table has a title, a tab and its views, a whole number, in each line"
-NO_ENTRY = "[\\x00-\\x1f\\x7f\u0080-\u009f\u2028\u2029\ufffd]"
+TABLE = "each line of a table must have a title, a tab and a whole number of views"
+CONTROL = "[\\x00-\\x1f\\x7f\u0080-\u009f\u2028\u2029\ufffd]"
 pc: Any = pyarrow.compute
 
 
@@ -58,9 +59,9 @@ class ViewChoice(msgspec.Struct, frozen=True):
     Args:
         project: its code in the dumps.
         mobile: count the rows of its mobile sites too, ``en.m`` (and ``en.mw`` and ``en.zero`` in older dumps).
-        min_hourly_views: rows of dumps below this are left out, as in the released code of arXiv 2309.16671; a table's are no hours'.
-        colons: leave out every title with a colon, as that code does, or those alone that are in a namespace without articles.
-        namespaces: the names of the project's own such namespaces; the English ones work everywhere.
+        min_hourly_views: rows of hourly dumps with fewer views are dropped, as in the released code of arXiv 2309.16671.
+        colons: drop every title with a colon, as that code does, or only those in a namespace without articles.
+        namespaces: the project's own names of such namespaces; the English ones work everywhere.
     """
 
     project: str = "en"
@@ -71,17 +72,17 @@ class ViewChoice(msgspec.Struct, frozen=True):
 
 
 class _Layout(NamedTuple):
-    """How lines look, and which are wanted."""
+    """The layout of lines, and which are wanted."""
 
-    codes: UInt8[np.ndarray, " C"]  # of projects, each with a separator behind it; none if lines name no project
+    codes: UInt8[np.ndarray, " C"]  # of projects, each followed by a separator; empty if lines have no project
     separator: np.uint64
     fields: np.uint64
-    title: np.uint64  # which field it is; the views come next
+    title: np.uint64  # its field; the views are in the next
     least: np.uint64  # views
 
 
-class _Found(NamedTuple):
-    """The rows of L lines that are wanted, and the number of lines by reason that are not."""
+class _WantedRows(NamedTuple):
+    """The wanted rows of L lines, and the number of dropped lines by reason."""
 
     titles: UInt8[np.ndarray, " B"]
     offsets: Int64[np.ndarray, " L1"]
@@ -92,18 +93,18 @@ class _Found(NamedTuple):
 def read_views(
     path: str, choice: ViewChoice, drops: Counter[str], tick: Callable[[int], None]
 ) -> Iterator[tuple[Strings, Int64[np.ndarray, " N"]]]:
-    """The titles of a file and their views, in batches; a title may come more than once.
+    """The titles of a file and their views, in batches; a title may occur more than once.
 
-    Blanks are written for underscores, one for several and none at the ends, and percent-encoding is undone where it gives UTF-8.
+    Underscores become spaces, runs of spaces one space, and none is at the ends; percent-encoding is decoded where that gives UTF-8.
 
     Args:
-        path: of a dump or a table; it may be packed.
+        path: of a dump or a table; it may be compressed.
         choice: which rows count.
-        drops: every row that does not count is added here, by reason. What else may be wrong with one of another project is not looked at.
-        tick: told how many bytes of the file, as it is, have been done since the last time.
+        drops: counts the dropped rows by reason. Rows of other projects are not checked further.
+        tick: called with the number of bytes of the file, as stored, done since the last call.
 
     Raises:
-        SourceError: the file is missing, empty, damaged or of another kind, or a table of which no row can be used.
+        SourceError: the file is missing, empty, damaged or of another kind, or a table without a usable row.
     """
     names = [name.replace("_", " ") for name in (*NAMESPACES, *choice.namespaces)]
     elsewhere = "(?i)^ *((" + "|".join(map(re.escape, names)) + ")( talk)? *)?:"
@@ -123,40 +124,40 @@ def read_views(
         if len(titles):
             some = True
             yield from_arrow(titles), views
-    if not some and (layout is None or len(layout.codes) == 0):  # of a dump there may be no row of a small project
-        told = ", ".join(f"{count:,} {reason}" for reason, count in refused.most_common()) or "there is none"
-        raise SourceError(f"{path}: no row of it can be used: {told}", TABLE)
+    if not some and (layout is None or len(layout.codes) == 0):  # a dump may have no row of a small project
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in refused.most_common()) or "it has no rows"
+        raise SourceError(f"{path}: no usable row: {reasons}", TABLE)
     drops += refused
 
 
 def _layout(path: str, first: bytes, choice: ViewChoice) -> _Layout:
-    """That of a table or of a dump, by the first line."""
+    """The layout of a table or a dump, from its first line."""
     if b"\t" in first:
         return _Layout(np.zeros(0, np.uint8), u64(ord("\t")), u64(2), u64(0), u64(0))
     if not re.fullmatch(rb"[^ ]* [^ ]* [0-9]+ [0-9]+\r?", first):
-        what = f"{path}: the first line is neither an hourly dump's nor a table's: {shown(first)}"
+        what = f"{path}: not an hourly dump or a table, by its first line: {shown(first)}"
         raise SourceError(what, f"a dump has lines such as 'en Main_Page 242332 0'; {TABLE}")
     codes = "".join(f"{choice.project}{suffix} " for suffix in ("", *(MOBILE if choice.mobile else ())))
     return _Layout(np.frombuffer(codes.encode(), np.uint8), u64(ord(" ")), u64(4), u64(1), u64(choice.min_hourly_views))
 
 
 def _chunks(path: str, tick: Callable[[int], None]) -> Iterator[bytes]:
-    """A file unpacked, in pieces; of each the bytes it has in the file are told when it is done."""
+    """The uncompressed pieces of a file; its bytes as stored are reported when a piece is done."""
     with reading(path), open_file(path) as file:
         if file.read(4) == b"PAR1":
-            raise SourceError(f"{path}: this is a Parquet file", f"titles are read from hourly dumps and tables: {TABLE}")
-        next(read_chunks(path))  # which knows what other files begin like
+            raise SourceError(f"{path}: this is a Parquet file", f"give an hourly dump or a table: {TABLE}")
+        next(read_chunks(path))  # raises for files of other kinds
         file.seek(0)
-        compression, told = compression_of(path), 0
+        compression, reported = compression_of(path), 0
         stream = unpacked(file, compression)
         while chunk := stream.read(CHUNK):
-            yield chunk if told else chunk.removeprefix(BOM)
-            tick(file.tell() - told)
-            told = file.tell()
+            yield chunk if reported else chunk.removeprefix(BOM)
+            tick(file.tell() - reported)
+            reported = file.tell()
 
 
 def _blocks(path: str, tick: Callable[[int], None]) -> Iterator[bytes]:
-    """A file in pieces of whole lines, each with its end."""
+    """A file in pieces of whole lines, with their line ends."""
     rest, place = b"", 0
     for chunk in _chunks(path, tick):
         end = chunk.rfind(b"\n") + 1
@@ -166,28 +167,30 @@ def _blocks(path: str, tick: Callable[[int], None]) -> Iterator[bytes]:
             rest = b""
         rest += chunk[end:]
         if len(rest) > LARGEST:
-            raise SourceError(f"{path}: the line at byte {place:,} is larger than {LARGEST >> 20} MiB", "is this a file of text?")
+            raise SourceError(f"{path}: the line at byte {place:,} is larger than {LARGEST >> 20} MiB", "check that this is a text file")
     if rest:
         yield rest + b"\n"
 
 
-def _scan_block(block: bytes, layout: _Layout) -> _Found:
-    """The rows that are wanted, and why others are not."""
+def _scan_block(block: bytes, layout: _Layout) -> _WantedRows:
+    """The wanted rows, and the number of others by reason."""
     data = np.frombuffer(block, np.uint8)
     ends = np.flatnonzero(data == ord("\n"))
     lines, dropped = len(ends), np.zeros(len(SCANNED), np.int64)
-    found = _Found(np.empty(len(data), np.uint8), np.zeros(lines + 1, np.int64), np.empty(lines, np.int64), dropped)
+    found = _WantedRows(np.empty(len(data), np.uint8), np.zeros(lines + 1, np.int64), np.empty(lines, np.int64), dropped)
     count = int(_scan(data, ends, layout, found))
     offsets = found.offsets[: count + 1]
     return found._replace(titles=found.titles[: offsets[-1]], offsets=offsets, views=found.views[:count])
 
 
-def _usable(found: _Found, elsewhere: str, no_colons: bool, drops: Counter[str]) -> tuple[pa.LargeStringArray, Int64[np.ndarray, " N"]]:
-    """The titles that may become entries, written as those are, and their views."""
+def _usable(
+    found: _WantedRows, elsewhere: str, no_colons: bool, drops: Counter[str]
+) -> tuple[pa.LargeStringArray, Int64[np.ndarray, " N"]]:
+    """The titles that can become entries, decoded, and their views."""
     buffers = [None, pa.py_buffer(found.offsets), pa.py_buffer(found.titles)]
     titles, views = _decoded(pa.Array.from_buffers(pa.large_binary(), len(found.views), buffers)), found.views
 
-    def leave_out(reason: str, bad: Any) -> None:
+    def drop(reason: str, bad: Any) -> None:
         nonlocal titles, views
         bad = np.asarray(bad)
         if bad.any():
@@ -197,20 +200,20 @@ def _usable(found: _Found, elsewhere: str, no_colons: bool, drops: Counter[str])
     try:
         titles = titles.cast(pa.large_string())
     except pa.ArrowInvalid:
-        leave_out(NOT_UNICODE, [not is_utf8(title) for title in titles.to_pylist()])
+        drop(NOT_UNICODE, [not is_utf8(title) for title in titles.to_pylist()])
         titles = titles.cast(pa.large_string())
     titles = pc.utf8_trim(pc.replace_substring_regex(titles, " {2,}", " "), " ")
-    leave_out(NO_TITLE, pc.equal(titles, ""))
-    leave_out(PLACEHOLDER, pc.equal(titles, "-"))
-    leave_out(CONTROLS, pc.match_substring_regex(titles, NO_ENTRY))
-    leave_out(NAMESPACE, pc.match_substring_regex(titles, elsewhere))
+    drop(NO_TITLE, pc.equal(titles, ""))
+    drop(PLACEHOLDER, pc.equal(titles, "-"))
+    drop(CONTROLS, pc.match_substring_regex(titles, CONTROL))
+    drop(NAMESPACE, pc.match_substring_regex(titles, elsewhere))
     if no_colons:
-        leave_out(COLON, pc.match_substring(titles, ":"))
+        drop(COLON, pc.match_substring(titles, ":"))
     return titles, views
 
 
 def _decoded(titles: pa.LargeBinaryArray) -> pa.LargeBinaryArray:
-    """Percent-encoding undone, once, in titles that are UTF-8 then; others have a percent sign of their own."""
+    """Titles with percent-encoding decoded once, where the result is UTF-8; others keep their percent signs."""
     encoded = pc.match_substring_regex(titles, "%[0-9A-Fa-f]{2}")
     if not pc.any(encoded).as_py():
         return titles
@@ -221,8 +224,8 @@ def _decoded(titles: pa.LargeBinaryArray) -> pa.LargeBinaryArray:
 
 
 @compiled
-def _scan(data: UInt8[np.ndarray, " B"], ends: Int64[np.ndarray, " L"], layout: _Layout, found: _Found) -> np.uint64:
-    """Find the rows that are wanted and write blanks for the underscores of their titles; returns how many they are."""
+def _scan(data: UInt8[np.ndarray, " B"], ends: Int64[np.ndarray, " L"], layout: _Layout, found: _WantedRows) -> np.uint64:
+    """Find the wanted rows, and replace underscores in their titles by spaces; returns their number."""
     count = start = at = ZERO
     for line in range(u64(len(ends))):
         end = u64(ends[line])
@@ -247,7 +250,7 @@ def _scan(data: UInt8[np.ndarray, " B"], ends: Int64[np.ndarray, " L"], layout: 
 def _row(
     data: UInt8[np.ndarray, " B"], start: np.uint64, end: np.uint64, layout: _Layout
 ) -> tuple[np.uint64, np.uint64, np.uint64, np.uint64]:
-    """Why a line is left out (the place of the reason in SCANNED, one past it if it is not); its title from where to where; its views."""
+    """Why a line is dropped (an index in SCANNED, or its length for a wanted line); start and end of its title; its views."""
     if not _is_ours(data, start, end, layout):
         return u64(0), start, start, ZERO
     title = title_end = start

@@ -1,4 +1,4 @@
-"""Plain text in batches of whole lines, from any part of a file on."""
+"""Plain text in batches of whole lines, read in parts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NOT_UTF8 = "not UTF-8"
 
 
 def find_parts(path: str, part_bytes: int | None = None) -> list[tuple[int, int | None]]:
-    """Cut a file into parts of whole lines, each from one byte to another or to the end; one that is packed, remote or in UTF-16 is one."""
+    """Split a file into parts of whole lines, each from one byte to another or to the end; compressed, remote and UTF-16 files are one."""
     if is_url(path) or compression_of(path) is not None:
         return [(0, None)]
     with reading(path), open(path, "rb") as file:
@@ -35,17 +35,17 @@ def find_parts(path: str, part_bytes: int | None = None) -> list[tuple[int, int 
 def read_lines(
     path: str, part: tuple[int, int | None], batch: int, drop: Callable[[str, int], None], tick: Callable[[int], None]
 ) -> Iterator[bytes]:
-    """The lines of one part in UTF-8, some in a batch; one longer than a batch is cut at a blank, or where there is none anywhere.
+    """The lines of one part in UTF-8, in batches; a line longer than a batch is split at a space, or anywhere if it has none.
 
     Args:
         path: a file on this machine, or a URL.
         part: one of ``find_parts``.
-        batch: at most so many bytes are given at once.
-        drop: told the reason for lines that are left out, and how many.
-        tick: told how many bytes of the part have been read since the last time.
+        batch: bytes of a batch, at most.
+        drop: called with the reason for dropped lines, and their number.
+        tick: called with the number of bytes of the part read since the last call.
 
     Raises:
-        SourceError: the file is cut short or damaged.
+        SourceError: the file is truncated or damaged.
     """
     with reading(path):
         pieces = _pieces(path, part, batch, tick)
@@ -56,20 +56,20 @@ def read_lines(
 
 
 def _pieces(path: str, part: tuple[int, int | None], size: int, tick: Callable[[int], None]) -> Iterator[bytes]:
-    """A part's content, unpacked."""
-    told, end = part
+    """The uncompressed content of a part."""
+    reported, end = part
     compression = compression_of(path)
     with open_file(path) as file:
-        file.seek(told)
+        file.seek(reported)
         stream = unpacked(file, compression)
-        while piece := stream.read(size if end is None else min(size, end - told)):
-            tick(file.tell() - told)
-            told = file.tell()
+        while piece := stream.read(size if end is None else min(size, end - reported)):
+            tick(file.tell() - reported)
+            reported = file.tell()
             yield piece
 
 
 def _batches(pieces: Iterable[bytes], batch: int) -> Iterator[bytes]:
-    """Whole lines as far as there are ends of lines, else cut at a blank or where a character begins."""
+    """Whole lines; a longer one is split at a space, or where a character begins."""
     rest = b""
     for piece in pieces:
         rest += piece
@@ -82,7 +82,7 @@ def _batches(pieces: Iterable[bytes], batch: int) -> Iterator[bytes]:
 
 
 def _character_start(text: bytes, place: int) -> int:
-    """The last place up to this one where a character begins, if the text is UTF-8."""
+    """The last position up to this one where a character begins, if the text is UTF-8."""
     for start in range(place, max(0, place - 4), -1):
         if start == len(text) or text[start] & 0xC0 != 0x80:
             return start

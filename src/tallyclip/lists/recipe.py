@@ -1,10 +1,10 @@
-"""A recipe: what an entry list is made of, as a TOML file says it.
+"""A recipe: a TOML file that says what an entry list is made of.
 
-Every table is optional; without one, the list lacks that source. File names may hold ``{language}`` (the wiki's code), ``{wiki}`` (the
-same as dumps spell it) and ``{wordnet}`` (the code of the Open Multilingual WordNet), and are relative to the recipe's own folder or to
-the one that is given for inputs.
+Every table is optional; without it, the list lacks that source. File names may have ``{language}`` (the wiki's code), ``{wiki}`` (the same
+as dumps spell it) and ``{wordnet}`` (the code in the Open Multilingual WordNet). They are relative to the recipe's own folder, or to the
+folder for inputs if one is given.
 
-The module is longer than others: half of it is the list of keys that there are.
+The module is over 300 lines: half of it is the list of keys.
 """
 
 from __future__ import annotations
@@ -25,29 +25,29 @@ from tallyclip.lists.languages import Language, language
 SHIPPED = ("english", "worldwide")
 PLACEHOLDERS = ("{language}", "{wiki}", "{wordnet}")
 LARGEST = 10**15  # of any number
-LARGEST_FILE = 128 << 10  # bytes; Python's reader takes quadratic time for tables within tables
-# What the values of a type are called, for people.
+LARGEST_FILE = 128 << 10  # bytes; Python's parser takes quadratic time for nested tables
+# Types of values, as messages name them.
 FORMS = {
     "str": "text in quotes",
     "int": "a whole number",
     "float": "a number",
     "bool": "true or false",
-    "list[str]": 'a list of texts, such as ["a", "b"]',
+    "list[str]": 'a list of text in quotes, such as ["a", "b"]',
     "list[int]": "a list of whole numbers",
 }
 
 
-class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RecipeTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A table of a recipe."""
 
 
-class WordNet(Part, frozen=True):
+class WordNet(RecipeTable, frozen=True):
     """Entries from WordNet.
 
     Attributes:
         files: folders with database files (``data.noun``, ...), or tab files of the Open Multilingual WordNet.
-        names: "synsets" takes the first name of each synset, as the papers do, "lemmas" all; tab files have lemmas alone.
-        limit: how many entries to take at most.
+        names: "synsets" takes the first name of each synset, as the papers do, "lemmas" all; tab files have only lemmas.
+        limit: maximum number of entries.
         license: of the files, for the manifest.
     """
 
@@ -57,7 +57,7 @@ class WordNet(Part, frozen=True):
     license: str | None = None
 
 
-class Text(Part, frozen=True):
+class Text(RecipeTable, frozen=True):
     """Texts whose words and phrases are counted.
 
     Attributes:
@@ -69,14 +69,14 @@ class Text(Part, frozen=True):
     license: str | None = None
 
 
-class Unigrams(Part, frozen=True):
+class Unigrams(RecipeTable, frozen=True):
     """Which words become entries: the most frequent.
 
     Attributes:
-        counts: tables of words and counts (tab separated) to add to what the texts have.
-        min_count: of a word to be an entry.
-        top: the share of all different words that are candidates, the most frequent.
-        limit: how many entries to take at most.
+        counts: tables of words and counts (separated by tabs) to add to the counts of the texts.
+        min_count: minimum count of a word.
+        top: share of all different words, the most frequent first, that are candidates.
+        limit: maximum number of entries.
         license: of ``counts``.
     """
 
@@ -87,16 +87,16 @@ class Unigrams(Part, frozen=True):
     license: str | None = None
 
 
-class Bigrams(Part, frozen=True):
+class Bigrams(RecipeTable, frozen=True):
     """Which pairs of words become entries: those with the best score (``ngrams/scores.py``).
 
     Attributes:
-        counts: tables of pairs (two words with a blank between) and counts.
-        score: "pmi" where ``min_pmi`` can be reached, and else "damped"; or "damped".
-        min_pmi: the least PMI, with "pmi".
-        min_count: of a pair to be an entry.
-        per_unigram: at most so many for every entry that the words gave.
-        limit: how many entries to take at most.
+        counts: tables of pairs (two words with a space between) and counts.
+        score: "damped"; or "pmi", which is "damped" too where no pair can reach ``min_pmi``.
+        min_pmi: minimum PMI, with "pmi".
+        min_count: minimum count of a pair.
+        per_unigram: maximum number of entries for each entry from [unigrams].
+        limit: maximum number of entries.
         license: of ``counts``.
     """
 
@@ -109,19 +109,19 @@ class Bigrams(Part, frozen=True):
     license: str | None = None
 
 
-class Titles(Part, frozen=True):
-    """Which titles of articles become entries: those that are read most.
+class Titles(RecipeTable, frozen=True):
+    """Which titles of articles become entries: those with most views.
 
     Attributes:
         files: hourly dumps of page views, or tables of titles and views.
-        project: of the rows, in hourly dumps.
-        mobile: count the rows of its mobile site too.
-        min_hourly_views: leave out rows with less.
-        min_views: of a title over all files to be an entry.
-        colons: "drop" every title with a colon, or those in "namespaces" that hold no articles.
-        namespaces: names of the project's namespaces, beside the English ones.
-        top: the share of all titles that are candidates, those with most views.
-        limit: how many entries to take at most.
+        project: whose rows of hourly dumps count.
+        mobile: count the rows of its mobile sites too.
+        min_hourly_views: minimum views of a row in hourly dumps; rows with fewer are dropped.
+        min_views: minimum views of a title over all files.
+        colons: "drop" drops every title with a colon, "namespaces" only those in namespaces without articles.
+        namespaces: names of such namespaces of the project, in addition to the English ones.
+        top: share of all titles, those with most views first, that are candidates.
+        limit: maximum number of entries.
         license: of the files, for the manifest.
     """
 
@@ -137,15 +137,15 @@ class Titles(Part, frozen=True):
     license: str | None = None
 
 
-class Fetch(Part, frozen=True):
-    """Public inputs that ``tallyclip metadata fetch`` gets; see ``sources.Wanted``.
+class Fetch(RecipeTable, frozen=True):
+    """Public inputs that ``tallyclip metadata fetch`` fetches; see ``sources.Wanted``.
 
     Attributes:
         wordnet: a version of Princeton's database files.
         omw: a wordnet of the Open Multilingual WordNet.
         wikipedia: a snapshot of the Hub's cleaned texts.
         dump: the date of a dump of articles.
-        pageview_days, pageview_hours: of hourly page views; by default all hours.
+        pageview_days, pageview_hours: which hourly page views; by default all hours of each day.
     """
 
     wordnet: str | None = None
@@ -156,15 +156,15 @@ class Fetch(Part, frozen=True):
     pageview_hours: list[int] | None = None
 
 
-class Recipe(Part, frozen=True):
-    """What a list is made of, in the order of its sources.
+class Recipe(RecipeTable, frozen=True):
+    """What a list is made of; sources are in their order in the list.
 
     Attributes:
-        language: the wiki's code; the command line may give others.
+        language: the wiki's code; the command line can override it.
         numerals: begin with "0" to "99".
-        limit: of the whole list.
+        limit: maximum number of entries of the whole list.
         wordnet, text, unigrams, bigrams, titles: see their classes.
-        fetch: what ``tallyclip metadata fetch`` gets.
+        fetch: what ``tallyclip metadata fetch`` fetches.
     """
 
     language: str = "en"
@@ -178,7 +178,7 @@ class Recipe(Part, frozen=True):
     fetch: Fetch | None = None
 
 
-TABLES: dict[str, type[Part]] = {
+TABLES: dict[str, type[RecipeTable]] = {
     "wordnet": WordNet,
     "text": Text,
     "unigrams": Unigrams,
@@ -189,10 +189,10 @@ TABLES: dict[str, type[Part]] = {
 
 
 def read_recipe(name: str) -> tuple[Recipe, Path]:
-    """A recipe, shipped (by its name) or of a file, and the folder that its file names are relative to.
+    """A shipped recipe, by its name, or one from a file; and the folder that its file names are relative to.
 
     Raises:
-        ArtifactError: there is no such file, it is not TOML, or it says something that no recipe can say.
+        ArtifactError: the file is missing, not TOML, or not a valid recipe.
     """
     if name in SHIPPED:
         content, folder = shipped_recipe(name).encode(), Path()
@@ -203,11 +203,9 @@ def read_recipe(name: str) -> tuple[Recipe, Path]:
                 content, folder = file.read(LARGEST_FILE + 1), path.resolve().parent
         except OSError as error:
             hint = f"{_meant(name, SHIPPED)}give a TOML file, or the name of a shipped recipe: {' or '.join(SHIPPED)}"
-            raise ArtifactError(f"{name}: no recipe can be read there: {error.strerror}", hint) from error
+            raise ArtifactError(f"{name}: cannot read a recipe: {error.strerror}", hint) from error
     if len(content) > LARGEST_FILE:
-        raise ArtifactError(
-            f"{name}: the file is larger than {LARGEST_FILE >> 10} KiB", "name many files by a pattern, such as pages-*.bz2"
-        )
+        raise ArtifactError(f"{name}: the file is larger than {LARGEST_FILE >> 10} KiB", "use patterns for many files, such as pages-*.bz2")
     value = _parsed(name, content)
     _refuse_unknown(name, "a recipe", value, Recipe)
     for table, kind in TABLES.items():
@@ -224,13 +222,13 @@ def read_recipe(name: str) -> tuple[Recipe, Path]:
 
 
 def shipped_recipe(name: str) -> str:
-    """The text of a shipped recipe, to make one's own of.
+    """The text of a shipped recipe, as a start for one's own.
 
     Raises:
-        ArtifactError: there is none of that name.
+        ArtifactError: the name is unknown.
     """
     if name not in SHIPPED:
-        raise ArtifactError(f"{name}: no shipped recipe", f"{_meant(name, SHIPPED)}there are {' and '.join(SHIPPED)}")
+        raise ArtifactError(f"{name}: not a shipped recipe", f"{_meant(name, SHIPPED)}the shipped recipes are {' and '.join(SHIPPED)}")
     return (resources.files("tallyclip") / "lists" / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
 
 
@@ -238,16 +236,16 @@ def _parsed(name: str, content: bytes) -> dict[str, Any]:
     try:
         return tomllib.loads(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        raise ArtifactError(f"{name}: not TOML, as it is not UTF-8: {error.reason}", "save it as UTF-8, if it is a recipe") from error
+        raise ArtifactError(f"{name}: not TOML, since it is not UTF-8: {error.reason}", "if it is a recipe, save it as UTF-8") from error
     except (ValueError, RecursionError) as error:
-        raise ArtifactError(f"{name}: not TOML: {error}", "texts stand in quotes, and the names of tables in brackets") from error
+        raise ArtifactError(f"{name}: not TOML: {error}", "write text in quotes, and the names of tables in brackets") from error
 
 
-def _refuse_unknown(name: str, where: str, value: dict[str, Any], kind: type[Part]) -> None:
+def _refuse_unknown(name: str, where: str, value: dict[str, Any], kind: type[RecipeTable]) -> None:
     known = [field.encode_name for field in msgspec.structs.fields(kind)]
     for key in value:
         if key not in known:
-            raise ArtifactError(f"{name}: {where} has no key '{key}'", f"{_meant(key, known)}the known ones are {', '.join(known)}")
+            raise ArtifactError(f"{name}: {where} has no key '{key}'", f"{_meant(key, known)}the known keys are {', '.join(known)}")
 
 
 def _meant(word: str, known: list[str] | tuple[str, ...]) -> str:
@@ -255,19 +253,19 @@ def _meant(word: str, known: list[str] | tuple[str, ...]) -> str:
     return f"did you mean {near[0]}? " if near else ""
 
 
-def _mistake(said: str, value: dict[str, Any]) -> tuple[str, str]:
-    """What msgspec says of a value of the wrong type, in the words of recipes, and what would do."""
-    table, key = re.search(r"(?:`\$\.(\w+)(?:\.(\w+))?.*)?$", said).groups()  # type: ignore[union-attr]
-    lacking = re.search(r"required field `(\w+)`", said)
-    if lacking:
-        return f"[{table}] lacks {lacking[1]}", f"it is {_form(TABLES[table], lacking[1])}"
+def _mistake(message: str, value: dict[str, Any]) -> tuple[str, str]:
+    """The error of msgspec for a value of the wrong type in the words of recipes, and a hint."""
+    table, key = re.search(r"(?:`\$\.(\w+)(?:\.(\w+))?.*)?$", message).groups()  # type: ignore[union-attr]
+    missing = re.search(r"required field `(\w+)`", message)
+    if missing:
+        return f"[{table}] needs {missing[1]}", f"give {_form(TABLES[table], missing[1])}"
     kind, place = (Recipe, table) if key is None else (TABLES[table], f"{table}.{key}")
     found = value[table] if key is None else value[table][key]
-    return f"{place} cannot be {found!r:.60}", f"it is {_form(kind, key or table)}"
+    return f"{place} cannot be {found!r:.60}", f"give {_form(kind, key or table)}"
 
 
-def _form(kind: type[Part], key: str) -> str:
-    """What a key takes."""
+def _form(kind: type[RecipeTable], key: str) -> str:
+    """The type of a key's value."""
     annotation = kind.__annotations__[key].removesuffix(" | None")
     if annotation.startswith("Literal"):
         return " or ".join(annotation.removeprefix("Literal[").removesuffix("]").split(", "))
@@ -275,34 +273,34 @@ def _form(kind: type[Part], key: str) -> str:
 
 
 def _values(recipe: Recipe) -> Iterator[tuple[str, str, Any]]:
-    """Every key of a recipe: its place, its name and what it says."""
+    """Every key of a recipe: its path, its name and its value."""
     for key, value in msgspec.structs.asdict(recipe).items():
-        if isinstance(value, Part):
+        if isinstance(value, RecipeTable):
             yield from ((f"{key}.{inner}", inner, one) for inner, one in msgspec.structs.asdict(value).items())
         else:
             yield key, key, value
 
 
 def _check_values(name: str, recipe: Recipe) -> None:
-    """Refuse what is of the right type and cannot be."""
+    """Refuse values that have the right type and are not valid."""
     for place, key, value in _values(recipe):
         what = hint = None
         if key in ("files", "counts", "project", "omw"):
             names: list[str] = value if isinstance(value, list) else [value or "-"]
             odd = next((one for one in names if not one or "{" in _without_placeholders(one)), None)
             if odd is not None:
-                what, hint = f"holds '{odd}'", f"give a name; it may hold {', '.join(PLACEHOLDERS)}"
+                what, hint = f"has '{odd}'", f"give a name; it may have {', '.join(PLACEHOLDERS)}"
             elif key == "files" and not names:
-                what, hint = "is empty", "name a file, or leave the table out to do without it"
+                what, hint = "is empty", "name a file, or remove the table"
         elif isinstance(value, int | float):
-            if not abs(value) <= LARGEST:  # nor may it be no number
-                what, hint = f"= {value} is out of range", "it is a number that texts can reach"
+            if not abs(value) <= LARGEST:  # also false for nan
+                what, hint = f"= {value} is out of range", "give a number that texts can reach"
             elif key == "top" and not 0 < value <= 1:
-                what, hint = f"= {value} is not a share", "it is a number from 0 to 1, such as 0.1 for a tenth"
+                what, hint = f"= {value} is not a share", "give a number above 0 and up to 1, such as 0.1 for a tenth"
             elif key in ("limit", "per_unigram") and value <= 0:
-                what, hint = f"= {value} leaves nothing", "leave the key out for no limit, or the table to do without a source"
+                what, hint = f"= {value} allows no entry", "remove the key for no limit, or the table to skip its source"
             elif key != "min_pmi" and value < 0:
-                what, hint = f"= {value} is below 0", "it is a number of times"
+                what, hint = f"= {value} is below 0", "give a number from 0 on"
         if what is not None:
             raise ArtifactError(f"{name}: {place} {what}", hint)
     try:
@@ -312,12 +310,13 @@ def _check_values(name: str, recipe: Recipe) -> None:
 
 
 def _check_sources(name: str, recipe: Recipe) -> None:
-    """Refuse tables that cannot be together, or lack one."""
+    """Refuse tables that need another one."""
     words, pairs = recipe.unigrams, recipe.bigrams
     if not any((recipe.wordnet, words, pairs, recipe.titles, recipe.text)):
-        raise ArtifactError(f"{name}: it names no source of entries", "add [wordnet], [text] with [unigrams], or [titles]")
+        raise ArtifactError(f"{name}: no source of entries", "add [wordnet], [text] with [unigrams], or [titles]")
     if recipe.text is not None and words is None and pairs is None:
-        raise ArtifactError(f"{name}: [text] is counted for [unigrams] and [bigrams], and neither is there", "add one, if only its head")
+        what = f"{name}: [text] is only used by [unigrams] or [bigrams]; neither is present"
+        raise ArtifactError(what, "add one; an empty section is enough")
     if pairs is not None and pairs.per_unigram is not None and words is None:
         raise ArtifactError(f"{name}: bigrams.per_unigram needs [unigrams]", "give bigrams.limit instead")
     if recipe.text is None and words is not None and not words.counts:
@@ -337,11 +336,11 @@ def filled(pattern: str, language: Language) -> str:
     """A file name of a recipe for one language.
 
     Raises:
-        OptionError: the name asks for a WordNet of a language that has none.
+        OptionError: the name has ``{wordnet}`` and the language has no WordNet.
     """
     if "{wordnet}" in pattern and language.wordnet is None:
         what = f"{language.name} has no WordNet in the Open Multilingual WordNet"
-        raise OptionError(what, "give a recipe whose file names do without {wordnet}")
+        raise OptionError(what, "use a recipe whose file names have no {wordnet}")
     values = (language.code, language.database.replace("-", "_"), language.wordnet or "")
     for placeholder, value in zip(PLACEHOLDERS, values, strict=True):
         pattern = pattern.replace(placeholder, value)

@@ -29,6 +29,7 @@ from jaxtyping import Int64, UInt8
 from tallyclip import extras
 from tallyclip.core.compiled import ONE, ZERO, compiled, inlined, u64
 from tallyclip.core.strings import Strings
+from tallyclip.core.utf8 import code_point, size_of
 from tallyclip.errors import OptionError
 from tallyclip.lists.languages import Language
 
@@ -179,7 +180,7 @@ def _put_joints(
                 is_cut = True
                 place += ONE
                 continue
-            code, size = _code_point(cut, place)
+            code, size = _character(cut, place)
             kind = classes[code]
             place += size
             left -= size
@@ -216,18 +217,15 @@ def _next_class(cut: UInt8[np.ndarray, " B"], place: np.uint64, classes: UInt8[n
     """The class of the next character, behind a joint or not."""
     while cut[place] == JOINT:
         place += ONE
-    code, _ = _code_point(cut, place)
+    code, _ = _character(cut, place)
     return classes[code]
 
 
 @inlined
-def _code_point(data: UInt8[np.ndarray, " B"], place: np.uint64) -> tuple[np.uint64, np.uint64]:
+def _character(data: UInt8[np.ndarray, " B"], place: np.uint64) -> tuple[np.uint64, np.uint64]:
     """The code point at a place of UTF-8, and its bytes."""
     lead = u64(data[place])
     if lead < u64(0x80):
         return lead, ONE
-    size = u64(2) if lead < u64(0xE0) else u64(3) if lead < u64(0xF0) else u64(4)
-    code = lead & (u64(0x7F) >> size)
-    for i in range(place + ONE, place + size):
-        code = (code << u64(6)) | (u64(data[i]) & u64(0x3F))
-    return code, size
+    size = size_of(lead)
+    return code_point(data, place, size), size

@@ -1,7 +1,7 @@
-"""Texts to count words in: Parquet as on the Hugging Face Hub, dumps of Wikipedia, what wikiextractor makes of these, and plain text.
+"""Texts to count words in: Parquet as on the Hugging Face Hub, dumps of Wikipedia, the output of wikiextractor, and plain text.
 
-An input is cut into parts that depend on nothing but its bytes, and each part is read in batches. The texts of a dump are its articles
-without their markup.
+An input is split into parts that depend only on its bytes, and each part is read in batches. The texts of a dump are its articles without
+markup.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ COLUMN = "text"
 
 
 class TextPart(msgspec.Struct, frozen=True):
-    """A part of an input: row groups of Parquet, bytes of other files (to the end if ``end`` is None).
+    """A part of an input: row groups of Parquet, or bytes of other files (to the end if ``end`` is None).
 
     Attributes:
         kind: one of ``READERS``.
@@ -43,7 +43,8 @@ class TextPart(msgspec.Struct, frozen=True):
 
 
 class TextCounts(msgspec.Struct):
-    """What was read. Of files of plain text each is a page and an article. In them, and between lines ``<doc>``, drops are lines; else
+    """What was read. A file of plain text counts as one page and one article. In plain text, and between lines ``<doc>``, drops are lines;
+    otherwise
 
     pages = articles + redirects + other_namespaces + drops.
     """
@@ -64,12 +65,12 @@ class TextCounts(msgspec.Struct):
             self.drop(reason, number)
 
     def drop(self, reason: str, number: int = 1) -> None:
-        """Count what is left out."""
+        """Count dropped pages or lines."""
         self.drops[reason] = self.drops.get(reason, 0) + number
 
 
-class _Progress:
-    """Tells how much of a part is done, in the end exactly its size."""
+class _PartTicker:
+    """Reports how much of a part is done, at the end exactly its size."""
 
     def __init__(self, size: int, tick: Callable[[int], None]) -> None:
         self._left, self._tick = size, tick
@@ -85,15 +86,15 @@ class _Progress:
 
 
 def parts_of(path: str, part_bytes: int | None = None) -> list[TextPart]:
-    """Cut an input into parts.
+    """Split an input into parts.
 
     Args:
-        path: a file on this machine, or a URL of Parquet or text.
-        part_bytes: about how large a part should be, of a compressed dump in compressed bytes; None: what is good for its kind.
+        path: a local file, or a URL of Parquet or text.
+        part_bytes: about the size of a part, for a compressed dump in compressed bytes; None: a good size for its kind.
 
     Raises:
-        OptionError: it is of no known kind, or a dump that is not on this machine.
-        SourceError: it cannot be read, or there are no texts in it.
+        OptionError: it is of no known kind, or a remote dump.
+        SourceError: it cannot be read, or has no texts.
     """
     kind = kind_of(path)
     if kind == "parquet":
@@ -101,7 +102,7 @@ def parts_of(path: str, part_bytes: int | None = None) -> list[TextPart]:
     with reading(path), open_file(path) as file:
         size = file.size()
     if not size:
-        raise SourceError(f"{path}: there is nothing in it", EMPTY)
+        raise SourceError(f"{path}: nothing in it", EMPTY)
     places = (dump if kind == "dump" else plain).find_parts(path, part_bytes)
     return [TextPart(path, kind, start, end, (size if end is None else end) - start) for start, end in places]
 
@@ -109,17 +110,17 @@ def parts_of(path: str, part_bytes: int | None = None) -> list[TextPart]:
 def read_texts(part: TextPart, counts: TextCounts, tick: Callable[[int], None]) -> Iterator[Strings]:
     """The texts of a part in batches of some MB, in UTF-8.
 
-    A file of plain text is one long text, cut at the ends of lines into one string a batch.
+    A file of plain text is one long text; each batch has some of its lines as one string.
 
     Args:
         part: one of ``parts_of``.
-        counts: where what is read, and what is left out and why, is counted.
-        tick: told how many of the part's bytes have been done since the last time.
+        counts: counts what is read, and what is dropped and why.
+        tick: called with the number of the part's bytes done since the last call.
 
     Raises:
-        SourceError: the file is cut short, damaged or has no column of texts.
+        SourceError: the file is truncated or damaged, or has no column of texts.
     """
-    progress = _Progress(part.size, tick)
+    progress = _PartTicker(part.size, tick)
     yield from READERS[part.kind](part, counts, progress)
     progress.end()
 
@@ -127,7 +128,7 @@ def read_texts(part: TextPart, counts: TextCounts, tick: Callable[[int], None]) 
 def _parquet_parts(path: str, part_bytes: int) -> list[TextPart]:
     metadata = parquet.read_footer(path).metadata
     if not metadata.num_rows:
-        raise SourceError(f"{path}: there are no rows in it")
+        raise SourceError(f"{path}: no rows in it")
     name = _text_column(path)
     sizes = [_column_size(metadata.row_group(i), name) for i in range(metadata.num_row_groups)]
     parts: list[TextPart] = []
@@ -149,7 +150,7 @@ def _text_column(path: str) -> str:
     """``text``, or the only column of strings.
 
     Raises:
-        SourceError: there is neither.
+        SourceError: it has neither.
     """
     schema = parquet.schema_of(path)
     names = [column.name for column in schema if _is_text(column.type)]
@@ -157,16 +158,14 @@ def _text_column(path: str) -> str:
         return COLUMN
     if len(names) == 1:
         return names[0]
-    raise SourceError(
-        f"{path}: no column says where the texts are; there are {', '.join(schema.names)}", f"call the column of texts {COLUMN!r}"
-    )
+    raise SourceError(f"{path}: no column of texts found among {', '.join(schema.names)}", f"rename the column of texts to {COLUMN!r}")
 
 
 def _is_text(kind: pa.DataType) -> bool:
     return any(check(kind) for check in (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary))
 
 
-def _read_parquet(part: TextPart, counts: TextCounts, progress: _Progress) -> Iterator[Strings]:
+def _read_parquet(part: TextPart, counts: TextCounts, progress: _PartTicker) -> Iterator[Strings]:
     name = _text_column(part.path)
     assert part.end is not None
     for records in parquet.read_records(part.path, (part.start, part.end), 0, [name]):
@@ -181,7 +180,7 @@ def _read_parquet(part: TextPart, counts: TextCounts, progress: _Progress) -> It
 
 
 def _batches(texts: Strings) -> Iterator[Strings]:
-    """Runs of texts, with at least one in each."""
+    """Batches of texts, of at least one each."""
     count, start = len(texts.offsets) - 1, 0
     while start < count:
         end = int(np.searchsorted(texts.offsets, texts.offsets[start] + BATCH, "right")) - 1
@@ -191,10 +190,10 @@ def _batches(texts: Strings) -> Iterator[Strings]:
 
 
 def _good(texts: Strings, counts: TextCounts) -> Strings:
-    """Those that there are and that are UTF-8; the others are counted."""
+    """The texts that are not null and are UTF-8; the others are counted."""
     content = texts.data[texts.offsets[0] : texts.offsets[-1]]
     starts = texts.offsets[:-1][np.diff(texts.offsets) > 0]
-    whole = not np.any((texts.data[starts] & 0xC0) == 0x80) and is_utf8(content.tobytes())  # each begins where a character does
+    whole = not np.any((texts.data[starts] & 0xC0) == 0x80) and is_utf8(content.tobytes())  # each starts at the start of a character
     if whole and texts.valid is None:
         return texts
     good: list[bytes] = []
@@ -214,7 +213,7 @@ def _strings(texts: list[bytes]) -> Strings:
     return Strings(np.frombuffer(b"".join(texts), np.uint8), np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]), None)
 
 
-def _read_dump(part: TextPart, counts: TextCounts, progress: _Progress) -> Iterator[Strings]:
+def _read_dump(part: TextPart, counts: TextCounts, progress: _PartTicker) -> Iterator[Strings]:
     namespaces = dump.namespaces_of(part.path)
     stripper = Stripper(namespaces)
     held: list[bytes] = []
@@ -241,7 +240,7 @@ def _read_dump(part: TextPart, counts: TextCounts, progress: _Progress) -> Itera
         yield stripper.strip(_strings(held))
 
 
-def _read_text(part: TextPart, counts: TextCounts, progress: _Progress) -> Iterator[Strings]:
+def _read_text(part: TextPart, counts: TextCounts, progress: _PartTicker) -> Iterator[Strings]:
     if part.start == 0:
         counts.pages += 1
         counts.articles += 1
@@ -249,14 +248,14 @@ def _read_text(part: TextPart, counts: TextCounts, progress: _Progress) -> Itera
         yield _strings([lines])
 
 
-def _read_documents(part: TextPart, counts: TextCounts, progress: _Progress) -> Iterator[Strings]:
+def _read_documents(part: TextPart, counts: TextCounts, progress: _PartTicker) -> Iterator[Strings]:
     for lines, articles in extracted.read_documents(part.path, (part.start, part.end), BATCH, counts.drop, progress):
         counts.pages += articles
         counts.articles += articles
         yield _strings([lines])
 
 
-def _read_json(part: TextPart, counts: TextCounts, progress: _Progress) -> Iterator[Strings]:
+def _read_json(part: TextPart, counts: TextCounts, progress: _PartTicker) -> Iterator[Strings]:
     def drop(reason: str, number: int) -> None:
         counts.pages += number
         counts.drop(reason, number)
@@ -267,7 +266,7 @@ def _read_json(part: TextPart, counts: TextCounts, progress: _Progress) -> Itera
         yield _strings(articles)
 
 
-READERS: dict[str, Callable[[TextPart, TextCounts, _Progress], Iterator[Strings]]] = {
+READERS: dict[str, Callable[[TextPart, TextCounts, _PartTicker], Iterator[Strings]]] = {
     "parquet": _read_parquet,
     "dump": _read_dump,
     "documents": _read_documents,

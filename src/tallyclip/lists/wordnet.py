@@ -1,47 +1,29 @@
-"""The entries that WordNet gives, from its database files (``data.noun`` and the others, as in Debian's ``wordnet-base``).
+"""Entries from WordNet's database files (``data.noun`` and the others, as in Debian's ``wordnet-base``).
 
-The bundled list was made with ``python -m tallyclip.lists.wordnet FOLDER OUT``.
+``scripts/wordnet-list`` made the bundled list.
 """
 
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import zstandard
-
-from tallyclip.core.data import Metadata
 from tallyclip.errors import ArtifactError
 
 PARTS = ("noun", "verb", "adj", "adv")
 NUMERALS = [str(number) for number in range(100)]
-MARKER = re.compile(r"\((?:a|p|ip)\)$")  # of an adjective: where it may stand
+MARKER = re.compile(r"\((?:a|p|ip)\)$")  # of an adjective: its position in a phrase
 LICENSE_INDENT = "  "  # the files begin with the license, and only its lines begin with spaces
 SYNSET = re.compile(r"[0-9]{8} [0-9]{2} [nvasr] ([0-9a-f]{2}) ")  # offset, file, kind, number of lemmas
-FIRST_LEMMA = 4  # the field of a synset's line; behind each lemma comes a number
-
-
-def wordnet_entries(folder: Path) -> Metadata:
-    """The numerals "0" to "99" and the name of every synset; of repeats the first stays. WordNet 3.0 gives 86,654 (Table 1 of arXiv
-    2309.16671).
-
-    Args:
-        folder: where ``data.noun``, ``data.verb``, ``data.adj`` and ``data.adv`` are.
-
-    Raises:
-        ArtifactError: one of the files is missing or not WordNet's.
-    """
-    names = [*NUMERALS, *synset_names(folder)]
-    return Metadata(names, sources=["wordnet"] * len(names), clean=True)
+FIRST_LEMMA = 4  # its field in a synset's line; a number follows each lemma
 
 
 def synset_names(folder: Path) -> Iterator[str]:
     """The name of every synset, with repeats: its first lemma in lower case, up to the first full stop.
 
     Raises:
-        ArtifactError: one of the files is missing or not WordNet's.
+        ArtifactError: a file is missing, or not WordNet's.
     """
     for first, *_ in _synsets(folder):
         name = first.lower().split(".")[0]
@@ -50,10 +32,10 @@ def synset_names(folder: Path) -> Iterator[str]:
 
 
 def lemmas(folder: Path) -> Iterator[str]:
-    """All lemmas of every synset, as they are written, with repeats.
+    """All lemmas of every synset, as written, with repeats.
 
     Raises:
-        ArtifactError: one of the files is missing or not WordNet's.
+        ArtifactError: a file is missing, or not WordNet's.
     """
     for synset in _synsets(folder):
         yield from synset
@@ -79,10 +61,10 @@ def _synsets(folder: Path) -> Iterator[list[str]]:
             raise ArtifactError(f"{path}: not a data file of WordNet: {error}") from error
         if line and not line.endswith("\n"):
             raise ArtifactError(
-                f"{path}: cut short: the last line ({number:,}) does not end with a line break", "copy or download it again"
+                f"{path}: truncated: the last line ({number:,}) does not end with a line break", "copy or download it again"
             )
         if not synsets:
-            raise ArtifactError(f"{path}: not a data file of WordNet: there is no synset in its {number} lines")
+            raise ArtifactError(f"{path}: not a data file of WordNet: no synset in its {number} lines")
 
 
 def _lemmas_of(path: Path, number: int, line: str) -> list[str]:
@@ -95,13 +77,3 @@ def _lemmas_of(path: Path, number: int, line: str) -> list[str]:
             "a synset begins with its offset, as in '00001740 03 n 01'",
         )
     return [MARKER.sub("", lemma).replace("_", " ") for lemma in fields[FIRST_LEMMA:-1:2]]
-
-
-def main(folder: str, out: str) -> None:
-    """Write the list as the package holds it."""
-    text = "".join(f"{entry}\n" for entry in wordnet_entries(Path(folder)).entries)
-    Path(out).write_bytes(zstandard.ZstdCompressor(level=19).compress(text.encode()))
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

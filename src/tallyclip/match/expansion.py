@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int64, UInt32
 
+from tallyclip.core.csr import offsets_of, positions_of
 from tallyclip.core.data import Matches
 from tallyclip.core.strings import Strings
 
@@ -36,10 +37,8 @@ def group_patterns(written: Strings) -> tuple[Strings, PatternGroups | None]:
 
 def expand(matches: Matches, groups: PatternGroups) -> Matches:
     """Replace patterns by their entries; the entries of a text ascend again."""
-    sizes = np.diff(groups.offsets)[matches.entry_ids]
-    ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes, dtype=np.int64)])
-    places = np.arange(ends[-1]) + np.repeat(groups.offsets[matches.entry_ids] - ends[:-1], sizes)
-    entries = groups.entries[places]
+    ends = offsets_of(np.diff(groups.offsets)[matches.entry_ids])
+    entries = groups.entries[positions_of(groups.offsets[matches.entry_ids], ends)]
     offsets = ends[matches.offsets]
     texts = np.repeat(np.arange(len(matches)), np.diff(offsets))
     return Matches(offsets, entries[np.lexsort((entries, texts))])

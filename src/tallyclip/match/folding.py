@@ -9,8 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int64, UInt8, UInt32
 
-from tallyclip.core.compiled import ONE, ZERO, compiled, inlined, u64
+from tallyclip.core.compiled import ONE, ZERO, compiled, u64
 from tallyclip.core.strings import Strings, from_python
+from tallyclip.core.utf8 import checked_code_point
 
 GROWTH = 3  # two bytes become six at most (U+03B0), and no other code point grows by more
 
@@ -54,7 +55,7 @@ def _fold(
     for text in range(u64(len(offsets)) - ONE):
         place, end = u64(offsets[text]), u64(offsets[text + ONE])
         while place < end:
-            code, size = _code_point(data, place, end)
+            code, size = checked_code_point(data, place, end)
             form, form_end = u64(table.offsets[code]), u64(table.offsets[code + ONE])
             if form == form_end:
                 for i in range(size):
@@ -66,24 +67,3 @@ def _fold(
                     at += ONE
             place += size
         out_offsets[text + ONE] = np.int64(at)
-
-
-@inlined
-def _code_point(data: UInt8[np.ndarray, " B"], place: np.uint64, end: np.uint64) -> tuple[np.uint64, np.uint64]:
-    """The code point at a place and its bytes; a byte that begins none counts as code point 0 of one byte, which folds to itself."""
-    lead = u64(data[place])
-    if lead < u64(0x80):
-        return lead, ONE
-    size = u64(2) if lead < u64(0xE0) else u64(3) if lead < u64(0xF0) else u64(4)
-    if lead < u64(0xC2) or lead > u64(0xF4) or place + size > end:
-        return ZERO, ONE
-    code = lead & (u64(0x7F) >> size)
-    for i in range(ONE, size):
-        byte = u64(data[place + i])
-        if byte & u64(0xC0) != u64(0x80):
-            return ZERO, ONE
-        code = (code << u64(6)) | (byte & u64(0x3F))
-    smallest = u64(0x80) if size == u64(2) else u64(0x800) if size == u64(3) else u64(0x10000)
-    if code < smallest or code > u64(0x10FFFF):
-        return ZERO, ONE
-    return code, size

@@ -23,10 +23,11 @@ import numpy as np
 from jaxtyping import Int64, UInt8, UInt32, UInt64
 
 from tallyclip.core.compiled import ONE, ZERO, compiled, inlined, u64
+from tallyclip.core.hashing import find_pair, first_slot
 from tallyclip.core.machine import byte_mask, prefetch, sort_16, sort_32, trailing_zeros
 from tallyclip.match.spacing import BLANKS, PUNCTUATION
 from tallyclip.match.tables import HAS_LONGER, NODE, PAD, Tables
-from tallyclip.match.words import SHORT_WORD, bucket_of, filter_bit, find_pair, find_word, first_place, same_bytes, word_key
+from tallyclip.match.words import SHORT_WORD, bucket_of, filter_bit, find_word, same_bytes, word_key
 
 BLOCK_BYTES = 8192
 BLOCK_ROWS = 2048
@@ -34,6 +35,8 @@ SPARE = 32  # the padding that sorting in fixed steps reads and writes beyond a 
 
 blank_mask = byte_mask(BLANKS)
 punctuation_mask = byte_mask(PUNCTUATION)
+BLANK_BYTES = tuple(map(np.uint8, BLANKS.encode()))
+PUNCTUATION_BYTES = tuple(map(np.uint8, PUNCTUATION.encode()))
 
 
 class Scratch(NamedTuple):
@@ -208,7 +211,7 @@ def _find_phrases(words: np.uint64, rows: np.uint64, tables: Tables, scratch: Sc
         count += (bitmap[bit >> u64(6)] >> (bit & u64(63))) & ONE
     for k in range(count):
         i = u64(picked[k])
-        prefetch(table, first_place(table, (u64(nodes[i]) << u64(32)) | u64(nodes[i + ONE])))
+        prefetch(table, first_slot(table, (u64(nodes[i]) << u64(32)) | u64(nodes[i + ONE])))
     for i in range(words):
         phrases[i] = np.uint32(0)
     going_on = ZERO
@@ -350,9 +353,9 @@ def _next_word(text: UInt8[np.ndarray, " B"], cursor: np.uint64, end: np.uint64)
     place = start
     while place < end:
         byte = text[place]
-        if byte == 32 or byte == 9 or byte == 10 or byte == 13:
+        if byte in BLANK_BYTES:
             return start, place, (place + ONE) << ONE
-        if byte == 44 or byte == 46 or byte == 59 or byte == 58 or byte == 63 or byte == 33 or byte == 96:
+        if byte in PUNCTUATION_BYTES:
             return start, place, (place << ONE) + ONE
         place += ONE
     return start, end, ZERO

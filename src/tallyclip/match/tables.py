@@ -15,9 +15,11 @@ import numpy as np
 from jaxtyping import Bool, UInt8, UInt32, UInt64
 
 from tallyclip.core.compiled import ONE, ZERO, compiled, u64
+from tallyclip.core.csr import offsets_of, take_bytes
+from tallyclip.core.hashing import find_pair, make_pair_table, put_pair, put_pairs
 from tallyclip.core.strings import Strings
 from tallyclip.errors import ArtifactError
-from tallyclip.match.words import SHORT_WORD, SLOTS, bucket_of, filter_bit, find_pair, put_pair, same_bytes, word_key
+from tallyclip.match.words import SHORT_WORD, SLOTS, bucket_of, filter_bit, same_bytes, word_key
 
 LAYOUT = 1  # part of every fingerprint: raise it when a table's meaning changes
 PAD = 64  # readable bytes before and after the text of words
@@ -73,15 +75,10 @@ class _Trie(NamedTuple):
 def _walk(text: UInt8[np.ndarray, " B"], starts: UInt64[np.ndarray, " N1"], seed: np.uint64, words: int) -> _Trie | None:
     keys, edges = np.zeros(words, np.uint64), np.zeros(words, np.uint64)
     word_spans, ends = np.zeros((2, words), np.uint64), np.zeros((2, words), np.uint64)
-    n, m, depth = _number(text, starts, seed, _pair_table(words), _pair_table(words), keys, word_spans, edges, ends)
+    n, m, depth = _number(text, starts, seed, make_pair_table(words), make_pair_table(words), keys, word_spans, edges, ends)
     if depth == ZERO:
         return None
     return _Trie(keys[:n], word_spans[:, :n], ends[0, :n], edges[:m], ends[1, :m], int(depth))
-
-
-def _pair_table(items: int) -> UInt64[np.ndarray, " T"]:
-    """Room for that many (key, value) pairs and as many again that stay free."""
-    return np.zeros(1 << max(3, (4 * items - 1).bit_length()), np.uint64)
 
 
 @compiled
@@ -165,16 +162,18 @@ def _lay_out(text: UInt8[np.ndarray, " B"], trie: _Trie, count: int, seed: int) 
     words = np.zeros(int(SLOTS) << bits, np.uint64)
     spilled = np.zeros(len(trie.keys), np.bool_)
     _fill_buckets(words, u64(bits), trie.keys, word_nodes, spilled)
-    spill = _pair_table(int(spilled.sum()))
-    _fill_pairs(spill, trie.keys[spilled], word_nodes[spilled])
+    spill = make_pair_table(int(spilled.sum()))
+    put_pairs(spill, trie.keys[spilled], word_nodes[spilled])
 
     is_long = trie.word_spans[1] >= SHORT_WORD
-    long_bytes, long_starts = _gather_bytes(text, trie.word_spans[:, is_long])
+    long_starts, long_lengths = trie.word_spans[:, is_long].astype(np.int64)
+    long_offsets = offsets_of(long_lengths)
+    long_bytes = take_bytes(text, long_starts, long_offsets)
     word_starts = np.zeros(most_nodes, np.uint32)
-    word_starts[word_nodes[is_long].astype(np.int64)] = long_starts
+    word_starts[word_nodes[is_long].astype(np.int64)] = long_offsets[:-1]
 
-    phrases = _pair_table(len(parents))
-    _fill_pairs(phrases, (parent_nodes << u64(32)) | follower_nodes, edge_nodes)
+    phrases = make_pair_table(len(parents))
+    put_pairs(phrases, (parent_nodes << u64(32)) | follower_nodes, edge_nodes)
     filter_bits = max(6, (FILTER_BITS_PER_PHRASE * len(parents)).bit_length())
     phrase_filter = np.zeros(1 << (filter_bits - 6), np.uint64)
     _fill_filter(phrase_filter, u64(filter_bits), parent_nodes, follower_nodes)
@@ -187,15 +186,6 @@ def _name_nodes(ends: UInt64[np.ndarray, " n"], free: int) -> tuple[UInt64[np.nd
     unnamed = ends == 0
     nodes[unnamed] = np.arange(free, free + np.count_nonzero(unnamed), dtype=np.uint64)
     return nodes, free + int(np.count_nonzero(unnamed))
-
-
-def _gather_bytes(
-    text: UInt8[np.ndarray, " B"], spans: UInt64[np.ndarray, " 2 n"]
-) -> tuple[UInt8[np.ndarray, " b"], UInt64[np.ndarray, " n"]]:
-    starts, lengths = spans.astype(np.int64)
-    ends = np.cumsum(lengths)
-    places = np.arange(lengths.sum()) + np.repeat(starts - (ends - lengths), lengths)
-    return text[places], (ends - lengths).astype(np.uint64)
 
 
 @compiled
@@ -216,12 +206,6 @@ def _fill_buckets(
             words[slot] = (keys[i] << bits) | nodes[i]
         else:
             spilled[i] = True
-
-
-@compiled
-def _fill_pairs(table: UInt64[np.ndarray, " T"], keys: UInt64[np.ndarray, " n"], values: UInt64[np.ndarray, " n"]) -> None:
-    for i in range(u64(len(keys))):
-        put_pair(table, keys[i], values[i])
 
 
 @compiled

@@ -11,10 +11,10 @@ import numpy as np
 from jaxtyping import UInt8, UInt64
 
 from tallyclip.core.compiled import ONE, ZERO, inlined, u64
-from tallyclip.core.machine import find_in_bucket, load_u64, trailing_zeros
+from tallyclip.core.hashing import SPREAD, find_pair
+from tallyclip.core.machine import find_in_bucket, load_u64
 
 SHORT_WORD = u64(8)  # words below this length are their own key
-SPREAD = u64(0x9E3779B97F4A7C15)  # odd: 2^64 divided by the golden ratio
 SPREAD_2 = u64(0xD6E8FEB86659FD93)
 LONG_WORD_BIT = u64(1 << 63)
 KEY_BITS = u64(0xFFFF_FFFF_FFFF_FFF0)
@@ -62,35 +62,6 @@ def find_word(words: UInt64[np.ndarray, " W"], bits: np.uint64, spill: UInt64[np
     if full & u64(hit == ZERO):  # one branch, nearly never taken; ``and`` would make two, and nobody can foretell the first
         return find_pair(spill, key)
     return hit & ((ONE << low_bits) - ONE)
-
-
-@inlined
-def first_place(table: UInt64[np.ndarray, " T"], key: np.uint64) -> np.uint64:
-    """Where the search of `find_pair` begins."""
-    return (key * SPREAD >> (u64(65) - trailing_zeros(u64(len(table))))) << ONE
-
-
-@inlined
-def find_pair(table: UInt64[np.ndarray, " T"], key: np.uint64) -> np.uint64:
-    """The value of a key in an open-addressing table of (key, value) pairs, 0 if there is none."""
-    last = u64(len(table)) - u64(2)
-    position = first_place(table, key)
-    while table[position] != key:
-        if table[position] == ZERO:
-            return ZERO
-        position = (position + u64(2)) & last
-    return table[position + ONE]
-
-
-@inlined
-def put_pair(table: UInt64[np.ndarray, " T"], key: np.uint64, value: np.uint64) -> None:
-    """Set the value of a key (not 0) in a table with room left."""
-    last = u64(len(table)) - u64(2)
-    position = first_place(table, key)
-    while table[position] != ZERO and table[position] != key:
-        position = (position + u64(2)) & last
-    table[position] = key
-    table[position + ONE] = value
 
 
 @inlined

@@ -1,4 +1,4 @@
-"""Which column is what: known layouts are told by their column names, and every choice can be made by name instead."""
+"""Which column has which role: known layouts are detected by column names, and any role can be given by name instead."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tallyclip.escaping import printable
 from tallyclip.readers.dialects import CHARACTERS, TableFormat
 
 UID = "uid"
-ROLES = ("caption", "url", "uid")  # that a flag gives a column
+ROLES = ("caption", "url", "uid")  # that flags can give to columns
 LONGEST_SHOWN = 60  # characters of a name or a value in a message
 MOST_LISTED = 20
 
@@ -23,12 +23,12 @@ class Columns:
     """The roles of a table's columns.
 
     Attributes:
-        caption: the text, a list of texts, or a list of (key, text) pairs.
-        url: the image's address.
+        caption: the caption, a list of captions, or a list of (key, caption) pairs.
+        url: the image's URL.
         uid: the pool's own uids, which are kept where they are 32 hex digits.
-        key: a sample's key, which stands for the image where there is no address.
+        key: a sample's key, which identifies the image where there is no URL.
         status: only records where this says "success" are pairs (img2dataset writes its failures too).
-        layout: the known layout these came from, for people to read.
+        layout: the name of the known layout, for messages.
         from_folders: the columns that only the file's folders give, with their values.
         table: how a CSV or TSV file is read.
     """
@@ -59,17 +59,17 @@ class Columns:
 
 
 class ColumnChoice(msgspec.Struct, frozen=True):
-    """What a user said of the columns; None leaves it to detection.
+    """The user's choices for columns; None leaves it to detection.
 
     Attributes:
         caption, url, uid: names of columns.
         header: does the first row of a CSV or TSV file name the columns?
         delimiter: the character that separates the values of a CSV or TSV file.
         quote: the character that encloses some of them; empty if there is none.
-        escape: the character that makes the next one a part of the value, whatever it is; empty if there is none.
+        escape: the character that makes the next one part of the value; empty if there is none.
 
     Raises:
-        OptionError: these are no single characters, or two are the same.
+        OptionError: one of the last three is not a single character, or two are the same.
     """
 
     caption: str | None = None
@@ -89,14 +89,14 @@ class ColumnChoice(msgspec.Struct, frozen=True):
                 way = f"{', '.join(CHARACTERS)} or one character" if name == "delimiter" else "one character, or none"
                 raise OptionError(f"--{name} {brief(value)!r} is not one ASCII character", f"give {way}")
             if sum(value == other for other in characters.values()) > 1:
-                raise OptionError(f"--{name} {brief(value)!r} is also the delimiter, the quote or the escape", "give another")
+                raise OptionError(f"--{name} {brief(value)!r} is also the delimiter, the quote or the escape", "give another character")
 
     @property
     def named(self) -> list[str]:
         return [name for name in (self.caption, self.url, self.uid) if name is not None]
 
 
-# The first layout whose columns are all there is taken, so the more telling ones come first. A column of uids is taken with any of them.
+# The first layout whose columns are all present is used, so specific ones come first. A column of uids is used with any of them.
 LAYOUTS = [
     Columns("caption", "url", uid=UID, key="key", status="status", layout="img2dataset of a pool with uids"),
     Columns("caption", "url", key="key", status="status", layout="img2dataset"),
@@ -121,12 +121,12 @@ ROLE_NAMES = frozenset(name for layout in LAYOUTS for name in layout.needed)
 def find_columns(names: Sequence[str], choice: ColumnChoice, examples: Sequence[str] = ()) -> Columns:
     """The roles of the columns with these names.
 
-    Columns of one name are called as ``distinct`` calls them; those may be chosen by flag.
+    Columns with the same name are renamed by ``distinct``; flags use the new names.
 
     Args:
         names: as the file has them.
-        choice: what the user said of them.
-        examples: what a message says of each, in brackets.
+        choice: the user's choices.
+        examples: of the values of each, for messages.
 
     Raises:
         OptionError: a column named by flag is not there, several have the name of a role, or no layout fits; the message lists the columns.
@@ -140,13 +140,13 @@ def find_columns(names: Sequence[str], choice: ColumnChoice, examples: Sequence[
     roles = _roles(have, choice)
     if roles is None:
         hint = "name it with --caption-column (and --url-column)"
-        raise OptionError(f"no column holds captions, among: {listed(columns, examples=examples)}", hint)
+        raise OptionError(f"no caption column found among: {listed(columns, examples=examples)}", hint)
     repeated = {name for name, count in Counter(names).items() if count > 1}
     for role in (*ROLES, "key", "status"):
         name = getattr(roles, role)
         if name in repeated and role not in given:
             same = [column for original, column in zip(names, columns, strict=True) if original == name]
-            way = f"choose one with --{role}-column: {listed(same)}, in their order" if role in ROLES else "rename all but one"
+            way = f"choose one with --{role}-column: {listed(same)}, in the file's order" if role in ROLES else "rename all but one"
             raise OptionError(f"several columns are called {brief(name)!r}, which holds the {role}", way)
     return roles
 
@@ -164,7 +164,7 @@ def _roles(have: set[str], choice: ColumnChoice) -> Columns | None:
 
 
 def distinct(names: Sequence[str]) -> list[str]:
-    """The same names, where one that comes again gets a number: ``score``, ``score_2``, ``score_3``.
+    """The same names, with a number added to repeated ones: ``score``, ``score_2``, ``score_3``.
 
     >>> distinct(["url", "score", "score", "score_2"])
     ['url', 'score', 'score_3', 'score_2']
@@ -185,7 +185,7 @@ def distinct(names: Sequence[str]) -> list[str]:
 
 
 def listed(names: Sequence[str], limit: int = MOST_LISTED, examples: Sequence[str] = ()) -> str:
-    """Names of columns for a message: a few of them, each with an example if there are examples, in characters that can be seen.
+    """Names of columns for a message: a few of them, each with an example if there are any, escaped.
 
     >>> listed(["url", "text", "width"], limit=2)
     'url, text and 1 more'
@@ -199,7 +199,7 @@ def listed(names: Sequence[str], limit: int = MOST_LISTED, examples: Sequence[st
 
 
 def brief(text: str) -> str:
-    """A text for a message: a long one is cut, and what cannot be seen is written out.
+    """A text for a message: shortened, and with invisible characters escaped.
 
     >>> brief("a\\x1b[2Jdog")
     'a\\\\x1b[2Jdog'

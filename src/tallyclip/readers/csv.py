@@ -1,6 +1,6 @@
-"""CSV and TSV files, with or without a header, in the dialect that their suffix, their content or the user says.
+"""CSV and TSV files, with or without a header, in the dialect that the suffix, the content or the user gives.
 
-Every value stays the text it is.
+All values stay text.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ from tallyclip.readers.dialects import (
 from tallyclip.readers.headers import guess_names, header_of, is_layout
 from tallyclip.readers.records import Drop, Records
 
-SHOWN = 8  # columns of an example
-MOST_LINES = 262_144  # of a chunk that are read at once; where there are more, they have less than 32 bytes each
+SHOWN = 8  # columns in an example
+MOST_LINES = 262_144  # of a chunk, read at once; with more, lines have less than 32 bytes each
 
 
 def look_at(path: str, kind: str, choice: ColumnChoice) -> TableFormat:
-    """Find out how a file is written, and which columns it has.
+    """Detect the dialect and the columns of a file.
 
-    Without a header the column of addresses is called ``url`` and the other of two, or the only one, ``caption``; where that is not
-    clear they are ``column_0``, ``column_1`` and so on.
+    Without a header the column of URLs is called ``url`` and the other of two, or the only one, ``caption``; where that is not clear
+    they are ``column_0``, ``column_1`` and so on.
 
     Args:
         path: local path or URL.
         kind: csv or tsv.
-        choice: what the user said.
+        choice: the user's choices.
     """
     chunks = read_chunks(path)
     start = next(chunks).lstrip(b"\r\n")
@@ -55,7 +55,7 @@ def look_at(path: str, kind: str, choice: ColumnChoice) -> TableFormat:
         what = (
             f"{path}: the first row has more than {MOST_COLUMNS:,} values, separated by {WORDS.get(dialect.delimiter, dialect.delimiter)}"
         )
-        raise SourceError(what, "if another character separates them, name it with --delimiter")
+        raise SourceError(what, "if another character separates them, give it with --delimiter")
     with reading(path):
         rows = read_rows(b"".join(first), dialect).rows
     header = header_of(rows, choice)
@@ -70,7 +70,7 @@ def look_at(path: str, kind: str, choice: ColumnChoice) -> TableFormat:
 
 
 def _example(dialect: Dialect, names: list[str], has_header: bool, data: list[list[str]], unsure: bool, possible: str | None) -> str:
-    """One row as it is read, and what may be wrong with that."""
+    """The first row as it is read, and what may be wrong with that."""
     header = "a header" if has_header else "no header (--header if the first row is one)" if unsure else "no header"
     values = ", ".join(f"{brief(name)} = '{brief(value)}'" for name, value in zip(names[:SHOWN], data[0], strict=False)) if data else ""
     more = f" and {len(names) - SHOWN:,} more columns" if len(names) > SHOWN else ""
@@ -108,14 +108,14 @@ def _utf8_rows(block: bytes, dialect: Dialect) -> tuple[np.ndarray | None, bytes
     good = np.array([is_utf8(row) for row in rows])
     drops = [Drop("not UTF-8", int(i), shown(rows[i])) for i in np.flatnonzero(~good)]
     numbers = np.flatnonzero(good)
-    # A row that ends in "\r" must not make one end with a "\n" that it did not stand before.
+    # Once the rows between them are dropped, a "\r" and a "\n" would become one line end.
     return numbers, b"".join(rows[i] + b"\n" if rows[i].endswith(b"\r") else rows[i] for i in numbers), drops
 
 
 def _blocks(path: str, chunks: Iterator[bytes], dialect: Dialect) -> Iterator[bytes]:
-    """A file in pieces of whole rows, without the blank lines before the first.
+    """A file in blocks of whole rows, without leading blank lines.
 
-    Arrow would cut it too, but it fails at a row larger than its blocks, and takes a quotation mark that is never closed for closed.
+    Arrow could split it too, but it fails on a row larger than its blocks, and accepts a quotation mark that is never closed.
     """
     rest, place, wanted = next(chunks).lstrip(b"\r\n"), 0, 0
     while True:
@@ -124,7 +124,7 @@ def _blocks(path: str, chunks: Iterator[bytes], dialect: Dialect) -> Iterator[by
             if end:
                 yield rest[:end]
             rest, place = rest[end:], place + end
-            wanted = 0 if end or not rest else len(rest) + CHUNK  # a row that goes on is not looked at again after each small piece
+            wanted = 0 if end or not rest else len(rest) + CHUNK  # an unfinished row is not searched again after each small chunk
         if len(rest) > LARGEST:
             what = f"the row at byte {place:,} is larger than {LARGEST >> 20} MiB"
             raise SourceError(
@@ -146,7 +146,7 @@ def _blocks(path: str, chunks: Iterator[bytes], dialect: Dialect) -> Iterator[by
 
 
 def _pieces(chunk: bytes) -> Iterator[bytes]:
-    """A chunk in halves of halves, until none has very many lines: a row takes up to 500 bytes of memory, however short it is."""
+    """A chunk, halved until no piece has very many lines: a row takes up to 500 bytes of memory, however short it is."""
     letters = np.frombuffer(chunk, np.uint8)
     if np.count_nonzero(letters == ord("\n")) + np.count_nonzero(letters == ord("\r")) <= MOST_LINES:
         yield chunk

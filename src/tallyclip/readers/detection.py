@@ -1,14 +1,14 @@
-"""How a CSV or TSV file is written, as its beginning shows.
+"""Detects the dialect of a CSV or TSV file from its beginning.
 
-The suffix says what to expect: RFC 4180 in a .csv file; in a .tsv file tabs alone, where quotation marks are ordinary characters, as in
-CC3M. It is departed from on clear evidence only, so that what it reads well is read the same way ever after:
+The suffix sets the default: RFC 4180 for .csv; for .tsv tabs without quoting, as in CC3M. Only clear evidence overrides it, so that a file
+which the default reads well is always read that way:
 
-- *Another delimiter.* The suffix's makes one column of the first row, or loses most rows, while another makes the same number of columns,
-  more than one, of nearly all rows. As captions may hold any character, one thing more must speak for it: names of known columns in the
-  first row, or a column of URLs, of numbers or of image files.
-- *Quotes where none are expected.* Every value that begins with a quote ends with one, those within are doubled, and rows come out
-  whole that are broken otherwise; or all that could be quoted is.
-- *A backslash before quotes* instead of a doubled quote: doubled quotes leave values that go on behind their end, and this leaves none.
+- *Another delimiter.* The default finds one column in the first row, or loses most rows, while another delimiter gives nearly all rows the
+  same number of columns, more than one. Captions may hold any character, so more evidence is needed: names of known columns in the first
+  row, or a column of URLs, numbers or image files.
+- *Quotes where none are expected.* Every value that begins with a quote ends with one, quotes inside are doubled, and rows are whole that
+  are broken otherwise; or everything that could be quoted is.
+- *A backslash before quotes* instead of doubled quotes: with doubling some values continue after their closing quote, with this none do.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from tallyclip.readers.dialects import WORDS, Dialect, is_too_wide, numbered, pa
 from tallyclip.readers.headers import NUMBER, URL, header_of
 
 USUAL = {"csv": Dialect(",", '"'), "tsv": Dialect("\t")}  # what a file is by its suffix
-SAMPLE = 4 << 20  # bytes of a file that are looked at
-LOOKED_AT = 100  # rows, to tell a header from a first row, and what is in a column
-UNFINISHED = 256 << 10  # bytes at the end of a sample, which may be the beginning of a value
+SAMPLE = 4 << 20  # bytes of a file to look at
+LOOKED_AT = 100  # rows, to detect a header and what the columns hold
+UNFINISHED = 256 << 10  # bytes at the end of a sample that may be part of an unfinished value
 NEARLY_ALL = 0.95
-FEWEST_NUMBERS = 10  # rows of numbers behind a delimiter, which captions such as "red shoes | 5" have by chance
+FEWEST_NUMBERS = 10  # rows with a number after the delimiter; fewer captions such as "red shoes | 5" may be chance
 LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
-class Read(NamedTuple):
-    """What a dialect makes of a sample: the rows that have as many values as the first, and how many have not."""
+class SampleRows(NamedTuple):
+    """The rows of a sample, read in a dialect: those with as many values as the first, and the number of others."""
 
     rows: list[list[str]]
     bad: int
@@ -51,13 +51,13 @@ class Read(NamedTuple):
 
 
 def detect_dialect(sample: bytes, *, whole: bool, kind: str, choice: ColumnChoice) -> tuple[Dialect, str | None]:
-    """How a file is written, and the delimiter that may be its own, if there is one without enough to speak for it.
+    """The dialect of a file, and another delimiter that is possible but has too little evidence, if there is one.
 
     Args:
         sample: the beginning of the file, at most ``SAMPLE`` bytes.
         whole: is that all of it?
         kind: csv or tsv.
-        choice: what the user said, which goes before all.
+        choice: the user's choices, which come first.
     """
     usual = USUAL[kind]
     delimiter = choice.delimiter or usual.delimiter
@@ -83,30 +83,30 @@ def detect_dialect(sample: bytes, *, whole: bool, kind: str, choice: ColumnChoic
     return own, possible[0] if possible and own_width == 1 else None
 
 
-def first_rows(sample: bytes, whole: bool, dialect: Dialect) -> Read:
-    """The first rows of a sample, in one dialect; none if they are no rows in it."""
+def first_rows(sample: bytes, whole: bool, dialect: Dialect) -> SampleRows:
+    """The first rows of a sample in a dialect; none if they cannot be read in it."""
     rows = list(islice(rows_of(sample, dialect), LOOKED_AT + 1))
-    rows = rows[:LOOKED_AT] if whole or len(rows) > LOOKED_AT else rows[:-1]  # the last may go on
+    rows = rows[:LOOKED_AT] if whole or len(rows) > LOOKED_AT else rows[:-1]  # the last may be unfinished
     if not rows or is_too_wide(rows[0], dialect):
-        return Read([], 0)
+        return SampleRows([], 0)
     try:
         return read_rows(b"".join(rows), dialect)
-    except (pa.ArrowException, OSError):  # a quote that is never closed, for one
-        return Read([], 0)
+    except (pa.ArrowException, OSError):  # such as a quote that is never closed
+        return SampleRows([], 0)
 
 
-def read_rows(rows: bytes, dialect: Dialect) -> Read:
-    """Take whole rows apart."""
+def read_rows(rows: bytes, dialect: Dialect) -> SampleRows:
+    """Parse whole rows."""
     text = rows.decode("utf-8", "replace").encode()
-    width = parse(text + b"\n", dialect, None)[0].num_columns  # Arrow wants an end to count the columns of a first row
+    width = parse(text + b"\n", dialect, None)[0].num_columns  # Arrow needs a line end to count the columns of the first row
     table, bad = parse(text, dialect, numbered(width))
-    return Read([list(row.values()) for row in table.to_pylist()], len(bad))
+    return SampleRows([list(row.values()) for row in table.to_pylist()], len(bad))
 
 
 def _dialect_of(sample: bytes, whole: bool, delimiter: str, usual: Dialect, choice: ColumnChoice) -> Dialect:
-    """A delimiter, with the quote and the escape that a user said, or that the sample shows.
+    """The dialect with this delimiter, and the quote and escape that the user chose or the sample shows.
 
-    With the suffix's delimiter go the suffix's quotes, and with any other RFC 4180's, if they enclose what they open.
+    The default delimiter comes with the default quotes, any other with those of RFC 4180 if all quotes are closed.
     """
     own = delimiter == usual.delimiter
     dialect = _with_quotes(sample, whole, usual if own else Dialect(delimiter, '"'), choice)
@@ -164,7 +164,7 @@ def _is_quoted(sample: bytes, whole: bool, plain: Dialect, quoted: Dialect) -> b
         value = mark[0][1:-1]
         breaks = len(LINE_END.findall(value))
         if breaks and value.count(delimiter) == breaks * (as_is.width - 1):
-            return False  # as many as whole rows have: it goes from a quotation mark in one to a quotation mark in another
+            return False  # as many as whole rows have: it reaches from a quotation mark in one row to one in another
         needed = needed or quote in value
     return as_quoted.width > 1 and (needed or as_quoted.bad < as_is.bad)
 
@@ -183,7 +183,7 @@ def _count(rows: bytes, dialect: Dialect) -> _Count:
 
 
 def _all_quoted(rows: bytes, dialect: Dialect) -> bool:
-    """Is all quoted that a writer may quote, which are all values but numbers and nothing?"""
+    """Is everything quoted that a writer may quote, all values except numbers and empty ones?"""
     first = list(islice(rows_of(rows, dialect), LOOKED_AT))
     cut = (_quoted_values(dialect).sub(b"", row).strip(b"\r\n").split(dialect.delimiter.encode()) for row in first)
     bare = [value for row in cut for value in row if value]
@@ -192,8 +192,8 @@ def _all_quoted(rows: bytes, dialect: Dialect) -> bool:
 
 @lru_cache(maxsize=100)
 def _quoted_values(dialect: Dialect) -> re.Pattern[bytes]:
-    """Quoted values that end where their quote does; all of a sample that is strict. Only a quote at a value's beginning opens one: looked
-    for behind every quote, they would take quadratic time."""
+    """A pattern for quoted values that end with their quote: in strict rows, all quoted values. Only a quote at the beginning of a value
+    opens one: to search after every quote would take quadratic time."""
     d, q, e = (re.escape(one.encode()) for one in dialect)
     within = rb"%b%b|%b(?s:.)" % (q, q, e) if e else q + q
     return re.compile(rb"(?<![^%b\r\n])%b[^%b%b]*+(?:(?:%b)[^%b%b]*+)*+%b(?=[%b\r\n]|\Z)" % (d, q, q, e, within, q, e, q, d))
@@ -201,7 +201,7 @@ def _quoted_values(dialect: Dialect) -> re.Pattern[bytes]:
 
 @lru_cache(maxsize=100)
 def _strict_rows(dialect: Dialect) -> re.Pattern[bytes]:
-    """Rows in which what begins with a quote is quoted to its end."""
+    """A pattern for strict rows: every value in them that begins with a quote ends with it."""
     d, q, e = (re.escape(one.encode()) for one in dialect)
     bare = rb"(?!%b)(?:[^%b%b\r\n]++" % (q, d, e) + (rb"|%b(?s:.))*+" % e if e else rb")?+")
     field = rb"(?:%b|%b)" % (_quoted_values(dialect).pattern, bare)
@@ -209,7 +209,7 @@ def _strict_rows(dialect: Dialect) -> re.Pattern[bytes]:
 
 
 def _strict_end(sample: bytes, whole: bool, dialect: Dialect) -> int:
-    """Where the rows of a sample end in which what begins with a quote is quoted to its end; 0 if some are not so."""
+    """Where the strict rows of a sample end; 0 if some rows are not strict."""
     if whole and not sample.endswith((b"\n", b"\r")):
         sample += b"\n"
     found = _strict_rows(dialect).match(sample)
@@ -218,7 +218,7 @@ def _strict_end(sample: bytes, whole: bool, dialect: Dialect) -> int:
 
 
 def _are_columns(rows: Sequence[Sequence[str]], choice: ColumnChoice) -> bool:
-    """Is there more to say for these columns than that all rows have them?"""
+    """Is there more evidence for these columns than that all rows have them?"""
     if choice.header is not False and isinstance(header_of(rows, msgspec.structs.replace(choice, header=None)), list):
         return True
     data = rows[1:] if choice.header and len(rows) > 1 else rows

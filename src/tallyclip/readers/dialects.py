@@ -1,7 +1,7 @@
-"""How a CSV or TSV file is written: what separates its values, what encloses them, and what takes the meaning from a character.
+"""The dialects of CSV and TSV files: the delimiter, the quote and the escape.
 
-Rows are found and taken apart here in any dialect, the way Arrow's reader does it: a quote opens a value only at its beginning, and
-doubled it stays within; what follows the quote that closes is part of the value as it is.
+Rows are found and parsed here in any dialect as Arrow's reader does: only a quote at the beginning of a value opens it, a doubled quote is
+part of the value, and so is, unchanged, what follows the closing quote.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 MOST_COLUMNS = 10_000
-FEW = 100  # bytes for each quote or escape; where they are fewer, it is faster to look at these alone
+FEW = 100  # bytes for each quote or escape; where these are rarer, it is faster to look only at them
 CHARACTERS = {"comma": ",", "tab": "\t", "semicolon": ";", "pipe": "|"}  # what the options call them
 WORDS = {character: word for word, character in CHARACTERS.items()}
 
@@ -34,16 +34,16 @@ class Dialect(NamedTuple):
 
 
 class TableFormat(NamedTuple):
-    """How a file is read.
+    """How a CSV or TSV file is read.
 
     Attributes:
-        dialect: how it is written.
-        names: the columns', as the file has them; several may be the same.
+        dialect: its delimiter, quote and escape.
+        names: of its columns, as the file has them; several may be the same.
         has_header: does the first row give them?
-        header_by_content: does only what stands below the first row say that it is a header?
-        values: those of its first row of data; none if there is no such row.
-        form: the dialect in words, where it is not the suffix's.
-        example: what was detected, and how the first row is read by it, where it could have been read in another way.
+        header_by_content: was the header detected only by the rows below it?
+        values: of its first row of data; empty if there is no such row.
+        form: the dialect in words, where it is not the suffix's default.
+        example: what was detected, and the first row as it is then read, where there was a choice.
     """
 
     dialect: Dialect
@@ -56,8 +56,8 @@ class TableFormat(NamedTuple):
 
 
 class _Patterns(NamedTuple):
-    """What finds a row with its end, what may hold a line break that ends no row, whole rows, rows of very many values, and whole rows
-    that end with carriage returns."""
+    """Patterns for a row with its end, a part that may have a line break inside a row, whole rows, rows with too many values, and whole
+    rows that end with carriage returns."""
 
     row: re.Pattern[bytes]
     mark: re.Pattern[bytes]
@@ -71,7 +71,7 @@ def _patterns(dialect: Dialect) -> _Patterns:
     d, q, e = (re.escape(one.encode()) for one in dialect)
     end = rb"(?:\r\n|\r|\n|\Z)"
     escaped = rb"%b(?s:.|\Z)" % e
-    # An escaped character is part of an unquoted value, even if it is a delimiter and a quote follows: so to the value's end.
+    # An escaped character is part of an unquoted value, even a delimiter before a quote: so match to the value's end.
     rest = rb"(?:[^%b%b\r\n]++|%b)*+" % (d, e, escaped) if e else rb"[^%b\r\n]*+" % d
     within = rb"%b%b|%b" % (q, q, escaped) if e else q + q
     opened = rb"%b[^%b%b]*+(?:(?:%b)[^%b%b]*+)*+" % (q, q, e, within, q, e) if q else rb"(?!)"
@@ -96,7 +96,7 @@ def rows_of(block: bytes, dialect: Dialect) -> Iterator[bytes]:
 
 
 def marks_of(content: bytes, dialect: Dialect) -> Iterator[re.Match[bytes]]:
-    """What is quoted or escaped, in its order."""
+    """The quoted or escaped parts, in order."""
     return _patterns(dialect).mark.finditer(content) if dialect.quote or dialect.escape else iter(())
 
 
@@ -107,9 +107,9 @@ def is_open(content: bytes, dialect: Dialect) -> bool:
 
 
 def end_of_rows(content: bytes, dialect: Dialect) -> int:
-    """Where the last whole row ends: after the last line feed that is in no quoted value; 0 if there is none.
+    """Where the last whole row ends: after the last line feed outside of quoted values; 0 if there is none.
 
-    Where no row ends with a line feed, after the last carriage return but one at the end, which a line feed may follow.
+    If no row ends with a line feed, after the last carriage return that is not the last byte, which a line feed may follow.
     """
     return _end_of_rows(content, dialect, b"\n", len(content)) or _end_of_rows(content, dialect, b"\r", len(content) - 1)
 
@@ -128,12 +128,12 @@ def _end_of_rows(content: bytes, dialect: Dialect, line_end: bytes, end: int) ->
 
 
 def is_too_wide(row: bytes, dialect: Dialect) -> bool:
-    """Has a row more values than a table can well have columns?"""
+    """Does a row have more values than a table may have columns?"""
     return row.count(dialect.delimiter.encode()) >= MOST_COLUMNS and _patterns(dialect).wide.match(row) is not None
 
 
 def parse(block: bytes, dialect: Dialect, names: list[str] | None) -> tuple[pa.Table, list[pyarrow.csv.InvalidRow]]:
-    """Whole rows as a table of strings, and those rows that have another number of values than there are names, or than the first row."""
+    """Whole rows as a table of strings, and the rows whose number of values is not that of the names, or of the first row."""
     bad: list[pyarrow.csv.InvalidRow] = []
     if not block:
         return pa.table({name: pa.array([], pa.string()) for name in names or []}), bad
@@ -168,5 +168,5 @@ def parse(block: bytes, dialect: Dialect, names: list[str] | None) -> tuple[pa.T
 
 
 def numbered(width: int) -> list[str]:
-    """The names of columns that have none."""
+    """Names for columns that have none."""
     return [f"column_{i}" for i in range(width)]

@@ -1,7 +1,7 @@
-"""The names that objects give their values: told from the first of a file, and watched in those that follow.
+"""The field names of objects: detected in the first objects of a file, and watched in the rest.
 
-Objects need not all have the same names, so a column may first come when all others are chosen. Whatever would have been chosen
-otherwise had it come in time fails the shard, since half of it has been read without. So do more names than a table should have columns.
+Objects need not all have the same fields, so one may first appear after the columns were chosen. If it would have changed the choice, the
+shard fails, since a part of it was read without that field. A file with more names than a table should have columns fails too.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from tallyclip.errors import OptionError, SourceError
 from tallyclip.readers.columns import ROLES, ColumnChoice, Columns, find_columns, listed
 from tallyclip.readers.records import Bad
 
-LOOKED_AT = 1000  # objects, to find out the columns' names
+LOOKED_AT = 1000  # objects, to detect the columns' names
 MOST_NAMES = 1000  # of the objects of a file: each becomes a column, with a place for every record
 NULL = "null"
-KINDS = {str: "text", bool: "true or false", int: "number", float: "number", list: "list", dict: "object"}
+JSON_TYPES = {str: "text", bool: "true or false", int: "number", float: "number", list: "list", dict: "object"}
 
 
 MANY = (
-    "each name becomes a column; names that are data, such as ids, belong into values, or into an object of its own, "
+    "each name becomes a column; put names that are data, such as ids, into values, or into one nested object, "
     'which is kept as JSON text: {"caption": ..., "meta": {...}}'
 )
 
@@ -33,36 +33,36 @@ class FieldNames(NamedTuple):
     """The names in the first objects of a file.
 
     Attributes:
-        names: in the order in which they come.
-        first: the first thing in the file that is no object; UNSET if there is none.
-        items: how many things were looked at.
-        values: of each name the first value that is not null, as a message shows it.
-        keyed: are the records not the file's objects, but the keys and values of these?
+        names: in the order of their appearance.
+        first_other: the first item that is not an object; UNSET if there is none.
+        items: how many items were looked at.
+        values: for each name the first value that is not null, as messages show it.
+        keyed: are the records the keys and values of the file's objects, not the objects themselves?
     """
 
     names: list[str]
-    first: Any
+    first_other: Any
     items: int
     values: dict[str, str]
     keyed: bool = False
 
     def is_one_of_columns(self, columns: Columns) -> bool:
-        """Is there only one object, whose names have all the values of a column?"""
+        """Is there a single object whose values are whole columns?"""
         kinds = [self.values.get(name or "", "").split(":")[0] for name in (columns.caption, columns.url)]
-        return self.items == 1 and (kinds[0] == KINDS[dict] or kinds[1] in (KINDS[list], KINDS[dict]))
+        return self.items == 1 and (kinds[0] == JSON_TYPES[dict] or kinds[1] in (JSON_TYPES[list], JSON_TYPES[dict]))
 
     @property
     def whole(self) -> bool:
-        """Was that all of the file?"""
+        """Was this the whole file?"""
         return self.items < LOOKED_AT
 
     def with_named(self, choice: ColumnChoice) -> list[str]:
-        """Also the names that a flag gives, if they may yet come."""
+        """The names, and those given by flags if they may still appear."""
         return self.names if self.whole else list(dict.fromkeys([*self.names, *choice.named]))
 
     @property
     def examples(self) -> list[str]:
-        """Of each name the kind of its values, and one of them."""
+        """For each name the type of its values, and one of them."""
         return [self.values[name] for name in self.names]
 
 
@@ -73,7 +73,7 @@ def first_field_names(path: str, items: Iterable[tuple[Any, int]], called: str) 
         SourceError: they have too many names.
     """
     values: dict[str, str] = {}
-    first: Any = UNSET
+    first_other: Any = UNSET
     count = 0
     for item, _ in islice(items, LOOKED_AT):
         count += 1
@@ -82,23 +82,23 @@ def first_field_names(path: str, items: Iterable[tuple[Any, int]], called: str) 
                 if values.get(name, NULL) is NULL:
                     values[name] = _described(value)
             _refuse_many(path, called, count, values)
-        elif first is UNSET:
-            first = item
-    return FieldNames(list(values), first, count, values)
+        elif first_other is UNSET:
+            first_other = item
+    return FieldNames(list(values), first_other, count, values)
 
 
 def watched(path: str, items: Iterable[tuple[Any, int]], columns: Columns, choice: ColumnChoice, called: str) -> Iterator[tuple[Any, int]]:
-    """The same items, while their names are what the columns were told from.
+    """The same items, as long as their names do not change the choice of columns.
 
     Args:
         path: the file they are from.
-        items: objects or what stands in their place, each with its size.
-        columns: the roles that ``first_field_names`` led to.
-        choice: what the user said of them.
-        called: what a message calls an item: a line, for one.
+        items: objects, or ``Bad`` in their place, each with its size.
+        columns: the roles chosen by ``first_field_names``.
+        choice: the user's choices.
+        called: what a message calls an item, such as a line.
 
     Raises:
-        SourceError: a name comes too late that would have had a role, or one that a flag gives never comes.
+        SourceError: a name that would have had a role appears too late, or one given by a flag never appears.
     """
     seen: set[str] = set()
     for row, (item, size) in enumerate(items):
@@ -113,35 +113,35 @@ def watched(path: str, items: Iterable[tuple[Any, int]], columns: Columns, choic
         for role in ROLES:
             name = getattr(choice, role)
             if name is not None and name not in seen and name not in columns.from_folders:
-                raise SourceError(f"{path}: no {called} has the {name!r} of --{role}-column", f"their names are: {listed(sorted(seen))}")
+                raise SourceError(f"{path}: no {called} has a field {name!r} (--{role}-column)", f"the fields are: {listed(sorted(seen))}")
 
 
 def _refuse_role(place: str, fresh: list[str], seen: set[str], columns: Columns, choice: ColumnChoice) -> None:
     try:
         now = find_columns([*seen.union(choice.named)], choice)
-    except OptionError:  # of names so strange that there is no choice any more
+    except OptionError:  # the names do not allow a choice any more
         return
     for role in ROLES:
         name = getattr(now, role)
         if name in fresh and name != getattr(columns, role):
             chosen = getattr(columns, role)
-            what = f"{place} is the first with {name!r}, which would be the {role} if it came among the first {LOOKED_AT:,}"
-            raise SourceError(what, f"say what it is: --{role}-column {name}" + (f", or --{role}-column {chosen}" if chosen else ""))
+            what = f"{place} is the first with a field {name!r}, which would be the {role} column if it were in the first {LOOKED_AT:,}"
+            raise SourceError(what, f"choose the column: --{role}-column {name}" + (f", or --{role}-column {chosen}" if chosen else ""))
 
 
 def _refuse_many(path: str, called: str, number: int, names: Collection[str]) -> None:
     if len(names) > MOST_NAMES:
-        what = f"{path}: its objects have more than {MOST_NAMES:,} different names up to {called} {number:,}: {listed(sorted(names))}"
+        what = f"{path}: more than {MOST_NAMES:,} different field names up to {called} {number:,}: {listed(sorted(names))}"
         raise SourceError(what, MANY)
 
 
 def _described(value: Any) -> str:
-    """The kind of a value, and its beginning."""
-    return NULL if value is None else f"{KINDS.get(type(value), 'value')}: {reprlib.repr(value)}"
+    """The type of a value, and its beginning."""
+    return NULL if value is None else f"{JSON_TYPES.get(type(value), 'value')}: {reprlib.repr(value)}"
 
 
 def nothing_there(names: FieldNames) -> str:
-    """What a file has in which no object has a name, for people to read."""
-    if names.first is UNSET:
+    """What a file without field names has instead, for a message."""
+    if names.first_other is UNSET:
         return "; its objects are empty"
-    return f"; it begins with {names.first.sample if isinstance(names.first, Bad) else reprlib.repr(names.first)}"
+    return f"; it begins with {names.first_other.sample if isinstance(names.first_other, Bad) else reprlib.repr(names.first_other)}"

@@ -10,20 +10,20 @@ from tallyclip.readers.columns import ColumnChoice, find_columns
 from tallyclip.readers.dialects import numbered
 
 LONGEST_NAME = 64
-NAME = re.compile(r"(?!(?:null|none|nan|na)\Z)[^\W\d][\w.-]*", re.IGNORECASE)  # a column's, and nothing else
+NAME = re.compile(r"(?!(?:null|none|nan|na)\Z)[^\W\d][\w.-]*", re.IGNORECASE)  # of a column, and unlikely to be data
 WEB = re.compile(r"\s*https?://", re.IGNORECASE)
-KINDS: list[Callable[[str], object]] = [
-    re.compile(r"(?:https?|s3|gs)://[^\s\"]+").fullmatch,  # a blank in it would be of a caption that another delimiter separates
+VALUE_KINDS: list[Callable[[str], object]] = [
+    re.compile(r"(?:https?|s3|gs)://[^\s\"]+").fullmatch,  # a space would belong to a caption after another delimiter
     re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?").fullmatch,
     re.compile(r"\S+\.(?:jpe?g|png|gif|webp|bmp|tiff?|avif)", re.IGNORECASE).fullmatch,
 ]
-URL, NUMBER, _ = KINDS
+URL, NUMBER, _ = VALUE_KINDS
 
 
 def header_of(rows: Sequence[Sequence[str]], choice: ColumnChoice) -> list[str] | bool | None:
-    """The names that the first row gives; False if it is data, and None if that cannot be told (then it is read as data).
+    """The names that the first row gives; False if it is data, and None if that is unclear (then it is read as data).
 
-    Where the columns have roles without any header, more must speak for one: values that can be nothing but names.
+    Where the columns have roles without a header, more evidence is needed: values that can only be names.
     """
     first = list(rows[0])
     if choice.header is False:
@@ -34,24 +34,24 @@ def header_of(rows: Sequence[Sequence[str]], choice: ColumnChoice) -> list[str] 
     if choice.header:
         return first
     if any(name in numbered(len(first)) for name in choice.named):
-        return False  # named as they are called without a header
+        return False  # the flags use the names of columns without a header
     if any(map(WEB.match, first)):
         return False
     if len(rows) == 1:
         return None
-    told = {_is_name_of(column) for column in zip(*rows, strict=True)}
-    if False in told:
+    found = {_is_name_of(column) for column in zip(*rows, strict=True)}
+    if False in found:
         return False
     are_names = _may_be_names(first) if guess_names(rows) == numbered(len(first)) else all(map(_is_name, first))
-    return first if True in told and are_names else None
+    return first if True in found and are_names else None
 
 
 def guess_names(rows: Sequence[Sequence[str]]) -> list[str]:
     """The names of columns without a header, by what is in them."""
     width = len(rows[0])
-    addresses = [i for i in range(width) if sum(row[i].startswith(("http://", "https://")) for row in rows) * 2 > len(rows)]
-    if len(addresses) == 1 and width == 2:
-        return ["url" if i in addresses else "caption" for i in range(width)]
+    urls = [i for i in range(width) if sum(row[i].startswith(("http://", "https://")) for row in rows) * 2 > len(rows)]
+    if len(urls) == 1 and width == 2:
+        return ["url" if i in urls else "caption" for i in range(width)]
     return ["caption"] if width == 1 else numbered(width)
 
 
@@ -67,10 +67,10 @@ def is_layout(first: list[str], choice: ColumnChoice) -> bool:
 
 
 def _is_name_of(column: Sequence[str]) -> bool | None:
-    """Is the first value of another kind than all others? None if these are of no kind."""
+    """Is the first value of another kind than all others? None if the others have no kind in common."""
     first, rest = column[0].strip(), [value.strip() for value in column[1:]]
     given = [value for value in rest if value]
-    for is_kind in KINDS:
+    for is_kind in VALUE_KINDS:
         if first and 2 * len(given) >= len(rest) and all(map(is_kind, given)):
             return not is_kind(first)
     return None
@@ -82,4 +82,4 @@ def _may_be_names(first: Sequence[str]) -> bool:
 
 def _is_name(value: str) -> bool:
     name = value.strip()
-    return len(name) <= LONGEST_NAME and NAME.fullmatch(name) is not None and not any(is_kind(name) for is_kind in KINDS)
+    return len(name) <= LONGEST_NAME and NAME.fullmatch(name) is not None and not any(is_kind(name) for is_kind in VALUE_KINDS)

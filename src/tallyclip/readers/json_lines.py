@@ -1,4 +1,4 @@
-"""Files of a record a line, plain text or JSON, and files that are one JSON value."""
+"""Files with one record per line, plain text or JSON, and files that are a single JSON value."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from tallyclip.readers.records import (
 from tallyclip.readers.values import FORM, LIST, OBJECT, Name, values_of
 
 BLANK = b" \t\r\n"
-LOOKED_AT_BYTES = 1 << 20  # to find out what form a file has
+LOOKED_AT_BYTES = 1 << 20  # to detect the form of a file
 KEYED, LINE = "key", "line"
 KEY, TEXTS_OF_KEY = "uuid", "texts"
 
 
 def read_text(path: str, name: str) -> Iterator[Records]:
-    """Stream a text file, a caption a line; lines that are not UTF-8 are dropped."""
+    """Stream a text file, one caption per line; lines that are not UTF-8 are dropped."""
     rows: list[int] = []
     texts: list[str] = []
     drops: list[Drop] = []
@@ -71,10 +71,10 @@ def json_names(path: str, choice: ColumnChoice) -> FieldNames:
 
 
 def read_json(path: str, columns: Columns, choice: ColumnChoice, schema: pa.Schema | None) -> Iterator[Records]:
-    """Stream a JSON file: an object a line, one list of objects, or objects of a key and its texts. What is no object is dropped.
+    """Stream a JSON file: one object per line, one list of objects, or objects of keys and their captions. Other values are dropped.
 
     Raises:
-        SourceError: a list is cut short, or there are too many names, or one that decides on the columns comes too late.
+        SourceError: a list is cut short, there are too many names, or one that would change the columns appears too late.
     """
     form = _form(path, read_chunks(path), choice)
     return in_batches(watched(path, form.items, columns, choice, form.called), columns, schema)
@@ -93,12 +93,12 @@ def count_records(path: str, start: bytes, choice: ColumnChoice, *, whole: bool)
 
 
 def count_lines(content: bytes) -> int:
-    """How many lines there are; the last need not have an end."""
+    """How many lines there are; the last may lack its end."""
     return content.count(b"\n") + (not content.endswith(b"\n"))
 
 
 class _Form(NamedTuple):
-    """What a message calls the items of a file; and the items, ``Bad`` where there is none, each with its size."""
+    """The items of a file, each with its size (``Bad`` for one that cannot be read), and what a message calls them."""
 
     called: str
     items: Iterator[tuple[Any, int]]
@@ -117,7 +117,7 @@ def _form(path: str, chunks: Iterator[bytes], choice: ColumnChoice) -> _Form:
 
 
 def _sample_over_lines(content: bytes) -> dict[str, Any] | None:
-    """The one object of a file, over several lines, as img2dataset writes it for each sample; None if that is not what there is."""
+    """The single object of a file, over several lines, as img2dataset writes it for each sample; None for other files."""
     if not isinstance(decode_json(content.split(b"\n", 1)[0]), Bad):
         return None
     item = decode_json(content)
@@ -130,7 +130,7 @@ def _line_items(lines: Iterable[bytes]) -> Iterator[tuple[Any, int]]:
 
 
 def _keyed_items(path: str, chunks: Iterator[bytes]) -> Iterator[tuple[Any, int]]:
-    """Objects of a key and its texts as records with the columns ``uuid`` and ``texts``."""
+    """Keys and their captions as records with the columns ``uuid`` and ``texts``."""
     key: str | None = None
     size = 0
     for value, length in values_of(path, chunks, OBJECT):
@@ -144,7 +144,7 @@ def _keyed_items(path: str, chunks: Iterator[bytes]) -> Iterator[tuple[Any, int]
             item = {KEY: key, TEXTS_OF_KEY: value}
             if isinstance(value, Bad):
                 yield value, size + length
-            elif isinstance(value, str):  # in this form no text stands for itself
+            elif isinstance(value, str):  # in this form captions are always in lists
                 yield Bad("caption is not text", sample_of(item)), size + length
             else:
                 yield item, size + length
@@ -152,9 +152,9 @@ def _keyed_items(path: str, chunks: Iterator[bytes]) -> Iterator[tuple[Any, int]
 
 
 def _is_keyed(path: str, start: bytes, choice: ColumnChoice) -> bool:
-    """Does a file begin like MetaCLIP v2's: {key: [[where the text stood, text, language], ...], ...}?
+    """Does a file begin like MetaCLIP v2's: {key: [[source of the text, text, language], ...], ...}?
 
-    Not if a column has one of the keys for its name, or if a key comes twice, as names do where an object is a record.
+    Not if a key is the name of a column, or appears twice, as names do where each object is a record.
     """
     keys: set[str] = set(ROLE_NAMES.union(choice.named))
     found = 0

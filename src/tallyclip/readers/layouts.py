@@ -1,4 +1,4 @@
-"""Layouts that hold one caption in several files, of which one is read: img2dataset's, and folders of samples as files."""
+"""Layouts that hold the same caption in several files, of which one is read: img2dataset's, and folders of samples as files."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from tallyclip.readers.columns import ColumnChoice, find_columns
 from tallyclip.readers.json_lines import json_names
 from tallyclip.readers.listing import kind_of, last_suffix
 
-# What a sample's caption is about: a .txt or .json beside a file of the same name with one of these suffixes is that sample's.
+# A .txt or .json beside a file of the same name with one of these suffixes belongs to the same sample.
 MEDIA = {
     *(".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".jxl", ".heic"),
     *(".mp4", ".webm", ".mkv", ".mov", ".avi", ".wav", ".mp3", ".flac", ".ogg", ".m4a"),
 }
-SAMPLES = (".txt", ".json")  # in which a sample has its caption
-SAMPLES_LOOKED_AT = 3  # of a folder, to see whether their JSON has captions
+CAPTION_SUFFIXES = (".txt", ".json")  # of the files in which a sample has its caption
+SAMPLES_LOOKED_AT = 3  # of a folder, to see if their JSON has captions
 CARDS = ("readme.md", "dataset_infos.json")  # in the top folder of a data set
 
 
 def repeats(paths: set[str], files: set[str], named: set[str], choice: ColumnChoice) -> dict[str, str]:
-    """The files that are not to be read, each with what to call it.
+    """The files to skip, each with what a message calls it.
 
-    A Parquet file stands for the tar of the same name beside it, and each of them for the folder of samples of the same name. Of a sample's
-    .json and .txt in other folders the .json is read, unless it holds no caption. A text file in the top folder of a data set whose tables
-    are in folders below is none of captions.
+    A Parquet file replaces the tar of the same name beside it, and either replaces the folder of samples of the same name. In other folders
+    a sample's .json is read in place of its .txt, unless it has no caption. A text file in the top folder of a data set whose tables are in
+    subfolders holds no captions.
 
     Args:
         paths: what can be read.
         files: all files that were found.
         named: those that the user named by their own paths; of these only tars are skipped.
-        choice: what the user said of columns.
+        choice: the user's choices for columns.
     """
     skipped: dict[str, str] = {}
     stems = {kind: {_stem(path) for path in paths if kind_of(path) == kind} for kind in ("parquet", "tar")}
     for path in paths:
         if kind_of(path) == "tar" and _stem(path) in stems["parquet"]:
             skipped[path] = ".tar with a .parquet of the same samples"
-    samples = {path for path in paths - named if last_suffix(path) in SAMPLES} if paths != named else set[str]()
+    samples = {path for path in paths - named if last_suffix(path) in CAPTION_SUFFIXES} if paths != named else set[str]()
     media = {_stem(path) for path in files if last_suffix(path) in MEDIA} if samples else set[str]()
     of_media = {path for path in samples if _stem(path) in media}
     folders: dict[str, list[str]] = {}
@@ -56,8 +56,8 @@ def repeats(paths: set[str], files: set[str], named: set[str], choice: ColumnCho
 
 
 def _one_each(members: list[str], choice: ColumnChoice) -> dict[str, str]:
-    """Of the samples of a folder, what is not to be read."""
-    by_suffix = {suffix: {_stem(path): path for path in members if last_suffix(path) == suffix} for suffix in SAMPLES}
+    """The files to skip among the samples of a folder."""
+    by_suffix = {suffix: {_stem(path): path for path in members if last_suffix(path) == suffix} for suffix in CAPTION_SUFFIXES}
     texts, jsons = by_suffix[".txt"], by_suffix[".json"]
     if not texts or not jsons:
         return {}
@@ -77,7 +77,7 @@ def _have_captions(paths: Iterable[str], choice: ColumnChoice) -> bool:
 
 
 def _above_tables(paths: set[str], files: set[str]) -> set[str]:
-    """Text files in folders that have the card of a data set, and no table but in folders below."""
+    """Text files in a folder that has the card of a data set, and tables only in its subfolders."""
     tops = {_folder(path) for path in files if os.path.basename(file_name(path)).lower() in CARDS}
     if not tops:
         return set()

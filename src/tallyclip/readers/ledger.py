@@ -1,7 +1,7 @@
-"""What is dropped, counted by reason with a few samples.
+"""Dropped records and captions, counted by reason with a few samples.
 
-The reasons are a fixed list, so that what is said of a shard stays small whatever the data: a reason never has data in it, that goes into
-the sample. ``Ledger`` counts for every reader and stage, and refuses a reason that is not on the list.
+The reasons are a fixed list, so that a shard's report stays small whatever the data: data belongs into the sample, never into the reason.
+``Ledger`` counts for every reader and stage, and refuses a reason that is not on the list.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from tallyclip.readers.content import LONGEST_SAMPLE
 from tallyclip.readers.records import Drop
 
 KEPT_SAMPLES = 20  # of each reason
-UNNAMED = "names no entry"
-REPEATED_IN_POOL = "repeated in the pool"
+UNNAMED = "matches no entry"
+REPEATED_IN_POOL = "duplicate in the pool"
 IN_EARLIER_POOL = "in an earlier pool"
-BOILERPLATE = "repeated all over its site"
+BOILERPLATE = "boilerplate of its site"
 
 REASONS = frozenset(
     {
-        # records and texts of a pool
+        # records and captions of a pool
         UNNAMED,
         "no caption",
         "caption is not text",
-        "address is not text",
+        "URL is not text",
         "nested too deeply",
         "not UTF-8",
-        "address is not UTF-8",
+        "URL is not UTF-8",
         "not JSON",
         "not a JSON object",
         "empty line",
@@ -47,28 +47,28 @@ REASONS = frozenset(
         "language: unsure",
         # records, pages and links of crawl files
         "file cut short",
-        "bytes that are no record",
+        "bytes that are not a record",
         "record too large",
         "record without a type",
         "revisit: the page is in an earlier capture",
         "page too complex",
         "page too large",
         "page cut short",
-        "page: broken content coding",
-        "link of another form",
-        "address: none",
-        "address: data in place of a link",
-        "address: not http or https",
-        "address: malformed",
+        "page: broken content encoding",
+        "malformed link",
+        "no URL",
+        "data URL",
+        "URL: not http or https",
+        "URL: malformed",
         # pairs of a crawl
-        "repeated on its page",
+        "duplicate on its page",
         REPEATED_IN_POOL,
         IN_EARLIER_POOL,
         BOILERPLATE,
-        "address too long",
+        "URL too long",
         "domain blocked",
-        "text too short",
-        "text too long",
+        "caption too short",
+        "caption too long",
         "no letters",
         "file name or id",
         "keyword blocked",
@@ -88,11 +88,11 @@ Samples = dict[str, list[Sample]]  # by reason
 
 
 class Ledger:
-    """Counts what is dropped.
+    """Counts drops.
 
     Attributes:
         counts: drops by reason.
-        samples: the first of each reason, cut to ``LONGEST_SAMPLE`` characters; an empty one shows nothing and is none.
+        samples: the first of each reason, cut to ``LONGEST_SAMPLE`` characters; empty ones are not kept.
     """
 
     def __init__(self) -> None:

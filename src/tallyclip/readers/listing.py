@@ -1,4 +1,4 @@
-"""What a name leads to: the files of paths, folders, globs and URLs, and what kinds they are of."""
+"""Lists the files of paths, folders, globs and URLs, and gives their kinds."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ CRAWL_KINDS = ("wat", "warc")
 
 
 class Listing(NamedTuple):
-    """What a name leads to.
+    """The files that a path, folder, glob or URL gives.
 
     Attributes:
-        files: all files but the hidden ones.
-        hidden: files in folders, whose name or folder begins with a dot or an underscore.
-        strange: what is no file and no folder.
-        named: of the files the one that the name itself is the path of, if there is one; the others were found in folders or by a glob.
+        files: all files except the hidden ones.
+        hidden: files in folders whose name, or a folder's, begins with a dot or an underscore.
+        strange: neither files nor folders.
+        named: of ``files`` the one that was given by its own path; the others were found in folders or by a glob.
     """
 
     files: set[str]
@@ -44,7 +44,7 @@ class Listing(NamedTuple):
 
 
 def kind_of(path: str) -> str | None:
-    """Which of the readers reads a file, as its name says; None if none does."""
+    """The kind of a file by its name, which decides on the reader; None if there is no reader."""
     suffix = os.path.splitext(without_compression(path))[1].lower()
     return None if suffix in NEVER_COMPRESSED and compression_of(path) else KINDS.get(suffix)
 
@@ -56,15 +56,15 @@ def suffix_of(path: str) -> str:
 
 
 def last_suffix(path: str) -> str:
-    """What a name ends in, in lower case; of a compressed file the suffix of its compression."""
+    """The last suffix of a name in lower case; of a compressed file that of its compression."""
     return os.path.splitext(file_name(path))[1].lower()
 
 
 def list_files(name: str) -> Listing:
-    """The files that a path, folder, glob or URL names; folders are gone through to their depths.
+    """The files that a path, folder, glob or URL gives; folders are searched recursively.
 
     Raises:
-        OptionError: the folder cannot be read, the URL leads nowhere, or the name of a file of the pool is not UTF-8.
+        OptionError: the folder cannot be read, there is nothing at the URL, or the name of a file of the pool is not UTF-8.
     """
     name = name.removeprefix("file://")
     listing = Listing(set(), set(), set(), set())
@@ -88,7 +88,7 @@ def _add(path: str, listing: Listing, inner: str = "", *, named: bool = False) -
         listing.hidden.add(path)
     elif is_url(path) or os.path.isfile(path):
         if kind_of(path) and not is_utf8(os.fsencode(path)):
-            raise OptionError(f"{path!a}: the name of this file is not UTF-8", "rename it: results name the files that they are from")
+            raise OptionError(f"{path!a}: the name of this file is not UTF-8", "rename it: results contain the names of their files")
         listing.files.add(path)
         if named:
             listing.named.add(path)
@@ -97,7 +97,7 @@ def _add(path: str, listing: Listing, inner: str = "", *, named: bool = False) -
 
 
 def _walk(folder: str) -> Iterator[str]:
-    """The files below a folder, also where links lead, but nowhere twice."""
+    """The files below a folder; links are followed, but no folder is visited twice."""
     seen: set[str] = set()
     for root, folders, files in os.walk(folder, onerror=_refuse, followlinks=True):
         real = os.path.realpath(root)
@@ -115,7 +115,7 @@ def _refuse(error: OSError) -> None:
 def _list_by_fsspec(name: str, listing: Listing) -> None:
     before, link, behind = chain_of(name)
     web = link.startswith(WEB)
-    scheme = "" if web else link[: link.index("://") + 3]  # which fsspec strips, but not from web addresses
+    scheme = "" if web else link[: link.index("://") + 3]  # which fsspec strips, but not from web URLs
     magic = "*[" if web else "*?["
 
     def add(path: str, inner: str = "", *, named: bool = False) -> None:
@@ -137,8 +137,8 @@ def _list_by_fsspec(name: str, listing: Listing) -> None:
             else:
                 add(path, named=not is_glob)
     except FileNotFoundError:
-        raise OptionError(f"{name}: there is no such file or folder", "check the address and your access to it") from None
+        raise OptionError(f"{name}: there is no such file or folder", "check the URL and your access to it") from None
     except TallyclipError:
         raise
     except Exception as error:  # whatever the package for these URLs raises
-        raise OptionError(f"{name}: {type(error).__name__}: {error}", "check the address and your access to it") from error
+        raise OptionError(f"{name}: {type(error).__name__}: {error}", "check the URL and your access to it") from error

@@ -1,4 +1,4 @@
-"""Files in a pool's folders that are no part of it: what those who write pools write beside them, documents, and data of other kinds."""
+"""Files in a pool's folders that are not part of it: files that tools write beside their data, documents, and data of other kinds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NamedTuple
 from tallyclip.io.streams import chain_of, file_name, is_url
 from tallyclip.readers.listing import KINDS, kind_of, last_suffix, suffix_of
 
-# Names that these write beside their data: open_clip and DataComp; `datasets` and the Hub; webdataset, timm, MosaicML; datatrove; wandb.
+# Files that tools write beside their data: open_clip and DataComp; `datasets` and the Hub; webdataset, timm, MosaicML; datatrove; wandb.
 BOOKKEEPING = {
     *("sizes.json", "meta.json"),
     *("dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json", "croissant.json", "dataset-metadata.json"),
@@ -27,7 +27,7 @@ DOCUMENT = re.compile(
 )
 PACKINGS = (".gz", ".zst", ".bz2", ".lz4", ".xz", ".zip", ".br", ".z", ".7z", ".lzma")
 ARCHIVES = (".zip", ".7z", ".rar", ".tgz", ".tbz2", ".txz")
-# Data of kinds that are not read.
+# Kinds of data that no reader reads.
 ARROW = (".arrow", ".feather", ".ipc")
 TABLES = (
     *(".avro", ".db", ".h5", ".hdf5", ".lance", ".lmdb", ".mdb", ".mds", ".msgpack", ".npy", ".npz", ".ods", ".orc", ".pickle", ".pkl"),
@@ -37,14 +37,14 @@ NAMES_SHOWN, KINDS_SHOWN = 3, 12
 
 
 class WayOut(NamedTuple):
-    """Some of the files that are not read though they look like data, and what to do with them."""
+    """Files that look like data but are not read, and what to do with them."""
 
     what: str
     hint: str
 
 
 def no_data(path: str) -> str | None:
-    """What to call a file that is bookkeeping or a document, as its name says; None for all others."""
+    """What a message calls a file that by its name is bookkeeping or a document; None for all others."""
     name = os.path.basename(file_name(path))
     if name.endswith(STATS_SUFFIX):
         return f"*{STATS_SUFFIX}"
@@ -52,28 +52,28 @@ def no_data(path: str) -> str | None:
 
 
 def long_suffix(path: str) -> str:
-    """The suffix of a name, with the one before it where it is that of a packed file of a pool: .parquet.xz."""
+    """The suffix of a name; of a packed file of a pool with the suffix before it, such as .parquet.xz."""
     suffix = suffix_of(path)
     inner = os.path.splitext(file_name(path).removesuffix(suffix))[1]
     return inner + suffix if suffix.lower() in PACKINGS and inner.lower() in KINDS else suffix
 
 
 def looks_like_data(suffix: str) -> bool:
-    """Does a suffix, as ``long_suffix`` gives it, say that there may be a pool in the file?"""
+    """Does a suffix from ``long_suffix`` say that the file may hold a pool?"""
     known = suffix.lower()
     return known in ARROW + TABLES + ARCHIVES or (os.path.splitext(known)[0] in KINDS and os.path.splitext(known)[1] in PACKINGS)
 
 
 def skipped_notes(skipped: Mapping[str, int]) -> list[str]:
-    """What to say of the files of a pool that are not read, by the kinds of ``find_files``: first of those that may hold pairs."""
+    """Messages about files that are not read, by the kinds of ``find_files``: first those that may hold pairs."""
     data = {suffix: count for suffix, count in skipped.items() if looks_like_data(suffix)}
     others = {what: count for what, count in skipped.items() if what not in data}
-    notes = [f"not read, to be unpacked or converted to Parquet first: {counted(data)}"] if data else []
+    notes = [f"not read (unpack them or convert them to Parquet first): {counted(data)}"] if data else []
     return notes + ([f"skipped: {counted(others)}"] if others else [])
 
 
 def counted(counts: Mapping[str, int]) -> str:
-    """How many files of which kinds there are, for people to read: the most frequent first."""
+    """How many files there are of each kind, for a message: the most frequent first."""
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     shown = [f"{count:,} {what or 'without suffix'}" for what, count in ordered[:KINDS_SHOWN]]
     more = ordered[KINDS_SHOWN:]
@@ -111,17 +111,19 @@ def _some(paths: list[str]) -> str:
 
 def _zip_url(archives: list[str]) -> str:
     first = next((path for path in archives if last_suffix(path) == ".zip" and not chain_of(path)[2]), None)
-    return "" if first is None else f", or read what is in a zip archive by the URL zip://::{first if is_url(first) else f'file://{first}'}"
+    return (
+        "" if first is None else f", or give the files in a zip archive by the URL zip://::{first if is_url(first) else f'file://{first}'}"
+    )
 
 
 def _from_arrow(arrow: list[str], files: set[str]) -> str:
-    """A line of Python that makes Parquet of what ``save_to_disk`` of `datasets` wrote, or else of an Arrow file."""
+    """A line of Python that converts to Parquet what ``save_to_disk`` of `datasets` wrote, or an Arrow file."""
     saved = next((folder for path in arrow if f"{(folder := path.rpartition('/')[0])}/state.json" in files), None)
     if saved is None:
-        return f"make Parquet of them, such as with Python: pyarrow.feather.read_table or datasets.Dataset.from_file({arrow[0]!r})"
+        return f"convert them to Parquet, such as with Python: pyarrow.feather.read_table or datasets.Dataset.from_file({arrow[0]!r})"
     above = saved.rpartition("/")[0]
     if f"{above}/dataset_dict.json" in files:
         line = f"[part.to_parquet(f'{{name}}.parquet') for name, part in load_from_disk({above!r}).items()]"
     else:
         line = f"load_from_disk({saved!r}).to_parquet('captions.parquet')"
-    return f"make Parquet of them, with Python: from datasets import load_from_disk; {line}"
+    return f"convert them to Parquet with Python: from datasets import load_from_disk; {line}"

@@ -1,4 +1,4 @@
-"""From records to pairs: an image with one text each, and a uid that says which."""
+"""From records to pairs: each an image with one caption, and a uid."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from tallyclip.readers.records import Drop, Records
 
 PAIRS_AT_ONCE = 131_072  # more than a batch has records
 SUCCESS = "success"
-FAILURES = ("failed_to_download", "failed_to_resize")  # what else img2dataset writes
-pc: Any = pyarrow.compute  # which makes its functions when it is imported, where no type checker sees them
+FAILURES = ("failed_to_download", "failed_to_resize")  # other values that img2dataset writes
+pc: Any = pyarrow.compute  # its functions are made on import, where no type checker sees them
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,11 @@ class Pairs:
     Attributes:
         records: int64[N], rising: the place of each pair's record in the batch's table.
         rows: int64[N]: the record's number in its file.
-        text_numbers: int32[N]: which of its record's texts this is, from 0.
-        texts: N strings, none null, all UTF-8.
+        text_numbers: int32[N]: which of its record's captions this is, from 0.
+        texts: the captions, N strings, none null, all UTF-8.
         uids: uint64[N, 2].
         own_uids: how many of these are the pool's own.
-        drops: records and texts that are no pair.
+        drops: records and captions that are not pairs.
     """
 
     records: Int64[np.ndarray, " N"]
@@ -47,10 +47,11 @@ class Pairs:
 
 
 def pairs_in_parts(records: Records, columns: Columns) -> Iterator[Pairs]:
-    """The pairs of a batch of records as ``pairs_of`` makes them, in parts: a batch of images with hundreds of texts each is millions.
+    """The pairs of a batch of records as ``pairs_of`` makes them, in parts: a batch of images with hundreds of captions each has
+    millions of pairs.
 
-    A part has about ``PAIRS_AT_ONCE`` pairs, or those of one record that has more: the texts of a record stand together. A batch of
-    records with a text each is one part. The places of records in a part are those in the part's own table.
+    A part has about ``PAIRS_AT_ONCE`` pairs, or those of one record that has more: the captions of a record are never split. A batch of
+    records with one caption each is one part. The places of records in a part are those in the part's own table.
 
     Raises:
         OptionError: a column with a role holds something else.
@@ -65,7 +66,7 @@ def pairs_in_parts(records: Records, columns: Columns) -> Iterator[Pairs]:
 
 
 def pairs_of(records: Records, columns: Columns) -> Pairs:
-    """The pairs of a batch of records: records that failed to download, null texts and texts that are not UTF-8 are dropped.
+    """The pairs of a batch of records: records that failed to download, null captions and captions that are not UTF-8 are dropped.
 
     Raises:
         OptionError: a column with a role holds something else.
@@ -86,7 +87,7 @@ def pairs_of(records: Records, columns: Columns) -> Pairs:
     drops += [Drop("no caption", int(records.rows[i]), "") for i in chosen[without_texts[chosen]]]
     urls = _strings(table, columns.url, "--url-column") if columns.url is not None else None
     if urls is not None and not (good_urls := _are_utf8(urls)).all():
-        keep &= _note(~good_urls[parents], keep, "address is not UTF-8", rows, urls, parents, drops)
+        keep &= _note(~good_urls[parents], keep, "URL is not UTF-8", rows, urls, parents, drops)
     if not keep.all():
         places = np.flatnonzero(keep)
         parents, numbers, texts, singles = (
@@ -100,14 +101,14 @@ def pairs_of(records: Records, columns: Columns) -> Pairs:
 
 
 class Texts:
-    """The texts of a batch of records, laid out once for all that ask for some."""
+    """The captions of a batch of records, flattened once for several lookups."""
 
     def __init__(self, records: Records, columns: Columns) -> None:
         self._rows = records.rows
         self._parents, _, self._texts, _ = _flat_texts(records.table, columns.caption)
 
     def at(self, rows: Int64[np.ndarray, " K"], text_numbers: Int32[np.ndarray, " K"]) -> tuple[Int64[np.ndarray, " K"], pa.Array]:
-        """Where in the batch's table the records with these numbers are, and the texts of theirs with these numbers."""
+        """Where in the batch's table the records with these numbers are, and their captions with these numbers."""
         places = np.searchsorted(self._rows, rows)
         return places, self._texts.take(pa.array(np.searchsorted(self._parents, places) + text_numbers))
 
@@ -156,7 +157,7 @@ def _as_text(array: pa.Array) -> pa.Array:
 
 
 def _text_ends(table: pa.Table, name: str) -> Int64[np.ndarray, " N"]:
-    """How many texts the records have up to and with each."""
+    """How many captions the records have up to and including each."""
     sizes = [np.zeros(0, np.int64)]
     chunks: list[pa.Array] = table[name].chunks
     for chunk in chunks:
@@ -166,14 +167,14 @@ def _text_ends(table: pa.Table, name: str) -> Int64[np.ndarray, " N"]:
 
 
 def _flat_texts(table: pa.Table, name: str) -> tuple[Int64[np.ndarray, " N"], Int32[np.ndarray, " N"], pa.Array, Bool[np.ndarray, " N"]]:
-    """Texts with the place of their record, their number in it, and whether they are its only one."""
+    """Captions, with the place of their record, their number in it, and whether each is its only one."""
     captions = _combined(table[name])
     kind = captions.type
     if _is_string(kind):
         count = len(captions)
         return np.arange(count), np.zeros(count, np.int32), captions, np.ones(count, np.bool_)
     if not _is_list(kind):
-        raise OptionError(f"column {name!r} holds {kind}, not text", "name the column of captions with --caption-column")
+        raise OptionError(f"column {name!r} holds {kind}, not text", "name the caption column with --caption-column")
     parents = pc.list_parent_indices(captions).to_numpy().astype(np.int64)
     values = captions.flatten()
     if pa.types.is_struct(values.type) and values.type.get_field_index("text") >= 0:
@@ -182,7 +183,9 @@ def _flat_texts(table: pa.Table, name: str) -> tuple[Int64[np.ndarray, " N"], In
         values = _second_of(values)  # of key and text
     values = _as_text(values)
     if not _is_string(values.type):
-        raise OptionError(f"column {name!r} holds {kind}, not texts or pairs of a key and a text", "name another with --caption-column")
+        raise OptionError(
+            f"column {name!r} holds {kind}, not text, lists of texts or lists of (key, text) pairs", "name another with --caption-column"
+        )
     first = np.searchsorted(parents, parents)
     sizes = np.bincount(parents, minlength=len(captions))
     return parents, (np.arange(len(parents)) - first).astype(np.int32), values, sizes[parents] == 1
@@ -221,9 +224,9 @@ def _note(
     places: Int64[np.ndarray, " N"],
     drops: list[Drop],
 ) -> Bool[np.ndarray, " N"]:
-    """Record the pairs that are dropped for a reason, unless they were before; returns those that are not.
+    """Record the pairs that are dropped for a reason, unless they were before; returns which are not bad.
 
-    Seven arguments: what is bad of a pair is the value at its place, which may be that of other pairs too.
+    Seven arguments: the bad value of a pair is that at its place in ``places``, which other pairs may share.
     """
     for i in np.flatnonzero(bad & keep):
         content = _beginning(values[int(places[i])])

@@ -78,8 +78,8 @@ def read_records(
     """Stream some row groups (all by default), checking pages where the file has checksums.
 
     They are read in small steps and joined, because a file does not say how large its rows are: a caption of 100 KB that thousands of rows
-    repeat is in it once. A step is of a size that has been good so far; the first, and the first in which rows become large, may be
-    larger: of ``MOST_ROWS`` times the largest value, which by the habit of all writers is below 1 MB where it is kept once.
+    share is stored once. The size of a step follows from the steps before; the first step, and the first with larger rows, may be too
+    large: up to ``MOST_ROWS`` times the largest value, which writers keep below 1 MB where they store it once.
 
     Args:
         path: local path or URL.
@@ -109,12 +109,12 @@ def read_records(
 
 def _joined(batches: list[pa.RecordBatch], first_row: int) -> Records:
     table = pa.Table.from_batches(batches).combine_chunks()
-    batches.clear()  # which would else be held beside the table, while somebody works with that
+    batches.clear()  # or they would be held beside the table while the caller works on that
     return Records(np.arange(first_row, first_row + len(table)), table)
 
 
 def _steps(file: pq.ParquetFile, groups: range, names: list[str] | None) -> Iterator[tuple[pa.RecordBatch, int]]:
-    """A few rows at a time, in plain types and under distinct names, and how many bytes they are."""
+    """A few rows at a time, in plain types and under distinct names, and their size in bytes."""
     chosen = [file.metadata.row_group(group) for group in groups]
     row_bytes = max((group.total_byte_size / max(1, group.num_rows) for group in chosen), default=0)
     step = max(1, min(FIRST_ROWS, int(BYTES_AT_ONCE / max(1, row_bytes))))
@@ -128,18 +128,18 @@ def _steps(file: pq.ParquetFile, groups: range, names: list[str] | None) -> Iter
         if repeated:
             batch = batch.rename_columns(given).select(names or given)
         size = 0
-        for start in range(0, len(batch), MOST_ROWS):  # what comes as a dictionary becomes large only here
+        for start in range(0, len(batch), MOST_ROWS):  # dictionaries become large only here
             part = batch if plain else _as_plain(batch.slice(start, MOST_ROWS))
             nbytes = part.nbytes
             size += nbytes
             yield part, nbytes
         good = max(1, BYTES_AT_ONCE * len(batch) // max(1, size))
         if step != (step := min(2 * step, good, most)):
-            file.reader.set_batch_size(step)  # taken up by the iteration under way
+            file.reader.set_batch_size(step)  # takes effect in the running iteration
 
 
 def _most_rows(schema: pa.Schema, groups: Sequence[Any], names: list[str] | None) -> int:
-    """Of a step. What Arrow keeps as a dictionary is copied in every step, all of it: a large one is worth more rows."""
+    """The most rows of a step. Arrow copies a whole dictionary in every step: a large one is worth more rows."""
     kept = [i for i, column in enumerate(schema) if pa.types.is_dictionary(column.type) and (names is None or column.name in names)]
     if not kept:
         return MOST_ROWS
@@ -157,10 +157,10 @@ def _plain_column(column: pa.Array) -> pa.Array:
     kind = _plain(column.type)
     if kind == column.type:
         return column
-    if not _has_list_view(column.type):  # of which Arrow's cast makes lists with an offset too few
+    if not _has_list_view(column.type):  # Arrow's cast of these makes lists with an offset missing
         try:
             return column.cast(kind)
-        except pa.ArrowNotImplementedError:  # it casts ever more kinds within kinds
+        except pa.ArrowNotImplementedError:  # each version of Arrow casts more nested types
             pass
     return pa.array(column.to_pylist(), kind)
 
@@ -171,7 +171,7 @@ def _has_list_view(kind: pa.DataType) -> bool:
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:
-    """The type without views and dictionaries, which Arrow can hold but hardly work with."""
+    """The type without views and dictionaries, for which Arrow has few functions."""
     if pa.types.is_string_view(kind):
         return pa.string()
     if pa.types.is_binary_view(kind):

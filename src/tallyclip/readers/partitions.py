@@ -1,4 +1,4 @@
-"""Columns that folders give: in ``lang=en/part.parquet`` each record has ``lang`` "en", as in tables that Hive and Spark write."""
+"""Columns from folder names: in ``lang=en/part.parquet`` each record has ``lang`` "en", as in tables that Hive and Spark write."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from tallyclip.io.streams import WEB, file_name
 from tallyclip.readers.records import Records
 
 NULL = "__HIVE_DEFAULT_PARTITION__"
-pc: Any = pyarrow.compute  # which makes its functions when it is imported, where no type checker sees them
+pc: Any = pyarrow.compute  # its functions are made on import, where no type checker sees them
 
 
 def partition_of(path: str) -> dict[str, str | None]:
-    """The columns that the folders right above a file give, outermost first: those named ``name=value``, without a gap between them.
+    """The columns that the unbroken run of ``name=value`` folders right above a file gives, outermost first.
 
-    It is taken from the file's path alone, however that was named. Of two folders with one name the inner one counts.
+    Only the file's path counts, however the user named the file. Of two folders with the same name the inner one counts.
     """
     name = file_name(path)
     folders = name.split("/")[:-1]
     if name.startswith(WEB):
-        folders = [unquote(folder) for folder in folders]  # as any name in a web address
+        folders = [unquote(folder) for folder in folders]  # as in all web URLs
     found: list[tuple[str, str | None]] = []
     for folder in reversed(folders):
         column, is_one, value = folder.partition("=")
@@ -44,7 +44,7 @@ def _decoded(text: str) -> str:
 def with_folders(batches: Iterable[Records], from_folders: Mapping[str, str | None]) -> Iterator[Records]:
     """Records with the columns that only their file's folders give.
 
-    In JSON and tars a record may have a name that none of the first has: its own value stays.
+    In JSON and tars a later record may have a field of that name: its own value is kept.
     """
     if not from_folders:
         yield from batches

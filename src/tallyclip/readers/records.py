@@ -1,4 +1,4 @@
-"""Records: the rows of a pool file as a table, with the number each has in its file and what could not be read."""
+"""Records: the rows of a pool file as a table, each with its number in the file, and the records that were dropped."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from tallyclip.readers.content import LONGEST_SAMPLE, shown
 
 RECORDS_AT_ONCE = 65_536
 BYTES_AT_ONCE = 32 << 20
-CELLS_AT_ONCE = RECORDS_AT_ONCE * 256  # of a table: records times names, which may be many while each record has few
-TEXTS = pa.list_(pa.struct([("key", pa.string()), ("text", pa.string())]))  # several texts of one image, as JSON gives them
-KeyedText = tuple[str | None, str | None]  # there may be millions, and an object of its own for each would take four times as much
+CELLS_AT_ONCE = RECORDS_AT_ONCE * 256  # of a table: records times names; there may be many names though each record has few
+TEXTS = pa.list_(pa.struct([("key", pa.string()), ("text", pa.string())]))  # several captions of one image, from JSON
+KeyedText = tuple[str | None, str | None]  # a plain tuple: there may be millions, and objects would take four times the memory
 TEXT = {str, type(None)}
 NOT_JSON = "not JSON"
 TOO_DEEP = "nested too deeply"
 DEEPEST = 8  # lists within lists that become columns of lists
-DEEPEST_OBJECT = 800  # below what Python can decode, which depends on who asks, so that every reading drops the same objects
+DEEPEST_OBJECT = 800  # below Python's own limit, which depends on the depth of calls, so that every reading drops the same objects
 
 
 class Drop(NamedTuple):
@@ -38,7 +38,7 @@ class Drop(NamedTuple):
 
 
 class Bad(NamedTuple):
-    """What stands where an object should be: why it is none, and what it looks like."""
+    """In place of an object that cannot be read: why, and its beginning."""
 
     reason: str
     sample: str
@@ -62,7 +62,7 @@ class Records:
 
 
 def decode_json(content: bytes) -> Any:
-    """The value of a JSON text, ``Bad`` if it has none; with what Python writes but JSON forbids: NaN, infinities, lone surrogates."""
+    """The value of a JSON text, or ``Bad``; NaN, infinities and lone surrogates, which Python writes but JSON forbids, are read too."""
     try:
         return msgspec.json.decode(content)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -78,12 +78,12 @@ def decode_json(content: bytes) -> Any:
 
 
 def in_batches(items: Iterable[tuple[Any, int]], columns: Columns, schema: pa.Schema | None) -> Iterator[Records]:
-    """Gather objects, each with its size in bytes, into batches of records; what is no object is dropped.
+    """Gather objects, each with its size in bytes, into batches of records; other values are dropped.
 
     Args:
         items: in the file's order, one for each record.
         columns: the roles of the objects' names.
-        schema: the columns to make, with their types; None makes them from the names and values that come.
+        schema: the columns to make, with their types; None makes them from the objects' names and values.
     """
     good: list[tuple[int, dict[str, Any]]] = []
     drops: list[Drop] = []
@@ -118,12 +118,12 @@ def _tables_of(items: list[tuple[int, dict[str, Any]]], columns: Columns, schema
 def records_of(items: Sequence[tuple[int, dict[str, Any]]], columns: Columns, schema: pa.Schema | None, drops: list[Drop]) -> Records:
     """Objects, each with its number, as records: a column for each name in order of first appearance, typed by its values.
 
-    Objects within them become JSON text, and so does a column whose values have no common type; captions that come as lists become
-    ``TEXTS``, and the other columns with a role are text. With a schema, its columns in its types. What no table can hold is dropped.
+    Nested objects become JSON text, and so does a column whose values have no common type; captions in lists become ``TEXTS``, and the
+    other columns with a role are text. A schema gives columns and types instead. Objects that a table cannot hold are dropped.
     """
     good: list[tuple[int, dict[str, Any]]] = []
     for row, item in items:
-        problem = _settle(item, columns)
+        problem = _normalize(item, columns)
         if problem is None:
             good.append((row, item))
         else:
@@ -138,8 +138,8 @@ def records_of(items: Sequence[tuple[int, dict[str, Any]]], columns: Columns, sc
     return Records(np.array([row for row, _ in good], np.int64), table, drops)
 
 
-def _settle(item: dict[str, Any], columns: Columns) -> str | None:
-    """Put the values that have a role in their form; returns the reason to drop the object, if there is one."""
+def _normalize(item: dict[str, Any], columns: Columns) -> str | None:
+    """Bring the values that have a role into their form; returns the reason to drop the object, if there is one."""
     caption = item.get(columns.caption)
     if isinstance(caption, list):
         item[columns.caption] = caption = _keyed_texts(caption)
@@ -148,12 +148,12 @@ def _settle(item: dict[str, Any], columns: Columns) -> str | None:
     elif not isinstance(caption, str | None):
         return "caption is not text"
     if columns.url is not None and not isinstance(item.get(columns.url), str | None):
-        return "address is not text"
+        return "URL is not text"
     return None
 
 
 def _keyed_texts(values: list[Any]) -> list[KeyedText] | None:
-    """A list of texts, or of lists of a key and a text (what follows them is left), or of objects with a text; None if it is neither."""
+    """A list of texts, or of lists of a key and a text (further items are ignored), or of objects with a text; None for anything else."""
     texts: list[KeyedText] = []
     for value in values:
         match value:
@@ -205,7 +205,7 @@ def _column(values: list[Any], kind: pa.DataType | None) -> pa.Array:
 
 
 def _is_plain(value: Any, depth: int = 0) -> bool:
-    """A number, a string or the like, or a list of these; no object, whose names would all become columns."""
+    """A number, a string or the like, or a list of these; not an object, whose names would all become columns."""
     if isinstance(value, list):
         return depth < DEEPEST and all(_is_plain(one, depth + 1) for one in cast(list[Any], value))
     return not isinstance(value, dict)
@@ -231,15 +231,15 @@ def _as_text(value: Any) -> str:
 
 
 def sample_of(value: Any) -> str:
-    """The beginning of a value, for people to read."""
+    """The beginning of a value, for a message."""
     try:
         return ascii(value)[:LONGEST_SAMPLE]
     except RecursionError:
-        return "values within values within values"
+        return TOO_DEEP
 
 
 def _problem(item: dict[str, Any]) -> str | None:
-    """Why no table can hold the object, if none can."""
+    """Why a table cannot hold the object, if it cannot."""
     try:
         _as_json(item).encode()
     except UnicodeEncodeError:
@@ -271,7 +271,7 @@ def unify(schemas: Sequence[pa.Schema]) -> pa.Schema:
 
 
 def widen(kinds: dict[str, pa.DataType], schema: pa.Schema) -> None:
-    """Let the types of columns, by their names, hold the values of one more table."""
+    """Widen the types of columns, by name, to hold the values of one more table."""
     for column in schema:
         kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
         kinds[column.name] = _wider(kinds[column.name], kind) if column.name in kinds else kind

@@ -21,10 +21,10 @@ from tallyclip.readers.field_names import FieldNames, first_field_names, watched
 from tallyclip.readers.records import Bad, Records, decode_json, in_batches
 from tallyclip.readers.tar_headers import FollowedTarError, Member, TarReader
 
-READ_AT_ONCE = 16 << 10  # more than the headers and texts that stand between two images
-MOST_KEYS = 1 << 20  # noted, of samples that came before
-LOOKED_AT = 10_000  # members, to say what their names end in
-LISTED = 10  # of these suffixes
+READ_AT_ONCE = 16 << 10  # more than the headers and texts between two images
+MOST_KEYS = 1 << 20  # of earlier samples that are remembered
+LOOKED_AT = 10_000  # members, to list their suffixes
+LISTED = 10  # suffixes in a message
 LONGEST_SUFFIX = 40
 LONG_KEY = 1000  # characters; a longer one counts as text
 UNPACK = {"gzip": "zcat", "zstd": "zstdcat", "bz2": "bzcat", "lz4": "lz4cat"}
@@ -36,7 +36,7 @@ def open_tar(path: str) -> Generator[TarReader]:
     """Open a tar, which may be compressed.
 
     Raises:
-        SourceError: it cannot be opened, or not be gone through.
+        SourceError: it cannot be opened, or its headers are broken.
     """
     with reading(path), open_stream(path) as file:
         try:
@@ -55,26 +55,26 @@ def tar_names(path: str, choice: ColumnChoice) -> FieldNames:
     """
     names = first_field_names(path, _samples(path, choice), "sample")
     if not names.names:
-        what = f" that can be read; the first is {names.first.reason}" if isinstance(names.first, Bad) else ""
-        hint = "a sample is members with one name and the suffixes .jpg, .txt, .json or the like"
+        what = f" that can be read; the first is {names.first_other.reason}" if isinstance(names.first_other, Bad) else ""
+        hint = "a sample has members with one name and suffixes such as .jpg, .txt or .json"
         raise SourceError(f"{path}: no sample in it{what}", hint)
     return names
 
 
 def read_records(path: str, columns: Columns, choice: ColumnChoice, schema: pa.Schema | None) -> Iterator[Records]:
     """Stream a tar's samples: the fields of their json, their key as ``key``, their txt as ``caption``, and members that a flag names
-    by their suffix. Images are passed over.
+    by their suffix. Images are skipped.
 
     Raises:
         SourceError: the tar is cut short or broken; the message says at which byte. Or the members of a sample do not follow each other,
-            or a name that decides on the columns comes too late.
+            or a name that would change the columns appears too late.
     """
     samples = _samples(path, choice, None if columns.caption in columns.from_folders else columns.caption)
     return in_batches(watched(path, samples, columns, choice, "sample"), columns, schema)
 
 
 def without_column(path: str, names: list[str]) -> tuple[str, str]:
-    """What to say of a tar in whose first samples a column is not found, and what may help.
+    """The message and the hint for a tar in whose first samples a column is not found.
 
     Args:
         path: the tar.
@@ -85,14 +85,14 @@ def without_column(path: str, names: list[str]) -> tuple[str, str]:
         counted = Counter(found[1][:LONGEST_SUFFIX] for found in named if found)
     listed = ", ".join(f"{suffix} ({count:,})" for suffix, count in counted.most_common(LISTED))
     more = f" and {len(counted) - LISTED:,} more" if len(counted) > LISTED else ""
-    hint = "a sample's key ends at the first dot of a name, and a flag may name what follows"
+    hint = "a sample's key ends at the first dot of a name, and a flag may name the suffix after it"
     if "txt" in counted and "caption" not in names:
         hint = f"no txt member is among the first samples: {REPACK}"
     return f"its members end in: {listed}{more}", hint
 
 
 def count_samples(path: str, most: int) -> tuple[int, int | None]:
-    """How many samples the first members belong to, and how many bytes these members take; None if they are all there are."""
+    """How many samples the first members belong to, and how many bytes these members take; None if there are no more members."""
     keys: set[str] = set()
     with open_tar(path) as tar:
         for number, member in enumerate(tar):
@@ -104,16 +104,16 @@ def count_samples(path: str, most: int) -> tuple[int, int | None]:
 
 
 def member_key(name: str) -> tuple[str, str] | None:
-    """The key of the sample that a member belongs to, and its suffix; None for what is no part of a sample, as in WebDataset."""
+    """The key of the sample that a member belongs to, and its suffix; None if it is not part of a sample, as in WebDataset."""
     folder, _, file = name.rpartition("/")
     stem, dot, suffix = file.partition(".")
     return (f"{folder}/{stem}" if folder else stem, suffix.lower()) if stem and dot else None
 
 
 def _samples(path: str, choice: ColumnChoice, caption: str | None = None) -> Iterator[tuple[dict[str, Any] | Bad, int]]:
-    """Samples as objects, ``Bad`` those with a member that cannot be read, each with the size of its text.
+    """Samples as objects, each with the size of its text; ``Bad`` if a member cannot be read.
 
-    With ``caption``, the name of the captions, those are ``Bad`` too that have none but text under a longer suffix.
+    With ``caption``, the name of the captions, a sample without one is ``Bad`` too if it has text under a longer suffix.
     """
     by_flag = {name.lower(): name for name in choice.named}
     keys = _SeenKeys(path)
@@ -129,7 +129,7 @@ def _samples(path: str, choice: ColumnChoice, caption: str | None = None) -> Ite
                     yield sample.finished(caption), sample.size
                 sample = _TarSample(key)
             if suffix in ("txt", "json") or suffix in by_flag:
-                if suffix in sample.suffixes:  # another sample of the same name
+                if suffix in sample.suffixes:  # another sample with the same key
                     yield sample.finished(caption), sample.size
                     sample = _TarSample(key)
                 elif not sample.suffixes:
@@ -142,7 +142,7 @@ def _samples(path: str, choice: ColumnChoice, caption: str | None = None) -> Ite
 
 
 class _TarSample:
-    """A sample while its members come."""
+    """A sample whose members are being read."""
 
     def __init__(self, key: str) -> None:
         self.key = key
@@ -154,7 +154,7 @@ class _TarSample:
         self._longer: list[str] = []
 
     def add(self, suffix: str, column: str | None, tar: TarReader, member: Member) -> None:
-        """Read a member; ``column`` is what a flag calls it."""
+        """Read a member; ``column`` is the name that a flag gives it."""
         self.suffixes.add(suffix)
         self.size += member.size
         if member.size > LARGEST:
@@ -169,13 +169,13 @@ class _TarSample:
             self._add_fields(content)
 
     def note(self, suffix: str) -> None:
-        """A member that may be text and is not read."""
+        """Remember a member that may be text and is not read."""
         if len(self._longer) < LISTED:
             self._longer.append(suffix[:LONGEST_SUFFIX])
 
     def finished(self, caption: str | None) -> dict[str, Any] | Bad:
         for column, content in self._by_flag.items():
-            if column not in self._fields:  # txt and the fields of json go before
+            if column not in self._fields:  # txt and the fields of json come first
                 self._set(column, content)
         if self._problem is not None:
             return Bad(self._problem, _shown(self.key))
@@ -202,21 +202,22 @@ class _TarSample:
 
 
 class _SeenKeys:
-    """Notices a sample whose texts do not follow each other: its key comes again, and another of its texts is the first.
+    """Detects a sample whose texts do not follow each other: its key appears again, beginning with another of its texts.
 
-    A key that comes again as it came before is another sample of that name, as in WebDataset. The first ``MOST_KEYS`` keys are remembered.
+    A key that appears again with the same text first is another sample of that name, as in WebDataset. The first ``MOST_KEYS`` keys are
+    remembered.
     """
 
     def __init__(self, path: str) -> None:
         self._path = path
         self._greatest = ""
-        self._first: dict[bytes, str] = {}  # text of a sample, by a hash of its key
+        self._first: dict[bytes, str] = {}  # the suffix of a sample's first text, by a hash of its key
 
     def note(self, key: str, suffix: str, place: int) -> None:
-        """The first text of a sample, or of a part of one.
+        """Remember the first text of a sample.
 
         Raises:
-            SourceError: it is a part.
+            SourceError: it belongs to a sample that came before.
         """
         digest = blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).digest()
         if key > self._greatest:

@@ -1,10 +1,10 @@
-"""The members of a tar, read from start to end: ustar, GNU, pax and the forms before them.
+"""The members of a tar, read from start to end: ustar, GNU, pax and older forms.
 
-Python's ``tarfile`` hangs on sizes below zero, takes quadratic time over long numbers, and runs out of memory or stack on pax headers of
-absurd size or number. Here every header is bounded, so time and memory are linear in the tar. On sound archives the two are equal,
-which the tests show.
+Python's ``tarfile`` hangs on negative sizes, takes quadratic time over long numbers, and runs out of memory or stack on implausibly many or
+large pax headers. Here every header is bounded, so time and memory are linear in the tar. The tests show that both read sound archives
+alike.
 
-A pax header counts for its member's name, size and holes. Global headers would name every member alike, so they are skipped.
+Of a pax header the member's name, size and holes are used. Global headers would give every member the same name, so they are skipped.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ SKIPPED_AT_ONCE = 1 << 20
 LARGEST_HEADER = 1 << 20  # bytes of an extended header, or of a map of holes
 MOST_HEADERS = 64  # extended headers before one member
 LARGEST_SIZE = 1 << 60
-DIGITS = 20  # of the largest number
+DIGITS = 20  # of the largest number we accept
 
 FILES = b"07S\0"
-WITHOUT_DATA = b"123456"  # links, devices, folders and pipes, whatever their size says
+WITHOUT_DATA = b"123456"  # links, devices, folders and pipes, whatever size their header has
 PAX, GLOBAL, LONG_NAME, LONG_LINK, SPARSE, FOLDER = b"x", b"g", b"L", b"K", b"S", b"5"
-GNU_MAGIC = b"ustar  "  # where others have a prefix of the name, GNU has times
+GNU_MAGIC = b"ustar  "  # GNU has times where the others have a prefix of the name
 OCTAL = re.compile(rb"[0-7]*")
 SPARSE_KEYS = (b"GNU.sparse.offset", b"GNU.sparse.numbytes")
 
 
 class BrokenTarError(ValueError):
-    """A tar that is cut short, broken, or unlike any that a program writes; the message says at which byte."""
+    """A tar that is cut short, broken or implausible; the message says at which byte."""
 
 
 class FollowedTarError(BrokenTarError):
-    """Something that is no tar follows the end of a tar, at byte ``place``."""
+    """Data that is not a tar follows the end of a tar, at byte ``place``."""
 
     def __init__(self, place: int) -> None:
-        super().__init__(f"something follows the end of the tar at byte {place:,}, and it is no tar")
+        super().__init__(f"data that is not a tar follows the end of the tar at byte {place:,}")
         self.place = place
 
 
@@ -44,13 +44,13 @@ class Member(NamedTuple):
     """A member of a tar.
 
     Attributes:
-        name: as it was written; bytes that are no UTF-8 are lone surrogates.
-        size: of its content, with its holes.
-        is_file: a regular file, sparse ones too; no folder, link or device.
+        name: as written; bytes that are not UTF-8 are lone surrogates.
+        size: of its content, holes included.
+        is_file: a regular file, also a sparse one; not a folder, link or device.
         place: where its headers begin.
         data: where its data begins.
         stored: bytes of data.
-        holes: how its data makes a sparse file: the map of GNU's or of pax's older forms, or "in data"; None for other files.
+        holes: of a sparse file the map in GNU's or pax's older form, or "in data" for pax's newest; None for other files.
     """
 
     name: str
@@ -63,22 +63,22 @@ class Member(NamedTuple):
 
 
 class TarReader:
-    """Goes through a tar; ``content`` reads the member that came last.
+    """Iterates over the members of a tar; ``content`` reads the current one.
 
-    Tars that were written one after another into one file are read as one: zeros between members are skipped, as ``tar -i`` does.
+    Tars written one after another into one file are read as one: zeros between members are skipped, as ``tar -i`` does.
 
     Raises:
-        BrokenTarError: while it is gone through.
+        BrokenTarError: while iterating.
     """
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        self._seekable = True  # until it turns out that it is not
+        self._seekable = True  # until a seek fails
         self._place = 0
 
     @property
     def place(self) -> int:
-        """How far it has been read."""
+        """How many bytes have been read."""
         return self._place
 
     def __iter__(self) -> Iterator[Member]:
@@ -103,7 +103,7 @@ class TarReader:
                 yield member
 
     def content(self, member: Member) -> bytes:
-        """The content of the member that came last."""
+        """The content of the current member."""
         self._go_to(member.data)
         if member.holes is None:
             return self._exactly(member.size)
@@ -117,12 +117,12 @@ class TarReader:
         return bytes(whole)
 
     def _member(self, block: bytes, start: int) -> tuple[Member | None, int]:
-        """The member whose headers begin with this block, and where the next begins; None for what stands for no member."""
+        """The member whose headers begin with this block (or None), and where the next begins."""
         place = start
         about: dict[str, Any] = {}
         for _ in range(MOST_HEADERS):
             if not _is_header(block):
-                raise BrokenTarError(f"the tar is cut short or broken at byte {place:,}: no header with a right checksum")
+                raise BrokenTarError(f"the tar is cut short or broken at byte {place:,}: no header with a valid checksum")
             kind, size = block[156:157], _number(block[124:136], place)
             data = place + BLOCK
             if kind in (PAX, b"X", LONG_NAME):
@@ -130,20 +130,20 @@ class TarReader:
                     raise BrokenTarError(f"the header at byte {place:,} is larger than {LARGEST_HEADER >> 20} MiB")
                 text = self._exactly(size)
                 found = {"name": _text(text)} if kind == LONG_NAME else _pax(text, place)
-                about = found | about  # the first counts
+                about = found | about  # the first one counts
             elif kind not in (GLOBAL, LONG_LINK):
                 return self._plain(block, kind, start, data, about)
             place = _after(data, size)
             self._go_to(place)
             block = self._file.read(BLOCK)
             self._place = place + len(block)
-        raise BrokenTarError(f"there are more than {MOST_HEADERS} headers before one member at byte {start:,}")
+        raise BrokenTarError(f"more than {MOST_HEADERS} headers before one member, at byte {start:,}")
 
     def _plain(self, block: bytes, kind: bytes, start: int, data: int, about: dict[str, Any]) -> tuple[Member, int]:
         """A member with its own header."""
         name = _text(block[:100])
         if kind == b"\0" and name.endswith("/"):
-            kind = FOLDER  # in the form before all others
+            kind = FOLDER  # in the oldest form
         prefix = _text(block[345:500])
         if prefix and block[257:264] != GNU_MAGIC and kind != SPARSE:
             name = f"{prefix}/{name}"
@@ -174,7 +174,7 @@ class TarReader:
         return numbers
 
     def _map_in_data(self, member: Member) -> list[int]:
-        """The map of holes in pax's newest form: a number a line, how many pairs there are first, in whole blocks before the data."""
+        """The map of holes in pax's newest form: one number per line, the number of pairs first, in whole blocks before the data."""
         content = bytearray()
         lines, wanted = 0, 1
         while lines < wanted:
@@ -198,14 +198,14 @@ class TarReader:
             try:
                 self._file.seek(place)
                 self._place = place
-            except (OSError, ValueError):  # it is compressed or on a plain server, or the place is beyond all files
+            except (OSError, ValueError):  # compressed, on a server without ranges, or a place that no file has
                 self._seekable = False
         while self._place < place:
             self._exactly(min(SKIPPED_AT_ONCE, place - self._place))
 
 
 def _is_header(block: bytes) -> bool:
-    """Has the block the checksum that it names? Some programs of old added the bytes up with their signs."""
+    """Does the block have the checksum that it states? Some old programs added the bytes as signed numbers."""
     if len(block) < BLOCK:
         return False
     named = block[148:156].partition(b"\0")[0].strip()
@@ -231,12 +231,12 @@ def _decimal(digits: bytes, place: int) -> int:
 
 def _checked(number: int, place: int) -> int:
     if not 0 <= number <= LARGEST_SIZE:
-        raise BrokenTarError(f"the header at byte {place:,} has a size that no file can have")
+        raise BrokenTarError(f"the header at byte {place:,} has an implausible size")
     return number
 
 
 def _pax(content: bytes, place: int) -> dict[str, Any]:
-    """What a pax header says of its member's name, size and holes, of all that it says: lines of "length key=value"."""
+    """A member's name, size and holes from a pax header, which has lines of "length key=value"."""
     said: dict[bytes, bytes] = {}
     pairs: list[int] = []
     start = 0

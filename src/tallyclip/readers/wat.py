@@ -15,7 +15,7 @@ from tallyclip.readers.crawl.gather import Gatherer, Image
 from tallyclip.readers.records import Bad, decode_json
 
 IMAGE = "IMG@/src"  # the one kind of link with an image's address and texts that Common Crawl's extractor writes
-ODD_LINK = "link of another form"
+ODD_LINK = "malformed link"
 
 
 class _Head(msgspec.Struct, gc=False, rename={"base": "Base"}):

@@ -14,7 +14,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from tallyclip.core.duplicates import bucket_bits, bucket_slice, frequent, resolve, shard_places, without
+from tallyclip.core.duplicates import bucket_bits, frequent, resolve, shard_places, without
+from tallyclip.core.sorting import bucket_slice
 from tallyclip.errors import OptionError
 from tallyclip.io.files import write_array, write_json
 from tallyclip.run.items import Report, StageFolder, Work

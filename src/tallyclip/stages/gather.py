@@ -17,7 +17,8 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import UInt64
 
-from tallyclip.core.duplicates import first_of_each, preferences, sort_records, sorted_records
+from tallyclip.core.duplicates import first_of_each, preferences, sorted_records
+from tallyclip.core.sorting import sort_rows
 from tallyclip.core.uids import column_uids, make_uids
 from tallyclip.errors import OptionError
 from tallyclip.io.files import replacing, write_array
@@ -197,7 +198,7 @@ class _Keys:
     def by_site(self) -> UInt64[np.ndarray, "N 4"]:
         """Sorted records of host and caption, with the pair's uid and the row."""
         sites = np.concatenate([np.zeros((0, 3), np.uint64), *(self._sites or [])])
-        return sort_records(np.column_stack([sites, np.arange(len(sites), dtype=np.uint64)]))
+        return sort_rows(np.column_stack([sites, np.arange(len(sites), dtype=np.uint64)]))
 
 
 def _site_keys(table: pa.Table) -> UInt64[np.ndarray, "N 2"]:

@@ -20,9 +20,10 @@ import numpy as np
 from tallyclip.errors import OptionError, SourceError
 from tallyclip.io.files import read_json, write_array, write_json
 from tallyclip.io.structs import fingerprint_of
+from tallyclip.lists.count_tables import read_pair_counts, read_word_counts
 from tallyclip.lists.languages import language
 from tallyclip.lists.ngrams.buckets import Buckets, NgramCounts
-from tallyclip.lists.ngrams.counter import LEAST_MEMORY, Counter
+from tallyclip.lists.ngrams.counter import LEAST_MEMORY, NgramCounter
 from tallyclip.lists.ngrams.runs import (
     Pairs,
     Run,
@@ -42,7 +43,6 @@ from tallyclip.lists.ngrams.runs import (
 )
 from tallyclip.lists.pageviews import ViewChoice, read_views
 from tallyclip.lists.segment import Segmenter
-from tallyclip.lists.tables import read_pair_counts, read_word_counts
 from tallyclip.lists.texts import TextCounts, TextPart, read_texts
 from tallyclip.run.items import Report, StageFolder, Work
 from tallyclip.run.stage import Finished, Making, Section, Stage
@@ -189,7 +189,7 @@ def count_part(job: CountJob, item: Part, folder: NgramsFolder, tick: Tick) -> C
 
     texts, drops = TextCounts(), Tally[str]()
     segmented = isinstance(item.counted, TextJob) and language(item.counted.language).words != "spaces"
-    counter = Counter(job.memory, write, joints=segmented)
+    counter = NgramCounter(job.memory, write, joints=segmented)
     match item.counted:
         case TextJob(part, code):
             segmenter = Segmenter(language(code)) if segmented else None

@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 from jaxtyping import Bool, UInt64
 
 from tallyclip.core.duplicates import MOST_ROWS, ROW_BITS
+from tallyclip.core.sorting import sort_rows
 from tallyclip.core.uids import column_uids, uid_strings
 from tallyclip.errors import IncompleteError
-from tallyclip.export.uids import sort_uids
 from tallyclip.io.files import replacing, write_array
 from tallyclip.io.tables import TableWriter
 from tallyclip.readers.crawl.gather import SCHEMA
@@ -136,7 +136,7 @@ def _index(job: PoolJob, gathered: GatherFolder, key: str, kept: Bool[np.ndarray
     """The keys of the rows that are kept, in ascending order."""
     if job.duplicates == "off":  # no keys were made: a pair's is its uid
         uids = column_uids(pq.read_table(str(gathered.pairs(key)), columns=[UID_COLUMN])[UID_COLUMN].combine_chunks())
-        return sort_uids(uids[kept])
+        return sort_rows(uids[kept])
     records = np.load(gathered.keys(key))
     return np.ascontiguousarray(records[kept[records[:, 3].astype(np.int64)], :2])
 

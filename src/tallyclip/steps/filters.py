@@ -2,10 +2,10 @@
 
 A pair is dropped for the first of these reasons, in this order:
 
-    address too long    more characters than ``max_url_length``
+    URL too long        more characters than ``max_url_length``
     domain blocked      its host, or a domain that the host is in, is on the list of ``blocked_domains``
-    text too short      fewer characters than ``min_text_length``, white space at its ends aside
-    text too long       more than ``max_text_length``, likewise
+    caption too short   fewer characters than ``min_text_length``, white space at its ends aside
+    caption too long    more than ``max_text_length``, likewise
     no letters          no character of it is a letter, as ``str.isalpha`` has it
     file name or id     ``is_name`` says so
     keyword blocked     a word or phrase of it is on the list of ``blocked_keywords``
@@ -36,10 +36,10 @@ from tallyclip.readers.crawl.links import ascii_host
 from tallyclip.readers.records import Drop
 from tallyclip.steps.base import Verdict
 
-ADDRESS_TOO_LONG = "address too long"
+URL_TOO_LONG = "URL too long"
 DOMAIN_BLOCKED = "domain blocked"
-TEXT_TOO_SHORT = "text too short"
-TEXT_TOO_LONG = "text too long"
+CAPTION_TOO_SHORT = "caption too short"
+CAPTION_TOO_LONG = "caption too long"
 NO_LETTERS = "no letters"
 FILE_NAME_OR_ID = "file name or id"
 KEYWORD_BLOCKED = "keyword blocked"
@@ -117,15 +117,15 @@ class Screen:
     def reason(self, url: str, text: str) -> str | None:
         """Why the pair of this address and text is dropped, or None: it stays."""
         if len(url) > self._longest_url:
-            return ADDRESS_TOO_LONG
+            return URL_TOO_LONG
         if self._domains and _is_in(host_of(url), self._domains):
             return DOMAIN_BLOCKED
         if self._measured:
             length = len(text.strip())
             if length < self._shortest:
-                return TEXT_TOO_SHORT
+                return CAPTION_TOO_SHORT
             if length > self._longest:
-                return TEXT_TOO_LONG
+                return CAPTION_TOO_LONG
         if self._no_letters and not any(map(str.isalpha, text)):
             return NO_LETTERS
         if self._file_names and is_name(text):

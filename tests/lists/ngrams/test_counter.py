@@ -13,7 +13,7 @@ from tallyclip.core.data import Metadata
 from tallyclip.core.strings import from_python
 from tallyclip.errors import OptionError
 from tallyclip.lists.ngrams.characters import BETWEEN, BLANK, BREAK, EDGE, WORD, character_classes
-from tallyclip.lists.ngrams.counter import LEAST_MEMORY, Counter
+from tallyclip.lists.ngrams.counter import LEAST_MEMORY, NgramCounter
 from tallyclip.lists.ngrams.reference import LONGEST_STRETCH, LONGEST_WORD, words_and_phrases
 from tallyclip.lists.ngrams.runs import Run, split_keys
 from tallyclip.match.reference import match_reference
@@ -27,7 +27,7 @@ soup = st.lists(st.sampled_from(PIECES + BETWEENS), max_size=30).map("".join)
 def counted(texts: list[str], *, memory: int = LEAST_MEMORY, joints: bool = False) -> tuple[Tally[str], Tally[str], list[Run]]:
     """Words and phrases, as they come back from runs."""
     runs: list[Run] = []
-    counter = Counter(memory, runs.append, joints=joints)
+    counter = NgramCounter(memory, runs.append, joints=joints)
     counter.add(from_python(texts))
     counter.finish()
     words, phrases = Tally[str](), Tally[str]()
@@ -100,12 +100,12 @@ def test_with_little_memory_there_are_more_runs_and_the_same_counts() -> None:
 
 def test_less_memory_than_the_tables_begin_with_is_refused() -> None:
     with pytest.raises(OptionError, match="MiB"):
-        Counter(LEAST_MEMORY - 1, lambda _: None)
+        NgramCounter(LEAST_MEMORY - 1, lambda _: None)
 
 
 def test_counted_words_and_pairs_are_added_to_those_of_texts() -> None:
     runs: list[Run] = []
-    counter = Counter(LEAST_MEMORY, runs.append)
+    counter = NgramCounter(LEAST_MEMORY, runs.append)
     counter.add(from_python(["New York"]))
     counter.add_words(from_python(["New", "St. Louis", "x" * 2000]), np.array([10, 3, 5]))
     counter.add_pairs(from_python(["New", "York", "a", "b"]), np.array([7, 2]))

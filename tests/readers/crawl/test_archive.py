@@ -70,7 +70,7 @@ def test_a_record_says_where_it_begins(tmp_path: Path, form: object) -> None:
 def test_a_file_cut_anywhere_inside_a_record_is_not_taken_for_whole(tmp_path: Path, packing: object) -> None:
     content = packing(RECORDS)  # type: ignore[operator]
     ends = {len(packing(RECORDS[:i])) for i in range(len(RECORDS) + 1)}  # type: ignore[operator]
-    # Behind a record the four bytes of its end may be missing: nothing is lost then.
+    # The four bytes after a record may be missing: then nothing is lost.
     allowed = ends | ({end - missing for end in ends for missing in range(5)} if packing is not packed else set())
     random_places = random.Random(3).sample(range(1, len(content)), 60)
     for cut in {*random_places, *range(1, 60), *(end + 5 for end in ends), *(end - 9 for end in ends)}:
@@ -85,7 +85,7 @@ def test_a_file_cut_anywhere_inside_a_record_is_not_taken_for_whole(tmp_path: Pa
 
 
 @pytest.mark.parametrize("place", [0.05, 0.3, 0.5, 0.8, 0.999])
-def test_a_changed_byte_in_a_gzip_member_is_noticed_and_costs_no_other_record(tmp_path: Path, place: float) -> None:
+def test_a_changed_byte_in_a_gzip_member_is_noticed_and_loses_no_other_record(tmp_path: Path, place: float) -> None:
     members = [packed([one]) for one in RECORDS]
     broken = bytearray(members[3])
     broken[max(12, int(len(broken) * place))] ^= 0xFF
@@ -111,7 +111,7 @@ def test_bytes_between_records_are_noticed_and_what_follows_can_be_salvaged(tmp_
     assert losses == {NO_RECORD: 1}
 
 
-def test_what_stands_behind_the_last_record_is_noticed(tmp_path: Path) -> None:
+def test_data_after_the_last_record_is_noticed(tmp_path: Path) -> None:
     for content in (packed(RECORDS), b"".join(RECORDS)):
         with pytest.raises(SourceError, match=NO_RECORD):
             read(written(tmp_path / "a.warc", content + b"<html>an error page</html>"))
@@ -128,7 +128,7 @@ def test_zeros_behind_the_last_record_are_padding(tmp_path: Path, packing: Calla
 
 @pytest.mark.parametrize("packing", [b"".join, packed])
 @pytest.mark.parametrize("behind", [bytes(500) + b"x", bytes(500) + b"x" + bytes(500), b"x" + bytes(500), b"\xff" * 500])
-def test_zeros_with_other_bytes_are_none(tmp_path: Path, packing: Callable[[list[bytes]], bytes], behind: bytes) -> None:
+def test_zeros_with_other_bytes_are_not_padding(tmp_path: Path, packing: Callable[[list[bytes]], bytes], behind: bytes) -> None:
     path = written(tmp_path / "a.warc", packing(RECORDS) + behind)
     with pytest.raises(SourceError, match=NO_RECORD):
         read(path)
@@ -153,7 +153,7 @@ def test_zeros_do_not_hide_that_a_file_was_cut_short(tmp_path: Path, packing: Ca
 @pytest.mark.timeout(30)
 @pytest.mark.parametrize("pack", [lambda one: packed([one]), zstandard.compress], ids=["gzip", "zstandard"])
 def test_zeros_at_the_end_are_looked_at_once_whatever_the_number_of_damages(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
-    """Looked at again for each, they would take minutes."""
+    """If each were searched again, this would take minutes."""
     sound = pack(RECORDS[2])
     damaged = sound[:20] + bytes([sound[20] ^ 0xFF]) + sound[21:]
     path = written(tmp_path / "a.warc", (sound + damaged) * 1_000)
@@ -218,8 +218,8 @@ def test_a_file_may_begin_with_frames_that_are_to_be_skipped(tmp_path: Path, for
 
 
 @pytest.mark.parametrize("frames", [skippable(b"") * 100_000, skippable(b"")[:-1], skippable(b"x" * 9)[:-5], skippable(b"", 13)])
-def test_a_file_of_skippable_frames_alone_is_no_archive(tmp_path: Path, frames: bytes) -> None:
-    with pytest.raises(SourceError, match="no archive"):
+def test_a_file_of_only_skippable_frames_is_not_an_archive(tmp_path: Path, frames: bytes) -> None:
+    with pytest.raises(SourceError, match="not a WARC or WAT file"):
         read(written(tmp_path / "a.warc.zst", frames))
 
 
@@ -237,7 +237,7 @@ def test_behind_a_damaged_zstandard_frame_the_next_is_read(tmp_path: Path) -> No
     assert losses == {NO_RECORD: 1}
 
 
-def test_a_record_without_a_type_is_counted_and_one_of_a_type_of_others_is_passed_over(tmp_path: Path) -> None:
+def test_a_record_without_a_type_is_counted_and_one_of_an_unknown_type_is_skipped(tmp_path: Path) -> None:
     bare = RECORDS[1].replace(b"WARC-Type: metadata\r\n", b"")
     empty = RECORDS[1].replace(b"WARC-Type: metadata\r\n", b"WARC-Type: \r\n")
     others = [record("request", b"GET /"), record("screenshot", b"x")]
@@ -266,12 +266,16 @@ def test_of_a_file_cut_short_the_beginning_can_be_salvaged(tmp_path: Path) -> No
 
 
 def test_an_empty_file_and_one_of_another_kind_are_refused(tmp_path: Path) -> None:
-    for content, what in ((b"", "nothing in it"), (b"<!DOCTYPE html>", "no archive"), (gzip.compress(b"PAR1 and more"), "no archive")):
+    for content, what in (
+        (b"", "nothing in it"),
+        (b"<!DOCTYPE html>", "not a WARC or WAT file"),
+        (gzip.compress(b"PAR1 and more"), "not a WARC or WAT file"),
+    ):
         with pytest.raises(SourceError, match=what):
             read(written(tmp_path / "a.warc.gz", content))
 
 
-def test_a_record_larger_than_any_page_is_counted_and_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_record_larger_than_any_page_is_counted_and_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archive, "LARGEST", 10_000)
     records, losses = read(written(tmp_path / "a.warc.gz", packed(RECORDS)))
     assert [one.content for one in records] == CONTENTS[:-1]
@@ -279,7 +283,7 @@ def test_a_record_larger_than_any_page_is_counted_and_passed_over(tmp_path: Path
 
 
 class Counted(bytes):
-    """Bytes that count how many of them are taken."""
+    """Bytes that count how many of them are read."""
 
     taken = 0
 
@@ -298,7 +302,7 @@ def test_gzip_members_behind_the_last_record_are_looked_at_once(monkeypatch: pyt
     assert taken[1] < 2.1 * taken[0]
 
 
-def test_members_that_are_no_record_are_passed_over_once_and_records_behind_them_kept(
+def test_members_that_are_not_records_are_skipped_once_and_records_after_them_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     starts = []

@@ -14,7 +14,7 @@ from tallyclip.readers.crawl.charset import codec_of, to_utf8
 
 GERMAN = "Größe und Maß: schöne Grüße aus München. "
 RUSSIAN = "Страница о кошках и собаках. "
-EURO = "5 €"  # in ISO-8859-15 by a byte that any guess takes for another letter
+EURO = "5 €"  # in ISO-8859-15 a byte that any guess reads as another character
 CHINESE = "这是一个关于猫和狗的页面，欢迎来到我的网站。"
 
 
@@ -102,7 +102,7 @@ def test_the_page_has_the_third_word(meta: str) -> None:
         "<x>" * 4_000 + "<meta charset=iso-8859-15>",
     ],
 )
-def test_what_is_no_declaration_is_none(head: str) -> None:
+def test_other_markup_is_not_a_declaration(head: str) -> None:
     assert to_utf8(page(GERMAN, head).encode()).decode() == page(GERMAN, head)
 
 
@@ -194,7 +194,7 @@ def test_a_page_with_few_stray_bytes_is_still_utf8() -> None:
     assert to_utf8(content) is content
 
 
-def test_guesses_are_told_and_declarations_are_none() -> None:
+def test_guesses_are_reported_and_declarations_are_not() -> None:
     told: list[int] = []
     for content, content_type in ((page(GERMAN).encode(), ""), (page(GERMAN).encode("cp1252"), "text/html; charset=latin1")):
         to_utf8(content, content_type, lambda: told.append(0))
@@ -214,7 +214,7 @@ def test_a_stray_byte_elsewhere_does_not_make_utf8_another_charset() -> None:
     assert to_utf8(content) is content
 
 
-def test_nothing_that_can_be_told_is_windows_1252() -> None:
+def test_a_page_that_shows_no_charset_is_windows_1252() -> None:
     assert to_utf8(b"<p>caf\xe9</p>").decode() == "<p>café</p>"
 
 
@@ -228,7 +228,7 @@ def test_the_largest_pages_take_no_time(content: bytes) -> None:
 @pytest.mark.timeout(30)
 @pytest.mark.parametrize("tail", [b"a", b"1", b"abc ", b"abc\n"])
 def test_a_long_run_of_ascii_beside_other_letters_is_read_once(tail: bytes) -> None:
-    """Where each of its bytes is a place to look from, this takes minutes."""
+    """If a search began at each of its bytes, this would take minutes."""
     content = b"x " + b"\xe9" * 25 + b"\n" + tail * (16_000 // len(tail))
     for _ in range(80):
         assert to_utf8(content).endswith(tail)

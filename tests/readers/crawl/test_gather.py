@@ -142,11 +142,11 @@ def test_rows_say_where_they_are_from_and_carry_the_pairs_uid() -> None:
     assert len(gather.take().table) == 0
 
 
-def test_a_base_that_is_a_book_is_none_and_many_long_ones_are_enough_for_a_batch() -> None:
+def test_a_base_as_long_as_a_book_is_ignored_and_many_long_ones_fill_a_batch() -> None:
     gather = Gatherer()
     gather.page("http://a.example/", f"http://b.example/{'a' * 100_000}/", "f", 0, [Image(None, f"{i}.png", "a dog") for i in range(5)])
     assert len(gather.take().uids) == 0
-    assert dict(gather.drops) == {"address: not http or https": 5}
+    assert dict(gather.drops) == {"URL: not http or https": 5}
     for page in range(10):
         images = [Image(None, f"{i}.png", "a dog") for i in range(1_000)]
         gather.page("http://a.example/", f"http://b.example/{'a' * 7_000}/{page}/", "f", 0, images)
@@ -165,7 +165,7 @@ def test_many_texts_and_long_ones_are_enough_for_a_batch() -> None:
     assert gather.is_full
 
 
-def test_a_page_with_more_text_and_addresses_than_memory_is_dropped_and_others_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_with_more_text_and_urls_than_memory_is_dropped_and_others_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gather, "MOST_CHARACTERS", 100_000)
     gatherer = Gatherer()
     images = [Image(url=f"{i}.jpg", alt="a dog") for i in range(1000)]

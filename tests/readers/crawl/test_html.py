@@ -31,7 +31,7 @@ def only(page: str) -> Image:
 # attributes
 
 
-def test_an_image_has_its_address_and_its_texts() -> None:
+def test_an_image_has_its_url_and_its_texts() -> None:
     found = only('<p><IMG SRC=" a.png " ALT="a dog" title=\'a cat\' data-image-title=cow data-x=y>')
     assert found == Image(url=" a.png ", alt="a dog", title="a cat", data_image_title="cow")
     assert only("<img title=x alt>") == Image(title="x")
@@ -69,7 +69,7 @@ def test_bytes_are_utf8_and_what_is_not_is_replaced() -> None:
     assert alts("<img alt='a\ud800b'>") == ["a?b"]
 
 
-# addresses
+# URLs
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_bytes_are_utf8_and_what_is_not_is_replaced() -> None:
         ("", None),
     ],
 )
-def test_where_src_is_no_link_the_address_is_where_scripts_look_for_it(attributes: str, url: str | None) -> None:
+def test_where_src_is_not_a_link_the_url_is_the_one_that_scripts_load(attributes: str, url: str | None) -> None:
     assert only(f"<img alt=x {attributes}>").url == url
 
 
@@ -122,7 +122,7 @@ def test_of_a_srcset_the_largest_image_is_taken(srcset: str, url: str | None) ->
     assert largest_of(srcset) == url
 
 
-def test_the_base_is_the_first_that_has_an_address() -> None:
+def test_the_base_is_the_first_that_has_a_url() -> None:
     assert images_of("<base target=x><base href=' a '><base href=b><img>") == (" a ", [Image()])
     assert images_of("<img><BASE HREF=a>")[0] == "a"
     assert images_of("<base href><base href=b>")[0] == ""
@@ -194,7 +194,7 @@ def test_an_image_is_where_browsers_see_one(page: str) -> None:
     assert in_tags(page.encode()) == in_tree(page.encode())
 
 
-def test_a_tag_without_an_end_is_none() -> None:
+def test_a_tag_without_an_end_is_ignored() -> None:
     for page in ("<img alt=x", "<img alt='x>", '<img alt="', "<img ", "<img", "<base href=a"):
         assert images_of(page) == (None, [])
         assert in_tree(page.encode()) == Counter()
@@ -205,7 +205,7 @@ def attributes_of(nodes: Iterable[Any]) -> list[str]:
 
 
 def in_tree(page: bytes) -> Counter[str]:
-    """The images of the tree that Lexbor makes of the whole page, those in templates in it too."""
+    """The images in the tree that Lexbor makes from the whole page, templates included."""
     tree = LexborHTMLParser(page)
     found, fragments = attributes_of(tree.css("img")), tree.template_fragments()
     while fragments:
@@ -282,7 +282,7 @@ def test_the_images_of_a_page_are_those_of_its_tree(parts: list[str]) -> None:
     page = "".join(parts)
     if "<table>" in page:  # where Lexbor loses <image>, and no browser does
         page = page.replace("<image", "<img")
-    if "<svg>" in page:  # which may hold pages in its titles, and be ended by what it stands in; we wait for its own end or a tag of pages
+    if "<svg>" in page:  # which may have HTML in its titles, and end with its parent: here it ends at its end tag or a tag of HTML
         page = re.sub("<title>|</(template|div|noscript)>", "<p>", page)
     assert in_tags(page.encode()) == in_tree(page.encode())
 
@@ -336,7 +336,7 @@ def test_many_tags_with_many_attributes_take_no_longer_than_one_after_the_other(
     assert time.process_time() - started < 2.0
 
 
-def test_attributes_behind_the_last_that_counts_are_passed_over() -> None:
+def test_attributes_after_the_last_that_counts_are_ignored() -> None:
     def page(count: int) -> str:
         return "<img " + " ".join(f"a{i}" for i in range(count)) + " alt=x><img alt=z>"
 

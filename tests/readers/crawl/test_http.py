@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tallyclip.readers.crawl import http
-from tallyclip.readers.crawl.http import BROKEN_CODING, PAGE_CUT_SHORT, PAGE_TOO_LARGE, Body, decode_body, parse_response
+from tallyclip.readers.crawl.http import BROKEN_ENCODING, PAGE_CUT_SHORT, PAGE_TOO_LARGE, Body, decode_body, parse_response
 
 PAGE = b"<!DOCTYPE html>\n" + b"".join(b"<p>A dog, number %d, and caf\xc3\xa9.</p>\n" % i for i in range(3_000))
 
@@ -68,11 +68,11 @@ def test_a_response_is_its_status_its_headers_and_its_body(end: str) -> None:
         ("<html>", None),
     ],
 )
-def test_what_has_no_status_is_no_response(status: str, number: int | None) -> None:
+def test_content_without_a_status_is_not_a_response(status: str, number: int | None) -> None:
     assert parse_response(response(b"body", "A: b", status=status)).status == number
 
 
-def test_folded_headers_are_one_and_lines_that_are_none_are_passed_over() -> None:
+def test_folded_headers_are_joined_and_lines_that_are_not_headers_are_ignored() -> None:
     lines = ["no colon", ": no name", "Content-Type: text/html;", "  charset=utf-8", "\tmore", "bad name: x", "B: \xe9", "A: b"]
     found = parse_response(response(b"body", *lines))
     assert found.headers == {"content-type": ["text/html; charset=utf-8 more"], "b": ["\xe9"], "a": ["b"]}
@@ -90,7 +90,7 @@ def test_a_response_without_an_end_of_its_headers_has_no_body() -> None:
     assert parse_response(b"HTTP/1.1 200 OK\r\n\r\n<html>") == (200, {}, b"<html>")
 
 
-# codings
+# encodings
 
 
 @pytest.mark.parametrize("name", CODINGS)
@@ -100,11 +100,11 @@ def test_a_coding_is_undone(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["identity", "utf-8", "none", "", "text/html"])
-def test_what_is_no_coding_changes_nothing(name: str) -> None:
+def test_unknown_encodings_change_nothing(name: str) -> None:
     assert decoded(PAGE, f"Content-Encoding: {name}") == (PAGE, None)
 
 
-def test_other_names_and_forms_of_codings_are_undone() -> None:
+def test_other_names_and_forms_of_encodings_are_undone() -> None:
     assert decoded(raw_deflate(PAGE), "Content-Encoding: deflate") == (PAGE, None)
     assert decoded(gzip.compress(PAGE), "Content-Encoding: x-gzip") == (PAGE, None)
     members = gzip.compress(PAGE[:10]) + gzip.compress(b"") + gzip.compress(PAGE[10:])
@@ -126,7 +126,7 @@ def test_more_codings_than_anybody_uses_are_not_undone() -> None:
     body = PAGE
     for _ in range(5):
         body = gzip.compress(body)
-    assert decoded(body, "Content-Encoding: " + ", ".join(["gzip"] * 5)) == (None, BROKEN_CODING)
+    assert decoded(body, "Content-Encoding: " + ", ".join(["gzip"] * 5)) == (None, BROKEN_ENCODING)
 
 
 @pytest.mark.parametrize("name", [*CODINGS, "chunked"])
@@ -147,7 +147,7 @@ def test_of_a_body_that_was_cut_the_beginning_is_used(name: str) -> None:
     assert content is not None
     assert PAGE.startswith(content)
     assert reason == PAGE_CUT_SHORT
-    if name != "zstd":  # which gives out whole blocks of 128 KiB
+    if name != "zstd":  # which returns whole blocks of 128 KiB
         assert len(content) > len(PAGE) // 4
 
 
@@ -157,7 +157,7 @@ def test_a_broken_body_is_dropped(name: str) -> None:
     has_checksum = name in ("gzip", "deflate")
     for i in range(len(body) // 3, len(body) // 3 + 1 if has_checksum else len(body)):
         body[i] ^= 0x5A
-    assert decoded(bytes(body), f"Content-Encoding: {name}") == (None, BROKEN_CODING)
+    assert decoded(bytes(body), f"Content-Encoding: {name}") == (None, BROKEN_ENCODING)
 
 
 @pytest.mark.parametrize("line", ["%x\r\n", "%X\n", "%06x ;name=value\r\n", " %x\r\n"])
@@ -214,9 +214,9 @@ def test_a_body_of_countless_chunks_or_members_is_dropped(monkeypatch: pytest.Mo
     monkeypatch.setattr(http, "MOST_CHUNKS", 10)
     monkeypatch.setattr(http, "MOST_MEMBERS", 10)
     assert decoded(chunked(b"x" * 9, 1), "Transfer-Encoding: chunked") == (b"x" * 9, None)
-    assert decoded(chunked(b"x" * 10, 1), "Transfer-Encoding: chunked") == (None, BROKEN_CODING)
+    assert decoded(chunked(b"x" * 10, 1), "Transfer-Encoding: chunked") == (None, BROKEN_ENCODING)
     assert decoded(gzip.compress(b"x") * 10, "Content-Encoding: gzip") == (b"x" * 10, None)
-    assert decoded(gzip.compress(b"x") * 11, "Content-Encoding: gzip") == (None, BROKEN_CODING)
+    assert decoded(gzip.compress(b"x") * 11, "Content-Encoding: gzip") == (None, BROKEN_ENCODING)
 
 
 @given(piece=st.text("abcd", min_size=1, max_size=40), count=st.integers(1, 40), chunk=st.integers(1, 100))
@@ -247,7 +247,7 @@ def test_of_any_bytes_a_response_is_made(content: bytes) -> None:
 @given(head=st.lists(st.tuples(headers, names), max_size=3), start=starts, rest=st.binary(max_size=100))
 def test_of_any_body_and_codings_there_is_a_content_or_a_reason(head: list[tuple[str, str]], start: bytes, rest: bytes) -> None:
     content, reason = decoded(start + rest, *(f"{name}: {value}" for name, value in head))
-    assert (content is None) <= (reason in (BROKEN_CODING, PAGE_TOO_LARGE))
+    assert (content is None) <= (reason in (BROKEN_ENCODING, PAGE_TOO_LARGE))
     assert (content is not None) <= (reason in (None, PAGE_CUT_SHORT))
 
 

@@ -15,7 +15,7 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tallyclip.readers.crawl.links import DATA_ADDRESS, MALFORMED, NO_ADDRESS, NOT_WEB, base_of, clean_text, resolve, sendable, web_address
+from tallyclip.readers.crawl.links import DATA_ADDRESS, MALFORMED, NO_URL, NOT_WEB, base_of, clean_text, resolve, sendable, web_address
 
 PAGE = base_of("https://a.example/b/c.html", None)
 
@@ -35,15 +35,15 @@ PAGE = base_of("https://a.example/b/c.html", None)
         ("http://x.example/i.png#f", "http://x.example/i.png#f"),
     ],
 )
-def test_an_address_is_resolved_and_otherwise_as_it_was(address: str, url: str) -> None:
+def test_a_url_is_resolved_and_otherwise_unchanged(address: str, url: str) -> None:
     assert web_address(address, PAGE) == (url, None)
 
 
 @pytest.mark.parametrize(
     ("address", "reason"),
     [
-        ("", NO_ADDRESS),
-        (" \t", NO_ADDRESS),
+        ("", NO_URL),
+        (" \t", NO_URL),
         ("data:image/gif;base64,R0lG", DATA_ADDRESS),
         ("DATA:,x", DATA_ADDRESS),
         ("javascript:void(0)", NOT_WEB),
@@ -63,11 +63,11 @@ def test_an_address_is_resolved_and_otherwise_as_it_was(address: str, url: str) 
         pytest.param("http://" + "é" * 10_000_000 + ".example/i.png", MALFORMED, id="a host of 20 MB"),
     ],
 )
-def test_what_is_no_web_address_has_a_reason(address: str, reason: str) -> None:
+def test_a_value_that_is_not_a_web_url_has_a_reason(address: str, reason: str) -> None:
     assert web_address(address, base_of("dns:nowhere", None)) == ("", reason)
 
 
-# What the URL standard makes of these, but that printable ASCII keeps its bytes.
+# As in the URL standard, except that printable ASCII keeps its bytes.
 SENT = [
     ("i a.png", "https://a.example/b/i%20a.png"),
     ("été.png?q=é#é", "https://a.example/b/%C3%A9t%C3%A9.png?q=%C3%A9#%C3%A9"),
@@ -92,7 +92,7 @@ SENT = [
 
 
 @pytest.mark.parametrize(("address", "url"), SENT)
-def test_an_address_has_changed_in_it_what_cannot_be_sent_and_nothing_else(address: str, url: str) -> None:
+def test_in_a_url_only_what_cannot_be_sent_is_changed(address: str, url: str) -> None:
     assert web_address(address, PAGE) == (url, None)
 
 
@@ -112,7 +112,7 @@ HOSTS = st.text(st.sampled_from("aé中ßب☕.-_%１\u0301\u200d\u3002 \x00:@")
 
 
 @given(HOSTS, st.text(max_size=10), st.text(max_size=10))
-def test_what_becomes_of_any_url_is_printable_ascii_and_stays(host: str, path: str, query: str) -> None:
+def test_any_url_becomes_printable_ascii_and_then_no_longer_changes(host: str, path: str, query: str) -> None:
     try:
         url = sendable(f"http://{host}/{path}?{query}")
     except ValueError:

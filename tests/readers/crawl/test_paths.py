@@ -59,7 +59,7 @@ def test_a_share_is_read_exactly(text: str, share: Fraction) -> None:
 @pytest.mark.parametrize(
     "text", ["0", "0.0", "0/5", "1/0", "1.01", "3/2", "-1/2", "", "all", "10%", "nan", "1e-999999999", "\u0661", "1_0/20"]
 )
-def test_what_is_no_share_is_refused(text: str) -> None:
+def test_an_invalid_share_is_refused(text: str) -> None:
     with pytest.raises(OptionError, match="--sample") as caught:
         parse_share(text)
     assert "1/1000" in str(caught.value.hint)
@@ -68,7 +68,7 @@ def test_what_is_no_share_is_refused(text: str) -> None:
 # lists
 
 
-def test_the_files_of_a_crawl_come_as_addresses_in_the_order_of_its_list(server: Server, tmp_path: Path) -> None:
+def test_the_files_of_a_crawl_are_urls_in_the_order_of_its_list(server: Server, tmp_path: Path) -> None:
     order = [3, 1, 2]
     publish(server, "".join(f"{path_of(i)}\n" for i in order))
     publish(server, f"{path_of(9, 'warc')}\r\n\r\n", "warc")
@@ -92,7 +92,7 @@ def test_a_crawl_that_there_is_not_is_refused_with_where_to_find_the_names(serve
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "../a", "a b", "a?b", "a\n", ".a", "\u00e9"])
-def test_what_is_no_name_of_a_crawl_is_refused_before_anything_is_asked(server: Server, tmp_path: Path, name: str) -> None:
+def test_an_invalid_crawl_id_is_refused_before_any_request(server: Server, tmp_path: Path, name: str) -> None:
     with pytest.raises(OptionError, match="no name of a crawl"):
         list_urls(name, "wat", server.url, tmp_path, QUICK)
     assert server.asked == []
@@ -102,7 +102,7 @@ def test_what_is_no_name_of_a_crawl_is_refused_before_anything_is_asked(server: 
     "line",
     ["http://a.example/a.gz", "/etc/passwd", "a/../b", "..", "a/./b", "a//b", "a\tb", "a\x00", "a b", "a?b", "a#b", "a\\b", "\u00e9", "a/"],
 )
-def test_a_line_that_is_no_path_of_a_crawl_is_refused_with_its_number(server: Server, tmp_path: Path, line: str) -> None:
+def test_a_line_that_is_not_a_path_of_a_crawl_is_refused_with_its_number(server: Server, tmp_path: Path, line: str) -> None:
     publish(server, f"{path_of(1)}\n\n{line}\n{path_of(2)}\n")
     with pytest.raises(SourceError, match=r"wat\.paths\.gz: line 3 is no path"):
         listed(server, tmp_path)

@@ -1,4 +1,4 @@
-"""WAT and WARC files, made by hand: every record a gzip member, as Common Crawl writes them."""
+"""WAT and WARC files, made by hand: each record is a gzip member, as Common Crawl writes them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def image(url: str | None, **texts: Any) -> dict[str, Any]:
 
 
 def wat_json(links: Sequence[Any], base: str | None = None, place: tuple[str, int] | None = ("page.warc.gz", 7)) -> bytes:
-    """What a WAT record says of a page."""
+    """The content of a WAT record of a page."""
     head = {} if base is None else {"Head": {"Base": base}}
     html = {**head, "Links": list(links)}
     container = {} if place is None else {"Container": {"Filename": place[0], "Offset": str(place[1])}}

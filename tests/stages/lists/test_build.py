@@ -13,9 +13,9 @@ import pytest
 
 from tallyclip.core.data import Metadata
 from tallyclip.errors import IncompleteError, OptionError
-from tallyclip.lists import choose
 from tallyclip.lists.ngrams.counter import LEAST_MEMORY
 from tallyclip.lists.ngrams.scores import damped, pmi
+from tallyclip.stages import choose
 from tallyclip.stages import ngrams as counting
 from tests.stages.lists.conftest import write_inputs
 from tests.stages.lists.tools import (

@@ -62,7 +62,7 @@ def test_a_dump_without_its_end_fails_by_name_and_the_whole_one_gives_its_words(
         write_dump(path, pages, 1)
         end = len(bz2.compress(b"</mediawiki>\n"))
         path.write_bytes(path.read_bytes()[:-end])
-    with pytest.raises(IncompleteError, match=rf"{re.escape(name)}: the dump is cut short"):
+    with pytest.raises(IncompleteError, match=rf"{re.escape(name)}: the dump is truncated"):
         built(recipe, tmp_path / "out")
     whole = HEAD + "".join(pages) + "</mediawiki>\n"
     path.write_bytes(bz2.compress(whole.encode()) if name.endswith("bz2") else whole.encode())
@@ -74,7 +74,7 @@ def test_a_dump_without_its_end_fails_by_name_and_the_whole_one_gives_its_words(
 def test_dumps_and_texts_that_went_wrong_for_others_are_read_or_said_to_be_cut_short(shared_data: Path, tmp_path: Path) -> None:
     dumps, extracted = shared_data / "cases" / "16-wiki-dump-cut-short", shared_data / "cases" / "17-wikiextractor-output"
     for name in ("cut_between", "cut_between_streams", "cut_within"):
-        with pytest.raises(IncompleteError, match="the dump is cut short"):
+        with pytest.raises(IncompleteError, match="the dump is truncated"):
             built(dumps / f"{name}.toml", tmp_path / name)
     assert built(dumps / "whole.toml", tmp_path / "whole").entries == 10
     for name in ("a", "b"):

@@ -38,5 +38,5 @@ def test_texts_tables_and_views_may_be_in_a_bucket(tmp_path: Path, bucket: str) 
 def test_dumps_and_wordnets_must_be_on_this_machine(tmp_path: Path, bucket: str, name: str, table: str) -> None:  # noqa: F811
     s3fs.S3FileSystem().pipe(f"{bucket}/{name}", b"BZh9")
     (tmp_path / "recipe.toml").write_text(table.format(bucket))
-    with pytest.raises(OptionError, match=rf"^{bucket}/{name}: .*(machine|fetch)"):
+    with pytest.raises(OptionError, match=rf"^{bucket}/{name}: .*(local file|machine|fetch)"):
         built(tmp_path / "recipe.toml", tmp_path / "out")

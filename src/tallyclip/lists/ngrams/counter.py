@@ -35,7 +35,7 @@ LEAST_MEMORY = 16 << 20
 SHARE_OF_TABLES = 0.4  # of the memory; the rest is for sorting them, and for the texts
 
 
-class Counter:
+class NgramCounter:
     """Counts words and pairs of words, and hands over a run whenever its memory is full.
 
     Args:

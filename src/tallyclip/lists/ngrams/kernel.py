@@ -16,7 +16,9 @@ import numpy as np
 from jaxtyping import Int64, UInt8, UInt64
 
 from tallyclip.core.compiled import ONE, ZERO, compiled, inlined, u64
+from tallyclip.core.hashing import SPREAD, first_slot
 from tallyclip.core.machine import prefetch
+from tallyclip.core.utf8 import code_point, size_of
 from tallyclip.lists.ngrams.characters import BLANK, BREAK, EDGE, JOINT, WORD
 from tallyclip.lists.ngrams.reference import LONGEST_STRETCH, LONGEST_WORD
 
@@ -30,7 +32,6 @@ ROOM_WORDS = ROOM_BYTES // 2
 WORDS_USED, ARENA_USED, PAIRS_USED, TOTAL, PENDING, ROW, POSITION, STATE_SIZE = range(8)
 PENDING_PAIRS = 64
 
-SPREAD = u64(0x9E3779B97F4A7C15)
 PRIME = u64(0x100000001B3)  # FNV-1a's
 BASIS = u64(0xCBF29CE484222325)
 HIGH = u64(0xFFFF_FFFF_0000_0000)
@@ -118,13 +119,10 @@ def _character(
     first = u64(data[position])
     if first < u64(0x80):
         return u64(classes[first]), ONE
-    width = u64(2) if first < u64(0xE0) else u64(3) if first < u64(0xF0) else u64(4)
-    if position + width > end:  # no UTF-8
+    width = size_of(first)
+    if position + width > end:  # not valid UTF-8
         return u64(WORD), ONE
-    point = first & ((u64(0x80) >> width) - ONE)
-    for i in range(ONE, width):
-        point = (point << u64(6)) | (u64(data[position + i]) & u64(0x3F))
-    return u64(classes[min(point, u64(len(classes)) - ONE)]), width
+    return u64(classes[min(code_point(data, position, width), u64(len(classes)) - ONE)]), width
 
 
 @inlined
@@ -182,15 +180,9 @@ def _add_word(data: UInt8[np.ndarray, " B"], start: np.uint64, end: np.uint64, t
 
 
 @inlined
-def _pair_place(key: np.uint64, slots: UInt64[np.ndarray, " 2*P"]) -> np.uint64:
-    mixed = (key ^ (key >> u64(32))) * SPREAD
-    return ((mixed ^ (mixed >> u64(32))) << ONE) & (u64(len(slots)) - u64(2))
-
-
-@inlined
 def _add_pair(key: np.uint64, tables: Tables) -> None:
     state = tables.state
-    prefetch(tables.pair_slots, _pair_place(key, tables.pair_slots))
+    prefetch(tables.pair_slots, first_slot(tables.pair_slots, key))
     tables.pending[state[PENDING]] = key
     state[PENDING] += ONE
     if state[PENDING] == u64(PENDING_PAIRS):
@@ -208,7 +200,7 @@ def flush(tables: Tables) -> None:
 @inlined
 def _add_to_pair(slots: UInt64[np.ndarray, " 2*P"], key: np.uint64, count: np.uint64, state: UInt64[np.ndarray, " STATE_SIZE"]) -> None:
     last = u64(len(slots)) - u64(2)
-    place = _pair_place(key, slots)
+    place = first_slot(slots, key)
     while slots[place] != key:
         if slots[place] == ZERO:
             slots[place] = key

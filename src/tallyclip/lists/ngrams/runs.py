@@ -17,6 +17,8 @@ import pyarrow as pa
 from jaxtyping import Bool, Int64, UInt8, UInt32, UInt64
 
 from tallyclip.core.compiled import ONE, as_compiled_takes, compiled, u64
+from tallyclip.core.csr import offsets_of, take_bytes
+from tallyclip.core.sorting import bucket_slice
 from tallyclip.core.strings import Strings, from_arrow, joined
 from tallyclip.errors import ArtifactError
 from tallyclip.io.files import replacing
@@ -170,25 +172,8 @@ def take(words: Strings, positions: Int64[np.ndarray, " K"]) -> Strings:
     starts, ends = words.offsets[positions], words.offsets[positions + 1]
     if (starts < 0).any() or (ends < starts).any() or (ends > len(words.data)).any():
         raise _broken()
-    lengths = ends - starts
-    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)])
-    data = np.zeros(int(offsets[-1]), np.uint8)
-    _gather(words.data, words.offsets, positions, offsets, data)
-    return Strings(data, offsets, None)
-
-
-@compiled
-def _gather(
-    data: UInt8[np.ndarray, " B"],
-    offsets: Int64[np.ndarray, " N1"],
-    positions: Int64[np.ndarray, " K"],
-    to: Int64[np.ndarray, " K1"],
-    out: UInt8[np.ndarray, " C"],
-) -> None:
-    for i in range(u64(len(positions))):
-        start, at = u64(offsets[positions[i]]), u64(to[i])
-        for j in range(u64(to[i + ONE]) - at):
-            out[at + j] = data[start + j]
+    offsets = offsets_of(ends - starts)
+    return Strings(take_bytes(words.data, starts, offsets), offsets, None)
 
 
 # merging
@@ -196,11 +181,7 @@ def _gather(
 
 def hash_range(words: Words, bucket: int, bits: int) -> slice:
     """Where in sorted words the hashes begin with the ``bits`` bits of a bucket."""
-    if bits == 0:
-        return slice(0, len(words.hashes))
-    low = np.searchsorted(words.hashes, np.uint64(bucket << (64 - bits)))
-    high = len(words.hashes) if bucket + 1 == 1 << bits else np.searchsorted(words.hashes, np.uint64((bucket + 1) << (64 - bits)))
-    return slice(int(low), int(high))
+    return bucket_slice(words.hashes, bucket, bits)
 
 
 def copy_words(words: Words, some: slice) -> Words:

@@ -6,8 +6,9 @@ import numpy as np
 from jaxtyping import UInt8
 
 from tallyclip.core.compiled import ONE, ZERO, compiled, u64
+from tallyclip.core.hashing import find_pair
 from tallyclip.lists.wikitext.signs import BLANK, HASH, SEMICOLON, THREE, TWO, is_digit, is_letter, lower
-from tallyclip.lists.wikitext.tables import Tables, find_entity
+from tallyclip.lists.wikitext.tables import Tables
 
 LETTER_X, LETTER_A, LETTER_F = (u64(ord(letter)) for letter in "xaf")
 ZERO_DIGIT = u64(ord("0"))
@@ -55,7 +56,7 @@ def _read_name(source: UInt8[np.ndarray, " B"], i: np.uint64, end: np.uint64, ta
     while i < end and i - first < u64(8) and (is_letter(u64(source[i])) or is_digit(u64(source[i]))):
         key |= u64(source[i]) << ((i - first) * u64(8))
         i += ONE
-    return find_entity(key, tables.entities), i
+    return find_pair(tables.entities, key), i
 
 
 @compiled

@@ -9,15 +9,14 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int64, UInt8, UInt64
 
-from tallyclip.core.compiled import ONE, ZERO, compiled, inlined, u64
+from tallyclip.core.compiled import ONE, ZERO, compiled, u64
+from tallyclip.core.hashing import make_pair_table, put_pairs
 from tallyclip.lists.wikitext import reference
 from tallyclip.lists.wikitext.signs import BLANK, GAP, JOIN, NEWLINE, UNDERSCORE, lower
 
 NO_PROSE = {6: ("File", "Image"), 14: ("Category",), -2: ("Media",)}  # namespaces by number, with names that every wiki knows
 DROPPED, BREAKING, NOWIKI = u64(1), u64(2), u64(3)  # what tags do
 LONGEST_TAG = 16  # bytes of a name; no known one is longer
-ENTITY_BITS = 10
-SPREAD = u64(0x9E3779B97F4A7C15)
 
 
 class Words(NamedTuple):
@@ -37,7 +36,7 @@ class Tables(NamedTuple):
     names: Words  # of namespaces without prose
     media: Words  # how files end
     schemes: Words  # how addresses begin
-    entities: UInt64[np.ndarray, "1024 2"]  # names and code points, by the hash of the name
+    entities: UInt64[np.ndarray, " E"]  # a pair table of the bytes of names and their code points
 
 
 def namespace_names(namespaces: Mapping[int, str]) -> frozenset[bytes]:
@@ -69,14 +68,10 @@ def _words(words: Sequence[bytes]) -> Words:
     return Words(np.frombuffer(b"".join(words), np.uint8).copy(), np.cumsum([0, *map(len, words)], dtype=np.int64))
 
 
-def _entities() -> UInt64[np.ndarray, "1024 2"]:
-    entities = np.zeros((1 << ENTITY_BITS, 2), np.uint64)
-    for name, code in reference.ENTITIES.items():
-        key = int.from_bytes(name, "little")
-        slot = (key * int(SPREAD) & (1 << 64) - 1) >> (64 - ENTITY_BITS)
-        while entities[slot, 0]:
-            slot = (slot + 1) % len(entities)
-        entities[slot] = key, code
+def _entities() -> UInt64[np.ndarray, " E"]:
+    keys = np.array([int.from_bytes(name, "little") for name in reference.ENTITIES], np.uint64)
+    entities = make_pair_table(len(keys))
+    put_pairs(entities, keys, np.array(list(reference.ENTITIES.values()), np.uint64))
     return entities
 
 
@@ -96,17 +91,6 @@ def find_tag(source: UInt8[np.ndarray, " B"], name: np.uint64, name_end: np.uint
         if tags[tag, ZERO] == low and tags[tag, ONE] == high:
             return u64(tag)
     return u64(len(tags))
-
-
-@inlined
-def find_entity(key: np.uint64, entities: UInt64[np.ndarray, "1024 2"]) -> np.uint64:
-    """The code point of an entity, whose name is the bytes of ``key``; 0 if it is unknown."""
-    slot = (key * SPREAD) >> u64(64 - ENTITY_BITS)
-    while entities[slot, ZERO] != ZERO:
-        if entities[slot, ZERO] == key:
-            return entities[slot, ONE]
-        slot = (slot + ONE) % u64(1 << ENTITY_BITS)
-    return ZERO
 
 
 @compiled

@@ -1,10 +1,10 @@
-"""The records of WARC and WAT files, whatever they are compressed with, and every loss by name.
+"""The records of WARC and WAT files, whatever their compression, with every loss reported.
 
-FastWARC does the reading. It takes a file that was cut short for one that ends there, and in its lenient mode passes over what is no
-record without a word; so what a record lacks, what follows the last one, and what stands between two is looked for here. Zeros behind
-the last record of a plain or gzip file are padding, as they are to gzip: tapes and some object stores fill up their blocks.
+FastWARC does the reading. It treats a truncated file as complete, and in lenient mode silently skips bytes that are not a record; so
+incomplete records, and data between records and after the last one, are detected here. Zeros after the last record of a plain or gzip file
+are padding, as they are to gzip: tapes and some object stores fill up their blocks.
 
-The module is longer than others: all that may be wrong with an archive is in one place.
+The module is long because everything that may be wrong with an archive is in one place.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from tallyclip.errors import SourceError
 from tallyclip.extras import load
 from tallyclip.readers.content import DAMAGED, EMPTY
 
-LARGEST = 32 << 20  # bytes of a record: pages are cut at one to five megabytes by those who crawl
+LARGEST = 32 << 20  # bytes of a record; crawlers cut pages at one to five megabytes
 CHUNK = 1 << 20
-LONGEST_HEADER = 64 << 10  # bytes; FastWARC takes half of that
-FIRST_CHUNK = 512  # bytes of a gzip member; each chunk after it is twice as large, as a member may have 20 bytes and be one of a million
+LONGEST_HEADER = 64 << 10  # bytes; FastWARC accepts half of that
+FIRST_CHUNK = 512  # bytes of a gzip member; each further chunk is twice as large: members may be of 20 bytes, and a million
 GZIP, ZSTD, LZ4 = b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18"
 PLAIN = b"WARC/1."
-SKIPPABLE = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18", re.DOTALL)  # a frame that is no data, of Zstandard and LZ4
+SKIPPABLE = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18", re.DOTALL)  # a skippable frame of Zstandard or LZ4
 DICTIONARY = b"\x5d\x2a\x4d\x18"  # the one that holds the dictionary, where a Zstandard WARC file begins with it
 _BLANK_LINE = re.compile(rb"\r\n\r\n|\n\n")
 _CONTENT_LENGTH = re.compile(rb"(?im)^content-length:[ \t]*(\d{1,18})")
 MOST_SKIPPABLE = 100
 CUT_SHORT = "file cut short"
-NO_RECORD = "bytes that are no record"
+NO_RECORD = "bytes that are not a record"
 TOO_LARGE = "record too large"
 NO_TYPE = "record without a type"
 
@@ -46,7 +46,7 @@ Lose = Callable[[str, str], None]  # a reason, and where
 class WarcRecord(NamedTuple):
     """One record: its place in the file in bytes (of the gzip member, where there are members), and its whole content.
 
-    ``payload_type`` is what those who wrote the file found a page to be, whatever its server said.
+    ``payload_type`` is the type of a page as the crawler identified it, whatever the server said.
     """
 
     kind: str
@@ -57,11 +57,11 @@ class WarcRecord(NamedTuple):
 
 
 class _Packing(NamedTuple):
-    """What a file is compressed with.
+    """How a file is compressed.
 
     Attributes:
-        mark: what each of its pieces begins with.
-        start: where the first piece begins.
+        mark: the first bytes of each member, frame or record.
+        start: where the first of these begins.
         dictionary: of Zstandard.
     """
 
@@ -74,15 +74,14 @@ def read_records(path: str, kinds: tuple[str, ...], lose: Lose, *, salvage: bool
     """Stream the records of some kinds, in the file's order.
 
     Args:
-        path: on this machine; gzip, Zstandard and LZ4 are told by their first bytes, not by the name. A Zstandard file may begin with
-            the dictionary of its records, as the specification of .warc.zst has it.
+        path: a local path; gzip, Zstandard and LZ4 are detected by their first bytes, not by the name. A Zstandard file may begin
+            with the dictionary of its records, as in the specification of .warc.zst.
         kinds: FastWARC's names: "metadata", "response", "resource", "revisit", ...
-        lose: told of what is left out: records that are too large or have no type, and with ``salvage`` also what the file's damage
-            took.
-        salvage: go on behind damage, and keep what stands before the place where a file was cut short, instead of giving up the file.
+        lose: called for each loss: records that are too large or have no type, and with ``salvage`` also what was damaged.
+        salvage: continue after damage, and keep what precedes the place where a file was cut short, instead of failing.
 
     Raises:
-        SourceError: the file is empty, no archive, damaged, or cut short.
+        SourceError: the file is empty, not an archive, damaged, or cut short.
         MissingExtraError: FastWARC is not installed.
     """
     packing = _packing_of(path)
@@ -90,7 +89,7 @@ def read_records(path: str, kinds: tuple[str, ...], lose: Lose, *, salvage: bool
     size, zeros = Path(path).stat().st_size, _start_of_zeros(path)
     counted = -1  # the place of the last damage that was counted
     while True:
-        held: WarcRecord | None = None  # a record is given out when what follows shows that its gzip member was sound
+        held: WarcRecord | None = None  # a record is yielded once what follows shows that its gzip member is sound
         last, came = start, False
         try:
             for number, record in enumerate(_iterate(path, packing, start, size, lenient)):
@@ -119,22 +118,22 @@ def read_records(path: str, kinds: tuple[str, ...], lose: Lose, *, salvage: bool
             if end is None:
                 held = None
             else:
-                problem.place = _behind_others(path, end) if packing.mark == GZIP and lenient else end
+                problem.place = _after_other_members(path, end) if packing.mark == GZIP and lenient else end
             padding = _padding_of(path, packing, end, zeros)
             if padding is not None and padding < size:
-                size, given = padding, given - (held is not None)  # once more, without what the reader stumbled over
+                size, given = padding, given - (held is not None)  # again, without the padding at which the reader failed
                 continue
         if not salvage:
-            hint = f"{DAMAGED}; or --salvage keeps what can be read of it, and counts the loss"
+            hint = f"{DAMAGED}; or give --salvage to keep what can be read, and count the loss"
             raise SourceError(f"{path}: {problem.reason}: {problem.what}, at byte {problem.place:,}", hint) from None
         if held is not None:
             yield held
-        # Without a record of Zstandard, the damage is that which was met before this start; and the lenient reader meets it a second time.
+        # Zstandard damage without a record is that already counted before this start; the lenient reader meets the same damage twice.
         if (packing.mark != ZSTD or given or start == packing.start) and not (packing.mark == PLAIN and problem.place == counted):
             counted = problem.place
             lose(problem.reason, f"{Path(path).name} from byte {problem.place:,} on: {problem.what}")
         if "header" in problem.what and not lenient:
-            lenient = True  # the bytes are sound but no record: once more from here, past what is no record
+            lenient = True  # the bytes are sound but not a record: read again from here and skip them
             continue
         following = _next_start(path, packing, problem.place)
         if following is None:
@@ -149,7 +148,7 @@ class _DamageError(Exception):
 
 
 class _Until(io.RawIOBase):
-    """A file up to a place in it."""
+    """A file, read up to a place in it."""
 
     def __init__(self, file: BinaryIO, end: int) -> None:
         super().__init__()
@@ -197,7 +196,7 @@ def _dictionary(path: str, content: bytes) -> bytes:
                 content = reader.read(LARGEST)
         except zstandard.ZstdError as error:
             raise SourceError(f"{path}: its dictionary is damaged: {error}", DAMAGED) from None
-    try:  # for FastWARC ends the process where there is no dictionary in these bytes
+    try:  # FastWARC crashes if these bytes are not a dictionary
         dictionary = zstandard.ZstdCompressionDict(content, dict_type=zstandard.DICT_TYPE_FULLDICT)
         zstandard.ZstdDecompressor(dict_data=dictionary).decompress(zstandard.compress(b""))
     except zstandard.ZstdError as error:
@@ -211,7 +210,7 @@ def _iterate(path: str, packing: _Packing, start: int, size: int, lenient: bool)
         file.seek(start)
         whole = size == os.fstat(file.fileno()).st_size
         stream = _unpacked(fastwarc, packing, file if whole else _Until(file, size))
-        # Of all types: asked for some, it passes over records without one.
+        # All types: asked for only some, FastWARC skips records without a type.
         yield from fastwarc.ArchiveIterator(stream, parse_http=False, quirks_mode=lenient, stream_detect=False)
 
 
@@ -226,11 +225,11 @@ def _unpacked(fastwarc: Any, packing: _Packing, file: BinaryIO | _Until) -> Any:
 
 
 def _read(record: Any, place: int, kinds: tuple[str, ...], lose: Lose) -> WarcRecord | None:
-    """A record with its content, or None if that is too large, or of no kind that is wanted."""
+    """A record with its content, or None if it is too large or not of these kinds."""
     headers = record.headers
     uri = (headers.get("WARC-Target-URI") or "").strip("<> ")  # wget writes it in brackets
     kind, payload_type = (headers.get("WARC-Type") or "").strip().lower(), headers.get("WARC-Identified-Payload-Type")
-    if kind not in kinds:  # types of others' own may be, and are to be skipped
+    if kind not in kinds:  # the standard allows other types, to be skipped
         if not kind:
             lose(NO_TYPE, f"{uri}: at byte {place:,}")
         return None
@@ -241,24 +240,24 @@ def _read(record: Any, place: int, kinds: tuple[str, ...], lose: Lose) -> WarcRe
 
 
 def _is_lenient(path: str, packing: _Packing) -> bool:
-    """Must the file be read leniently? Where header lines end with a line feed alone, the strict reader finds no record.
+    """Must the file be read leniently? If header lines end with only a line feed, the strict reader finds no record.
 
     Raises:
-        SourceError: this is no archive.
+        SourceError: it is not an archive.
     """
     with open(path, "rb") as file:
         file.seek(packing.start)
         try:
             start: bytes = _unpacked(load("fastwarc", "FastWARC", "crawl"), packing, file).read(len("WARC/1.0\r\n"))
         except OSError:
-            return False  # the file's damage begins at its beginning, and is found there
+            return False  # damaged from the start, which is found later
     if not start.startswith(b"WARC/"):
-        raise SourceError(f"{path}: this is no archive: it begins with {start!r}", "WARC and WAT files begin with WARC/1.0 or WARC/1.1")
+        raise SourceError(f"{path}: not a WARC or WAT file: it begins with {start!r}", "WARC and WAT files begin with WARC/1.0 or WARC/1.1")
     return b"\r" not in start
 
 
 def _check_end(path: str, packing: _Packing, last: int, size: int, zeros: int) -> None:
-    """Is everything from the last record on whole? Zstandard's and LZ4's readers notice a missing end themselves."""
+    """Is everything from the last record on complete? The readers of Zstandard and LZ4 notice a missing end themselves."""
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         if packing.mark == GZIP:
             _check_members(content, last if content[last : last + len(GZIP)] == GZIP else 0, zeros)
@@ -267,7 +266,7 @@ def _check_end(path: str, packing: _Packing, last: int, size: int, zeros: int) -
 
 
 def _start_of_zeros(path: str) -> int:
-    """Where the zeros begin that a file ends with; its size, if it ends with others."""
+    """Where the zeros at the end of a file begin; its size, if there are none."""
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         place = len(content)
         while place:
@@ -283,7 +282,7 @@ def _padding_of(path: str, packing: _Packing, end: int | None, zeros: int) -> in
     """Where the padding begins, if a record may end before it; ``end`` is that of the last sound gzip member."""
     if packing.mark == GZIP:
         return end if end is not None and zeros <= end else None
-    if packing.mark != PLAIN or zeros == 0:  # whose last bytes may be zeros
+    if packing.mark != PLAIN or zeros == 0:  # the last bytes of others may be zeros
         return None
     with open(path, "rb") as file:
         file.seek(zeros - 1)
@@ -295,7 +294,7 @@ def _check_members(content: mmap.mmap, start: int, zeros: int) -> None:
     while given := content[place : place + size]:
         place, size = place + len(given), min(2 * size, CHUNK)
         while given and not member.eof:
-            member.decompress(given, CHUNK)  # thrown away: a bounded piece at a time
+            member.decompress(given, CHUNK)  # discarded: a bounded piece at a time
             given = member.unconsumed_tail
         if member.eof:
             start = place = place - len(member.unused_data)
@@ -303,23 +302,23 @@ def _check_members(content: mmap.mmap, start: int, zeros: int) -> None:
             if place < len(content) and content[place : place + len(GZIP)] != GZIP:
                 if zeros <= place:
                     return
-                raise _DamageError(NO_RECORD, place, f"{len(content) - place:,} bytes behind the last record")
+                raise _DamageError(NO_RECORD, place, f"{len(content) - place:,} bytes after the last record")
     if start < len(content):
-        raise _DamageError(CUT_SHORT, start, "the last gzip member has no end")
+        raise _DamageError(CUT_SHORT, start, "the last gzip member is incomplete")
 
 
 def _check_plain(content: mmap.mmap, place: int, size: int) -> None:
     while place < size:
         if content[place : place + len(b"WARC/")] != b"WARC/":
-            raise _DamageError(NO_RECORD, place, f"{len(content) - place:,} bytes behind the last record")
+            raise _DamageError(NO_RECORD, place, f"{len(content) - place:,} bytes after the last record")
         end = _end_of_plain(content, place)
         if end is None:
-            raise _DamageError(CUT_SHORT, place, "the last record has no end")
+            raise _DamageError(CUT_SHORT, place, "the last record is incomplete")
         place = end
 
 
 def _end_of_plain(content: mmap.mmap, start: int) -> int | None:
-    """Where the record that begins at a place ends, with the line breaks behind it; None if it is not whole."""
+    """Where the record that begins at a place ends, with the line breaks after it; None if it is incomplete."""
     blank = _BLANK_LINE.search(content, start, start + LONGEST_HEADER)
     length = None if blank is None else _CONTENT_LENGTH.search(content[start : blank.start()])
     if blank is None or length is None or blank.end() + int(length[1]) > len(content):
@@ -331,14 +330,14 @@ def _end_of_plain(content: mmap.mmap, start: int) -> int | None:
 
 
 def _end_of_record(path: str, start: int) -> int:
-    """The same of a file; the place itself if that is not whole."""
+    """The same for a file by its path; ``start`` itself if the record is incomplete."""
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         end = _end_of_plain(content, start)
         return start if end is None else end
 
 
 def _end_of_member(path: str, start: int) -> int | None:
-    """Where the gzip member that begins at a place ends, or None if it is not sound; the place itself if none begins there."""
+    """Where the gzip member that begins at a place ends, or None if it is not sound; ``start`` itself if none begins there."""
     with open(path, "rb") as file:
         file.seek(start)
         if file.read(len(GZIP)) != GZIP:
@@ -360,22 +359,22 @@ def _sound_member(file: BinaryIO, start: int) -> tuple[int, bytes] | None:
     return (file.tell() - len(member.unused_data), beginning) if member.eof else None
 
 
-def _behind_others(path: str, start: int) -> int:
-    """What is behind the sound gzip members from a place on in which no record begins.
+def _after_other_members(path: str, start: int) -> int:
+    """The place after the sound gzip members from ``start`` on in which no record begins.
 
-    Read leniently they are passed over. To begin with each of them in turn would be to pass over the others as often.
+    The lenient reader skips them. To start it at each of them in turn would skip the later ones again and again.
     """
     with open(path, "rb") as file:
         place = start
         while (member := _sound_member(file, place)) is not None:
             if member[1].lstrip().startswith(b"WARC/"):
-                return max(start, place - 1)  # for it to be found
+                return max(start, place - 1)  # just before the member, so that it is found
             place = member[0]
     return place
 
 
 def _next_start(path: str, packing: _Packing, after: int) -> int | None:
-    """Where the next record, gzip member or frame begins behind a place."""
+    """Where the next record, gzip member or frame begins after a place."""
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         place = content.find(packing.mark, after + 1)
     return None if place < 0 else place

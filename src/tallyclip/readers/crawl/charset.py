@@ -1,6 +1,6 @@
-"""From the bytes of a page to its text, as browsers decide, and a guess where neither the server nor the page says.
+"""Decodes pages as browsers do, with a guess where neither the server nor the page names a charset.
 
-What comes out is UTF-8, which the parser takes; most pages are that already and pass as they are.
+The result is UTF-8, which the parser takes; most pages are UTF-8 already and pass unchanged.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from tallyclip.readers.language_model import default_identifier
 
 PRESCAN = 8_192  # bytes in which <meta> is looked for; the standard asks for 1,024, but browsers start again when they find a later one
 SAMPLE = 16 << 10  # bytes that a guess is made from
-FEWEST = 20  # bytes beyond ASCII without which there is nothing to guess from
-FALLBACK = "cp1252"  # what browsers take in most countries
+FEWEST = 20  # non-ASCII bytes below which there is too little to guess from
+FALLBACK = "cp1252"  # what browsers use in most countries
 BYTE_ORDER_MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
-# What pages that do not say it are in, as far as bytes can tell, the likelier of equals first; of more, many would be found in noise.
+# Charsets of pages that name none, as far as bytes can show, likelier ones first; more candidates would match noise.
 GUESSES = ["cp1252", "cp1251", "gb18030", "big5", "cp949", "cp1250", "cp1253", "cp1254", "cp1255", "cp1256", "koi8_u"]
-# Encodings of Latin letters, and the languages (as the language model labels them) of the pages in each. They have the same bytes for
-# other letters, so what the bytes say is nothing to go by: the right one is that in which the text is in one of its languages.
+# Charsets of Latin letters, with the languages (as the language model labels them) of the pages in each. The same bytes are other letters
+# in each, so bytes cannot decide: the right charset is the one in which the text reads as one of its languages.
 LATIN = {
     "cp1252": "af an ast br ca co cy da de en es et eu fi fr fy ga gd gl ia id io is it lb ms nds nl nn no oc pt sc sq sv sw tl wa war",
     "cp1250": "bs cs dsb hr hsb hu pl ro sh sk sl sq sr",
@@ -29,9 +29,9 @@ LATIN = {
     "cp1257": "et lt lv",
     "cp1258": "vi",
 }
-EASTERN = {"gb18030": "wuu yue zh", "big5": "wuu yue zh", "cp949": "ko", "cp874": "th"}  # of what looks like Thai
-SURE = 0.3  # a language with a lower score is none
-# What labels mean on the web beyond what they say, in Python's names.
+EASTERN = {"gb18030": "wuu yue zh", "big5": "wuu yue zh", "cp949": "ko", "cp874": "th"}  # for bytes that look like Thai
+SURE = 0.3  # lower scores of languages are ignored
+# Labels that on the web mean a larger charset, in Python's names.
 SUPERSETS = {"gbk": "gb18030", "shift_jis": "cp932", "euc-kr": "cp949", "big5": "big5hkscs"}
 
 _CHARSET = re.compile(r"""charset\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s;,"']+))""", re.IGNORECASE)
@@ -39,8 +39,8 @@ _COMMENT = re.compile(rb"<!--.*?(?:-->|\Z)", re.DOTALL)
 _META = re.compile(rb"""<meta[\s/]((?:[^>"']|"[^"]*"|'[^']*')*)""", re.IGNORECASE)
 _ATTRIBUTE = re.compile(rb"""([^\s/>=]+)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s>"']+)))?""")
 _XML = re.compile(rb"""\s*<\?xml\s[^>]{0,200}?encoding\s*=\s*["']([\w.:-]+)["']""")
-_INNER = re.compile(rb"\A[^\s>]{0,1000}[\s>]")  # a piece may begin within a letter
-_MARKUP = re.compile(rb"[<>\"'=\r\n]+")  # what stands between texts and attributes
+_INNER = re.compile(rb"\A[^\s>]{0,1000}[\s>]")  # a piece may begin inside a character
+_MARKUP = re.compile(rb"[<>\"'=\r\n]+")  # between texts and attributes
 _NO_LETTERS = re.compile(rb"[^A-Za-z\x80-\xff]+")
 _CONTROL = re.compile("[\x80-\x9f]")
 _THAI_MARK = re.compile("[\u0e31\u0e34-\u0e3a\u0e47-\u0e4e]")
@@ -52,12 +52,12 @@ _NOT_ASCII = bytes(range(128, 256))
 
 
 def to_utf8(page: bytes, content_type: str = "", guess: Callable[[], None] = lambda: None) -> bytes:
-    """A page in UTF-8, without a byte order mark. What cannot be decoded becomes U+FFFD; or if the page is UTF-8 already, it stays.
+    """A page in UTF-8, without a byte order mark. What cannot be decoded becomes U+FFFD; a page in UTF-8 is not changed.
 
     Args:
         page: its bytes.
-        content_type: what its server said of it.
-        guess: called if nothing says the page's charset and it is not UTF-8, so that what comes out rests on a guess.
+        content_type: of its HTTP header.
+        guess: called if nothing names the page's charset and it is not UTF-8, so that the result is a guess.
     """
     mark = next(filter(page.startswith, BYTE_ORDER_MARKS), b"")
     codec = BYTE_ORDER_MARKS.get(mark) or _declared(content_type) or _declared_inside(page)
@@ -69,7 +69,7 @@ def to_utf8(page: bytes, content_type: str = "", guess: Callable[[], None] = lam
 
 
 def codec_of(label: str) -> str | None:
-    """Python's name of the encoding that a label means on the web; None if it means none."""
+    """Python's name of the charset that a label means on the web; None for an unknown label."""
     encoding = load("webencodings", "webencodings", "crawl").lookup(label)
     if encoding is None or encoding.name in ("replacement", "x-user-defined"):
         return None
@@ -97,12 +97,12 @@ def _declared_inside(page: bytes) -> str | None:
     else:
         label = _XML.match(start)
         codec = None if label is None else codec_of(label[1].decode("latin-1"))
-    # The declaration could be read, so it is wrong.
+    # The declaration could be read as ASCII, so UTF-16 is wrong.
     return "utf-8" if codec in ("utf-16-le", "utf-16-be") else codec
 
 
 def _guessed(page: bytes) -> str:
-    """What the densest part of a page looks like that is not UTF-8 from end to end."""
+    """The charset that the part of a page with the most non-ASCII bytes looks like."""
     pieces = [page[i : i + SAMPLE] for i in range(0, len(page), SAMPLE)]
     sample = _INNER.sub(b"", max(pieces, key=_beyond_ascii))
     if _beyond_ascii(sample) < FEWEST:
@@ -127,17 +127,17 @@ def _guessed(page: bytes) -> str:
 
 
 def _is_latin(content: bytes) -> bool:
-    """Are words with letters beyond ASCII partly ASCII?"""
+    """Are words with non-ASCII letters partly ASCII?"""
     words = b"".join(_pieces_beyond_ascii(_NO_LETTERS, content))
     return 3 * _beyond_ascii(words) <= 2 * len(words)
 
 
 def _by_language(text: bytes, encodings: Mapping[str, str]) -> str | None:
-    """The encoding in which a text is most likely in one of its languages; None if it is so in none."""
+    """The charset in which a text most likely reads as one of its languages; None if it does in none."""
     best, highest, seen = None, SURE, set[str]()
     for codec, languages in encodings.items():
         try:
-            decoded = codecs.getincrementaldecoder(codec)().decode(text)  # which may be cut within a letter
+            decoded = codecs.getincrementaldecoder(codec)().decode(text)  # which may end inside a character
         except UnicodeDecodeError:
             continue
         if decoded not in seen and not _CONTROL.search(decoded):
@@ -149,9 +149,9 @@ def _by_language(text: bytes, encodings: Mapping[str, str]) -> str | None:
 
 
 def _pieces_beyond_ascii(separator: re.Pattern[bytes], content: bytes) -> list[bytes]:
-    """The pieces between separators that have more than ASCII in them.
+    """The pieces between separators that contain non-ASCII bytes.
 
-    One pattern for such a piece would look for its first letter beyond ASCII again from each byte of a piece that has none.
+    A single pattern for such a piece would search an ASCII piece again from each of its bytes.
     """
     return [piece for piece in separator.split(content) if not piece.isascii()]
 
@@ -161,7 +161,7 @@ def _beyond_ascii(content: bytes) -> int:
 
 
 def _is(content: bytes, codec: str) -> bool:
-    """Can it be text in this encoding, which may be cut within a letter?"""
+    """Can this be text in this charset, which may end inside a character?"""
     try:
         codecs.getincrementaldecoder(codec)().decode(content)
     except UnicodeDecodeError:
@@ -170,24 +170,24 @@ def _is(content: bytes, codec: str) -> bool:
 
 
 def _is_mostly_utf8(sample: bytes) -> bool:
-    """Are there only a few bytes that UTF-8 cannot have? No text in another encoding has so few."""
+    """Are only a few bytes not valid UTF-8? Text in another charset has more of them."""
     decoded = sample.decode("utf-8", "replace")
     return 10 * decoded.count("\ufffd") <= sum(not letter.isascii() for letter in decoded)
 
 
 def _is_thai(text: str) -> bool:
-    """Of Thai a fifth are vowels and tones above or below a consonant; of other bytes taken for Thai they are above or below anything."""
+    """In Thai a fifth are vowels and tones above or below a consonant; in other bytes read as Thai they are above or below anything."""
     marks = len(_THAI_MARK.findall(text))
     return 10 * marks > sum(not letter.isascii() for letter in text) and 20 * len(_THAI_MARKED.findall(text)) >= 19 * marks
 
 
 def _is_hebrew(text: str) -> bool:
-    """Five letters of Hebrew have a form for the ends of words; of other bytes taken for Hebrew these are anywhere."""
+    """Five letters of Hebrew have a form for the ends of words; in other bytes read as Hebrew these are anywhere."""
     letters, finals = len(_HEBREW.findall(text)), len(_HEBREW_FINAL.findall(text))
     only = 20 * letters >= 19 * sum(not letter.isascii() for letter in text)
     return only and 30 * finals >= letters and 20 * len(_HEBREW_END.findall(text)) >= 19 * finals
 
 
 def _is_japanese(text: str) -> bool:
-    """Nothing but Japanese has many kana, which the detector does not look for."""
+    """The detector ignores kana, although many kana mean Japanese."""
     return 4 * len(_KANA.findall(text)) > sum(not letter.isascii() for letter in text)

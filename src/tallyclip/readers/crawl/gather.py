@@ -46,7 +46,7 @@ SCHEMA = pa.schema(
     ]
 )
 NOT_UNICODE = "not UTF-8"
-REPEATED_ON_PAGE = "repeated on its page"
+REPEATED_ON_PAGE = "duplicate on its page"
 TEXTS_AT_ONCE = 65_536
 CHARACTERS_AT_ONCE = 1 << 26  # for some pages have a book in every attribute
 MOST_CHARACTERS = 1 << 27  # of the texts and addresses of one page: a long base stands in front of each address

@@ -1,13 +1,13 @@
 """The images of a web page.
 
-An image counts wherever it stands, so no tree is built. A regular expression goes through a page by the rules of the HTML standard's
-tokenizer and stops at the few tags that matter; these alone are given to Lexbor, which reads their attributes. So a page takes time in
-proportion to its size. A tree does not: some hundred kilobytes of tags that are never closed keep Lexbor, as other parsers, for minutes.
-The tests show that both find the same images.
+An image counts wherever it is, so no tree is built. A regular expression scans a page by the rules of the HTML standard's tokenizer and
+stops at the few tags that matter; only these are given to Lexbor, which reads their attributes. So time is linear in the size of a page.
+With a tree it is not: a few hundred kilobytes of tags that are never closed keep Lexbor, like other parsers, busy for minutes. The tests
+show that both find the same images.
 
 Images in ``<noscript>`` and ``<template>`` count: they are there for a browser without scripts, or for the scripts, and Common Crawl's
-extractor takes them too. ``<image>`` is another way to write ``<img>``, but for inside of ``<svg>``; and that ends here with its own end
-tag, or at a tag that only pages have.
+extractor takes them too. ``<image>`` is another way to write ``<img>``, except inside ``<svg>``, which ends at its end tag or at a tag
+that cannot be in it.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from tallyclip.extras import load
 from tallyclip.readers.crawl.gather import Image
 from tallyclip.readers.crawl.links import EDGES, IS_DATA
 
-MOST_IMAGES = 100_000  # of a page; those that people make have some thousands
-MOST_ATTRIBUTES = 250  # of a tag; what stands behind them is passed over
+MOST_IMAGES = 100_000  # of a page; real pages have up to some thousands
+MOST_ATTRIBUTES = 250  # of a tag; further ones are ignored
 BYTES_AT_ONCE = 64 << 10  # Lexbor keeps the names of all attributes it meets in a table that is slow when full
-LAZY = ("data-src", "data-lazy-src", "data-original")  # where scripts that load images late look for their addresses
+LAZY = ("data-src", "data-lazy-src", "data-original")  # where scripts that load images late find their URLs
 LAZY_SETS = ("data-srcset", "srcset")
-LONGEST_SET = 64 << 10  # characters of a srcset; what stands behind them is passed over
+LONGEST_SET = 64 << 10  # characters of a srcset; the rest is ignored
 
-# Nothing that is matched need ever be given back, so quantifiers may be possessive, which is faster; before 3.11.5 those lose matches.
+# No match needs backtracking, so quantifiers may be possessive, which is faster; before Python 3.11.5 those lose matches.
 _ONCE = b"+" if sys.version_info >= (3, 11, 5) else b""
 _NAME_END = rb"(?=[\t\n\f\r />])"
 _NAME = rb"[a-z] [^\t\n\f\r /<>]*~ (?: [\t\n\f\r /] | <[^\t\n\f\r />]*~ )"
@@ -37,35 +37,35 @@ _ATTRIBUTES = rb"""
     (?: [\t\n\f\r ]*~ = [\t\n\f\r ]*~ (?: "[^"]*~(?:"|\Z) | '[^']*~(?:'|\Z) | [^\t\n\f\r >"'][^\t\n\f\r >]*~ )?~ )?~
 ){0,%d}~ [\t\n\f\r /]*~""" % (MOST_ATTRIBUTES,)
 _COMMENT, _CDATA = b"!--", b"![cdata["
-# Where that ends which holds no tags, whatever it looks like. Scripts have a rule of their own.
+# The ends of elements whose content is not tags, whatever it looks like. Scripts have a rule of their own.
 _RAW = b"style title textarea xmp iframe noembed noframes".split()
 _ENDS = {name: re.compile(b"</" + name + _NAME_END) for name in [b"script", *_RAW]} | {
     _COMMENT: re.compile(b"--!?>"),
     _CDATA: re.compile(rb"\]\]>"),
 }
 _SCRIPT_MARK = re.compile(rb"<!--(?:-?>)?|-->|</?script" + _NAME_END)
-# Tags that cannot be in an SVG image: where one comes, the page goes on.
+# Tags that cannot be in an SVG image, and so end it.
 _NOT_SVG = b"""b big blockquote body br center code dd div dl dt em embed h1 h2 h3 h4 h5 h6 head hr i img li listing menu meta nobr ol p
 pre ruby s small span strong strike sub sup table tt u ul var foreignobject /br /p""".split()
-# What a candidate of a srcset begins with, and what follows its address: descriptors, of which those in brackets may hold commas.
-_ADDRESS = re.compile(r"[\s,]*(\S+)")
+# A candidate of a srcset: its URL, and then descriptors, which may have commas in parentheses.
+_SET_URL = re.compile(r"[\s,]*(\S+)")
 _DESCRIPTORS = re.compile(r"((?:[^,(]|\([^)]*\)?)*)")
 _SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)[wx]")
 
 
 class TooComplexError(Exception):
-    """A page that has more images than any that was made for people."""
+    """A page with more images than any real page."""
 
 
 def _stops(tags: list[bytes], marks: list[bytes]) -> re.Pattern[bytes]:
-    """A pattern of all tags with something behind their names; those to stop at are in its first group, marks in its third."""
+    """A pattern of tags: those to stop at are in its first group, marks in its third."""
     alternatives = [
         rb"(" + b"|".join(tags) + rb")" + _NAME_END + _ATTRIBUTES + rb"(>)?",
         rb"(" + b"|".join(map(re.escape, marks)) + rb")",
         rb"/?" + _NAME + _ATTRIBUTES,
         rb"(?:[!?]|/(?![a-z]))[^>]*~",
     ]
-    plain_end = b"" if b"/svg" in tags else b"(?!/[a-z0-9]+>)"  # half of all tags
+    plain_end = b"" if b"/svg" in tags else b"(?!/[a-z0-9]+>)"  # these, half of all tags, need no match
     return re.compile(rb"<" + plain_end + rb"(?:" + b"|".join(alternatives).replace(b"~", _ONCE) + rb")", re.VERBOSE)
 
 
@@ -74,13 +74,13 @@ _IN_SVG = _stops([b"svg", b"/svg", *_NOT_SVG], [_COMMENT, _CDATA])
 
 
 def images_of(html: str | bytes) -> tuple[str | None, list[Image]]:
-    """The first ``<base href>`` of a page, and its images; those that say nothing are the same empty one.
+    """The first ``<base href>`` of a page, and its images; all images without text are the same empty one.
 
     Args:
         html: text, or its UTF-8.
 
     Raises:
-        TooComplexError: the page is not worth the time.
+        TooComplexError: the page has too many images.
     """
     page = html.encode("utf-8", "replace") if isinstance(html, str) else html
     parse = load("selectolax.lexbor", "selectolax", "crawl").LexborHTMLParser
@@ -123,7 +123,7 @@ def _tags(page: bytes) -> Iterator[bytes]:
             name: bytes = stop[1] or stop[3]
             if name in (b"img", b"image", b"base"):
                 if stop[2] is None and place == len(page):
-                    return  # it has no end
+                    return  # the tag is not closed
                 yield (b"<img" if name == b"image" else b"<" + name) + page[stop.end(1) : place] + (b"" if stop[2] else b">")
                 if not depth:
                     continue
@@ -141,7 +141,7 @@ def _tags(page: bytes) -> Iterator[bytes]:
 
 
 def _end(text: bytes, name: bytes, place: int) -> int:
-    """Where tags are tags again; -1 if they never are."""
+    """Where tags begin again after this one; -1 if they never do."""
     if name == b"plaintext":
         return -1
     if name == b"script":
@@ -153,7 +153,7 @@ def _end(text: bytes, name: bytes, place: int) -> int:
 
 
 def _script_end(text: bytes, place: int) -> int:
-    """Where a script ends, which may write scripts itself: within ``<!--`` each one that begins must end too."""
+    """Where a script ends. It may write scripts itself: inside ``<!--`` each one that begins must end too."""
     end = _ENDS[b"script"].search(text, place)
     if end is None or text.find(b"<!--", place, end.start()) < 0:
         return -1 if end is None else end.start()
@@ -180,11 +180,11 @@ def _image(node: Any) -> Image:
     alt, title, other = attributes.get("alt"), attributes.get("title"), attributes.get("data-image-title")
     if not any(text and not text.isspace() for text in (alt, title, other)):
         return _NOTHING
-    return Image(url=_address(attributes), alt=alt, title=title, data_image_title=other)
+    return Image(url=_url(attributes), alt=alt, title=title, data_image_title=other)
 
 
-def _address(attributes: dict[str, str | None]) -> str | None:
-    """``src``; where there is none, or only something to show until the image is loaded, what scripts would put there."""
+def _url(attributes: dict[str, str | None]) -> str | None:
+    """``src``; if it is missing or a placeholder, the URL that a script would load."""
     source = attributes.get("src")
     if _is_link(source):
         return source
@@ -198,15 +198,15 @@ def _address(attributes: dict[str, str | None]) -> str | None:
     return source
 
 
-def _is_link(address: str | None) -> bool:
-    return bool(address) and bool(address.strip(EDGES)) and not re.match(IS_DATA, address.lstrip(EDGES))
+def _is_link(url: str | None) -> bool:
+    return bool(url) and bool(url.strip(EDGES)) and not re.match(IS_DATA, url.lstrip(EDGES))
 
 
 def largest_of(srcset: str) -> str | None:
-    """The address of the largest image of a ``srcset``, by width or by density; of equals the first, None if there is none."""
+    """The URL of the largest image of a ``srcset``, by width or by density; of equals the first, None if there is none."""
     best, largest, place = None, -1.0, 0
-    while (address := _ADDRESS.match(srcset, place)) is not None:
-        url, place, size = address[1], address.end(), 1.0
+    while (found := _SET_URL.match(srcset, place)) is not None:
+        url, place, size = found[1], found.end(), 1.0
         if url.endswith(","):
             url = url.rstrip(",")
         else:
@@ -214,7 +214,7 @@ def largest_of(srcset: str) -> str | None:
             assert descriptors is not None
             place = descriptors.end()
             sizes = [_SIZE.fullmatch(word) for word in descriptors[1].split()]
-            size = max((float(found[1]) for found in sizes if found), default=1.0)
+            size = max((float(one[1]) for one in sizes if one), default=1.0)
         if size > largest and _is_link(url):
             best, largest = url, size
     return best

@@ -1,7 +1,8 @@
-"""An HTTP response as WARC keeps it: its status, its headers, and its body with all codings undone.
+"""An HTTP response as stored in WARC: its status, its headers, and its decoded body.
 
-Headers lie in archives: some crawlers store a body decoded and leave the headers as they came, and servers name codings they do not use. So
-a coding is undone where the body looks like it, and what is expanded is bounded all the way, whatever a few kilobytes pretend to be.
+Headers in archives may be wrong: some crawlers store a decoded body with the original headers, and servers name encodings they do not use.
+So an encoding is undone only where the body looks like it, and the decoded size is bounded at every step, since a few kilobytes may expand
+to gigabytes.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ from tallyclip.extras import load
 LARGEST_BODY = 16 << 20  # bytes of a page, decoded
 LARGEST_WINDOW = 8 << 20  # bytes: what RFC 9659 allows Zstandard on the web
 CHUNK = 1 << 20
-ZSTD_CHUNK = 64  # of these few bytes each four can ask for 128 KiB, and Zstandard's decoder knows no other bound
+ZSTD_CHUNK = 64  # bytes a step: every four of them can expand to 128 KiB, and Zstandard's decoder has no other bound
 MOST_CHUNKS = 1 << 18
 MOST_MEMBERS = 100
-MOST_CODINGS = 4
+MOST_ENCODINGS = 4
 LARGEST_HEAD = 256 << 10
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 PAGE_TOO_LARGE = "page too large"
-BROKEN_CODING = "page: broken content coding"
+BROKEN_ENCODING = "page: broken content encoding"
 PAGE_CUT_SHORT = "page cut short"
 
 _STATUS = re.compile(rb"\s*HTTP(?:/[\d.]*)?[ \t]+(\d{3})(?!\d)", re.IGNORECASE)
@@ -37,11 +38,11 @@ _MARKUP = re.compile(rb"(?:\xef\xbb\xbf)?\s*<")
 
 
 class Response(NamedTuple):
-    """A response.
+    """An HTTP response.
 
     Attributes:
-        status: None if this is no HTTP response.
-        headers: the values of each header, by its name in small letters.
+        status: None if this is not an HTTP response.
+        headers: the values of each header, by its name in lower case.
         body: as it was sent.
     """
 
@@ -50,23 +51,23 @@ class Response(NamedTuple):
     body: bytes
 
     def header(self, name: str) -> str:
-        """All values of a header as one, as if they had been sent so; empty if there is none."""
+        """All values of a header, joined by commas; empty if there is none."""
         return ", ".join(self.headers.get(name, ()))
 
 
 class Body(NamedTuple):
-    """A body without its codings; None with the reason if it cannot be had. With a reason too, it is the part that could be decoded."""
+    """A decoded body. With a reason, ``content`` is None, or the part that could be decoded."""
 
     content: bytes | None
     reason: str | None = None
 
 
 class _BodyError(Exception):
-    """The body cannot be had; the message is the reason."""
+    """The body cannot be decoded; the message is the reason."""
 
 
 def parse_response(content: bytes) -> Response:
-    """Take the content of a WARC record of type response apart; lines that are no headers are passed over."""
+    """Parse the content of a WARC record of type response; lines that are not headers are ignored."""
     status = _STATUS.match(content)
     if status is None:
         return Response(None, {}, content)
@@ -75,7 +76,7 @@ def parse_response(content: bytes) -> Response:
     lines: list[list[bytes]] = []
     for line in head[:LARGEST_HEAD].split(b"\n")[1:]:
         if line[:1] in (b" ", b"\t") and lines:
-            lines[-1].append(line.strip())  # obsolete folding: the line before goes on
+            lines[-1].append(line.strip())  # obsolete folding: it continues the line before
         else:
             lines.append([line.rstrip()])
     headers: dict[str, list[str]] = {}
@@ -87,16 +88,16 @@ def parse_response(content: bytes) -> Response:
 
 
 def decode_body(response: Response) -> Body:
-    """Undo the codings of a response's body, from the last that was applied to the first."""
+    """Undo the encodings of a response's body, the last one first."""
     body, cut = response.body, False
     names = f"{response.header('content-encoding')},{response.header('transfer-encoding')}".lower().split(",")
     try:
-        codings = [_CODINGS[name] for name in map(str.strip, reversed(names)) if name in _CODINGS]
-        if body[:3] == b"\x1f\x8b\x08" and not codings:
-            codings = [_CODINGS["gzip"]]  # of a server that did not say so; no page begins like this
-        if len(codings) > MOST_CODINGS:
-            raise _BodyError(BROKEN_CODING)
-        for undo in codings:
+        encodings = [_DECODERS[name] for name in map(str.strip, reversed(names)) if name in _DECODERS]
+        if body[:3] == b"\x1f\x8b\x08" and not encodings:
+            encodings = [_DECODERS["gzip"]]  # an undeclared encoding; no page begins like this
+        if len(encodings) > MOST_ENCODINGS:
+            raise _BodyError(BROKEN_ENCODING)
+        for undo in encodings:
             body, short = undo(body)
             cut = cut or short
     except _BodyError as error:
@@ -107,7 +108,7 @@ def decode_body(response: Response) -> Body:
 
 
 def _unchunk(body: bytes) -> tuple[bytes, bool]:
-    """The chunks of a body in one, and whether there should be more; a body that does not begin like a chunk is none."""
+    """The chunks of a body, joined, and whether it is cut short; a body that does not begin like a chunk is not changed."""
     parts: list[bytes] = []
     place = 0
     while len(parts) < MOST_CHUNKS:
@@ -126,17 +127,17 @@ def _unchunk(body: bytes) -> tuple[bytes, bool]:
         while behind and behind in _LINE_END:
             place += 1
             behind = body[place : place + 1]
-    raise _BodyError(BROKEN_CODING)
+    raise _BodyError(BROKEN_ENCODING)
 
 
 def _ungzip(body: bytes) -> tuple[bytes, bool]:
     parts: list[bytes] = []
     rest = body
-    while rest.startswith(GZIP):  # members may follow each other; what else follows is passed over
+    while rest.startswith(GZIP):  # there may be several members; other data after them is ignored
         if len(parts) == MOST_MEMBERS:
-            raise _BodyError(BROKEN_CODING)
+            raise _BodyError(BROKEN_ENCODING)
         decoder = zlib.decompressobj(31)
-        parts.append(_gather(_inflated(decoder, rest), sum(map(len, parts))))
+        parts.append(_joined(_inflated(decoder, rest), sum(map(len, parts))))
         if not decoder.eof:
             return b"".join(parts), True
         rest = decoder.unused_data
@@ -144,12 +145,12 @@ def _ungzip(body: bytes) -> tuple[bytes, bool]:
 
 
 def _undeflate(body: bytes) -> tuple[bytes, bool]:
-    """What servers call deflate has zlib's header or, against the rule, none; and a page that is not packed has neither."""
+    """What servers call deflate has zlib's header or, against the standard, none; or the page is not compressed at all."""
     if not body:
         return body, False
     is_zlib = len(body) > 1 and body[0] & 15 == 8 and (body[0] << 8 | body[1]) % 31 == 0
     decoder = zlib.decompressobj(15 if is_zlib else -15)
-    return _unless_markup(body, lambda: (_gather(_inflated(decoder, body)), not decoder.eof))
+    return _unless_markup(body, lambda: (_joined(_inflated(decoder, body)), not decoder.eof))
 
 
 def _inflated(decoder: Any, body: bytes) -> Iterator[bytes]:
@@ -159,7 +160,7 @@ def _inflated(decoder: Any, body: bytes) -> Iterator[bytes]:
             body = decoder.unconsumed_tail
         yield decoder.flush()
     except zlib.error:
-        raise _BodyError(BROKEN_CODING) from None
+        raise _BodyError(BROKEN_ENCODING) from None
 
 
 def _unbrotli(body: bytes) -> tuple[bytes, bool]:
@@ -175,9 +176,9 @@ def _unbrotli(body: bytes) -> tuple[bytes, bool]:
                 yield part
                 part = b"" if decoder.is_finished() else decoder.process(b"", output_buffer_limit=CHUNK)
         except brotli.error:
-            raise _BodyError(BROKEN_CODING) from None
+            raise _BodyError(BROKEN_ENCODING) from None
 
-    return _unless_markup(body, lambda: (_gather(parts()), not decoder.is_finished()))
+    return _unless_markup(body, lambda: (_joined(parts()), not decoder.is_finished()))
 
 
 def _unzstd(body: bytes) -> tuple[bytes, bool]:
@@ -198,23 +199,23 @@ def _unzstd(body: bytes) -> tuple[bytes, bool]:
                     if whole:
                         decoder = unpacker.decompressobj()
         except zstandard.ZstdError:
-            raise _BodyError(BROKEN_CODING) from None
+            raise _BodyError(BROKEN_ENCODING) from None
 
-    return _gather(parts()), not whole
+    return _joined(parts()), not whole
 
 
 def _unless_markup(body: bytes, decode: Callable[[], tuple[bytes, bool]]) -> tuple[bytes, bool]:
-    """What ``decode`` gives; where it fails and the body itself begins like a page, that."""
+    """The result of ``decode``; if it fails and the body itself begins like a page, the body."""
     try:
         return decode()
     except _BodyError as error:
-        if str(error) == BROKEN_CODING and _MARKUP.match(body):
+        if str(error) == BROKEN_ENCODING and _MARKUP.match(body):
             return body, False
         raise
 
 
-def _gather(parts: Iterator[bytes], size: int = 0) -> bytes:
-    """All parts in one; ``size`` bytes there are already."""
+def _joined(parts: Iterator[bytes], size: int = 0) -> bytes:
+    """All parts, joined; ``size`` bytes were decoded before them."""
     kept: list[bytes] = []
     for part in parts:
         kept.append(part)
@@ -224,7 +225,7 @@ def _gather(parts: Iterator[bytes], size: int = 0) -> bytes:
     return b"".join(kept)
 
 
-_CODINGS: dict[str, Callable[[bytes], tuple[bytes, bool]]] = {
+_DECODERS: dict[str, Callable[[bytes], tuple[bytes, bool]]] = {
     "chunked": _unchunk,
     "gzip": _ungzip,
     "x-gzip": _ungzip,

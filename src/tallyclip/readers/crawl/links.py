@@ -1,9 +1,9 @@
-"""The rule for addresses and texts of images, so that a pair has one uid whoever read it; here it is said for one at a time.
+"""The rule for URLs and texts of images, so that a pair has one uid whichever reader read it; here for one value at a time.
 
-An address loses the blanks around it, and the tabs and line breaks within, as in browsers; then it is resolved against the page (RFC
-3986, as Python's ``urljoin`` has it). Of the result only what no HTTP request can carry is changed, as in browsers: blanks, controls and
-non-ASCII characters are percent-encoded as UTF-8, and a non-ASCII host becomes Punycode. Printable ASCII stays as it is.
-In a text each line break becomes a space, and blanks at its ends go.
+From a URL the spaces around it, and tabs and line breaks inside, are removed, as in browsers; then it is resolved against the page (RFC
+3986, as in Python's ``urljoin``). In the result only what an HTTP request cannot carry is changed, as in browsers: spaces, controls and
+non-ASCII characters are percent-encoded as UTF-8, and a non-ASCII host becomes Punycode. Printable ASCII is not changed.
+In a text each line break becomes a space, and white space at its ends is removed.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 from tallyclip.extras import load
 
-LONGEST_BASE = 8_192  # characters: every plain address of a page gets it in front; browsers and servers have limits of this size too
-FIELDS = ("alt", "title", "data-image-title")  # the attributes of an image that may say what it shows; of equal texts the first counts
+LONGEST_BASE = 8_192  # characters: it precedes every simple URL of a page; browsers and servers have limits of this size too
+FIELDS = ("alt", "title", "data-image-title")  # the attributes of an image that may describe it; of equal texts the first counts
 LONGEST_HOST = 253  # characters, by the rules of DNS
 LONGEST_LABEL = 63
-EDGES = "".join(map(chr, range(0x21)))  # what browsers strip from both ends of an address: space and C0 controls
+EDGES = "".join(map(chr, range(0x21)))  # what browsers strip from both ends of a URL: space and C0 controls
 BLANKS = " \t\n\r\f\v\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 LINE_BREAK = "\r\n|\r|\n"
-NO_ADDRESS = "address: none"
-DATA_ADDRESS = "address: data in place of a link"
-NOT_WEB = "address: not http or https"
-MALFORMED = "address: malformed"
-# An address that is whole, and what makes one more than a piece to be written behind the page's; in the syntax of Python and of RE2.
+NO_URL = "no URL"
+DATA_ADDRESS = "data URL"
+NOT_WEB = "URL: not http or https"
+MALFORMED = "URL: malformed"
+# A URL that is complete, and signs that another is more than a piece to append to the page's; in the syntax of Python and of RE2.
 WHOLE = r"""^https?://[!"$-.0-9;->@-~][!-~]*$"""  # the first character: printable ASCII without / ? # :
 NEEDS_CARE = r"""[^!"$-9<-~]|\./|.//|^[.?]|[.?]$|^//[/?]|^//$"""  # the first: all but printable ASCII, and of that # : ;
 IS_DATA = "^[dD][aA][tT][aA]:"
@@ -42,12 +42,12 @@ _NO_HOST = re.compile(r"[\x00-\x20\x7f#%/:<>?@\[\\\]^|]")  # the URL standard's 
 
 
 class Base(NamedTuple):
-    """What addresses on a page are resolved against.
+    """What URLs on a page are resolved against.
 
     Attributes:
         url: the base itself.
-        scheme, origin, folder: what a plain address follows that begins with two slashes, with one, and with none; None if the base is
-            not plain itself.
+        scheme, origin, folder: what precedes a simple URL that begins with two slashes, with one, and with none; None if the base is
+            not simple itself.
     """
 
     url: str
@@ -57,22 +57,22 @@ class Base(NamedTuple):
 
 
 def clean_text(text: str) -> str:
-    """A text on one line, without blanks at its ends."""
+    """A text on one line, without white space at its ends."""
     return _LINE_BREAK.sub(" ", text).strip(BLANKS)
 
 
-def clean_address(address: str) -> str:
-    """An address as browsers take it."""
-    return _TAB_OR_BREAK.sub("", address.strip(EDGES))
+def clean_url(url: str) -> str:
+    """A URL without the characters that browsers ignore."""
+    return _TAB_OR_BREAK.sub("", url.strip(EDGES))
 
 
 def sendable(url: str) -> str:
-    """A URL in printable ASCII, as browsers send it; one that is that already stays as it is.
+    """A URL in printable ASCII, as browsers send it; one that is that already is not changed.
 
     The query is percent-encoded as UTF-8 too; browsers use the page's own charset there, which a WAT file does not have.
 
     Raises:
-        ValueError: its authority cannot be that of any server.
+        ValueError: no server can have its host name.
     """
     if not _UNSENDABLE.search(url):
         return url
@@ -87,7 +87,7 @@ def sendable(url: str) -> str:
 
 @lru_cache(maxsize=4096)
 def ascii_host(host: str) -> str:
-    """A host name in ASCII, as browsers look it up: UTS #46, then Punycode; one of printable ASCII stays as it is.
+    """A host name in ASCII, as browsers look it up: UTS #46, then Punycode; one of printable ASCII is not changed.
 
     Raises:
         ValueError: no host can have this name.
@@ -96,7 +96,7 @@ def ascii_host(host: str) -> str:
         return host
     if len(host) > LONGEST_HOST:
         raise ValueError("host too long")
-    # Not idna.encode: it goes by IDNA 2008, which has no emoji and no underscores. Browsers look such hosts up.
+    # Not idna.encode: it follows IDNA 2008, without emoji and underscores, but browsers look such hosts up.
     name: str = load("idna", "idna", "crawl").uts46_remap(unquote(host), std3_rules=False)
     if len(name) > LONGEST_HOST:
         raise ValueError("host too long")
@@ -113,11 +113,11 @@ def _quoted(text: str) -> str:
 
 @lru_cache(maxsize=1024)
 def base_of(page: str, base: str | None) -> Base:
-    """What the addresses on a page are resolved against: the page, or what it says instead (``<base href>``)."""
+    """What the URLs on a page are resolved against: the page, or its ``<base href>``."""
     url = page
     try:
-        if base and clean_address(base):
-            url = urljoin(page, clean_address(base))
+        if base and clean_url(base):
+            url = urljoin(page, clean_url(base))
         if len(url) > LONGEST_BASE:
             return Base("")
         url = sendable(url)
@@ -132,24 +132,24 @@ def base_of(page: str, base: str | None) -> Base:
     return Base(url, f"{parts.scheme}:", origin, origin + (parts.path[: parts.path.rfind("/") + 1] or "/"))
 
 
-def resolve(address: str, base: Base) -> str:
-    """A clean address, resolved.
+def resolve(url: str, base: Base) -> str:
+    """A clean URL, resolved.
 
     Raises:
-        ValueError: it cannot be an address.
+        ValueError: it is malformed.
     """
-    if _ABSOLUTE.match(address):
-        return address
-    steps = _STEPS.match(address)
+    if _ABSOLUTE.match(url):
+        return url
+    steps = _STEPS.match(url)
     if steps is not None and base.folder is not None:
-        return _climbed(steps[0], address[steps.end() :], base.folder) or urljoin(base.url, address)
-    return urljoin(base.url, address)
+        return _climbed(steps[0], url[steps.end() :], base.folder) or urljoin(base.url, url)
+    return urljoin(base.url, url)
 
 
 def _climbed(steps: str, rest: str, folder: str) -> str | None:
-    """What ``urljoin`` makes of an address that begins with steps and is plain otherwise, in a tenth of its time; None if it is not.
+    """The result of ``urljoin`` for a simple URL after steps such as ``../``, in a tenth of its time; None if the rest is not simple.
 
-    As above the root there is only the root, further steps stay there.
+    Steps above the root stay at the root.
     """
     scheme, _, origin, *names = folder[:-1].split("/")
     if not rest or "" in names or _NEEDS_CARE.search(rest) or rest[0] == "/":
@@ -159,10 +159,10 @@ def _climbed(steps: str, rest: str, folder: str) -> str | None:
 
 
 def web_address(address: str, base: Base) -> tuple[str, str | None]:
-    """The address an image can be fetched from, or else the reason why there is none."""
-    address = clean_address(address)
+    """The URL an image can be fetched from, or else the reason why there is none."""
+    address = clean_url(address)
     if not address:
-        return "", NO_ADDRESS
+        return "", NO_URL
     if re.match(IS_DATA, address):
         return "", DATA_ADDRESS
     try:

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from tallyclip.core.strings import Strings
 from tallyclip.errors import SourceError
-from tallyclip.lists import tables
-from tallyclip.lists.tables import HEADER, LARGEST_COUNT, NO_COUNT, NO_PAIR, NOT_UTF8, ODD_COUNT, read_pair_counts, read_word_counts
+from tallyclip.lists import count_tables
+from tallyclip.lists.count_tables import HEADER, LARGEST_COUNT, NO_COUNT, NO_PAIR, NOT_UTF8, ODD_COUNT, read_pair_counts, read_word_counts
 
 Rows = list[tuple[str, int]]
 
@@ -91,7 +91,7 @@ def test_no_line_is_lost(tmp_path_factory: pytest.TempPathFactory, lines: list[b
 
 
 def test_many_lines_come_in_batches_and_progress_is_that_of_all_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "AT_ONCE", 3)
+    monkeypatch.setattr(count_tables, "AT_ONCE", 3)
     content = "".join(f"word{i}\t{i + 1}\n" for i in range(9)) + "odd\n"
     path, ticks = write(tmp_path, content.encode()), list[int]()
     batches = list(read_word_counts(str(path), Counter(), ticks.append))
@@ -116,11 +116,11 @@ def test_a_table_that_was_cut_short_is_an_error_and_not_a_shorter_table(tmp_path
     ("content", "said"),
     [
         (b"", "there is nothing in it"),
-        ("dog\t5\n".encode("utf-16"), "not what its name says"),
-        (gzip.compress(b"dog\t5\n"), "not what its name says"),
-        (b"dog,5\ncat,6\n", "no line of it can be used: 2 not a word, a tab and a count"),
-        (b"count\tword\n5\tdog\n6\tcat\n", "no line of it can be used: 1 a header, 2 not a word, a tab and a count"),
-        (b"caf\xe9\t5\n", "no line of it can be used: 1 not UTF-8"),
+        ("dog\t5\n".encode("utf-16"), "does not match the suffix"),
+        (gzip.compress(b"dog\t5\n"), "does not match the suffix"),
+        (b"dog,5\ncat,6\n", "no usable line: 2 not a word, a tab and a count"),
+        (b"count\tword\n5\tdog\n6\tcat\n", "no usable line: 1 a header, 2 not a word, a tab and a count"),
+        (b"caf\xe9\t5\n", "no usable line: 1 not UTF-8"),
     ],
 )
 def test_a_file_that_is_no_table_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
@@ -130,7 +130,7 @@ def test_a_file_that_is_no_table_is_refused(tmp_path: Path, content: bytes, said
 
 
 def test_batches_before_lines_that_are_odd_are_no_table_of_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "AT_ONCE", 1)
+    monkeypatch.setattr(count_tables, "AT_ONCE", 1)
     assert words_of(write(tmp_path, b"dog\t5\nodd\n")) == ([("dog", 5)], {NO_COUNT: 1})
 
 

@@ -1,4 +1,4 @@
-"""Tables of words and counts that others have made: a word, a tab and a number a line, packed or not."""
+"""Tables of words and counts that others made: a word, a tab and a number per line, compressed or not."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ HEADER = "a header"
 NO_COUNT = "not a word, a tab and a count"
 ODD_COUNT = f"a count of 0, or above {LARGEST_COUNT:,}"
 TOO_LONG = f"longer than {LONGEST_WORD:,} bytes"
-NO_PAIR = "not two words with a blank between"
+NO_PAIR = "not two words with a space between"
 
 Tick = Callable[[int], None]
 Counted = tuple[Strings, Int64[np.ndarray, " N"]]
 
 
 def read_word_counts(path: str, drops: Counter[str], tick: Tick) -> Iterator[Counted]:
-    """Words and their counts; a first line whose last field is no number is a header.
+    """Words and their counts; a first line whose last field is not a number is a header.
 
     Args:
         path: of a table, or a URL.
-        drops: lines that cannot be used are added here by reason.
-        tick: told of the bytes done.
+        drops: counts the dropped lines by reason.
+        tick: called with the number of bytes done since the last call.
 
     Raises:
-        SourceError: the file cannot be read, or no line of it is a word, a tab and a count.
+        SourceError: the file cannot be read, or it has no usable line.
     """
     words: list[str] = []
     counts: list[int] = []
@@ -54,15 +54,15 @@ def read_word_counts(path: str, drops: Counter[str], tick: Tick) -> Iterator[Cou
             tick(size)
             words, counts, size, found = [], [], 0, True
     if not (words or found) and refused.keys() - {HEADER}:
-        told = ", ".join(f"{times:,} {reason}" for reason, times in refused.items())
-        raise SourceError(f"{path}: no line of it can be used: {told}", "a table has a word, a tab and a count a line, as UTF-8")
+        reasons = ", ".join(f"{times:,} {reason}" for reason, times in refused.items())
+        raise SourceError(f"{path}: no usable line: {reasons}", "each line of a table must have a word, a tab and a count, in UTF-8")
     drops += refused
     yield from_python(words), np.array(counts, np.int64)
     tick(size)
 
 
 def read_pair_counts(path: str, drops: Counter[str], tick: Tick) -> Iterator[Counted]:
-    """Pairs and their counts: of 2N words each two that come together, with N counts. Otherwise as ``read_word_counts``."""
+    """Pairs of words and their counts: 2N words, the two of a pair side by side, and N counts. Otherwise as ``read_word_counts``."""
     for pairs, counts in read_word_counts(path, drops, tick):
         texts = to_python(pairs)
         fit = [text.count(" ") == 1 and not text.startswith(" ") and not text.endswith(" ") for text in texts]
@@ -73,7 +73,7 @@ def read_pair_counts(path: str, drops: Counter[str], tick: Tick) -> Iterator[Cou
 
 
 def _row(line: bytes) -> tuple[str, int] | str:
-    """The word and the count of a line, or why it has none."""
+    """The word and the count of a line, or the reason to drop it."""
     word, _, digits = line.rpartition(b"\t")
     if not word or b"\t" in word or not digits.isdigit():
         return NO_COUNT
