@@ -163,10 +163,10 @@ def test_a_file_that_changed_after_it_was_matched_is_refused_with_a_hint(example
     before = modified(run, *STAGES, *RESULTS)
     os.utime(pool / "date.tsv", ns=(1, 1))
     said = fails(2, *command)
-    assert f"{pool}/date.tsv changed after it was matched" in said
+    assert f"{pool}/date.tsv changed after it was" in said
     assert "Hint: give a new --out" in said
     (pool / "date.tsv").unlink()
-    assert f"{pool}/date.tsv left the pool after it was matched" in fails(2, *command)
+    assert f"{pool}/date.tsv left the pool after it was" in fails(2, *command)
     assert modified(run, *STAGES, *RESULTS) == before
     assert leftovers(run) == []
 
@@ -176,7 +176,7 @@ def test_a_file_that_changed_before_matching_was_whole_is_refused_too(pool: Path
     with pytest.raises(IncompleteError):
         stages.run(tmp_path / "run", pool)
     os.utime(pool / "apple.parquet", ns=(1, 1))
-    with pytest.raises(StaleError, match=r"apple\.parquet changed after it was matched"):
+    with pytest.raises(StaleError, match=r"apple\.parquet changed after it was"):
         stages.run(tmp_path / "run", pool)
 
 
@@ -195,8 +195,8 @@ def test_a_file_that_changes_while_its_pairs_are_drawn_gives_no_result(pool: Pat
     stages.run(tmp_path / "run", pool)
     os.utime(pool / "date.tsv", ns=(1, 1))
     said = fails(2, "balance", tmp_path / "run", "--t", 3)
-    assert "date.tsv changed after it was matched" in said
-    with pytest.raises(StaleError, match="changed after it was matched"):
+    assert "date.tsv changed after it was" in said
+    with pytest.raises(StaleError, match="changed after it was"):
         stages.run(tmp_path / "run", pool)
 
 
@@ -250,7 +250,7 @@ def test_a_pool_that_holds_the_run_folder_is_refused(example: Example, pool: Pat
         "match/apple.arrow",
         "match/apple.npz",
         "match/_done/apple.json",
-        "match/_pool.json",
+        "match/_shards.json",
         "metadata/matcher/words.npy",
         "metadata/entries.parquet",
         "counts/counts.npy",
@@ -302,7 +302,7 @@ def test_broken_marks_are_made_again(example: Example, run: Path, stages: Stages
     mark = run / "match" / "_done" / "cherry.json"
     mark.write_text("?" * mark.stat().st_size)  # as long as it was, so that only reading it tells
     with pytest.raises(IncompleteError, match=r"marks of cherry .*not whole"):
-        stages.run(run, example.pool, seed=1)
+        stages.run(run, example.pool, seed=1, pictures=True)
     shutil.rmtree(run / "match")
     stages.run(run, example.pool)
     assert_same(run, example.results)
@@ -360,7 +360,7 @@ def test_what_another_version_read_is_read_again_and_not_gone_on_with(example: E
     """The later stages read the pool once more: by other rules they would put uids and entries to other records."""
     path = run / "match" / "_manifest.json"
     of_before = json.loads(path.read_bytes())
-    del of_before["options"]["version"]  # as the first version wrote it
+    of_before["version"] -= 1
     path.write_text(json.dumps(of_before))
     for command in (("balance", run, "--t", 20), ("plan", run, "--t", 7), ("count", run)):
         said = fails(2, *command)

@@ -71,6 +71,7 @@ def match(
     elif options != msgspec.structs.replace(DEFAULT_POOL, languages=languages, max_download=options.max_download):
         raise OptionError("filters, duplicates and exclusion are for crawl files", "this pool is of tables: leave these options out")
     make(run, METADATA, MetadataOptions(metadata, mode))
+    run.record(pool.names, len(pool.files))
     make(run, MATCH, MatchOptions(pool, languages, str(run.footers)), accept_failed=accept_failed)
 
 

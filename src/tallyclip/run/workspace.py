@@ -74,8 +74,8 @@ class Record(msgspec.Struct, frozen=True):
 
 
 class _AnyRecord(msgspec.Struct):
+    versions: dict[str, str]
     layout: int = 1
-    versions: dict[str, str] = {}
 
 
 class Workspace:
@@ -129,7 +129,8 @@ class Workspace:
         if strangers and not self.record_file.exists():
             what = f"{self.root} holds files but no {self.kind.noun} ({', '.join(strangers[:3])})"
             raise OptionError(what, "give a new or empty --out")
-        self._check_layout()
+        with suppress(ArtifactError):  # a broken record is written anew
+            check_layout(self.kind, self.root)
         self._take(fcntl.LOCK_EX)
         if not self.record_file.exists():
             self.record(sources, files)
@@ -144,11 +145,8 @@ class Workspace:
         """
         if not self.record_file.exists():
             raise ArtifactError(f"{self.root}: no {self.kind.noun} here", f"start one with '{self.kind.start}'")
-        self._check_layout()
-        self._take(fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
-
-    def _check_layout(self) -> None:
         check_layout(self.kind, self.root)
+        self._take(fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
 
     def _take(self, how: int) -> None:
         try:
@@ -344,6 +342,7 @@ def check_layout(kind: Kind, root: Path) -> None:
 
     Raises:
         OptionError: it is one.
+        ArtifactError: its record is broken.
     """
     record = read_struct(root / kind.record, _AnyRecord)
     if record is not None and record.layout != LAYOUT:
