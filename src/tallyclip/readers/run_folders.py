@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from tallyclip.errors import OptionError
-from tallyclip.io.streams import filesystem, is_url
+from tallyclip.io.streams import chain_of, filesystem, is_url
 from tallyclip.readers.listing import Listing
 
 RUN_RECORD = "run.json"
@@ -13,7 +13,8 @@ LIST, LIST_MANIFEST = "metadata.parquet", "manifest.json"  # of an entry list th
 RUNS_SHOWN = 3
 POOL, CURATED = "pool", "curated"
 POOLS = (POOL, CURATED)
-OTHER_RESULTS = ("probabilities",)
+STAGES = ("gather", "duplicates", "metadata", "match", "counts", "plan", "balance", "card")  # a test compares them with those of runs
+NO_POOLS = {"probabilities", *STAGES}
 LOCK, STAGE_MANIFEST = ".lock", "_manifest.json"
 
 
@@ -66,11 +67,11 @@ def _refuse_build(listing: Listing) -> None:
 
 
 def _refuse_stage(listing: Listing) -> None:
-    folders = {os.path.dirname(path) for path in listing.files - listing.named}
-    for folder in sorted(folder for folder in folders if os.path.basename(folder) not in POOLS):
+    """Only where a folder has the name of one is it asked for files, which takes a request each at a URL."""
+    folders = {os.path.dirname(path) for path in listing.files - listing.named if not chain_of(path)[2]}
+    for folder in sorted(folder for folder in folders if os.path.basename(folder) in NO_POOLS):
         root = os.path.dirname(folder)
-        is_stage = os.path.basename(folder) in OTHER_RESULTS or _exists(f"{folder}/{STAGE_MANIFEST}")
-        if is_stage and _exists(f"{root}/{RUN_RECORD}") and (_exists(f"{root}/{LOCK}") or _exists(f"{folder}/{STAGE_MANIFEST}")):
+        if _exists(f"{root}/{RUN_RECORD}") and (_exists(f"{root}/{LOCK}") or _exists(f"{folder}/{STAGE_MANIFEST}")):
             hint = f"name {root}/{CURATED}, the curated set, or the pool that the run was made from"
             raise OptionError(f"{folder} is a part of a run, not a pool", hint)
 
