@@ -42,7 +42,7 @@ def test_help_says_what_a_command_is_for_and_every_option(command: str) -> None:
     assert f"tallyclip {command}" in said
     assert all(line.strip("│ ").split("--")[1:] != [""] for line in said.splitlines())
     if command == "curate":
-        for option in ("metadata", "t", "size", "tail-share", "seed", "mode", "texts", "workers", "accept-failed", "dry-run", "out"):
+        for option in ("metadata", "t", "size", "tail-share", "seed", "mode", "texts", "workers", "allow-failed-shards", "dry-run", "out"):
             assert f"--{option}" in said
 
 

@@ -65,10 +65,10 @@ FetchWorkers = Annotated[
     int, typer.Option("--workers", min=1, max=16, help="Files to fetch in parallel; Wikimedia asks for at most three.")
 ]
 
-AcceptFailed = Annotated[
+AllowFailedShards = Annotated[
     bool,
     typer.Option(
-        "--accept-failed",
+        "--allow-failed-shards",
         help="Build without inputs that cannot be read; the manifest lists them.",
         rich_help_panel=options.HOW,
     ),
@@ -86,7 +86,7 @@ def build(
     inputs: Inputs = None,
     memory: Memory = "4G",
     workers: options.WorkersCount = None,
-    accept_failed: AcceptFailed = False,
+    allow_failed_shards: AllowFailedShards = False,
 ) -> None:
     """Build an entry list from a recipe: from WordNet, and from the words, phrases and titles of Wikipedia.
 
@@ -116,7 +116,7 @@ def build(
         chosen = language_of(made_of.language if language is None else language)
         try:
             with Workspace(BUILD, out_folder, pool, shown, sys.argv[1:]) as into:
-                manifest = build_list(into, made_of, chosen, (inputs or folder).resolve(), size, accept_failed=accept_failed)
+                manifest = build_list(into, made_of, chosen, (inputs or folder).resolve(), size, accept_failed=allow_failed_shards)
         finally:
             shown.stop()
     out.print(table_1(manifest))

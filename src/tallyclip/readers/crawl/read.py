@@ -53,7 +53,7 @@ def read_crawl(path: str, kind: str, how: CrawlReading) -> Iterator[Records]:
     name = file_name(path).rsplit("/", 1)[-1]  # not that of a copy
     gatherer, rows, before = Gatherer(), 0, Counter[str]()
     with local_copy(path, Path(how.scratch), policy) as local:
-        records: Iterator[Any] = READERS[kind](local, gatherer, name=name, salvage=how.keep_readable)
+        records: Iterator[Any] = READERS[kind](local, gatherer, name=name, keep_readable=how.keep_readable)
         more = True
         while more:
             more = any(gatherer.is_full for _ in records)
