@@ -125,9 +125,9 @@ def text_matches(
     p: np.ndarray | None,
     keep: float | None,
 ) -> RenderableType:
-    """The entries that one text names, and what a run knows of them."""
+    """The entries that one text matches, and what a run knows of them."""
     if not len(entry_ids):
-        return Text(f"{text!r} names no entry")
+        return Text(f"{text!r} matches no entry")
     table = Table(box=None, header_style="dim", pad_edge=False)
     table.add_column("id", justify="right")
     table.add_column("entry")

@@ -42,7 +42,8 @@ def make(run: Workspace, stage: Stage, options: Any = None, *, accept_failed: bo
         if not work.items:
             continue
         _do(making, stage, section, work, accept_failed=accept_failed)
-        if making.failures and not (accept_failed and stage.reads_files and not number and len(making.failures) < len(work.items)):
+        failing = making.failures.keys() & work.items.keys()  # those of sections before were accepted
+        if failing and not (accept_failed and stage.reads_files and not number and len(failing) < len(work.items)):
             _refuse(making, stage, section, work)
         if section.said:
             run.progress.finish(section.said)
@@ -248,7 +249,7 @@ def _refuse(making: Making[Any, Any], stage: Stage, section: Section, work: Work
         section.failed(making)
     if stage.reads_files and section is stage.sections[0]:
         raise IncompleteError(*failure_message(making.failures, len(work.items)))
-    key, failure = next(iter(making.failures.items()))
+    key, failure = next((key, failure) for key, failure in making.failures.items() if key in work.items)
     raise IncompleteError(f"{key}: {failure.what}", failure.hint)
 
 

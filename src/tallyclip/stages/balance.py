@@ -276,7 +276,7 @@ def options_for(run: Workspace, aim: Aim, seed: int, policy: TextsPolicy) -> Bal
 
 
 def _asked(_: Workspace, options: BalanceOptions) -> dict[str, Any]:
-    return {"t": options.t, "seed": options.seed, "texts": options.policy}
+    return {"t": options.t, "why": options.why, "seed": options.seed, "texts": options.policy}  # the card says why
 
 
 def _cut(making: Making[BalanceFolder, BalanceOptions]) -> Work:
@@ -342,7 +342,6 @@ def _finish(making: Making[BalanceFolder, BalanceOptions]) -> Finished:
     merged = merge_runs([path for key in reports for path in folder.runs_of(key)], folder.uids)
     expected = sum(report.expected_parts for report in reports.values()) / UNIT
     result = {
-        "why": options.why,
         "candidates": sum(report.candidates for report in reports.values()),
         "kept": kept,
         "expected": expected,
@@ -400,7 +399,7 @@ def _card(run: Workspace) -> BalancePart:
     result = balanced.result
     return BalancePart(
         t=t,
-        why_t=result["why"],
+        why_t=balanced.options["why"],
         tail_share=result["tail_share"],
         seed=balanced.options["seed"],
         texts_policy=policy,
