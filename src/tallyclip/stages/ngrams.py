@@ -25,9 +25,9 @@ from tallyclip.lists.languages import language
 from tallyclip.lists.ngrams.buckets import Buckets, NgramCounts
 from tallyclip.lists.ngrams.counter import LEAST_MEMORY, NgramCounter
 from tallyclip.lists.ngrams.runs import (
-    Pairs,
-    Run,
-    Words,
+    CountedPairs,
+    CountedWords,
+    SortedRun,
     copy_words,
     hash_range,
     key_range,
@@ -181,7 +181,7 @@ def count_part(job: CountJob, item: Part, folder: NgramsFolder, tick: Tick) -> C
     key = item.key
     runs: list[tuple[int, int]] = []
 
-    def write(run: Run) -> None:
+    def write(run: SortedRun) -> None:
         name = f"{key}.{len(runs)}"
         write_words(folder.run_words(name), run.words)
         write_pairs(folder.run_pairs(name), run.pairs)
@@ -257,7 +257,7 @@ def _runs(folder: NgramsFolder) -> list[str]:
 
 def merge_word_bucket(job: MergeJob, item: MergeItem, folder: NgramsFolder, tick: Tick) -> MergeReport:
     """Merge the words of a bucket."""
-    parts: list[Words] = []
+    parts: list[CountedWords] = []
     for run in _runs(folder):
         words = read_words(folder.run_words(run))
         with of_file(folder.run_words(run)):
@@ -290,13 +290,13 @@ def place_run(job: MergeJob, item: MergeItem, folder: NgramsFolder, tick: Tick) 
 
 def merge_pair_bucket(_: MergeJob, item: MergeItem, folder: NgramsFolder, tick: Tick) -> MergeReport:
     """Merge the pairs of a range of keys."""
-    parts: list[Pairs] = []
+    parts: list[CountedPairs] = []
     for run in _runs(folder):
         places = np.load(folder.run_places(run), mmap_mode="r", allow_pickle=False)
         pairs = read_pairs(folder.run_pairs(run))
         some = key_range(pairs, places, item.low, item.high)
         with of_file(folder.run_pairs(run)):
-            parts.append(Pairs(renamed(pairs.keys[some], places), pairs.counts[some].copy()))  # a view would keep the run mapped
+            parts.append(CountedPairs(renamed(pairs.keys[some], places), pairs.counts[some].copy()))  # a view would keep the run mapped
     merged = merge_pairs(parts)
     write_pairs(folder.buckets.pairs(item.number), merged)
     tick(sum(len(part.keys) for part in parts))
