@@ -39,7 +39,7 @@ from tallyclip.run.items import Piece, Work, do_piece, write_work
 from tallyclip.run.progress import Silent
 from tallyclip.run.runners.base import Task, collect
 from tallyclip.run.runners.local import Workers
-from tallyclip.stages.ngrams import CountJob, NgramsFolder, Part, TextJob, count_part
+from tallyclip.stages.ngrams import CountJob, InputPart, NgramsFolder, TextJob, count_part
 
 PAGES_IN_A_STREAM = 100
 BYTES_AT_ONCE = 20 << 20  # once the text
@@ -141,7 +141,7 @@ def count_all(parts: list) -> None:
 def count_by(workers: Workers, dump: Path, folder: Path) -> None:
     """Count a dump as the command does, to sorted runs."""
     counts = NgramsFolder(folder / "counts")
-    parts = {part.key: part for part in (Part(TextJob(part, "en"), part.size, "") for part in parts_of(str(dump)))}
+    parts = {part.key: part for part in (InputPart(TextJob(part, "en"), part.size, "") for part in parts_of(str(dump)))}
     write_work(counts, "parts", Work(parts, CountJob(400 << 20)), barrier="")
     tasks = [Task(key, Piece(count_part, NgramsFolder, str(counts.path), "parts", key)) for key in parts]
     _, failed = collect(workers, Silent(), do_piece, tasks)

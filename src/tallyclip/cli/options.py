@@ -1,4 +1,4 @@
-"""The options and arguments of the commands, with their help."""
+"""The options and arguments of the commands, with their help. Longer than others: it is a list."""
 
 from __future__ import annotations
 

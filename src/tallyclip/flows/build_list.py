@@ -23,7 +23,7 @@ from tallyclip.stages.ngrams import (
     TITLE_VIEWS,
     WORD_COUNTS,
     CountOptions,
-    Part,
+    InputPart,
     TableJob,
     TextJob,
     Unreadable,
@@ -61,7 +61,7 @@ def build_list(
         for _ in wordnet_names(recipe.wordnet, paths.wordnet, Counter()):
             pass
 
-    def count(stage: Stage, parts: list[Part]) -> None:
+    def count(stage: Stage, parts: list[InputPart]) -> None:
         make(run, stage, CountOptions(parts, share), accept_failed=accept_failed)
 
     if recipe.unigrams is not None or recipe.bigrams is not None:
@@ -69,20 +69,20 @@ def build_list(
     rule = recipe.titles
     if rule is not None:
         choice = ViewChoice(filled(rule.project, language), rule.mobile, rule.min_hourly_views, rule.colons, rule.namespaces)
-        count(TITLE_VIEWS, [Part(ViewsJob(path, choice), files[path].size, files[path].checksum) for path in paths.titles])
+        count(TITLE_VIEWS, [InputPart(ViewsJob(path, choice), files[path].size, files[path].checksum) for path in paths.titles])
     make(run, ENTRY_LIST, ListOptions(recipe, language, paths, files))
     return manifest_of(run)
 
 
-def _text_parts(paths: Inputs, files: dict[str, Input], language: Language) -> list[Part]:
+def _text_parts(paths: Inputs, files: dict[str, Input], language: Language) -> list[InputPart]:
     """What there is to count for words and phrases; a file that is not one of texts is a part that fails."""
-    parts: list[Part] = []
+    parts: list[InputPart] = []
     means = f"{parted_by(language)}, {UNICODE}"
     for path in paths.text:
         try:
-            parts += [Part(TextJob(part, language.code), part.size, files[path].checksum, means) for part in parts_of(path)]
+            parts += [InputPart(TextJob(part, language.code), part.size, files[path].checksum, means) for part in parts_of(path)]
         except SourceError as error:
-            parts.append(Part(Unreadable(path, error.what, error.hint), 0, files[path].checksum))
+            parts.append(InputPart(Unreadable(path, error.what, error.hint), 0, files[path].checksum))
     for pairs, tables in ((False, paths.unigrams), (True, paths.bigrams)):
-        parts += [Part(TableJob(path, pairs), files[path].size, files[path].checksum) for path in tables]
+        parts += [InputPart(TableJob(path, pairs), files[path].size, files[path].checksum) for path in tables]
     return parts

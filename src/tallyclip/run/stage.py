@@ -13,6 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_type_hints
 
+import msgspec
+
 from tallyclip.run.items import Failure, Report, StageFolder, Work
 
 if TYPE_CHECKING:  # a workspace knows its stages, and their programs the workspace
@@ -97,8 +99,6 @@ class Finished:
 
 
 def _all(_: Workspace, options: Any) -> dict[str, Any]:
-    import msgspec
-
     return {} if options is None else msgspec.to_builtins(options)
 
 

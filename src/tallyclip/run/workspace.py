@@ -8,6 +8,8 @@
 
 Names with an underscore are skipped by readers of Parquet folders. Only this module puts things into place. It does so by renaming; where
 nothing can be renamed, writing the manifest last has to do, so nothing but a manifest says that a stage is whole.
+
+Longer than others: what may be interrupted between any two of its steps is read as one.
 """
 
 from __future__ import annotations

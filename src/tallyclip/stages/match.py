@@ -1,7 +1,8 @@
 """The stage of matching: every shard of the pool by itself, to the pairs that match an entry.
 
 When all shards are done their set is a snapshot: which shards there are, of which files in which state, how their columns are read, and one
-schema for all. Later stages read the pool by it.
+schema for all. Later stages read the pool by it. Longer than others: it has the piece of work, the snapshot and
+the part of the card.
 """
 
 from __future__ import annotations

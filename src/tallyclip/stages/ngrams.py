@@ -125,7 +125,7 @@ class Unreadable(msgspec.Struct, frozen=True, tag=True):
     hint: str | None
 
 
-class Part(msgspec.Struct, frozen=True):
+class InputPart(msgspec.Struct, frozen=True):
     """A part of the inputs.
 
     Attributes:
@@ -152,7 +152,7 @@ class Part(msgspec.Struct, frozen=True):
 class CountOptions(msgspec.Struct, frozen=True):
     """The parts of the inputs, and the bytes of memory that a worker may count in."""
 
-    parts: list[Part]
+    parts: list[InputPart]
     memory: int
 
 
@@ -176,7 +176,7 @@ class CountReport(Report):
     drops: dict[str, int]
 
 
-def count_part(job: CountJob, item: Part, folder: NgramsFolder, tick: Tick) -> CountReport:
+def count_part(job: CountJob, item: InputPart, folder: NgramsFolder, tick: Tick) -> CountReport:
     """Count a part of the inputs, to sorted runs."""
     key = item.key
     runs: list[tuple[int, int]] = []

@@ -11,7 +11,7 @@ A pair is dropped for the first of these reasons, in this order:
     keyword blocked     a word or phrase of it is on the list of ``blocked_keywords``
 
 Lists are files of UTF-8 text with one domain, word or phrase a line, at a path or fsspec URL; ``.gz``, ``.zst`` and ``.bz2`` are unpacked.
-``#`` at the beginning of a line or after a space begins a comment.
+``#`` at the beginning of a line or after a space begins a comment. The module is longer than others for this list.
 """
 
 from __future__ import annotations

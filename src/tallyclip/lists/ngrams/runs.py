@@ -3,6 +3,8 @@
 Words are sorted by a hash and, of the few that may share one, by their bytes. So a range of hashes is a slice of every run, and ranges
 can be merged one by one, in any order and at the same time; all that is merged stays sorted. Pairs name their words by position in a run,
 which words that are sorted alike keep in order when the positions become those among the words of all runs.
+
+Longer than others: how runs are laid out, written, cut and merged is read as one.
 """
 
 from __future__ import annotations
