@@ -14,7 +14,7 @@ from tallyclip.errors import OptionError
 from tallyclip.lists.assemble import unfit
 from tallyclip.lists.ngrams.best import Best
 from tallyclip.lists.ngrams.characters import BETWEEN
-from tallyclip.lists.ngrams.runs import Words, damaged, of_file, read_pairs, read_words, split_keys, take
+from tallyclip.lists.ngrams.runs import CountedWords, damaged, of_file, read_pairs, read_words, split_keys, take
 from tallyclip.lists.ngrams.scores import PERCENTILE, Percentile, damped, pmi
 from tallyclip.lists.recipe import Bigrams
 from tallyclip.run.build_layout import CountsFolder
@@ -40,7 +40,7 @@ class WordList:
         self._bases = np.cumsum([0] + [len(bucket.hashes) for bucket in self._buckets])
         self.counts: Int64[np.ndarray, " W"] = np.concatenate([np.zeros(0, np.int64), *(bucket.counts for bucket in self._buckets)])
 
-    def buckets(self) -> list[Words]:
+    def buckets(self) -> list[CountedWords]:
         return self._buckets
 
     def texts_of(self, bucket: int, positions: Int64[np.ndarray, " K"]) -> list[str]:

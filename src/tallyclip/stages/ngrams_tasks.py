@@ -16,9 +16,9 @@ from tallyclip.lists.count_tables import read_pair_counts, read_word_counts
 from tallyclip.lists.languages import language
 from tallyclip.lists.ngrams.counter import NgramCounter
 from tallyclip.lists.ngrams.runs import (
-    Pairs,
-    Run,
-    Words,
+    CountedPairs,
+    CountedWords,
+    SortedRun,
     copy_words,
     hash_range,
     key_range,
@@ -104,7 +104,7 @@ def count_part(job: CountJob, tick: Tick) -> CountReport:
     folder = CountsFolder(Path(job.folder))
     runs: list[tuple[int, int]] = []
 
-    def write(run: Run) -> None:
+    def write(run: SortedRun) -> None:
         name = f"{job.key}.{len(runs)}"
         write_words(folder.run_words(name), run.words)
         write_pairs(folder.run_pairs(name), run.pairs)
@@ -156,7 +156,7 @@ def _runs(folder: CountsFolder) -> list[str]:
 def merge_word_bucket(job: MergeJob, tick: Tick) -> int:
     """Merge the words of a bucket; returns how many there are."""
     folder = CountsFolder(Path(job.folder))
-    parts: list[Words] = []
+    parts: list[CountedWords] = []
     for run in _runs(folder):
         words = read_words(folder.run_words(run))
         with of_file(folder.run_words(run)):
@@ -192,13 +192,13 @@ def place_run(job: MergeJob, tick: Tick) -> list[int]:
 def merge_pair_bucket(job: MergeJob, tick: Tick) -> int:
     """Merge the pairs of a range of keys; returns how many there are."""
     folder = CountsFolder(Path(job.folder))
-    parts: list[Pairs] = []
+    parts: list[CountedPairs] = []
     for run in _runs(folder):
         places = np.load(folder.run_places(run), mmap_mode="r", allow_pickle=False)
         pairs = read_pairs(folder.run_pairs(run))
         some = key_range(pairs, places, job.low, job.high)
         with of_file(folder.run_pairs(run)):
-            parts.append(Pairs(renamed(pairs.keys[some], places), pairs.counts[some].copy()))  # a view would keep the run mapped
+            parts.append(CountedPairs(renamed(pairs.keys[some], places), pairs.counts[some].copy()))  # a view would keep the run mapped
     merged = merge_pairs(parts)
     write_pairs(folder.pairs(job.number), merged)
     tick(sum(len(part.keys) for part in parts))
