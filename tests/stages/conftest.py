@@ -13,9 +13,9 @@ from tallyclip.core.data import Metadata
 from tallyclip.flows.curate import match
 from tallyclip.match.reference import Mode
 from tallyclip.readers.columns import ColumnChoice
-from tallyclip.run import PRELOAD
 from tallyclip.run.folder import Run
 from tallyclip.run.runners.local import Workers
+from tallyclip.stages import PRELOAD
 from tallyclip.stages.balance import balance_run
 from tallyclip.stages.card import make_card
 from tallyclip.stages.count import count_matches

@@ -16,11 +16,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from tallyclip.readers.crawl.links import base_of, clean_text, web_address
-from tallyclip.run import PRELOAD, versions
+from tallyclip.run import versions
 from tallyclip.run.folder import Run
 from tallyclip.run.runners.local import Workers
 from tallyclip.run.stages import CRAWL_STAGES
-from tallyclip.stages import duplicates, parse
+from tallyclip.stages import PRELOAD, duplicates, parse
 from tallyclip.stages.parse import PoolOptions
 from tallyclip.stages.pool import pool_of
 from tallyclip.steps.languages import LanguageChoice

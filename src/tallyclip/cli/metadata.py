@@ -97,14 +97,14 @@ def build(
     from tallyclip.cli.app import err, out, show_text
     from tallyclip.cli.progress import Shown
     from tallyclip.run.runners.local import Workers
-    from tallyclip.stages.ngrams import PRELOAD
+    from tallyclip.stages import LIST_PRELOAD
 
     number = count_of(workers)
     size = bytes_of(memory, "--memory")
     if inputs is not None and not inputs.is_dir():
         raise OptionError(f"--inputs {inputs}: no such folder", "fetch the inputs with 'tallyclip metadata fetch'")
     shown = Shown(err)
-    with Workers(number, PRELOAD) as pool:
+    with Workers(number, LIST_PRELOAD) as pool:
         from tallyclip.cli.built import built_of, table_1
         from tallyclip.flows.build_list import build_list
         from tallyclip.lists.languages import language as language_of

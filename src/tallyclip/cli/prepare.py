@@ -77,8 +77,8 @@ class OpenRun:
     """
 
     def __init__(self, folder: Path, workers: int | None, console: Console) -> None:
-        from tallyclip.run import PRELOAD
         from tallyclip.run.runners.local import Workers
+        from tallyclip.stages import PRELOAD
 
         self._folder = folder
         self._console = console

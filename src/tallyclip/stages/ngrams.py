@@ -33,7 +33,6 @@ from tallyclip.stages.ngrams_tasks import (
     place_run,
 )
 
-PRELOAD = ("tallyclip.stages.ngrams_tasks",)  # what a worker needs
 VERSION = 2  # of what is counted as a word and as a phrase
 OF_A_WORKER = 256 << 20  # bytes that a process takes without counting anything
 WORDS_AT_ONCE = 1 << 20  # records of a bucket

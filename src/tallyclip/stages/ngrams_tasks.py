@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from tallyclip.core.sorting import sample_of_run
 from tallyclip.io.files import read_json, write_array
 from tallyclip.lists.count_tables import read_pair_counts, read_word_counts
 from tallyclip.lists.languages import language
@@ -38,7 +39,6 @@ from tallyclip.lists.texts import TextCounts, TextPart, read_texts
 from tallyclip.run.build_layout import CountsFolder
 
 SAMPLED = 4096  # of so many pairs of a run one is looked at
-GOLDEN = 0.6180339887
 LAST_KEY = (1 << 64) - 1  # which no pair has
 
 Tick = Callable[[int], None]
@@ -183,10 +183,9 @@ def place_run(job: MergeJob, tick: Tick) -> list[int]:
     write_array(folder.run_places(run), found)
     tick(len(words.hashes))
     keys = read_pairs(folder.run_pairs(run)).keys
-    start = int(job.number * GOLDEN % 1 * SAMPLED)  # another in each run, or short runs would not be in the sample
     with of_file(folder.run_pairs(run)):
         renamed(keys[-1:], found)  # the largest: pairs of words that there are not would be in no range
-        return renamed(keys[start::SAMPLED], found).tolist()
+        return renamed(sample_of_run(keys, job.number, SAMPLED), found).tolist()
 
 
 def merge_pair_bucket(job: MergeJob, tick: Tick) -> int:
