@@ -71,9 +71,9 @@ def read_pool(path: str) -> str:
     return f"{pairs:,} pairs, {ledger.counts.total():,} drops"
 
 
-def read_crawl(path: str, salvage: bool = False) -> str:
+def read_crawl(path: str, keep_readable: bool = False) -> str:
     gather, pairs = Gatherer(), 0
-    for _ in (read_wat if ".wat" in path else read_warc)(path, gather, salvage=salvage):
+    for _ in (read_wat if ".wat" in path else read_warc)(path, gather, keep_readable=keep_readable):
         if gather.is_full:
             pairs += len(gather.take().uids)
     return f"{pairs + len(gather.take().uids):,} pairs, {gather.drops.total():,} drops"
@@ -123,7 +123,7 @@ def read_wordnet(path: str) -> str:
 READERS: dict[str, Callable[[str], str]] = {
     "pool": read_pool,
     "crawl": read_crawl,
-    "salvage": lambda path: read_crawl(path, salvage=True),
+    "salvage": lambda path: read_crawl(path, keep_readable=True),
     "http": read_http,
     "html": read_html,
     "charset": lambda path: f"{len(to_utf8(Path(path).read_bytes())):,} bytes",

@@ -28,11 +28,12 @@ import pyarrow.parquet as pq
 import tallyclip as tc
 from record import record
 from tallyclip.readers.crawl.gather import Gatherer
+from tallyclip.readers.crawl.read import CrawlReading
 from tallyclip.readers.sources import Shard, find_files
 from tallyclip.readers.wat import read_wat
-from tallyclip.run.layout import DuplicatesFolder
-from tallyclip.stages.parse_shard import ParseJob, parse_shard
-from tallyclip.stages.pool_shard import PoolJob, pool_shard
+from tallyclip.run.shards import ShardItem
+from tallyclip.stages.gather import GatherFolder, GatherJob, gather_shard
+from tallyclip.stages.pool import PoolFolder, PoolItem, PoolJob, write_pairs
 from tallyclip.steps.filters import Filters
 from tallyclip.steps.languages import default_identifier
 
@@ -70,26 +71,12 @@ def gathered(path: Path) -> int:
 
 
 def pooled(path: Path, folder: Path) -> int:
-    """Both passes over one file, as ``tallyclip pool`` makes them: parsed, and what stays written again."""
-    shard = Shard("wat", find_files([str(path)])[0][0])
-    parse_shard(
-        ParseJob(
-            shard,
-            str(folder),
-            str(folder),
-            "pair",
-            Filters(),
-            salvage=False,
-            by_site=False,
-            collapse=True,
-            languages=None,
-            max_download=0,
-        ),
-        lambda _: None,
-    )
-    duplicates = DuplicatesFolder(folder / "duplicates")
-    report = pool_shard(PoolJob(shard, 0, 0, 0, str(folder), str(duplicates.path), str(folder / "pool"), None, "pair"), lambda _: None)
-    return report.kept
+    """Both passes over one file, as ``tallyclip pool`` makes them: gathered, and what is kept written again."""
+    shard, gathered, pool = Shard("wat", find_files([str(path)])[0][0]), GatherFolder(folder / "gather"), PoolFolder(folder / "pool")
+    job = GatherJob(CrawlReading(str(folder)), "pair", Filters(), by_site=False, collapse=True, languages=None)
+    report = gather_shard(job, ShardItem(shard), gathered, lambda _: None)
+    into = PoolJob(str(gathered.path), removed=[], of_sites=[], languages=None, detected=False, duplicates="pair")
+    return write_pairs(into, PoolItem("wat", 0, report.rows), pool, lambda _: None).kept
 
 
 def texts_of(folder: Path) -> list[str]:
@@ -148,9 +135,9 @@ def main() -> None:
                 pairs=pairs,
                 kept=kept,
             )
-        sizes = {name: sum(one.stat().st_size for one in folder.glob(name)) for name in ("wat.parquet", "*.npy", "pool/*.parquet")}
-        parsed, keys, _ = (round(size / pairs, 1) for size in sizes.values())
-        record("crawl, bytes a pair", parsed=parsed, keys=keys, pool=round(sizes["pool/*.parquet"] / kept, 1))
+        names = ("gather/*.parquet", "gather/*.npy", "pool/*.parquet")
+        parquet, keys, pool = (sum(one.stat().st_size for one in folder.glob(name)) for name in names)
+        record("crawl, bytes a pair", gathered=round(parquet / pairs, 1), keys=round(keys / pairs, 1), pool=round(pool / kept, 1))
         command = [sys.executable, __file__, "--wat", *map(str, options.wat), "--entries", str(options.entries), "--memory-of", str(path)]
         subprocess.run(command, check=True)
 

@@ -25,8 +25,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from record import record
+from tallyclip.stages.runs import RUN
 
-STAGES = ("metadata", "match", "counts", "plan", "balance", "card")
+STAGES = [stage.name for stage in RUN.stages if not stage.optional]  # those that every run has
 SECONDS_BETWEEN_LOOKS = 0.5  # a look at a gigabyte takes milliseconds that the workers lack
 
 

@@ -1,9 +1,9 @@
-"""Finding repeated pairs over a whole pool: rows a second and memory, and that what stays does not change with the split.
+"""Finding repeated pairs over a whole pool: rows a second and memory, and that what is kept does not change with the split.
 
     python benchmarks/duplicates.py --pairs 50_000_000
 
-Sorted keys of pairs are written, as parsing leaves them for each crawl file, a share of them repeated in other files. Then the stage's own
-bucket work runs over them in worker processes: with some numbers of buckets and workers, and with the files in another order. Memory is
+Sorted keys of pairs are written, as gathering leaves them for each crawl file, a share of them repeated in other files. Then the stage's
+own bucket work runs over them in worker processes: with some numbers of buckets and workers, and with the files in another order. Memory is
 the proportional set size (PSS) of this process and its workers. Prints a line of JSON for each way.
 """
 
@@ -22,10 +22,11 @@ import numpy as np
 from curate import PeakMemory
 from record import record
 from tallyclip.core.duplicates import MOST_ROWS, ROW_BITS, bucket_bits, first_of_each, preferences, sorted_records
-from tallyclip.run.layout import DuplicatesFolder
-from tallyclip.run.runners.local import Done, Task, Workers
-from tallyclip.stages.duplicates import ROWS_PER_BUCKET
-from tallyclip.stages.duplicates_shard import BucketJob, resolve_bucket
+from tallyclip.run.items import Piece, Work, do_piece, write_work
+from tallyclip.run.progress import Silent
+from tallyclip.run.runners.base import Task, collect
+from tallyclip.run.runners.local import Workers
+from tallyclip.stages.duplicates import ROWS_PER_BUCKET, Bucket, BucketJob, DuplicatesFolder, find_repeats
 
 ROWS_PER_SHARD = 1_000_000
 
@@ -46,17 +47,17 @@ def write_keys(folder: Path, pairs: int, repeated: float) -> list[Path]:
 
 
 def digest(paths: list[Path], folder: DuplicatesFolder, buckets: int) -> tuple[int, str]:
-    """How many rows stay, and a number made of which they are."""
-    staying, total = 0, np.uint64(0)
-    losers = [np.load(folder.losers(bucket), mmap_mode="r") for bucket in range(buckets)]
+    """How many rows are kept, and a number made of which they are."""
+    kept, total = 0, np.uint64(0)
+    removed = [np.load(folder.removed(f"{bucket:05d}"), mmap_mode="r") for bucket in range(buckets)]
     for shard, path in enumerate(paths):
         records = np.load(path)
         first = np.uint64(shard << ROW_BITS)
-        going = np.concatenate([part[slice(*np.searchsorted(part, [first, first + np.uint64(MOST_ROWS)]))] - first for part in losers])
-        stays = ~np.isin(records[:, 3], going)
-        staying += int(np.count_nonzero(stays))
-        total ^= np.bitwise_xor.reduce(preferences(records[stays, 0], records[stays, 1], records[stays, 2]))
-    return staying, f"{int(total):016x}"
+        here = np.concatenate([part[slice(*np.searchsorted(part, [first, first + np.uint64(MOST_ROWS)]))] - first for part in removed])
+        keep = ~np.isin(records[:, 3], here)
+        kept += int(np.count_nonzero(keep))
+        total ^= np.bitwise_xor.reduce(preferences(records[keep, 0], records[keep, 1], records[keep, 2]))
+    return kept, f"{int(total):016x}"
 
 
 def main() -> None:
@@ -76,22 +77,24 @@ def main() -> None:
             folder = DuplicatesFolder(root / f"way{number}")
             folder.path.mkdir()
             folder.runs.write_text(json.dumps({"pairs": [str(path) for path in order]}))
-            jobs = [BucketJob(bucket, way_bits, str(folder.runs), [], str(folder.path)) for bucket in range(1 << way_bits)]
-            with Workers(workers, ["tallyclip.stages.duplicates_shard"]) as pool:
+            buckets = {f"{number:05d}": Bucket(number, rows >> way_bits) for number in range(1 << way_bits)}
+            write_work(folder, "pairs", Work(buckets, BucketJob(way_bits, str(folder.runs))), barrier="")
+            tasks = [Task(key, Piece(find_repeats, DuplicatesFolder, str(folder.path), "pairs", key)) for key in buckets]
+            with Workers(workers, ["tallyclip.stages.duplicates"]) as pool:
                 memory = PeakMemory(os.getpid())
                 started = time.perf_counter()
-                done = [event for event in pool.map(resolve_bucket, [Task(job.key, job) for job in jobs]) if isinstance(event, Done)]
+                done, failed = collect(pool, Silent(), do_piece, tasks)
                 seconds = time.perf_counter() - started
                 peak = memory.stop()
-            assert len(done) == len(jobs)
-            staying, which = digest(order, folder, len(jobs))
+            assert len(done) == len(buckets), failed
+            kept, which = digest(order, folder, len(buckets))
             record(
                 "duplicates",
                 pairs=options.pairs,
                 after_each_file=rows,
-                stay=staying,
+                kept=kept,
                 which=which,
-                buckets=len(jobs),
+                buckets=len(buckets),
                 workers=workers,
                 files=len(order),
                 in_order=order == paths,

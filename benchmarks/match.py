@@ -23,13 +23,26 @@ import daachorse
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from jaxtyping import Int64, UInt8
 
 import tallyclip as tc
 from record import record
 from tallyclip.core.compiled import ONE, ZERO, compiled, u64
 from tallyclip.core.strings import from_arrow
-from tallyclip.match.kernel import BLOCK_BYTES, BLOCK_ROWS, _collect, _copy, _find_phrases, _key, _look_up, _split, make_scratch
+from tallyclip.match.kernel import (
+    BLOCK_BYTES,
+    BLOCK_ROWS,
+    MatchScratch,
+    _collect,
+    _copy,
+    _find_phrases,
+    _key,
+    _look_up,
+    _split,
+    make_scratch,
+)
 from tallyclip.match.spacing import spaced
+from tallyclip.match.tables import MatchTables
 
 BRUTE_FORCE_TEXTS = 40
 SPLITTING = "tallyclip, splitting into words alone"
@@ -71,7 +84,9 @@ def seconds_of(run: Callable[[], object], repeats: int = 10) -> float:
 
 
 @compiled
-def first_steps(data, offsets, tables, scratch, steps):
+def first_steps(
+    data: UInt8[np.ndarray, " B"], offsets: Int64[np.ndarray, " N1"], tables: MatchTables, scratch: MatchScratch, steps: np.uint64
+) -> np.uint64:
     """The first steps of ``kernel.match_rows`` alone, of texts none of which is longer than a block; returns the number of words."""
     rows = u64(len(offsets)) - ONE
     words = first = ZERO

@@ -35,8 +35,11 @@ from tallyclip.lists.dump import find_parts, namespaces_of, read_pages
 from tallyclip.lists.ngrams.counter import NgramCounter
 from tallyclip.lists.texts import TextCounts, parts_of, read_texts
 from tallyclip.lists.wikitext.stripper import Stripper
-from tallyclip.run.runners.local import Failed, Task, Workers
-from tallyclip.stages.ngrams_tasks import CountJob, TextJob, count_part
+from tallyclip.run.items import Piece, Work, do_piece, write_work
+from tallyclip.run.progress import Silent
+from tallyclip.run.runners.base import Task, collect
+from tallyclip.run.runners.local import Workers
+from tallyclip.stages.ngrams import CountJob, InputPart, NgramsFolder, TextJob, count_part
 
 PAGES_IN_A_STREAM = 100
 BYTES_AT_ONCE = 20 << 20  # once the text
@@ -78,7 +81,7 @@ def speed(arguments: argparse.Namespace, folder: Path) -> None:
     ours = {"dump": best_of(3, lambda: count_all(parts_of(str(dump)))), "parquet": best_of(3, lambda: count_all(parts_of(str(table))))}
     record("ngrams: dump, one core", mb=size / MB, mb_per_s=size / MB / ours["dump"], text_mb=text_size / MB, steps=steps(dump, texts))
     record("ngrams: parquet, one core", mb=text_size / MB, mb_per_s=text_size / MB / ours["parquet"])
-    with Workers(2, ["tallyclip.stages.ngrams_tasks"]) as workers:
+    with Workers(2, ["tallyclip.stages.ngrams"]) as workers:
         count_by(workers, dump, folder)  # starts them
         two = best_of(3, lambda: count_by(workers, dump, folder))
     record("ngrams: dump, two workers", mb=size / MB, mb_per_s=size / MB / two)
@@ -137,10 +140,12 @@ def count_all(parts: list) -> None:
 
 def count_by(workers: Workers, dump: Path, folder: Path) -> None:
     """Count a dump as the command does, to sorted runs."""
-    parts = parts_of(str(dump))
-    jobs = [CountJob(TextJob(part, "en"), str(folder / "runs"), str(number), 400 << 20) for number, part in enumerate(parts)]
-    for event in workers.map(count_part, [Task(job.key, job) for job in jobs]):
-        assert not isinstance(event, Failed), event
+    counts = NgramsFolder(folder / "counts")
+    parts = {part.key: part for part in (InputPart(TextJob(part, "en"), part.size, "") for part in parts_of(str(dump)))}
+    write_work(counts, "parts", Work(parts, CountJob(400 << 20)), barrier="")
+    tasks = [Task(key, Piece(count_part, NgramsFolder, str(counts.path), "parts", key)) for key in parts]
+    _, failed = collect(workers, Silent(), do_piece, tasks)
+    assert not failed, failed
 
 
 def steps(dump: Path, texts: list[Strings]) -> dict[str, float]:

@@ -11,16 +11,17 @@ from pathlib import Path
 import numpy as np
 
 from tallyclip.report.plots import cumulative_curve
-from tallyclip.run.layout import RunLayout
 from tallyclip.run.manifest import read_manifest
+from tallyclip.stages.balance import BalanceFolder
+from tallyclip.stages.counts import CountsFolder
 
 
 def main(run: str) -> None:
     """Write the picture of the README from a balanced run."""
-    layout = RunLayout(Path(run).resolve())
-    balanced = read_manifest(layout.balance)
+    balance, counts = BalanceFolder(Path(run) / "balance"), CountsFolder(Path(run) / "counts")
+    balanced = read_manifest(balance)
     assert balanced is not None, f"{run} is not balanced"
-    before, after = np.load(layout.counts.counts), np.load(layout.balance.counts_curated)
+    before, after = np.load(counts.counts), np.load(balance.counts_curated)
     svg = cumulative_curve(before, after, float(balanced.options["t"]))
     start = svg.index(">") + 1  # a page may be dark: the picture brings its paper
     svg = f'{svg[:start]}<rect width="100%" height="100%" fill="white"/>{svg[start:]}'

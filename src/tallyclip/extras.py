@@ -1,4 +1,4 @@
-"""Packages that only some features need; importing tallyclip does not import them."""
+"""The packages that only some features need; importing tallyclip does not ask for them."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ DAMAGES = [
     ("plan/plan.json", b"[[[", ("plan", "--t", "20"), "plan"),
     ("plan/plan.json", b"[[[", ("plan", "--t", "20", "--json"), "plan"),
     ("plan/plan.json", b'{"n"', ("plan", "--t", "20", "--json"), "plan"),
-    ("card/card.json", b"[[[", ("card",), "card"),
+    ("card/_manifest.json", b"[[[", ("card",), "card"),
     ("balance/counts_curated.npy", b"broken", ("card",), "balance"),
 ]
 
@@ -230,8 +230,8 @@ def test_a_dry_run_names_the_files_that_it_cannot_read(example: Example, tmp_pat
 def test_the_last_lines_say_how_many_shards_were_given_up(example: Example, tmp_path: Path) -> None:
     shutil.copytree(example.pool, tmp_path / "pool")
     (tmp_path / "pool" / "berry.parquet").write_bytes(b"PAR1 and no more")
-    said = succeeds("curate", tmp_path / "pool", *example.arguments[2:], "--accept-failed", "--out", tmp_path / "run")
-    assert "left out: 1 of 5 shards not read" in said
+    said = succeeds("curate", tmp_path / "pool", *example.arguments[2:], "--allow-failed-shards", "--out", tmp_path / "run")
+    assert "dropped: 1 of 5 shards not read" in said
     assert len(said.splitlines()) == 10
     assert json.loads((tmp_path / "run" / "card" / "card.json").read_text())["shards"] == 4
 

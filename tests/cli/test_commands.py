@@ -42,7 +42,7 @@ def test_help_says_what_a_command_is_for_and_every_option(command: str) -> None:
     assert f"tallyclip {command}" in said
     assert all(line.strip("│ ").split("--")[1:] != [""] for line in said.splitlines())
     if command == "curate":
-        for option in ("metadata", "t", "size", "tail-share", "seed", "mode", "texts", "workers", "accept-failed", "dry-run", "out"):
+        for option in ("metadata", "t", "size", "tail-share", "seed", "mode", "texts", "workers", "allow-failed-shards", "dry-run", "out"):
             assert f"--{option}" in said
 
 
@@ -126,7 +126,7 @@ def test_a_pool_without_pairs_is_said_to_have_none(tmp_path: Path) -> None:
     assert "the pool has no records" in fails(1, "curate", pool, *arguments)
     write_parquet(tmp_path / "nulls.parquet", {"url": ["a", "b"], "caption": pa.nulls(2, pa.string())})
     error = fails(1, "curate", pool, tmp_path / "nulls.parquet", *arguments)
-    assert "the pool has no texts: its 2 records were dropped (2 no caption)" in error
+    assert "the pool has no captions: its 2 records were dropped (2 no caption)" in error
     assert "Hint: is this the right pool" in error
     assert not (tmp_path / "run" / "curated").exists()
 
@@ -134,7 +134,7 @@ def test_a_pool_without_pairs_is_said_to_have_none(tmp_path: Path) -> None:
 def test_a_pool_in_which_nothing_matches_ends_with_a_word_on_why(tmp_path: Path) -> None:
     pool = write_parquet(tmp_path / "pool.parquet", {"url": ["a", "b"], "caption": ["Straße", "перевал"]})
     error = fails(1, "curate", pool, "--metadata", write_entries(tmp_path / "entries.json"), "--out", tmp_path / "run")
-    assert "names an entry" in error
+    assert "matches an entry" in error
     assert not (tmp_path / "run" / "curated").exists()
 
 
@@ -188,7 +188,7 @@ def test_a_dry_run_writes_nothing_and_says_what_to_expect(example: Example, tmp_
     everything = write_parquet(tmp_path / "a.parquet", {"url": [str(i) for i in range(500)], "caption": ["word0 word1"] * 500})
     said = succeeds("curate", everything, "--metadata", example.entries, "--dry-run", "--out", tmp_path / "run")
     assert "500 records in 1 shards" in said
-    assert "about 500; about 500 name an entry, 2.0 each" in said
+    assert "about 500; about 500 match an entry, 2.0 each" in said
 
 
 def test_a_text_is_told_which_entries_it_names_and_its_odds(example: Example) -> None:
@@ -200,7 +200,7 @@ def test_a_text_is_told_which_entries_it_names_and_its_odds(example: Example) ->
     p = [min(1.0, 20 / max(1, counts[entry])) for entry in ("word0", "New York")]
     assert f"{counts['word0']:,}" in said
     assert f"kept with probability {1 - (1 - p[0]) * (1 - p[1]):.6g}" in said
-    assert "names no entry" in succeeds("match", "--text", "IMG_0042", "--metadata", example.entries)
+    assert "matches no entry" in succeeds("match", "--text", "IMG_0042", "--metadata", example.entries)
 
 
 def test_entries_that_look_like_markup_are_printed_as_they_are(tmp_path: Path) -> None:
@@ -234,7 +234,7 @@ def test_a_dry_run_refuses_what_a_run_would(example: Example, tmp_path: Path) ->
 
 def test_match_wants_a_pool_or_a_text(tmp_path: Path) -> None:
     assert "a POOL and --out RUN are needed, or --text" in fails(2, "match")
-    assert "takes no POOL" in fails(2, "match", "pool.parquet", "--text", "dog")
+    assert "without a POOL or --out" in fails(2, "match", "pool.parquet", "--text", "dog")
     assert "no run here" in fails(2, "match", "--text", "dog", "--counts", tmp_path)
 
 

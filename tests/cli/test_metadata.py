@@ -205,9 +205,9 @@ def test_inputs_may_be_elsewhere_and_a_part_that_fails_can_be_skipped(tmp_path: 
     command = ("metadata", "build", "--recipe", "mine.toml", "--inputs", "inputs", "--out", "list", "--workers", 1)
     said = fails(1, *command, cwd=tmp_path)
     assert f"1 of 2 parts failed:\n  {tmp_path}/inputs/bad.tsv: no usable line: 1 {NO_COUNT}" in said
-    assert "--accept-failed" in said
+    assert "--allow-failed-shards" in said
     assert not (tmp_path / "list" / "metadata.parquet").exists()
-    accepted = succeeds(*command, "--accept-failed", cwd=tmp_path)
+    accepted = succeeds(*command, "--allow-failed-shards", cwd=tmp_path)
     assert f"unreadable   1 parts, such as {tmp_path}/inputs/bad.tsv: " in accepted
     assert f"dropped      1 {NO_COUNT}\n" in accepted
     assert tc.Metadata.load(tmp_path / "list" / "metadata.parquet").entries[100:] == ("dog",)
@@ -320,7 +320,7 @@ def test_what_is_no_size_is_refused(size: str) -> None:
 
 
 OPTIONS = {
-    "build": ["recipe", "out", "language", "inputs", "memory", "workers", "accept-failed"],
+    "build": ["recipe", "out", "language", "inputs", "memory", "workers", "allow-failed-shards"],
     "fetch": ["recipe", "out", "language", "host", "max-download", "workers", "dry-run"],
     "info": ["clean-metadata"],
     "check": ["classes", "json", "clean-metadata"],

@@ -71,7 +71,7 @@ def test_messages_of_a_run_are_text(nasty: Path) -> None:
     assert re.search(
         r"2 of [0-9]+ shards failed:\n  \w+.*: .*\n  \w+.*: .*\n\nHint", said("curate", "pool", *more, "--out", out, cwd=nasty)
     )
-    assert "matched" in said("curate", "pool", *more, "--out", out, "--accept-failed", cwd=nasty)
+    assert "matched" in said("curate", "pool", *more, "--out", out, "--allow-failed-shards", cwd=nasty)
     for arguments in (("status", out), ("status", out, "--json"), ("plan", out), ("plan", out, "--json"), ("card", out)):
         said(*arguments, cwd=nasty)
     said("match", "--text", " ".join(NAMES), "--counts", out, cwd=nasty)
@@ -83,7 +83,19 @@ def test_messages_of_a_run_are_text(nasty: Path) -> None:
 
 
 def test_a_terminal_is_moved_by_nothing_but_us(nasty: Path) -> None:
-    arguments = ("curate", "pool", "--metadata", "entries.json", "--t", "inf", "--workers", "1", "--out", "terminal", "--accept-failed")
+    arguments = (
+        "curate",
+        "pool",
+        "--metadata",
+        "entries.json",
+        "--t",
+        "inf",
+        "--workers",
+        "1",
+        "--out",
+        "terminal",
+        "--allow-failed-shards",
+    )
     shown = on_a_terminal(arguments, nasty)
     assert "terminal/card/card.html" in shown
     assert "failed" in shown

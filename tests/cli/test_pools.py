@@ -55,7 +55,9 @@ def test_a_curated_set_is_a_pool_by_the_name_of_its_run(tmp_path: Path, entries:
     assert done.returncode == 0, done.stderr
     assert "other files of the run folder (only curated/ is read)" in done.stderr
     assert "2 records" in done.stdout
-    assert "is a part of a run, no pool" in fails(2, "match", tmp_path / "run" / "match", "--metadata", entries, "--out", tmp_path / "no")
+    assert "is a part of a run, not a pool" in fails(
+        2, "match", tmp_path / "run" / "match", "--metadata", entries, "--out", tmp_path / "no"
+    )
 
 
 def test_a_file_url_of_a_folder_that_holds_the_run_is_refused_too(tmp_path: Path, entries: Path) -> None:

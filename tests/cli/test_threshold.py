@@ -57,7 +57,7 @@ def test_infinity_keeps_every_matched_pair_and_is_called_what_it_is(pool: Path) 
     assert f"- t = inf, as asked for: {CLAIM}" in markdown
     assert f"<b>inf</b><span>t, as asked for: {CLAIM}</span>" in page
     for text in (markdown, page):
-        assert "With t = inf every pair that names an entry is kept: this set is matched, not balanced." in text
+        assert "With t = inf every pair that matches an entry is kept: this set is matched, not balanced." in text
         assert "selects about t" not in text
     assert "with which the run kept every matched pair" in succeeds("match", "--text", "word0", "--counts", run)
     assert "t inf" in succeeds("status", run)
@@ -71,14 +71,14 @@ def test_infinity_with_one_text_of_each_image_claims_no_more_than_that(tmp_path:
     said = succeeds("curate", pool, "--metadata", entries, *options, "--out", run)
     assert manifest(run, "balance")["result"]["kept"] == 20
     planned, shown = " ".join(succeeds("plan", run, *options).split()), succeeds("match", "--text", "word0", "--counts", run)
-    claim = "keeps one matched text of every image (matched, not balanced)"
+    claim = "keeps one matched caption of every image (matched, not balanced)"
     assert f"t = inf, as asked for: {claim}" in said
     assert f"t = inf as asked for: {claim}" in planned
-    assert "with which the run kept one matched text of every image" in shown
-    assert "With t = inf of every image one text that names an entry is kept" in (run / "card" / "card.md").read_text()
+    assert "with which the run kept one matched caption of every image" in shown
+    assert "With t = inf of every image one caption that matches an entry is kept" in (run / "card" / "card.md").read_text()
     for text in (said, planned, shown, *every_file(run)):
         assert "every matched pair" not in text
-        assert "every pair that names" not in text
+        assert "every pair that matches" not in text
 
 
 def test_json_holds_an_infinite_threshold_as_text(pool: Path) -> None:
@@ -121,6 +121,16 @@ def test_a_huge_threshold_is_shown_short_everywhere(pool: Path, t: str, shown: s
         assert "T</b>" not in text
     assert read_json(run / "card" / "card.json")["t"] == float(t)
     assert results(run) == results(curated(pool, "inf")[0])
+
+
+def test_the_same_threshold_for_another_reason_gives_the_same_set_and_says_the_new_reason(pool: Path) -> None:
+    entries, run = write_entries(pool.parent / "entries.json", ENTRIES), pool.parent / "two reasons"
+    arguments = ("curate", pool, "--metadata", entries, "--out", run)
+    assert "for a tail share of 0.1" in succeeds(*arguments, "--tail-share", "0.1")
+    t, before = manifest(run, "balance")["options"]["t"], results(run)
+    assert f"t = {t:,.6g}, as asked for" in succeeds(*arguments, "--t", t)
+    assert f"- t = {t:,.6g}, as asked for" in (run / "card" / "card.md").read_text()
+    assert results(run) == before
 
 
 def test_a_threshold_below_one_is_shown_as_it_is(pool: Path) -> None:

@@ -21,7 +21,7 @@ from tallyclip.lists.ngrams.counter import NgramCounter
 from tallyclip.lists.ngrams.runs import merge_words, places_of, renamed, take
 from tallyclip.lists.wikitext.stripper import Stripper
 from tallyclip.match.kernel import _collect, _sort_distinct, make_scratch
-from tallyclip.match.tables import Tables, build_tables
+from tallyclip.match.tables import MatchTables, build_tables
 from tests.compiled_versions import complaints, import_all
 
 ROW = np.arange(4, dtype=np.uint32)
@@ -50,7 +50,7 @@ def test_a_compiled_function_refuses_a_tuple_of_which_one_array_is_another() -> 
     with pytest.raises(TypeError, match=r"_collect was given .* for tables"):
         _collect(np.uint64(0), tables._replace(sizes=tables.sizes.astype(np.int64)), make_scratch(1))
     with pytest.raises(TypeError, match=r"_collect was given .* for scratch"):
-        _collect(np.uint64(0), Tables(*tables), Tables(*tables))  # type: ignore[arg-type]
+        _collect(np.uint64(0), MatchTables(*tables), MatchTables(*tables))  # type: ignore[arg-type]
 
 
 def strided(array: np.ndarray) -> np.ndarray:

@@ -80,15 +80,15 @@ def read_pool(path: Path) -> None:
 def read_crawl(path: Path) -> None:
     """All of a crawl file, strictly and leniently."""
     read = read_wat if ".wat" in path.name else read_warc
-    for salvage in (False, True):
+    for keep_readable in (False, True):
         gather = Gatherer()
         try:
-            for _ in read(str(path), gather, name="file", salvage=salvage):
+            for _ in read(str(path), gather, name="file", keep_readable=keep_readable):
                 if gather.is_full:
                     gather.take()
             gather.take().table.validate(full=True)
         except tc.TallyclipError:
-            if salvage:
+            if keep_readable:
                 raise
 
 

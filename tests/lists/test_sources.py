@@ -16,7 +16,8 @@ from tallyclip.errors import OptionError, SourceError
 from tallyclip.io.web import FetchPolicy
 from tallyclip.lists import servers, sources
 from tallyclip.lists.sources import FetchTask, RemoteFile, Wanted, fetch_file, fetch_task, find
-from tallyclip.run.runners.local import Done, Event, Failed, Progress, Task, Workers
+from tallyclip.run.runners.base import Advanced, Done, Event, Failed, Task
+from tallyclip.run.runners.local import Workers
 from tests.lists.tools import DATABASE, DUMP_FILES, HOUR, HUB_FILES, REVISION, TAB, Page, Site, add_inputs, entry, serving, tar_of
 
 QUICK = FetchPolicy(tries=3, connect_timeout=2.0, read_timeout=2.0, first_wait=0.002, longest_wait=0.01)
@@ -371,7 +372,7 @@ def test_an_archive_that_is_not_wordnets_is_refused(
 
 
 def reported(events: list[Event], key: str) -> int:
-    return sum(event.rows for event in events if isinstance(event, Progress) and event.key == key)
+    return sum(event.rows for event in events if isinstance(event, Advanced) and event.key == key)
 
 
 def test_workers_fetch_in_parallel_and_report_bytes(site: Site, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from tallyclip.errors import OptionError, SourceError
 from tallyclip.io.streams import chain_of, file_name
 from tallyclip.readers.listing import kind_of, list_files
-from tallyclip.readers.sources import find_files, fingerprint
+from tallyclip.readers.sources import described, find_files
 from tests.readers.conftest import Site
 from tests.readers.test_sources import CAPTIONS, refused
 from tests.readers.tools import files_of, packed, read, tar_bytes, write_table
@@ -76,10 +76,10 @@ def test_equal_names_in_several_archives_are_told_apart_by_these(archive: Path, 
 
 def test_a_change_in_an_archive_changes_the_fingerprints_of_its_files(archive: Path) -> None:
     (file,) = files_of(f"zip://*.jsonl.gz::file://{archive}")
-    assert fingerprint(file.path) == file.fingerprint
+    assert described(file.path)[0].fingerprint == file.fingerprint
     write_zip(archive, "a fish")
     os.utime(archive, (1, 1))
-    assert fingerprint(file.path) != file.fingerprint
+    assert described(file.path)[0].fingerprint != file.fingerprint
     assert read(file.path).texts == ["a fish"]
 
 

@@ -17,7 +17,7 @@ from tallyclip.readers import field_names, records
 from tallyclip.readers import json_lines as json_lines_module
 from tallyclip.readers import values as values_module
 from tallyclip.readers.columns import ColumnChoice
-from tallyclip.readers.records import unify
+from tallyclip.readers.records import Drop, unify
 from tests.readers.tools import batches_of, hashed, json_lines, packed, read, refused, refused_option, table_of
 
 ITEMS = [{"url": f"http://a.example/{i}", "caption": f"caption {i}", "width": i} for i in range(5)]
@@ -46,7 +46,7 @@ def test_a_text_file_is_a_caption_a_line(tmp_path: Path, suffix: str) -> None:
 def test_lines_that_are_not_utf8_are_dropped_and_the_others_keep_their_numbers(tmp_path: Path) -> None:
     outcome = read(write(tmp_path / "a.txt", b"a dog\ncaf\xe9\na cat\n"))
     assert (outcome.texts, outcome.rows) == (["a dog", "a cat"], [0, 2])
-    assert [tuple(drop) for drop in outcome.drops] == [("not UTF-8", 1, "b'caf\\xe9'")]
+    assert outcome.drops == [Drop("not UTF-8", 1, "b'caf\\xe9'")]
 
 
 def test_a_byte_order_mark_is_not_part_of_the_first_caption(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def test_a_ledger_keeps_the_beginnings_of_a_few_samples_and_no_empty_ones() -> N
     ledger = Ledger()
     for row in range(1_000):
         ledger.add(Drop("no caption", row, "x" * 10_000))
-    ledger.add(Drop("not UTF-8", 0, ""), 7)
+    ledger.add(Drop("not UTF-8", 0, "", 7))
     assert dict(ledger.counts) == {"no caption": 1_000, "not UTF-8": 7}
     assert list(ledger.samples) == ["no caption"]
     assert [(drop.row, drop.sample) for drop in ledger.samples["no caption"]] == [(n, "x" * LONGEST_SAMPLE) for n in range(KEPT_SAMPLES)]

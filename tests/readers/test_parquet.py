@@ -17,7 +17,7 @@ import pytest
 from tallyclip.errors import SourceError, TallyclipError
 from tallyclip.readers import parquet
 from tallyclip.readers.columns import ColumnChoice
-from tallyclip.readers.read import columns_of, full_schema, read_shard
+from tallyclip.readers.read import columns_of, open_file, read_shard
 from tallyclip.readers.sources import Shard, find_files
 from tests.readers.conftest import Site
 from tests.readers.tools import batches_of, files_of, hashed, read, refused, refused_option, table_of, write_table
@@ -64,7 +64,7 @@ def test_captions_of_every_type_of_string_are_read(tmp_path: Path, kind: pa.Data
     assert read(path).texts == [text for text in texts if text]
     (records,) = batches_of(path)
     assert records.table.take([2]).num_rows == 1  # which Arrow cannot do with views
-    assert records.table.schema == full_schema(files_of(path)[0])
+    assert records.table.schema == open_file(files_of(path)[0], ColumnChoice()).schema
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_views_and_dictionaries_become_plain_at_any_depth(tmp_path: Path, kind: 
     path = write_table(tmp_path / "a.parquet", {"caption": ["a dog"] * len(values), "other": column})
     (records,) = batches_of(path)
     assert records.table["other"].type.equals(plain)
-    assert records.table.schema == full_schema(files_of(path)[0])
+    assert records.table.schema == open_file(files_of(path)[0], ColumnChoice()).schema
     assert records.table["other"].to_pylist() == column.to_pylist()
     assert records.table.take([len(values) - 1])["other"].to_pylist() == [column[-1].as_py()]
 

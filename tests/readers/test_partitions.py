@@ -12,7 +12,7 @@ from tallyclip.errors import OptionError
 from tallyclip.readers.columns import ColumnChoice
 from tallyclip.readers.field_names import LOOKED_AT
 from tallyclip.readers.partitions import NULL, partition_of
-from tallyclip.readers.read import columns_of, folders_note, full_schema, read_shard
+from tallyclip.readers.read import columns_of, folders_note, open_file, read_shard
 from tallyclip.readers.sources import cut
 from tests.readers.conftest import Site
 from tests.readers.test_sources import CAPTIONS, write_text
@@ -193,7 +193,7 @@ def test_a_column_that_is_nowhere_is_refused_with_those_of_folders(tmp_path: Pat
 
 def test_the_schema_of_a_parquet_file_has_the_columns_of_its_folders(tmp_path: Path) -> None:
     path = write_one(tmp_path / "b=1" / "a=2" / "caption=3", "parquet")
-    schema = full_schema(files_of(path)[0])
+    schema = open_file(files_of(path)[0], ColumnChoice()).schema
     assert schema is not None
     assert schema.names == ["caption", "b", "a"]
 

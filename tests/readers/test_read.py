@@ -148,7 +148,7 @@ def test_parquet_that_is_made_of_json_gives_the_same_pairs(
 
 ODD = [RecursionError("too deep"), MemoryError(), ZeroDivisionError("odd"), KeyError("odd"), AssertionError()]
 LOOK_UPS = {
-    "a.parquet": (parquet, "schema_of"),
+    "a.parquet": (parquet, "footer_of"),
     "a.jsonl": (json_lines_module, "json_names"),
     "a.csv": (csv, "look_at"),
     "a.tsv": (csv, "look_at"),

@@ -3,34 +3,38 @@
 from __future__ import annotations
 
 import shutil
+import zipfile
 from pathlib import Path
 
 import pytest
 
+from tallyclip.lists.inputs import CHECKSUMS
+from tallyclip.readers.run_folders import LIST, LIST_MANIFEST, LOCK, POOLS, STAGE_MANIFEST, STAGES
 from tallyclip.readers.sources import find_files
-from tallyclip.run.build_layout import BuildLayout
-from tallyclip.run.layout import RunLayout
+from tallyclip.stages.builds import BUILD
+from tallyclip.stages.gather import GatherFolder
+from tallyclip.stages.match import MatchFolder
+from tallyclip.stages.metadata import MetadataFolder
+from tallyclip.stages.pool import PoolFolder
+from tallyclip.stages.runs import RUN
 from tests.readers.test_sources import CAPTIONS, refused, write_text
 from tests.readers.tools import read, write_table
 
 
-def write_run(root: Path, *, pool: bool, curated: bool) -> RunLayout:
+def write_run(root: Path, *, pool: bool, curated: bool) -> None:
     """A run folder as its files are: of crawl files, balanced, both, or neither."""
-    layout = RunLayout(root)
-    for path in (layout.record, layout.lock, layout.metadata.manifest):
+    for path in (root / RUN.record, root / LOCK, MetadataFolder(root / "metadata").manifest):
         write_text(path, "{}")
-    write_table(layout.metadata.entries, {"entry": ["dog"]})
-    folders = [layout.parse, layout.pool] if pool else []
-    for stage in folders:
-        write_text(stage.manifest, "{}")
-        write_table(stage.pairs("a"), {"url": ["u"], "text": [f"from {stage.path.name}"]})
+    write_table(MetadataFolder(root / "metadata").entries, {"entry": ["dog"]})
+    for folder in (GatherFolder(root / "gather"), PoolFolder(root / "pool")) if pool else ():
+        write_text(folder.manifest, "{}")
+        write_table(folder.pairs("a"), {"url": ["u"], "text": [f"from {folder.path.name}"]})
     for name in ("curated", "probabilities", "card") if curated else ():
         (root / name).mkdir()
         write_table(root / name / "a.parquet", {"caption": [f"from {name}"]})
     if curated:
-        write_text(layout.entry_counts, "{}")
-        write_text(layout.match.path / "a.arrow", "")
-    return layout
+        write_text(root / "entry_counts.json", "{}")
+        write_text(MatchFolder(root / "match").matches("a"), "")
 
 
 @pytest.mark.parametrize("which", ["pool", "curated"])
@@ -71,27 +75,39 @@ def test_a_run_folder_among_other_files_is_refused(tmp_path: Path) -> None:
     refused(tmp_path, f"is a run folder in it: {tmp_path}/run", f"{tmp_path}/run/curated")
 
 
-@pytest.mark.parametrize("stage", ["parse", "metadata", "probabilities", "card", "match"])
+@pytest.mark.parametrize("stage", ["gather", "metadata", "probabilities", "card", "match"])
 def test_a_stage_that_is_not_a_pool_is_refused(tmp_path: Path, stage: str) -> None:
     write_run(tmp_path / "run", pool=True, curated=True)
     refused(tmp_path / "run" / stage, f"{tmp_path}/run/{stage} is a part of a run", f"{tmp_path}/run/curated")
 
 
-@pytest.mark.parametrize("stage", ["parse", "metadata", "probabilities", "card", "match"])
+@pytest.mark.parametrize("stage", ["gather", "metadata", "probabilities", "card", "match"])
 def test_a_folder_with_the_name_of_a_stage_is_read_outside_of_a_run(tmp_path: Path, stage: str) -> None:
     write_text(tmp_path / stage / "a.txt", "a dog\n")
     write_text(tmp_path / "run.json", '{"caption": "a cat"}\n')
     assert sorted(read(tmp_path).texts) == ["a cat", "a dog"]
 
 
-def test_a_folder_of_a_build_is_refused_with_the_option_that_takes_it(tmp_path: Path) -> None:
-    layout = BuildLayout(tmp_path / "list")
-    for path in (layout.manifest, layout.checksums, layout.lock):
-        write_text(path, "{}")
-    write_table(layout.metadata, {"entry": ["dog"]})
-    refused(tmp_path / "list", "metadata build", f"--metadata {layout.metadata}")
-    layout.checksums.unlink()
-    refused(tmp_path, "metadata build", f"--metadata {layout.metadata}")
+def test_the_stages_that_are_refused_are_those_of_a_run_but_for_the_pool() -> None:
+    assert {*STAGES} == {stage.name for stage in RUN.stages} - {*POOLS}
+
+
+def test_files_of_an_archive_in_a_folder_with_the_name_of_a_stage_are_read(tmp_path: Path) -> None:
+    (tmp_path / "match").mkdir()
+    with zipfile.ZipFile(tmp_path / "match" / "a.zip", "w") as archive:
+        archive.writestr("b.txt", "a dog\n")
+    assert read(f"zip://*.txt::{tmp_path}/match/a.zip").texts == ["a dog"]
+
+
+@pytest.mark.parametrize("sign", [LOCK, f"list/{STAGE_MANIFEST}"])
+def test_a_folder_of_a_build_is_refused_with_the_option_that_takes_it(tmp_path: Path, sign: str) -> None:
+    for name in (LIST_MANIFEST, BUILD.record, CHECKSUMS, sign):
+        write_text(tmp_path / "list" / name, "{}")
+    path = tmp_path / "list" / LIST
+    write_table(path, {"entry": ["dog"]})
+    refused(tmp_path / "list", "metadata build", f"--metadata {path}")
+    (tmp_path / "list" / CHECKSUMS).unlink()
+    refused(tmp_path, "metadata build", f"--metadata {path}")
 
 
 def test_a_run_folder_in_a_bucket_is_one(bucket: str, tmp_path: Path) -> None:
@@ -100,7 +116,7 @@ def test_a_run_folder_in_a_bucket_is_one(bucket: str, tmp_path: Path) -> None:
     write_run(tmp_path / "run", pool=True, curated=True)
     s3fs.S3FileSystem().put(str(tmp_path / "run"), f"{bucket}/run", recursive=True)
     refused(f"{bucket}/run", f"{bucket}/run/pool", f"{bucket}/run/curated")
-    refused(f"{bucket}/run/parse", "is a part of a run")
+    refused(f"{bucket}/run/gather", "is a part of a run")
     shutil.rmtree(tmp_path / "run" / "curated")
     s3fs.S3FileSystem().rm(f"{bucket}/run/curated", recursive=True)
     assert read(f"{bucket}/run").texts == ["from pool"]

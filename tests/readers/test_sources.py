@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tallyclip.errors import OptionError, SourceError
 from tallyclip.readers import sources
 from tallyclip.readers.columns import ColumnChoice
-from tallyclip.readers.sources import PoolFile, Shard, cut, find_files, fingerprint
+from tallyclip.readers.sources import PoolFile, Shard, cut, described, find_files
 from tests.readers.conftest import Site
 from tests.readers.tools import Outcome, add_shard, files_of, packed, read, write_table
 
@@ -27,6 +27,11 @@ def write_text(path: Path, text: str = "a dog\na cat\n") -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     return path
+
+
+def fingerprint(path: str) -> str:
+    """Of a file in its present state."""
+    return described(path)[0].fingerprint
 
 
 def refused(name: object, *words: str) -> OptionError:

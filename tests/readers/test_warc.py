@@ -195,7 +195,7 @@ def test_a_damaged_file_fails_or_with_salvage_gives_its_sound_records(tmp_path: 
     path.write_bytes(content[:-20])
     with pytest.raises(SourceError, match=r"a\.warc\.gz"):
         read(path)
-    rows, gather = read(path, salvage=True)
+    rows, gather = read(path, keep_readable=True)
     assert [row["text"] for row in rows][:2] == ["a dog", "a cat"]
     assert gather.drops
 
@@ -245,7 +245,7 @@ def test_real_files_have_as_many_pages_images_and_alts_as_others_count(shared_da
 def test_real_damaged_files_give_their_sound_records_with_salvage(shared_data: Path, name: str) -> None:
     with pytest.raises(SourceError, match=name.rpartition("/")[2]):
         read(shared_data / name)
-    _, gather = read(shared_data / name, salvage=True)
+    _, gather = read(shared_data / name, keep_readable=True)
     assert tuple(gather.counts[what] for what in ("pages", "images", "alt")) == DAMAGED[name]
 
 

@@ -3,18 +3,24 @@ from __future__ import annotations
 import html.parser
 import json
 import re
+import shutil
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 import tallyclip as tc
-from tallyclip.flows.curate import read_card
+from tallyclip.readers.ledger import UNNAMED
 from tallyclip.report import plots
-from tallyclip.report.card import as_html, as_json, as_markdown, draw_pictures, histogram
-from tallyclip.run.folder import Run
+from tallyclip.report.card import About, Facts, Part, histogram
+from tallyclip.run.engine import make
 from tallyclip.run.runners.local import Workers
+from tallyclip.run.stage import Finished, Making, Stage, Stages
+from tallyclip.run.workspace import Workspace
+from tallyclip.stages.card import CARD
+from tallyclip.stages.runs import RUN
 
 from .conftest import ENTRIES
 
@@ -98,7 +104,7 @@ def test_the_figures_are_those_of_the_run(run_folder: Path) -> None:
     assert card["tail_share"] == tc.tail_share(np.array(list(before.values())), card["t"])
     drops = {drop["reason"]: drop["count"] for drop in card["drops"]}
     assert drops["no caption"] == 1
-    assert drops["matches no entry"] == card["texts"] - card["matched"]
+    assert drops[UNNAMED] == card["texts"] - card["matched"]
     assert card["records"] == card["texts"] + drops["no caption"]
 
 
@@ -115,15 +121,53 @@ def test_the_command_and_fingerprints_to_do_it_again_are_there(run_folder: Path,
         assert text in (run_folder / "card" / "card.md").read_text()
 
 
-def test_the_same_run_gives_the_same_card(run_folder: Path) -> None:
-    with Workers(1) as workers, Run(run_folder, workers) as run:
-        card = read_card(run)
-    before = np.load(run_folder / "counts" / "counts.npy")
-    after = np.load(run_folder / "balance" / "counts_curated.npy")
-    html_again = as_html(card, draw_pictures(card, before, after))
-    assert html_again == (run_folder / "card" / "card.html").read_text()
-    assert as_markdown(card) == (run_folder / "card" / "card.md").read_text()
-    assert as_json(card) == (run_folder / "card" / "card.json").read_bytes()
+def forms(run_folder: Path) -> dict[str, bytes]:
+    return {name: (run_folder / "card" / name).read_bytes() for name in ("card.html", "card.md", "card.json")}
+
+
+def test_the_same_run_gives_the_same_card(run_folder: Path, tmp_path: Path) -> None:
+    again = tmp_path / run_folder.name  # which is in the title
+    shutil.copytree(run_folder, again)
+    shutil.rmtree(again / "card")
+    with Workers(1) as workers, Workspace(RUN, again, workers) as run:
+        make(run, CARD)
+    assert forms(again) == forms(run_folder)
+
+
+def test_a_stage_with_facts_is_shown_in_every_form_of_the_card(run_folder: Path, tmp_path: Path) -> None:
+    def finish(making: Making[object, object]) -> Finished:
+        return Finished({"longest": "a | dog"})
+
+    def card(run: Workspace) -> Facts:
+        return Facts(title="Captions <by length>", facts={"the longest": run.required(longest).result["longest"], "looked at": "2,020"})
+
+    longest = Stage(name="longest", version=1, command="a test", needs=("balance",), finish=finish, card=card)
+    kind = msgspec.structs.replace(RUN, stages=Stages(*RUN.stages, longest))
+    again = tmp_path / "run"
+    shutil.copytree(run_folder, again)
+    with Workers(1) as workers, Workspace(kind, again, workers) as run:
+        make(run, longest)
+        assert not (again / "card").exists()  # it was made without
+        make(run, CARD)
+    page = Page((again / "card" / "card.html").read_text())
+    assert page.open == []
+    for text in ("Captions <by length>", "the longest", "a | dog", "looked at", "2,020"):
+        assert text in page.shown
+    markdown = (again / "card" / "card.md").read_text()
+    assert "\n## Captions \\<by length\\>\n\n- the longest: a \\| dog\n- looked at: 2,020\n\n" in markdown
+    value = json.loads((again / "card" / "card.json").read_text())
+    facts = {"title": "Captions <by length>", "facts": {"the longest": "a | dog", "looked at": "2,020"}}
+    assert value.pop("longest") == facts
+    before = json.loads((run_folder / "card" / "card.json").read_text())
+    assert value == before, "the rest stays"
+
+
+def test_no_two_parts_of_a_card_have_a_field_of_the_same_name() -> None:
+    """Templates know fields by their names alone."""
+    parts = [About, *(part for part in Part.__subclasses__() if part is not Facts and part.__module__.startswith("tallyclip."))]
+    assert len(parts) >= 5
+    names = [name for part in parts for name in part.__struct_fields__]
+    assert [name for name in names if names.count(name) > 1] == []
 
 
 @pytest.mark.parametrize("counts", [[1], [0, 0, 1], [5] * 4, [10**9, 1], list(range(1000))], ids=lambda counts: f"{len(counts)} entries")

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -14,10 +14,12 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from tallyclip.flows.curate import read_card
-from tallyclip.report.card import Card, as_html, as_json, as_markdown, draw_pictures
-from tallyclip.run.folder import Run
+from tallyclip.report.card import About, Card, CrawlPart, Facts, Part, draw_pictures
 from tallyclip.run.runners.local import Workers
+from tallyclip.run.workspace import Workspace
+from tallyclip.stages.match import MatchPart
+from tallyclip.stages.pool import PoolPart
+from tallyclip.stages.runs import RUN
 from tests.nasties import NASTIES, acts
 
 from .test_card import Page
@@ -39,13 +41,27 @@ def with_text(value: Any, text: str) -> Any:
             return value
 
 
-def nasty_card(card: Card, text: str) -> Card:
-    value = with_text(msgspec.to_builtins(card), text)
-    value["failed_shards"] = {text: text}
-    value["fingerprints"] = {text: text}
-    value["crawl"] = {"files": 1, "bytes": 1, "counts": {}, "pairs": 1, "duplicates": text, "drops": value["drops"]}
-    value["languages"] = text
-    return msgspec.convert(value, Card)
+class Parts(NamedTuple):
+    """What a card is made of."""
+
+    about: About
+    parts: dict[str, Part]
+
+
+def nasty_card(card: Parts, text: str) -> Card:
+    """A card of these parts, and of those that only other runs have, in which every text is this one."""
+    parts = {name: msgspec.convert(with_texts(msgspec.to_builtins(part), text), type(part)) for name, part in card.parts.items()}
+    about = msgspec.convert(with_texts(msgspec.to_builtins(card.about), text) | {"fingerprints": {text: text}}, About)
+    drops = next(part.drops for part in parts.values() if isinstance(part, MatchPart))
+    parts["pool"] = PoolPart(crawl=CrawlPart(files=1, bytes=1, counts={}, pairs=1, duplicates=text, drops=drops))
+    parts["facts"] = Facts(title=text, facts={text: text})
+    return Card(about, parts)
+
+
+def with_texts(value: dict[str, Any], text: str) -> dict[str, Any]:
+    """The same fields of a part with every text in them replaced, where runs may have none too."""
+    more = {"failed_shards": {text: text}, "languages": text}
+    return with_text(value, text) | {name: one for name, one in more.items() if name in value}
 
 
 def tokens(markdown: str) -> Iterator[Token]:
@@ -60,20 +76,21 @@ def structure(markdown: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def card(run_folder: Path) -> Card:
-    with Workers(1) as workers, Run(run_folder, workers) as run:
-        return read_card(run)
+def card(run_folder: Path) -> Parts:
+    with Workers(1) as workers, Workspace(RUN, run_folder, workers) as run:
+        parts = {stage.name: stage.card(run) for stage in RUN.stages if stage.card is not None and run.whole(stage) is not None}
+    return Parts(msgspec.json.decode((run_folder / "card" / "card.json").read_bytes(), type=About), parts)
 
 
 @pytest.mark.parametrize("text", NASTIES, ids=ascii)
-def test_every_text_of_a_card_stays_text(card: Card, text: str, run_folder: Path) -> None:
+def test_every_text_of_a_card_stays_text(card: Parts, text: str, run_folder: Path) -> None:
     nasty, plain = nasty_card(card, text), nasty_card(card, PLAIN)
-    markdown = as_markdown(nasty)
+    markdown = nasty.as_markdown()
     assert not acts(markdown)
-    assert structure(markdown) == structure(as_markdown(plain))
+    assert structure(markdown) == structure(plain.as_markdown())
     counts = np.load(run_folder / "counts" / "counts.npy")
     pictures = draw_pictures(nasty, counts, counts)
-    html, plain_html = as_html(nasty, pictures), as_html(plain, pictures)
+    html, plain_html = nasty.as_html(pictures), plain.as_html(pictures)
     assert not acts(html)
     assert len(re.findall("<", html)) == len(re.findall("<", plain_html))
     page, plain_page = Page(html), Page(plain_html)
@@ -82,8 +99,10 @@ def test_every_text_of_a_card_stays_text(card: Card, text: str, run_folder: Path
 
 
 @pytest.mark.parametrize("text", [text for text in NASTIES if "\ud800" not in text], ids=ascii)
-def test_the_json_of_a_card_has_the_texts_as_they_are_and_nothing_that_acts(card: Card, text: str) -> None:
+def test_the_json_of_a_card_has_the_texts_as_they_are_and_nothing_that_acts(card: Parts, text: str) -> None:
     nasty = nasty_card(card, text)
-    written = as_json(nasty)
+    written = nasty.as_json()
     assert not acts(written.decode())
-    assert json.loads(written)["sources"] == [text] * len(card.sources)
+    value = json.loads(written)
+    assert value["sources"] == [text] * len(nasty.fields.sources)
+    assert value["facts"] == {"title": text, "facts": {text: text}}

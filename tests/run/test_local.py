@@ -15,7 +15,8 @@ import psutil
 import pytest
 
 from tallyclip.errors import OutputError, SourceError
-from tallyclip.run.runners.local import CRASHES_ALLOWED, LONGEST_SAID, Done, Event, Failed, Progress, Task, Workers
+from tallyclip.run.runners.base import Advanced, Done, Event, Failed, Task
+from tallyclip.run.runners.local import CRASHES_ALLOWED, LONGEST_SAID, Workers
 from tests.tools import PATIENCE, assert_calm, assert_gone, eventually, family
 
 Tick = Callable[[int], None]
@@ -83,7 +84,7 @@ def sleep_long(started: Path, tick: Tick) -> None:
 
 def outcomes(events: Iterator[Event]) -> dict[str, Event]:
     """What became of each task, leaving out progress."""
-    ended = [event for event in events if not isinstance(event, Progress)]
+    ended = [event for event in events if not isinstance(event, Advanced)]
     assert max(Counter(event.key for event in ended).values(), default=1) == 1
     return {event.key: event for event in ended}
 
@@ -110,7 +111,7 @@ def test_a_result_of_many_megabytes_comes_back_whole(workers: Workers) -> None:
 def test_ticks_add_up_to_the_rows_that_were_told(workers: Workers) -> None:
     said: Counter[str] = Counter()
     for event in workers.map(count_up, [Task(str(n), n) for n in range(8)]):
-        if isinstance(event, Progress):
+        if isinstance(event, Advanced):
             said[event.key] += event.rows
         else:
             assert event == Done(event.key, said[event.key])
@@ -193,7 +194,7 @@ def test_a_task_that_cannot_write_stops_the_work(workers: Workers) -> None:
 
 def test_work_given_up_midway_gives_nothing_to_the_next_call(workers: Workers, tmp_path: Path) -> None:
     events = workers.map(count_up, [Task(str(n), 40) for n in range(3)])
-    assert isinstance(next(events), Progress)
+    assert isinstance(next(events), Advanced)
     events.close()  # type: ignore[attr-defined]
     assert outcomes(workers.map(double, [Task(str(n), n) for n in range(9)])) == {str(n): Done(str(n), 2 * n) for n in range(9)}
 
@@ -208,7 +209,8 @@ def test_no_worker_outlives_its_block(tmp_path: Path) -> None:
 DRIVER = """
 import sys
 from pathlib import Path
-from tallyclip.run.runners.local import Task, Workers
+from tallyclip.run.runners.base import Task
+from tallyclip.run.runners.local import Workers
 from tests.run.test_local import sleep_long
 
 if __name__ == "__main__":

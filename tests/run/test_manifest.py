@@ -10,15 +10,21 @@ from hypothesis import strategies as st
 
 from tallyclip.errors import ArtifactError
 from tallyclip.io.structs import fingerprint_of
-from tallyclip.run.layout import RunLayout, StageFolder
+from tallyclip.run.items import StageFolder
 from tallyclip.run.manifest import Manifest, read_manifest, write_manifest
+from tallyclip.run.runners.local import Workers
+from tallyclip.run.workspace import Workspace
+from tallyclip.stages.runs import RUN
 
 MANIFEST = Manifest(
     stage="counts",
+    version=2,
     fingerprint="f" * 64,
     inputs={"match": "m"},
     options={"t": 0.1, "texts": "pairs"},
-    result={"matches": 1 << 40, "failed_shards": {"a": "cut short"}},
+    pieces=["b", "c"],
+    failed={"a": "cut short"},
+    result={"matches": 1 << 40, "drops": {"no caption": 1}},
     outputs={"counts.npy": 928},
     command=["count", "a run"],
     versions={"tallyclip": "0"},
@@ -58,8 +64,8 @@ def test_a_fingerprint_changes_with_any_part_and_not_with_their_order(parts: dic
 
 
 def test_attempts_at_a_stage_are_told_from_those_at_others(tmp_path: Path) -> None:
-    layout = RunLayout(tmp_path)
-    assert layout.attempts("match") == []
-    for stage in ("match", "metadata", "balance"):
-        layout.under_way(stage, "0" * 64).mkdir(parents=True)
-    assert layout.attempts("match") == [layout.under_way("match", "0" * 64)]
+    run, match = Workspace(RUN, tmp_path, Workers(1)), RUN.stages["match"]
+    assert run.attempts(match) == []
+    for stage in RUN.stages:
+        run.begin(stage, "0" * 64)
+    assert run.attempts(match) == [run.under_way(match, "0" * 64)]

@@ -10,16 +10,17 @@ import pytest
 
 from tallyclip.core.balance import TextsPolicy
 from tallyclip.core.data import Metadata
-from tallyclip.flows.curate import match
+from tallyclip.flows.curate import balance, match
 from tallyclip.match.reference import Mode
 from tallyclip.readers.columns import ColumnChoice
-from tallyclip.run.folder import Run
+from tallyclip.run.engine import make
 from tallyclip.run.runners.local import Workers
+from tallyclip.run.workspace import Workspace
 from tallyclip.stages import PRELOAD
-from tallyclip.stages.balance import balance_run
-from tallyclip.stages.card import make_card
-from tallyclip.stages.count import count_matches
-from tallyclip.stages.plan import Aim, plan_run
+from tallyclip.stages.card import CARD
+from tallyclip.stages.counts import COUNTS
+from tallyclip.stages.plan import PLAN, Aim, PlanOptions
+from tallyclip.stages.runs import RUN
 from tests.tools import results, succeeds, write_entries, write_pool
 
 
@@ -61,15 +62,15 @@ class Stages:
         pictures: bool = False,
     ) -> dict[str, bytes]:
         """Make a run, or go on with it, and return its results."""
-        with Run(root, self.workers, command=["test"]) as run:
+        with Workspace(RUN, root, self.workers, command=["test"]) as run:
             metadata = Metadata.load(str(self.entries))
             match(run, [str(path) for path in pool], ColumnChoice(), metadata, mode, accept_failed=accept_failed)
-            count_matches(run)
+            make(run, COUNTS)
             if pictures:
-                plan_run(run, aim, policy)
-            balance_run(run, aim, seed=seed, policy=policy)
+                make(run, PLAN, PlanOptions(aim, policy))
+            balance(run, aim, seed=seed, policy=policy)
             if pictures:
-                make_card(run)
+                make(run, CARD)
         return results(root)
 
 

@@ -14,15 +14,14 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-
-from tallyclip.readers.crawl.links import base_of, clean_text, web_address
-from tallyclip.run import versions
-from tallyclip.run.folder import Run
-from tallyclip.run.runners.local import Workers
-from tallyclip.run.stages import CRAWL_STAGES
-from tallyclip.stages import PRELOAD, duplicates, parse
 from tallyclip.stages.parse import PoolOptions
-from tallyclip.stages.pool import pool_of
+
+from tallyclip.flows.curate import make_pool
+from tallyclip.readers.crawl.links import base_of, clean_text, web_address
+from tallyclip.run import PRELOAD
+from tallyclip.run.runners.local import Workers
+from tallyclip.run.workspace import Workspace
+from tallyclip.stages import duplicates
 from tallyclip.steps.languages import LanguageChoice
 from tests.readers.crawl.tools import image, packed, page, record, write_wat
 from tests.stages.test_interruptions import photographed
@@ -57,6 +56,9 @@ def write_crawl(folder: Path, suffix: str = "") -> Path:
     return folder
 
 
+GATHERING = tuple(stage.name for stage in RUN.stages if stage.optional)
+
+
 def rows_of(folder: Path) -> list[Row]:
     return sorted(pq.read_table(folder).to_pylist(), key=lambda row: sorted(map(str, row.items())))
 
@@ -74,8 +76,8 @@ def workers() -> Iterator[Workers]:
 
 def made(root: Path, workers: Workers, *sources: Path, **options: Any) -> Path:
     """A pool, made in this process; returns its folder."""
-    with Run(root, workers, command=["test"]) as run:
-        pool_of(run, [str(source) for source in sources], PoolOptions(**options))
+    with Workspace(RUN, root, workers, command=["test"]) as run:
+        make_pool(run, [str(source) for source in sources], PoolOptions(**options))
     return root / "pool"
 
 
@@ -90,8 +92,8 @@ def test_each_pair_of_a_crawl_comes_once(crawl: Path, tmp_path: Path, workers: W
     rows = rows_of(made(tmp_path / "run", workers, crawl))
     assert sorted((row["url"], row["text"]) for row in rows) == sorted(expected)
     found = manifest(tmp_path / "run", "pool")["result"]
-    assert found["drops"]["duplicate in the pool"] > 50
-    assert found["counts"]["texts"] == len(rows) + sum(found["drops"].values())
+    assert found["drops"]["repeated in the pool"] > 50
+    assert manifest(tmp_path / "run", "gather")["result"]["seen"]["texts"] == len(rows) + sum(found["drops"].values())
 
 
 @pytest.mark.parametrize("kind", ["pair", "url", "off"])
@@ -123,44 +125,44 @@ def test_the_same_files_twice_are_the_same_pool(crawl: Path, tmp_path: Path, wor
 
 def test_what_an_earlier_pool_has_is_left_out_of_the_next(crawl: Path, tmp_path: Path, workers: Workers) -> None:
     first = rows_of(made(tmp_path / "first", workers, crawl / "apple.warc.wat.gz"))
-    second = rows_of(made(tmp_path / "second", workers, crawl, known=[str(tmp_path / "first")]))
+    second = rows_of(made(tmp_path / "second", workers, crawl, exclude=[str(tmp_path / "first")]))
     whole = rows_of(made(tmp_path / "whole", workers, crawl))
     assert sorted(row["uid"] for row in first + second) == sorted(row["uid"] for row in whole)
-    assert manifest(tmp_path / "second", "duplicates")["result"]["known"] > 0
+    assert manifest(tmp_path / "second", "duplicates")["result"]["excluded"] > 0
     assert "was made with --duplicates pair" in fails(
-        2, "pool", crawl, "--known", tmp_path / "first", "--duplicates", "url", "--out", tmp_path / "x"
+        2, "pool", crawl, "--exclude-pool", tmp_path / "first", "--duplicates", "url", "--out", tmp_path / "x"
     )
-    assert "no pool was made here" in fails(2, "pool", crawl, "--known", tmp_path, "--out", tmp_path / "y")
+    assert "no pool was made here" in fails(2, "pool", crawl, "--exclude-pool", tmp_path, "--out", tmp_path / "y")
 
 
-def as_of_version_1(root: Path) -> None:
-    """Make the manifests of a pool what the first version wrote."""
-    for stage, name in (("parse", "version"), ("duplicates", "parse_version")):
+def as_of_another_version(root: Path) -> None:
+    """Make it look as if an earlier version had gathered this."""
+    for stage, change in (("gather", ("version",)), ("duplicates", ("options", "gathered_by"))):
         path = root / stage / "_manifest.json"
         found = json.loads(path.read_bytes())
-        del found["options"][name]
+        at = found
+        for name in change[:-1]:
+            at = at[name]
+        at[change[-1]] -= 1
         path.write_text(json.dumps(found))
 
 
 def test_an_earlier_pool_of_another_version_is_refused_as_known(crawl: Path, tmp_path: Path, workers: Workers) -> None:
     made(tmp_path / "first", workers, crawl / "apple.warc.wat.gz")
-    as_of_version_1(tmp_path / "first")
-    said = fails(2, "pool", crawl, "--known", tmp_path / "first", "--out", tmp_path / "x")
+    as_of_another_version(tmp_path / "first")
+    said = fails(2, "pool", crawl, "--exclude-pool", tmp_path / "first", "--out", tmp_path / "x")
     assert "another version of tallyclip" in said
     assert "make that pool again" in said
 
 
-def test_files_parsed_by_another_version_are_parsed_again(tmp_path: Path, workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_gathered_by_another_version_are_gathered_again(tmp_path: Path, workers: Workers) -> None:
     path = write_wat(tmp_path / "a.wat.gz", [page("http://a.example/", [image("i a.png", alt="a dog")])])
-    monkeypatch.setattr(parse, "PARSE", 1)
-    monkeypatch.setitem(versions.OF_STAGES, "parse", 1)
     made(tmp_path / "run", workers, path)
-    as_of_version_1(tmp_path / "run")
-    (done,) = (tmp_path / "run" / "parse" / "_done").iterdir()
+    done = tmp_path / "run" / "gather" / "_done" / "a.json"
     before = done.stat().st_mtime_ns
     made(tmp_path / "run", workers, path)
     assert done.stat().st_mtime_ns == before
-    monkeypatch.undo()
+    as_of_another_version(tmp_path / "run")
     assert [row["url"] for row in rows_of(made(tmp_path / "run", workers, path))] == ["http://a.example/i%20a.png"]
     assert done.stat().st_mtime_ns > before
 
@@ -197,8 +199,8 @@ def test_from_every_rename_of_making_a_pool_the_same_command_goes_on_to_the_same
     pictures = photographed(tmp_path, "pool", crawl, "--languages", "en")
     clean = pool_bytes(tmp_path / "run")
     assert len(clean) == 2 * len(PAGES) + 1
-    whole = [tuple(stage for stage in CRAWL_STAGES if (picture / stage / "_manifest.json").exists()) for picture in pictures]
-    assert set(whole) == {CRAWL_STAGES[:n] for n in range(3)}
+    whole = [tuple(stage for stage in GATHERING if (picture / stage / "_manifest.json").exists()) for picture in pictures]
+    assert set(whole) == {GATHERING[:n] for n in range(3)}
     for picture in pictures:
         made(picture, workers, crawl, languages=LanguageChoice(["en"]))
         assert pool_bytes(picture) == clean
@@ -216,13 +218,13 @@ def test_a_damaged_file_fails_alone_and_repaired_the_run_is_as_if_nothing_had_be
     assert "1 of 3 shards failed" in said
     assert str(path) in said
     assert "file cut short" in said
-    assert "--salvage" in said
+    assert "--keep-readable" in said
     assert not any((tmp_path / "run" / name).exists() for name in ("parse", "pool", "match", "curated"))
-    succeeds(*command, "--accept-failed")
+    succeeds(*command, "--allow-failed-shards")
     without = results(tmp_path / "run")
     assert list(json.loads((tmp_path / "run" / "card" / "card.json").read_text())["failed_shards"]) == ["berry.warc"]
-    succeeds(*command, "--salvage")
-    assert manifest(tmp_path / "run", "parse")["result"]["drops"]["file cut short"] == 1
+    succeeds(*command, "--keep-readable")
+    assert manifest(tmp_path / "run", "gather")["result"]["drops"]["file cut short"] == 1
     assert len(results(tmp_path / "run")["uids.npy"]) > len(without["uids.npy"])
     path.write_bytes(good)
     succeeds(*command)
@@ -241,9 +243,9 @@ def test_a_file_that_changes_after_it_was_read_is_refused(crawl: Path, tmp_path:
 
 def test_other_options_redo_what_they_change_and_nothing_else(crawl: Path, tmp_path: Path, workers: Workers) -> None:
     made(tmp_path / "run", workers, crawl)
-    before = manifest(tmp_path / "run", "parse")
+    before = manifest(tmp_path / "run", "gather")
     made(tmp_path / "run", workers, crawl, languages=LanguageChoice(["en"]))
-    assert manifest(tmp_path / "run", "parse") == before
+    assert manifest(tmp_path / "run", "gather") == before
     languages = {row["language"] for row in rows_of(tmp_path / "run" / "pool")}
     assert languages == {"en"}
 
@@ -256,7 +258,7 @@ def test_filters_leave_out_what_they_say_and_nothing_by_default(crawl: Path, tmp
     assert all("cdn.example" not in row["url"] and len(row["text"]) >= 7 for row in rows)
     drops = manifest(tmp_path / "run", "pool")["result"]["drops"]
     assert drops["domain blocked"] > 0
-    assert drops["caption too short"] > 0
+    assert drops["text too short"] > 0
 
 
 def test_texts_all_over_a_site_go_wherever_its_pages_are_and_only_there(
@@ -274,7 +276,7 @@ def test_texts_all_over_a_site_go_wherever_its_pages_are_and_only_there(
         ("only 2", "http://a.example/x2.png"),
         ("share this", "http://b.example/same.png"),
     ]
-    assert manifest(tmp_path / "two", "pool")["result"]["drops"] == {"boilerplate of its site": 3, "duplicate in the pool": 2}
+    assert manifest(tmp_path / "two", "pool")["result"]["drops"] == {"repeated all over its site": 3, "repeated in the pool": 2}
     assert [json.loads(path.read_text())["samples"] for path in (tmp_path / "two" / "pool" / "_done").glob("*.json")] == [{}, {}, {}]
     assert len(rows_of(made(tmp_path / "three", workers, *tmp_path.glob("*.wat.gz"), max_site_repeats=3))) == 7
     assert "would leave nothing" in fails(2, "pool", tmp_path / "0.wat.gz", "--max-site-repeats", 0, "--out", tmp_path / "x")
@@ -294,7 +296,7 @@ def test_tables_and_crawl_files_do_not_mix(crawl: Path, tmp_path: Path) -> None:
     assert "is a crawl file" in fails(2, "curate", crawl, "--dry-run", "--out", tmp_path / "c")
     assert "give files, or a crawl by its name" in fails(2, "pool", "--out", tmp_path / "d")
     assert "knows no 'klingon'" in fails(2, "pool", crawl, "--languages", "klingon", "--out", tmp_path / "e")
-    assert not any((tmp_path / name).joinpath("parse").exists() for name in "abcde")
+    assert not any((tmp_path / name).joinpath("gather").exists() for name in "abcde")
 
 
 @pytest.fixture
@@ -357,8 +359,8 @@ def test_a_page_in_wat_and_in_warc_by_the_web_gives_the_same_rows(tmp_path: Path
     links = [image("/a.png", alt="a dog\nasleep"), image("//b.example/c.png", title=" a cat ")]
     place = ("pages.warc.gz", len(packed(records[:1])))
     wat = write_wat(tmp_path / "pages.warc.wat.gz", [page("http://zoo.example/x", links, place=place)])
-    with Run(tmp_path / "warc", workers, command=["test"]) as run:
-        pool_of(run, [f"{address}/pages.warc.gz"], PoolOptions())
+    with Workspace(RUN, tmp_path / "warc", workers, command=["test"]) as run:
+        make_pool(run, [f"{address}/pages.warc.gz"], PoolOptions())
     rows = rows_of(made(tmp_path / "wat", workers, wat))
     assert rows_of(tmp_path / "warc" / "pool") == rows
     assert sorted((row["url"], row["text"], row["crawl_file"]) for row in rows) == [
@@ -415,15 +417,15 @@ def test_known_is_what_the_earlier_pool_has_and_not_what_it_left_out(tmp_path: P
     rows = rows_of(made(tmp_path / "english", workers, files, languages=LanguageChoice(["en"]), known=known))
     assert len(rows_of(german)) == len(rows) == 20
     assert {row["language"] for row in rows} == {"en"}
-    said = fails(1, "pool", files, "--known", known[0], "--languages", "de", "--out", tmp_path / "none")
+    said = fails(1, "pool", files, "--exclude-pool", known[0], "--languages", "de", "--out", tmp_path / "none")
     assert "no pair stays" in said
     assert "WET" not in said
-    assert "is the run itself" in fails(2, "pool", files, "--known", known[0], "--out", known[0])
+    assert "is the run itself" in fails(2, "pool", files, "--exclude-pool", known[0], "--out", known[0])
     assert (tmp_path / "german" / "pool").exists()
     shutil.rmtree(tmp_path / "german" / "pool" / "_index")
-    assert "the pool is not whole" in fails(2, "pool", files, "--known", known[0], "--out", tmp_path / "x")
+    assert "the pool is not whole" in fails(2, "pool", files, "--exclude-pool", known[0], "--out", tmp_path / "x")
     shutil.rmtree(tmp_path / "german" / "pool")
-    assert "no pool was made here" in fails(2, "pool", files, "--known", known[0], "--out", tmp_path / "y")
+    assert "no pool was made here" in fails(2, "pool", files, "--exclude-pool", known[0], "--out", tmp_path / "y")
 
 
 def test_how_many_were_known_does_not_depend_on_how_the_files_are_split(crawl: Path, tmp_path: Path, workers: Workers) -> None:
@@ -441,7 +443,7 @@ def test_how_many_were_known_does_not_depend_on_how_the_files_are_split(crawl: P
     [
         ("pool", ["--kind", "warc"], "--sample, --kind and --base-url go with --crawl"),
         ("pool", ["--languages", "all", "--language-threshold", 0.9], "keeps every text"),
-        ("curate", ["--caption-column", "text"], "the options of columns are for tables"),
+        ("curate", ["--caption-column", "text"], "has no columns to choose from"),
     ],
 )
 def test_options_that_would_do_nothing_are_refused(crawl: Path, tmp_path: Path, command: str, options: list[object], what: str) -> None:

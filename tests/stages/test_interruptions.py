@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from tallyclip.match.reference import Mode
-from tallyclip.run.stages import BUILT_ON, CRAWL_STAGES
 from tallyclip.stages.plan import Aim
+from tallyclip.stages.runs import RUN
 from tests.stages.conftest import Example, Stages
 from tests.tools import (
     PATIENCE,
@@ -40,7 +40,7 @@ from tests.tools import (
 
 KILLS = int(os.environ.get("TALLYCLIP_KILLS", "10"))
 HOOKS = Path(__file__).parent / "hooks"
-STAGES = [stage for stage in BUILT_ON if stage not in CRAWL_STAGES]
+STAGES = [stage.name for stage in RUN.stages if not stage.optional]
 
 
 def seconds_of(example: Example, folder: Path) -> float:
@@ -169,7 +169,7 @@ def test_a_half_written_file_of_a_worker_that_was_killed_is_cleared(example: Exa
 
 def assert_coherent(run: Path) -> None:
     """Every stage in place was made from the stages beside it, and the curated set, if it is there, from all that is beside it."""
-    whole = [stage for stage in BUILT_ON if (run / stage / "_manifest.json").exists()]
+    whole = [stage for stage in STAGES if (run / stage / "_manifest.json").exists()]
     manifests = {stage: manifest(run, stage) for stage in whole}
     for stage in whole:
         for earlier in set(manifests[stage]["inputs"]) & set(whole):

@@ -37,7 +37,7 @@ def files(folder: Path) -> set[str]:
 @pytest.mark.parametrize(
     ("at", "names"),
     [
-        (r"/match-[^/]*/[^/]*\.(arrow|counts\.npz)$", {"arrow", "counts.npz"}),
+        (r"/match-[^/]*/[^/]*\.(arrow|counts\.npz)$", {"arrow", "npz"}),
         (r"/balance-[^/]*/(curated|uid_runs)/", {"parquet", "0.npy"}),
         (r"/balance-[^/]*/(probabilities|shard_counts)/", {"parquet", "npz"}),
     ],

@@ -13,10 +13,10 @@ import pytest
 
 from tallyclip.core.balance import TextsPolicy
 from tallyclip.core.data import Metadata
+from tallyclip.export import curated
 from tallyclip.flows.dry_run import estimate_run
 from tallyclip.readers.columns import ColumnChoice
 from tallyclip.readers.records import BYTES_AT_ONCE
-from tallyclip.stages import balance_shard
 from tallyclip.stages.plan import Aim
 from tests.stages.conftest import Stages
 from tests.tools import manifest, write_entries, write_parquet
@@ -108,13 +108,13 @@ def test_rows_are_taken_in_parts_that_are_no_larger_than_a_batch() -> None:
     times = draw.integers(0, 300, 500)
     times[7:9] = 50
     places = np.repeat(np.arange(500), times)
-    parts = list(balance_shard._parts(table, places))
+    parts = list(curated._parts(table, places))
     assert [place for start, end in parts for place in range(start, end)] == list(range(len(places)))
     for start, end in parts:
         assert sizes[places[start:end]].sum() <= BYTES_AT_ONCE or end - start == 1
     assert len(parts) < 50 + 50 + 8 * sizes.repeat(times).sum() / BYTES_AT_ONCE
-    assert list(balance_shard._parts(table, np.arange(500))) == [(0, 500)]  # nothing is repeated
-    assert list(balance_shard._parts(table, np.arange(0))) == [(0, 0)]
+    assert list(curated._parts(table, np.arange(500))) == [(0, 500)]  # nothing is repeated
+    assert list(curated._parts(table, np.arange(0))) == [(0, 0)]
 
 
 def test_the_disk_of_a_dry_run_grows_with_the_texts(tmp_path: Path) -> None:

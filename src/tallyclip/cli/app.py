@@ -5,28 +5,22 @@ The module is longer than others: it is a list, whose options take a line each.
 
 from __future__ import annotations
 
-import functools
 import io
-import os
 import sys
-from collections.abc import Callable, Iterable
 from importlib import import_module
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import typer
-from rich.console import Console, ConsoleOptions, RenderableType
-from rich.segment import Segment
-from rich.text import Text
 
 from tallyclip.cli import options
+from tallyclip.cli.console import err, fails, out, print_json, reports_errors, show_text
 from tallyclip.cli.metadata import add_commands
 from tallyclip.cli.names import check_unicode
+from tallyclip.cli.pool import filters_of, language_choice, pool_options, source_of
 from tallyclip.cli.pool import pool as pool_command
-from tallyclip.cli.pool import pool_options, source_of
 from tallyclip.cli.prepare import OpenRun, aim_of, choice_of, count_of, load_metadata
-from tallyclip.errors import TRACEBACK, TallyclipError, shows_tracebacks
-from tallyclip.escaping import printable
+from tallyclip.errors import TallyclipError
 
 EPILOG = "Exit codes: 0 done · 1 done in part, or nothing kept · 2 wrong input or option, nothing started · 130 interrupted"
 
@@ -40,24 +34,6 @@ app = typer.Typer(
 )
 metadata_app = typer.Typer(help="Build entry lists, and look at them.", no_args_is_help=True, rich_markup_mode="markdown")
 app.add_typer(metadata_app, name="metadata")
-
-
-class SafeConsole(Console):
-    """A terminal that data cannot act on: whatever is printed, only this program's own styles reach it as escapes."""
-
-    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        for segment in super().render(renderable, options):
-            yield segment if segment.control else segment._replace(text=printable(segment.text, keep="\n"))
-
-    def on_broken_pipe(self) -> None:
-        raise BrokenPipeError  # which ``reports_errors`` sees to, where the original would exit in its own way
-
-
-out = SafeConsole(highlight=False, emoji=False)
-err = SafeConsole(stderr=True, highlight=False, emoji=False)
-
-
-Command = TypeVar("Command", bound=Callable[..., None])
 
 
 @app.callback()
@@ -74,42 +50,8 @@ def main() -> None:
         check_unicode(sys.argv[1:])
         app()
     except TallyclipError as error:  # of an option, before its command starts
-        _show().fails(err, error)
+        fails(error)
         sys.exit(error.exit_code)
-
-
-def reports_errors(command: Command) -> Command:
-    """Say what went wrong and what would help, without a traceback, and exit with the code it deserves."""
-
-    @functools.wraps(command)
-    def wrapped(*args: Any, **kwargs: Any) -> None:
-        try:
-            command(*args, **kwargs)
-            sys.stdout.flush()
-        except TallyclipError as error:
-            _show().fails(err, error)
-            raise typer.Exit(error.exit_code) from None
-        except KeyboardInterrupt:
-            err.print("\nInterrupted. What was finished is kept: the same command goes on from there.", soft_wrap=True)
-            raise typer.Exit(130) from None
-        except BrokenPipeError:  # the reader of our output has gone: `tallyclip ... | head`
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, sys.stdout.fileno())
-            os.dup2(nowhere, sys.stderr.fileno())
-            raise typer.Exit(1) from None
-        except OSError as error:  # of the machine, where nobody knew more of it
-            _show().fails(err, TallyclipError(f"{error.filename or 'the machine'}: {error.strerror or error}"))
-            raise typer.Exit(1) from None
-        except (typer.Exit, typer.Abort):
-            raise
-        except Exception as error:
-            if shows_tracebacks():
-                raise
-            hint = f"this is a defect of tallyclip: please report it, with what the same command says with {TRACEBACK}=1 set before it"
-            _show().fails(err, TallyclipError(f"unexpected: {type(error).__name__}: {error}", hint))
-            raise typer.Exit(1) from None
-
-    return wrapped  # type: ignore[return-value]
 
 
 def _show() -> Any:
@@ -135,9 +77,18 @@ def curate(
     kind: options.CrawlKind = None,
     base_url: options.BaseUrl = None,
     duplicates: options.Duplicates = options.DuplicatesName.pair,
+    exclude_pool: options.ExcludePool = None,
     languages: options.Languages = None,
     language_threshold: options.LanguageThreshold = None,
-    salvage: options.Salvage = False,
+    max_url_length: options.MaxUrlLength = None,
+    min_text_length: options.MinTextLength = None,
+    max_text_length: options.MaxTextLength = None,
+    drop_no_letters: options.DropNoLetters = False,
+    drop_file_names: options.DropFileNames = False,
+    max_site_repeats: options.MaxSiteRepeats = None,
+    blocked_domains: options.BlockedDomains = None,
+    blocked_keywords: options.BlockedKeywords = None,
+    keep_readable: options.KeepReadable = False,
     max_download: options.MaxDownload = "64G",
     caption_column: options.CaptionColumn = None,
     url_column: options.UrlColumn = None,
@@ -147,14 +98,14 @@ def curate(
     quote: options.Quote = None,
     escape: options.Escape = None,
     workers: options.WorkersCount = None,
-    accept_failed: options.AcceptFailed = False,
+    allow_failed_shards: options.AllowFailedShards = False,
     dry_run: options.DryRun = False,
 ) -> None:
     """From a pool of captions to a balanced subset and a data card, in one go.
 
     Matches every caption against the entry list, counts, chooses the threshold t, draws, and writes `RUN/curated/*.parquet`,
     `RUN/uids.npy`, `RUN/entry_counts.json`, `RUN/probabilities/*.parquet` and `RUN/card/card.html`. Interrupted, the same command goes
-    on where it was; with other options only what they change is done again.
+    on where it was. With other options it only does again what they change.
 
     Example: `tallyclip curate laion/*.parquet --size 1_000_000 --out run`
     """
@@ -177,9 +128,13 @@ def curate(
         aim = aim_of(t, size, tail_share)
         choice = choice_of(caption_column, url_column, uid_column, header, delimiter, quote, escape)
         source = source_of(pool, crawl, sample, kind, base_url)
-        asked = pool_options(duplicates, languages, language_threshold, max_download, salvage=salvage)
+        filters = filters_of(
+            max_url_length, min_text_length, max_text_length, drop_no_letters, drop_file_names, blocked_domains, blocked_keywords
+        )
+        chosen = language_choice(languages, language_threshold)
+        asked = pool_options(duplicates, exclude_pool, chosen, filters, keep_readable, max_site_repeats, max_download)
         entries = load_metadata(metadata, clean=clean_metadata)
-        card = pipeline.curate(
+        pipeline.curate(
             run,
             source,
             choice,
@@ -189,9 +144,9 @@ def curate(
             seed=seed,
             policy=texts.value,
             options=asked,
-            accept_failed=accept_failed,
+            accept_failed=allow_failed_shards,
         )
-    show_text(_show().summary(card, str(out_folder)))
+        show_text(_show().summary(run, str(out_folder)))
 
 
 app.command("pool", rich_help_panel="The whole way")(reports_errors(pool_command))
@@ -212,9 +167,18 @@ def match(
     kind: options.CrawlKind = None,
     base_url: options.BaseUrl = None,
     duplicates: options.Duplicates = options.DuplicatesName.pair,
+    exclude_pool: options.ExcludePool = None,
     languages: options.Languages = None,
     language_threshold: options.LanguageThreshold = None,
-    salvage: options.Salvage = False,
+    max_url_length: options.MaxUrlLength = None,
+    min_text_length: options.MinTextLength = None,
+    max_text_length: options.MaxTextLength = None,
+    drop_no_letters: options.DropNoLetters = False,
+    drop_file_names: options.DropFileNames = False,
+    max_site_repeats: options.MaxSiteRepeats = None,
+    blocked_domains: options.BlockedDomains = None,
+    blocked_keywords: options.BlockedKeywords = None,
+    keep_readable: options.KeepReadable = False,
     max_download: options.MaxDownload = "64G",
     caption_column: options.CaptionColumn = None,
     url_column: options.UrlColumn = None,
@@ -224,9 +188,9 @@ def match(
     quote: options.Quote = None,
     escape: options.Escape = None,
     workers: options.WorkersCount = None,
-    accept_failed: options.AcceptFailed = False,
+    allow_failed_shards: options.AllowFailedShards = False,
 ) -> None:
-    """Match a pool against an entry list, or show what one text names.
+    """Match a pool against an entry list, or show which entries one text matches.
 
     Examples: `tallyclip match laion/*.parquet --out run`, and `tallyclip match --text "a photo of a dog" --counts run`
     """
@@ -236,7 +200,7 @@ def match(
         if counts is not None and (metadata != "wordnet" or mode != options.ModeName.exact):
             raise OptionError("--counts takes the entry list and the mode from its run", "leave out --metadata and --mode")
         if pool or out_folder:
-            raise OptionError("--text matches one text, so it takes no POOL and no --out", 'tallyclip match --text "a photo of a dog"')
+            raise OptionError("--text matches one text, without a POOL or --out", 'tallyclip match --text "a photo of a dog"')
         _match_text(text, counts, metadata, clean_metadata, mode.value)
         return
     if out_folder is None:
@@ -246,20 +210,25 @@ def match(
 
         choice = choice_of(caption_column, url_column, uid_column, header, delimiter, quote, escape)
         source = source_of(pool, crawl, sample, kind, base_url)
-        asked = pool_options(duplicates, languages, language_threshold, max_download, salvage=salvage)
+        filters = filters_of(
+            max_url_length, min_text_length, max_text_length, drop_no_letters, drop_file_names, blocked_domains, blocked_keywords
+        )
+        chosen = language_choice(languages, language_threshold)
+        asked = pool_options(duplicates, exclude_pool, chosen, filters, keep_readable, max_site_repeats, max_download)
         entries = load_metadata(metadata, clean=clean_metadata)
-        pipeline.match(run, source, choice, entries, mode.value, options=asked, accept_failed=accept_failed)
+        pipeline.match(run, source, choice, entries, mode.value, options=asked, accept_failed=allow_failed_shards)
 
 
 @app.command(rich_help_panel="Step by step")
 @reports_errors
 def count(run_folder: options.RunFolder) -> None:
-    """Count how often each entry is named in a matched pool."""
+    """Count how often each entry is matched in a matched pool."""
     with OpenRun(run_folder, 1, err) as run:
-        from tallyclip.stages.count import count_matches
+        from tallyclip.run.engine import make
+        from tallyclip.stages.counts import COUNTS
 
         run.open()
-        count_matches(run)
+        make(run, COUNTS)
 
 
 @app.command(rich_help_panel="Step by step")
@@ -275,14 +244,19 @@ def plan(
 ) -> None:
     """Show what each threshold would keep, and the t for a wanted size or tail share, before anything is drawn."""
     with OpenRun(run_folder, workers, err) as run:
-        from tallyclip.stages.plan import plan_as_json, plan_run, read_plan
+        import msgspec
+
+        from tallyclip.io.files import with_infinity
+        from tallyclip.run.engine import make
+        from tallyclip.stages.plan import PLAN, PlanOptions, read_plan
 
         run.open()
-        plan_run(run, aim_of(t, size, tail_share), texts.value)
+        make(run, PLAN, PlanOptions(aim_of(t, size, tail_share), texts.value))
+        found = read_plan(run)
         if as_json:
-            _print_json(plan_as_json(run))
+            print_json(with_infinity(msgspec.to_builtins(found)))
         else:
-            out.print(_show().plan_table(*read_plan(run)))
+            out.print(_show().plan_table(found))
 
 
 @app.command(rich_help_panel="Step by step")
@@ -298,10 +272,10 @@ def balance(
 ) -> None:
     """Draw the curated set of a counted pool."""
     with OpenRun(run_folder, workers, err) as run:
-        from tallyclip.stages.balance import balance_run
+        from tallyclip.flows import curate as pipeline
 
         run.open()
-        balance_run(run, aim_of(t, size, tail_share), seed=seed, policy=texts.value)
+        pipeline.balance(run, aim_of(t, size, tail_share), seed=seed, policy=texts.value)
 
 
 @app.command(rich_help_panel="Step by step")
@@ -309,11 +283,12 @@ def balance(
 def card(run_folder: options.RunFolder, workers: options.WorkersCount = None) -> None:
     """Write the data card of a balanced run."""
     with OpenRun(run_folder, workers, err) as run:
-        from tallyclip.stages.card import make_card, read_card
+        from tallyclip.run.engine import make
+        from tallyclip.stages.card import CARD
 
         run.open()
-        make_card(run)
-        show_text(_show().summary(read_card(run), str(run_folder)))
+        make(run, CARD)
+        show_text(_show().summary(run, str(run_folder)))
 
 
 @app.command(rich_help_panel="The whole way")
@@ -322,12 +297,12 @@ def status(run_folder: options.RunFolder, as_json: options.AsJson = False) -> No
     """Show a run as a tree of its stages; also while another command works on it."""
     import msgspec
 
-    from tallyclip.run.layout import RunLayout
     from tallyclip.run.status import read_status
+    from tallyclip.stages.runs import RUN
 
-    found = read_status(RunLayout(run_folder.resolve()))
+    found = read_status(RUN, run_folder.resolve())
     if as_json:
-        _print_json(msgspec.to_builtins(found))
+        print_json(msgspec.to_builtins(found))
     else:
         out.print(_show().status_tree(found))
 
@@ -347,9 +322,9 @@ def demo(
         from tallyclip.stages.plan import Aim
 
         run.progress.note("the first run on a machine compiles the matcher, which takes some 20 seconds")
-        pool = demo_pool(run.layout.root.parent / f"{run.layout.root.name}-pool")
-        card = pipeline.curate(run, [str(pool)], ColumnChoice(), Metadata.wordnet(), Aim())
-    show_text(_show().summary(card, str(out_folder)))
+        pool = demo_pool(run.root.parent / f"{run.root.name}-pool")
+        pipeline.curate(run, [str(pool)], ColumnChoice(), Metadata.wordnet(), Aim())
+        show_text(_show().summary(run, str(out_folder)))
 
 
 add_commands(metadata_app, reports_errors)
@@ -377,14 +352,3 @@ def _match_text(text: str, counts: Path | None, metadata: str, clean: bool, mode
     keep = float(keep_probability(matches, p)[0])
     out.print(_show().text_matches(text, entries, matches[0], values, p, keep))
     show_text(f"(t = {odds.t:,.6g}, {odds.why})")
-
-
-def show_text(text: str) -> None:
-    """Print a text as it is: an entry or a path may look like markup."""
-    out.print(Text(text), soft_wrap=True)
-
-
-def _print_json(value: Any) -> None:
-    import json
-
-    print(json.dumps(value, indent=1))

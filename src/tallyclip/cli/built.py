@@ -13,9 +13,9 @@ from rich.text import Text
 from tallyclip.cli.progress import size_text
 from tallyclip.cli.show import in_lines
 from tallyclip.escaping import printable
-from tallyclip.flows.build_list import ListManifest
 from tallyclip.lists.servers import RemoteFile
 from tallyclip.report.numbers import percent
+from tallyclip.stages.entry_list import ListManifest
 
 NAMES = {
     "numeral": "numerals",

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from tallyclip.cli import options
+from tallyclip.cli.console import err, out, show_text
 from tallyclip.cli.names import bytes_of, run_folder
 from tallyclip.cli.prepare import count_of, load_metadata
 from tallyclip.errors import OptionError
@@ -64,10 +65,10 @@ FetchWorkers = Annotated[
     int, typer.Option("--workers", min=1, max=16, help="Files to fetch in parallel; Wikimedia asks for at most three.")
 ]
 
-AcceptFailed = Annotated[
+AllowFailedShards = Annotated[
     bool,
     typer.Option(
-        "--accept-failed",
+        "--allow-failed-shards",
         help="Build without inputs that cannot be read; the manifest lists them.",
         rich_help_panel=options.HOW,
     ),
@@ -85,7 +86,7 @@ def build(
     inputs: Inputs = None,
     memory: Memory = "4G",
     workers: options.WorkersCount = None,
-    accept_failed: AcceptFailed = False,
+    allow_failed_shards: AllowFailedShards = False,
 ) -> None:
     """Build an entry list from a recipe: from WordNet, and from the words, phrases and titles of Wikipedia.
 
@@ -94,7 +95,6 @@ def build(
 
     Example: `tallyclip metadata build --recipe english --inputs inputs --out lists/en`
     """
-    from tallyclip.cli.app import err, out, show_text
     from tallyclip.cli.progress import Shown
     from tallyclip.run.runners.local import Workers
     from tallyclip.stages import LIST_PRELOAD
@@ -109,13 +109,14 @@ def build(
         from tallyclip.flows.build_list import build_list
         from tallyclip.lists.languages import language as language_of
         from tallyclip.lists.recipe import read_recipe
-        from tallyclip.run.build_folder import Build
+        from tallyclip.run.workspace import Workspace
+        from tallyclip.stages.builds import BUILD
 
         made_of, folder = read_recipe(recipe)
         chosen = language_of(made_of.language if language is None else language)
         try:
-            with Build(out_folder, pool, shown, sys.argv[1:]) as into:
-                manifest = build_list(into, made_of, chosen, (inputs or folder).resolve(), size, accept_failed=accept_failed)
+            with Workspace(BUILD, out_folder, pool, shown, sys.argv[1:]) as into:
+                manifest = build_list(into, made_of, chosen, (inputs or folder).resolve(), size, accept_failed=allow_failed_shards)
         finally:
             shown.stop()
     out.print(table_1(manifest))
@@ -137,7 +138,6 @@ def fetch(
 
     Example: `tallyclip metadata fetch --recipe english --out inputs --dry-run`
     """
-    from tallyclip.cli.app import err, out
     from tallyclip.cli.progress import Shown
     from tallyclip.run.runners.local import Workers
 
@@ -172,7 +172,6 @@ def recipe(name: ShippedName) -> None:
 
 def info(path: options.EntryList, clean_metadata: options.Clean = False) -> None:
     """Show the size, fingerprint, sources and unmatchable entries of an entry list."""
-    from tallyclip.cli.app import show_text
     from tallyclip.cli.show import metadata_info
 
     show_text(metadata_info(path, load_metadata(path, clean=clean_metadata)))
@@ -181,7 +180,6 @@ def info(path: options.EntryList, clean_metadata: options.Clean = False) -> None
 def diff(first: ListFile, second: ListFile, clean_metadata: options.Clean = False, as_json: options.AsJson = False) -> None:
     """Show which entries two lists share, and which only one of them has."""
     from tallyclip.cli import lists
-    from tallyclip.cli.app import out
     from tallyclip.lists.compare import difference
 
     found = difference(load_metadata(first, clean=clean_metadata), load_metadata(second, clean=clean_metadata))
@@ -194,7 +192,6 @@ def merge(files: ListFiles, to: MergedOut, clean_metadata: options.Clean = False
     Example: `tallyclip metadata merge lists/en/metadata.parquet terms.txt --out mine.parquet`
     """
     from tallyclip.cli import lists
-    from tallyclip.cli.app import out
     from tallyclip.lists.compare import merge as merged_lists
 
     given = [load_metadata(name, clean=clean_metadata) for name in files]
@@ -206,7 +203,6 @@ def merge(files: ListFiles, to: MergedOut, clean_metadata: options.Clean = False
 def check(file: ListFile, classes: Classes = None, clean_metadata: options.Clean = False, as_json: options.AsJson = False) -> None:
     """Check an entry list: entries that no caption can match, repeats in another case, stop words, and class names of benchmarks."""
     from tallyclip.cli import lists
-    from tallyclip.cli.app import out
     from tallyclip.lists.check import check as checked
     from tallyclip.lists.classes import class_lists, read_classes
 

@@ -1,4 +1,4 @@
-"""The options and arguments of the commands, with their help."""
+"""The options and arguments of the commands, with their help. Longer than others: it is a list."""
 
 from __future__ import annotations
 
@@ -150,22 +150,22 @@ WorkersCount = Annotated[
         show_default=False,
     ),
 ]
-AcceptFailed = Annotated[
+AllowFailedShards = Annotated[
     bool,
     typer.Option(
-        "--accept-failed",
-        help="Go on without the shards that cannot be read; the card says which.",
+        "--allow-failed-shards",
+        help="Go on without shards that cannot be read; the card lists them.",
         rich_help_panel=HOW,
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DryRun = Annotated[
     bool,
-    typer.Option("--dry-run", help="Say what pairs, time, disk and memory to expect, and stop.", rich_help_panel=HOW),
+    typer.Option("--dry-run", help="Print the pairs, time, disk and memory to expect, and stop.", rich_help_panel=HOW),
 ]
 MaybePool = Annotated[list[str] | None, typer.Argument(parser=pool_name, metavar="POOL", help="As for 'curate'.", show_default=False)]
 MaybeOut = Annotated[Path | None, typer.Option("--out", parser=run_folder, metavar="RUN", help="The run folder.", show_default=False)]
-Text = Annotated[str | None, typer.Option("--text", help="Instead of a pool: one text, to see which entries it names.")]
+Text = Annotated[str | None, typer.Option("--text", help="Instead of a pool: one text, to see which entries it matches.")]
 OddsOf = Annotated[
     Path | None,
     typer.Option("--counts", parser=run_folder, metavar="RUN", help="With --text: a run to take the entry list, counts and odds from."),
@@ -176,7 +176,7 @@ EntryList = Annotated[str, typer.Argument(metavar="wordnet|FILE", help="An entry
 
 # Crawl files and the pool that they become.
 
-CRAWL, LEAVE_OUT = "Which crawl files", "What to leave out"
+CRAWL, FILTERS = "Which crawl files", "Filters and duplicates"
 
 
 class DuplicatesName(StrEnum):
@@ -220,11 +220,11 @@ BaseUrl = Annotated[
     str | None,
     typer.Option("--base-url", metavar="URL", help="With --crawl: where crawl-data/ is, if not at Common Crawl's.", rich_help_panel=CRAWL),
 ]
-Salvage = Annotated[
+KeepReadable = Annotated[
     bool,
     typer.Option(
-        "--salvage",
-        help="Keep what can be read of damaged files, and count the loss, instead of giving up each as a whole.",
+        "--keep-readable",
+        help="Keep the readable part of damaged crawl files and count the loss; by default a damaged file fails.",
         rich_help_panel=CRAWL,
     ),
 ]
@@ -236,17 +236,17 @@ Duplicates = Annotated[
     DuplicatesName,
     typer.Option(
         "--duplicates",
-        help="Of crawl files: of what one stays, of pairs (address and text) or of addresses; 'off' keeps all.",
-        rich_help_panel=LEAVE_OUT,
+        help="Deduplicate crawl data by pair (URL and caption) or by URL; 'off' keeps duplicates.",
+        rich_help_panel=FILTERS,
     ),
 ]
-Known = Annotated[
+ExcludePool = Annotated[
     list[str] | None,
     typer.Option(
-        "--known",
+        "--exclude-pool",
         metavar="RUN",
-        help="The run folder of an earlier pool: what is in that is left out of this. May be given again.",
-        rich_help_panel=LEAVE_OUT,
+        help="Run folder of an earlier pool; pairs already in it are skipped. Can be repeated.",
+        rich_help_panel=FILTERS,
         show_default=False,
     ),
 ]
@@ -255,8 +255,8 @@ Languages = Annotated[
     typer.Option(
         "--languages",
         metavar="en|en,de|all",
-        help="Keep texts in these languages, and say for each which it is in; 'all' keeps any. Without it no language is asked for.",
-        rich_help_panel=LEAVE_OUT,
+        help="Keep captions in these languages and add a language column; 'all' only adds the column. Default: no detection.",
+        rich_help_panel=FILTERS,
         show_default=False,
     ),
 ]
@@ -265,38 +265,38 @@ LanguageThreshold = Annotated[
     typer.Option(
         "--language-threshold",
         metavar="SCORE",
-        help="The lowest score with which a text is taken to be in a language; 0.2 by default.",
-        rich_help_panel=LEAVE_OUT,
+        help="Lowest score at which a caption counts as being in a language; default 0.2.",
+        rich_help_panel=FILTERS,
         show_default=False,
     ),
 ]
 MaxUrlLength = Annotated[
     int | None,
-    typer.Option("--max-url-length", metavar="N", help="Drop addresses of more characters.", rich_help_panel=LEAVE_OUT),
+    typer.Option("--max-url-length", metavar="N", help="Drop pairs whose URL has more characters.", rich_help_panel=FILTERS),
 ]
 MinTextLength = Annotated[
     int | None,
-    typer.Option("--min-text-length", metavar="N", help="Drop texts of fewer characters.", rich_help_panel=LEAVE_OUT),
+    typer.Option("--min-text-length", metavar="N", help="Drop captions of fewer characters.", rich_help_panel=FILTERS),
 ]
 MaxTextLength = Annotated[
     int | None,
-    typer.Option("--max-text-length", metavar="N", help="Drop texts of more characters.", rich_help_panel=LEAVE_OUT),
+    typer.Option("--max-text-length", metavar="N", help="Drop captions of more characters.", rich_help_panel=FILTERS),
 ]
 DropNoLetters = Annotated[
     bool,
-    typer.Option("--drop-no-letters", help="Drop texts without a letter.", rich_help_panel=LEAVE_OUT),
+    typer.Option("--drop-no-letters", help="Drop captions without a letter.", rich_help_panel=FILTERS),
 ]
 DropFileNames = Annotated[
     bool,
-    typer.Option("--drop-file-names", help="Drop texts that are a file name, an id, a number or a date.", rich_help_panel=LEAVE_OUT),
+    typer.Option("--drop-file-names", help="Drop captions that are a file name, an id, a number or a date.", rich_help_panel=FILTERS),
 ]
 MaxSiteRepeats = Annotated[
     int | None,
     typer.Option(
         "--max-site-repeats",
         metavar="N",
-        help="Drop texts that stand with more than N different images on the pages of one host: a site's boilerplate.",
-        rich_help_panel=LEAVE_OUT,
+        help="Drop boilerplate: captions used with more than N distinct images on one host.",
+        rich_help_panel=FILTERS,
     ),
 ]
 BlockedDomains = Annotated[
@@ -304,8 +304,8 @@ BlockedDomains = Annotated[
     typer.Option(
         "--blocked-domains",
         metavar="FILE",
-        help="Drop images of these hosts and those below them: a text file, a domain a line.",
-        rich_help_panel=LEAVE_OUT,
+        help="Drop images on these domains and their subdomains: a text file, one domain a line.",
+        rich_help_panel=FILTERS,
     ),
 ]
 BlockedKeywords = Annotated[
@@ -313,8 +313,8 @@ BlockedKeywords = Annotated[
     typer.Option(
         "--blocked-keywords",
         metavar="FILE",
-        help="Drop texts with one of these: a text file, a word or phrase a line.",
-        rich_help_panel=LEAVE_OUT,
+        help="Drop captions that contain one of these: a text file, one word or phrase a line.",
+        rich_help_panel=FILTERS,
     ),
 ]
 

@@ -5,35 +5,33 @@ from __future__ import annotations
 from typing import Any
 
 from tallyclip.cli import options
+from tallyclip.cli.console import err, show_text
 from tallyclip.cli.names import bytes_of
 from tallyclip.cli.prepare import OpenRun
 
 
 def pool_options(
     duplicates: options.DuplicatesName,
-    languages: str | None,
-    language_threshold: float | None,
+    exclude_pool: list[str] | None,
+    languages: Any,
+    filters: Any,
+    keep_readable: bool,
+    max_site_repeats: int | None,
     max_download: str,
-    known: list[str] | None = None,
-    filters: dict[str, Any] | None = None,
-    salvage: bool = False,
-    max_site_repeats: int | None = None,
 ) -> Any:
-    """What the options of a pool ask for.
+    """What is to be done to pairs before they are matched.
 
     Raises:
-        OptionError: the language model knows no such language, a filter cannot be applied, a threshold goes without languages, or a size
-            is none.
+        OptionError: a filter cannot be applied, or a size is not a size.
     """
-    from tallyclip.stages.parse import PoolOptions
-    from tallyclip.steps.filters import Filters
+    from tallyclip.stages.gather import PoolOptions
 
     asked = PoolOptions(
         duplicates=duplicates.value,
-        known=list(known or []),
-        languages=language_choice(languages, language_threshold),
-        filters=Filters(**(filters or {})),
-        salvage=salvage,
+        exclude=list(exclude_pool or []),
+        languages=languages,
+        filters=filters,
+        keep_readable=keep_readable,
         max_site_repeats=max_site_repeats,
         max_download=bytes_of(max_download, "--max-download"),
     )
@@ -41,8 +39,23 @@ def pool_options(
     return asked
 
 
+def filters_of(
+    max_url_length: int | None,
+    min_text_length: int | None,
+    max_text_length: int | None,
+    no_letters: bool,
+    file_names: bool,
+    blocked_domains: str | None,
+    blocked_keywords: str | None,
+) -> Any:
+    """What the options of filters ask for."""
+    from tallyclip.steps.filters import Filters
+
+    return Filters(max_url_length, min_text_length, max_text_length, no_letters, file_names, blocked_domains, blocked_keywords)
+
+
 def language_choice(languages: str | None, threshold: float | None) -> Any:
-    """What --languages and --language-threshold ask for; None if no language is to be identified."""
+    """What --languages and --language-threshold ask for; None if no language is to be detected."""
     from tallyclip.errors import OptionError
     from tallyclip.steps.languages import DEFAULT_THRESHOLD, LanguageChoice
 
@@ -68,7 +81,7 @@ def pool(
     kind: options.CrawlKind = None,
     base_url: options.BaseUrl = None,
     duplicates: options.Duplicates = options.DuplicatesName.pair,
-    known: options.Known = None,
+    exclude_pool: options.ExcludePool = None,
     languages: options.Languages = None,
     language_threshold: options.LanguageThreshold = None,
     max_url_length: options.MaxUrlLength = None,
@@ -79,39 +92,31 @@ def pool(
     max_site_repeats: options.MaxSiteRepeats = None,
     blocked_domains: options.BlockedDomains = None,
     blocked_keywords: options.BlockedKeywords = None,
-    salvage: options.Salvage = False,
+    keep_readable: options.KeepReadable = False,
     max_download: options.MaxDownload = "64G",
     workers: options.WorkersCount = None,
-    accept_failed: options.AcceptFailed = False,
+    allow_failed_shards: options.AllowFailedShards = False,
 ) -> None:
-    """Make a pool of crawl files: image addresses with their texts, each pair once.
+    """Make a pool of crawl files: image URLs with their captions, each pair once.
 
-    Reads WAT or WARC, resolves addresses, takes alt, title and data-image-title, drops pairs that repeat others over all files, and
+    Reads WAT or WARC, resolves URLs, takes alt, title and data-image-title, removes pairs that repeat others over all files, and
     writes `RUN/pool/*.parquet`, which `tallyclip curate` reads. Without filters nothing else is dropped, as in the paper.
 
     Examples: `tallyclip pool crawl/*.warc.wat.gz --languages en --out run`, and
     `tallyclip pool --crawl CC-MAIN-2024-22 --sample 1/1000 --out run`
     """
-    from tallyclip.cli.app import err, show_text
-
-    filters = {
-        "max_url_length": max_url_length,
-        "min_text_length": min_text_length,
-        "max_text_length": max_text_length,
-        "no_letters": drop_no_letters,
-        "file_names": drop_file_names,
-        "blocked_domains": blocked_domains,
-        "blocked_keywords": blocked_keywords,
-    }
     with OpenRun(out_folder, workers, err) as run:
         from tallyclip.cli import show
-        from tallyclip.stages.pool import pool_of
+        from tallyclip.flows.curate import make_pool
 
         source = source_of(crawl_files, crawl, sample, kind, base_url)
-        asked = pool_options(duplicates, languages, language_threshold, max_download, known, filters, salvage, max_site_repeats)
-        pool_of(run, source, asked, accept_failed=accept_failed)
-        text = show.pool_summary(run, str(out_folder))
-    show_text(text)
+        filters = filters_of(
+            max_url_length, min_text_length, max_text_length, drop_no_letters, drop_file_names, blocked_domains, blocked_keywords
+        )
+        chosen = language_choice(languages, language_threshold)
+        asked = pool_options(duplicates, exclude_pool, chosen, filters, keep_readable, max_site_repeats, max_download)
+        make_pool(run, source, asked, accept_failed=allow_failed_shards)
+        show_text(show.pool_summary(run, str(out_folder)))
 
 
 def source_of(

@@ -16,9 +16,9 @@ from rich.console import Console
 def load_metadata(name: str, *, clean: bool) -> Any:
     """The entry list that --metadata names: a file, or the folder of a build, which has one."""
     from tallyclip.core.data import Metadata
-    from tallyclip.run.build_layout import BuildLayout
+    from tallyclip.readers.run_folders import LIST
 
-    built = BuildLayout(Path(name)).metadata
+    built = Path(name) / LIST
     return Metadata.wordnet() if name == "wordnet" else Metadata.load(str(built) if built.is_file() else name, clean=clean)
 
 
@@ -49,10 +49,10 @@ def choice_of(
     quote: str | None,
     escape: str | None,
 ) -> Any:
-    """What is said of the pool's columns.
+    """What the options of columns say.
 
     Raises:
-        OptionError: a character is none, or two are the same.
+        OptionError: a character is not a single one, or two are the same.
     """
     from tallyclip.readers.columns import ColumnChoice
     from tallyclip.readers.dialects import CHARACTERS
@@ -87,10 +87,11 @@ class OpenRun:
     def __enter__(self) -> Any:
         self._workers.__enter__()
         from tallyclip.cli.progress import Shown
-        from tallyclip.run.folder import Run
+        from tallyclip.run.workspace import Workspace
+        from tallyclip.stages.runs import RUN
 
         self._progress = Shown(self._console)
-        self._run = Run(self._folder, self._workers, self._progress, sys.argv[1:])
+        self._run = Workspace(RUN, self._folder, self._workers, self._progress, sys.argv[1:])
         return self._run.__enter__()
 
     def __exit__(self, *error: Any) -> None:

@@ -3,57 +3,38 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable
 
 import numpy as np
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
 from tallyclip.cli.progress import as_markup
 from tallyclip.core.data import Metadata
-from tallyclip.errors import TallyclipError
 from tallyclip.escaping import printable
 from tallyclip.flows.dry_run import Estimate
 from tallyclip.match.coverage import unmatchable_entries
 from tallyclip.readers.crawl.links import FIELDS
-from tallyclip.report.card import Card
 from tallyclip.report.numbers import short, visible
 from tallyclip.run.status import RunStatus, StageStatus
-from tallyclip.stages.plan import PlanRow
+from tallyclip.run.workspace import Workspace
+from tallyclip.stages.card import summary_of
+from tallyclip.stages.gather import GATHER
+from tallyclip.stages.plan import Plan
+from tallyclip.stages.pool import POOL
 
 MARKS = {"done": "[green]✓[/green]", "under way": "[yellow]…[/yellow]", "to do": "[dim]·[/dim]"}
 
 
-def summary(card: Card, root: str) -> str:
-    """Ten lines on what a run did."""
-    kept = card.kept / card.candidates
-    of = "matched" if card.candidates == card.matched else "images"
-    top = ", ".join(f"{visible(row.entry)!r} {short(row.before)} → {short(row.after)}" for row in card.top_before[:3])
-    repeated = f", {card.repeated_uids:,} of them a repeat" if card.repeated_uids else ""
-    failed = len(card.failed_shards)
-    unread = [f"{failed:,} of {card.shards + failed:,} shards not read"] if failed else []
-    dropped = ", ".join([*unread, *(f"{drop.count:,} {drop.reason}" for drop in card.drops[:4])]) or "none"
-    dropped += f", and for {len(card.drops) - 4} more reasons" if len(card.drops) > 4 else ""
-    head = card.head_matches / card.matches
-    lines = [
-        f"pool        {card.records:,} records, {card.texts:,} texts; left out: {dropped}",
-        f"entries     {card.entries:,} ({card.mode}); {card.named:,} named, {card.never_named_count:,} never",
-        f"matched     {card.matched:,} texts ({card.matched / card.texts:.1%}), {card.matches / card.matched:.2f} matches each",
-        f"threshold   t = {card.t:,.6g}, {card.why_t}",
-        f"head        {card.head_entries:,} entries with {head:.1%} of the matches; the tail {card.tail_share:.1%}",
-        f"kept        {card.kept:,} pairs ({kept:.1%} of the {of}), {card.expected:,.0f} expected{repeated}",
-        f"most named  {top}",
-        f"curated     {root}/curated/*.parquet",
-        f"uids        {root}/uids.npy",
-        f"data card   {root}/card/card.html",
-    ]
-    return in_lines(lines)
+def summary(run: Workspace, root: str) -> str:
+    """A few lines on what a run did, and where the results are."""
+    results = [f"curated     {root}/curated/*.parquet", f"uids        {root}/uids.npy", f"data card   {root}/card/card.html"]
+    return in_lines([*summary_of(run), *results])
 
 
-def plan_table(t: float, why: str, rows: Sequence[PlanRow]) -> RenderableType:
+def plan_table(plan: Plan) -> RenderableType:
     """A plan's table, the chosen threshold marked."""
     table = Table(box=None, header_style="dim", pad_edge=False)
     for title in (
@@ -65,7 +46,7 @@ def plan_table(t: float, why: str, rows: Sequence[PlanRow]) -> RenderableType:
         "matches in the head",
     ):
         table.add_column(title, justify="right")
-    for row in rows:
+    for row in plan.rows:
         cells = (
             f"{row.t:,.6g}",
             f"{row.expected_size:,.0f}",
@@ -74,8 +55,8 @@ def plan_table(t: float, why: str, rows: Sequence[PlanRow]) -> RenderableType:
             f"{row.head_entries:,}",
             f"{row.head_matches:,}",
         )
-        table.add_row(*cells, style="bold cyan" if row.t == t else "")
-    return Group(table, Text(f"\nt = {t:,.6g} {why}"))
+        table.add_row(*cells, style="bold cyan" if row.t == plan.t else "")
+    return Group(table, Text(f"\nt = {plan.t:,.6g} {plan.why}"))
 
 
 def status_tree(status: RunStatus) -> Tree:
@@ -123,7 +104,7 @@ def dry_run(estimate: Estimate) -> str:
             *(f"not read    {what}" for what in estimate.unread),
             *(f"files       {note}" for note in estimate.skipped),
             f"columns     {estimate.columns}",
-            f"pairs       about {pairs}; about {matched} name an entry, {estimate.matches_per_pair:.1f} each",
+            f"pairs       about {pairs}; about {matched} match an entry, {estimate.matches_per_pair:.1f} each",
             f"time        about {_minutes(estimate.seconds)} with {estimate.workers} workers",
             f"disk        up to {short(estimate.disk_bytes)} bytes, if every matched pair were kept",
             f"memory      about {short(estimate.memory_bytes)} bytes, whatever the pool's size",
@@ -144,9 +125,9 @@ def text_matches(
     p: np.ndarray | None,
     keep: float | None,
 ) -> RenderableType:
-    """The entries that one text names, and what a run knows of them."""
+    """The entries that one text matches, and what a run knows of them."""
     if not len(entry_ids):
-        return Text(f"{text!r} names no entry")
+        return Text(f"{text!r} matches no entry")
     table = Table(box=None, header_style="dim", pad_edge=False)
     table.add_column("id", justify="right")
     table.add_column("entry")
@@ -185,30 +166,21 @@ def metadata_info(path: str, metadata: Metadata) -> str:
     return in_lines(lines)
 
 
-def fails(console: Console, error: TallyclipError) -> None:
-    """An error, for people."""
-    console.print(Text("Error: ", style="bold red") + Text("\n  ".join([error.what, *error.details])), soft_wrap=True)
-    if error.hint:
-        console.print(Text("\nHint: ", style="bold") + Text(error.hint), soft_wrap=True)
-
-
-def pool_summary(run: Any, root: str) -> str:
+def pool_summary(run: Workspace, root: str) -> str:
     """A few lines on what crawl files became."""
-    manifest = run.required("pool")
-    parsed = run.required("parse")
-    counts, pairs = manifest.result["counts"], manifest.result["pairs"]
-    fields = ", ".join(f"{counts[field]:,} {field}" for field in FIELDS if counts.get(field))
-    drops = sorted(manifest.result["drops"].items(), key=lambda drop: -drop[1])
+    pool, gathered = run.required(POOL), run.required(GATHER)
+    seen, pairs = gathered.result["seen"], pool.result["pairs"]
+    fields = ", ".join(f"{seen[field]:,} {field}" for field in FIELDS if seen.get(field))
+    drops = sorted(pool.result["drops"].items(), key=lambda drop: -drop[1])
     lines = [
-        f"files       {len(parsed.result['shards']):,}, {counts.get('records', 0):,} records, {counts.get('pages', 0):,} pages",
-        f"images      {counts.get('images', 0):,}, with {counts.get('texts', 0):,} texts: {fields or 'none'}",
-        *(f"{'left out' if not place else '':<11} {count:,} {reason}" for place, (reason, count) in enumerate(drops)),
+        f"files       {len(gathered.pieces):,}, {seen.get('records', 0):,} records, {seen.get('pages', 0):,} pages",
+        f"images      {seen.get('images', 0):,}, with {seen.get('texts', 0):,} captions: {fields or 'none'}",
+        *(f"{'dropped' if not place else '':<11} {count:,} {reason}" for place, (reason, count) in enumerate(drops)),
         f"pairs       {pairs:,}",
         f"pool        {root}/pool/*.parquet",
     ]
-    failed = len(parsed.result["failed_shards"])
-    if failed:
-        lines.insert(1, f"not read    {failed:,} files, which failed and were given up")
+    if gathered.failed:
+        lines.insert(1, f"not read    {len(gathered.failed):,} files, which failed and were given up")
     return in_lines(lines)
 
 

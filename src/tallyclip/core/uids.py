@@ -25,6 +25,7 @@ from tallyclip.errors import OptionError
 ImageKind = Literal["url", "key", "uid"]
 SEEDS: dict[ImageKind, int] = {"url": 1, "key": 2, "uid": 3}
 
+UID = pa.binary(16)  # the type of a column of uids
 SUBSET = np.dtype("u8,u8")  # DataComp's form
 HEX_DIGITS = 32
 _C1 = u64(0x87C37B91114253D5)
@@ -124,6 +125,18 @@ def parse_uids(texts: StringArray) -> tuple[UInt64[np.ndarray, "N 2"], Bool[np.n
     good = np.zeros(len(uids), np.bool_)
     _read_hex(strings.data, strings.offsets, uids, good)
     return uids, good
+
+
+def uid_column(uids: UInt64[np.ndarray, "N 2"]) -> pa.FixedSizeBinaryArray:
+    """Uids as a column of 16 bytes each, the first half first, as their 32 hex digits are written."""
+    content = pa.py_buffer(np.ascontiguousarray(uids).astype(">u8"))
+    return pa.FixedSizeBinaryArray.from_buffers(UID, len(uids), [None, content])
+
+
+def column_uids(column: pa.FixedSizeBinaryArray) -> UInt64[np.ndarray, "N 2"]:
+    """The uids of a column that ``uid_column`` made."""
+    words = np.frombuffer(column.buffers()[1] or b"", ">u8")[2 * column.offset :][: 2 * len(column)]
+    return words.astype(np.uint64).reshape(-1, 2)
 
 
 def _valid(strings: Strings) -> Bool[np.ndarray, " N"]:

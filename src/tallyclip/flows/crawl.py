@@ -14,8 +14,10 @@ from tallyclip.io.streams import is_url
 from tallyclip.io.structs import read_struct
 from tallyclip.readers.columns import ColumnChoice
 from tallyclip.readers.crawl.paths import BASE_URL, list_urls, parse_share, sample
-from tallyclip.readers.sources import PoolFile, file_keys
-from tallyclip.run.folder import Frozen, Run
+from tallyclip.readers.sources import Pool, PoolFile, file_keys
+from tallyclip.run.workspace import Workspace
+
+CHOSEN = "crawl.json"  # in the run: which files of a crawl were chosen
 
 
 class Crawl(msgspec.Struct, frozen=True):
@@ -52,10 +54,10 @@ class _Chosen(msgspec.Struct, frozen=True):
     urls: list[str]
 
 
-def crawl_files(run: Run, crawl: Crawl) -> Frozen:
+def crawl_files(run: Workspace, crawl: Crawl) -> Pool:
     """The files of a crawl, chosen before any is read; the next time they are those that were chosen then.
 
-    A file of a crawl is known by its address alone: those who publish crawls do not change them, and asking for the state of a hundred
+    A file of a crawl is known by its URL alone: those who publish crawls do not change them, and asking for the state of a hundred
     thousand files would take longer than reading some.
 
     Raises:
@@ -63,18 +65,19 @@ def crawl_files(run: Run, crawl: Crawl) -> Frozen:
         SourceError: its list cannot be read.
     """
     share = parse_share(crawl.share)
-    run.create(Frozen([str(crawl)], ColumnChoice(), []))
-    chosen = read_struct(run.layout.crawl, _Chosen)
+    run.create([str(crawl)], 0)
+    chosen_file = run.root / CHOSEN
+    chosen = read_struct(chosen_file, _Chosen)
     if chosen is not None and chosen.crawl != crawl:
-        raise OptionError(f"{run.layout.root} is a run over {chosen.crawl}, not {crawl}", "give a new --out, or the same crawl and sample")
+        raise OptionError(f"{run.root} is a run over {chosen.crawl}, not {crawl}", "give a new --out, or the same crawl and sample")
     if chosen is None:
-        run.layout.downloads.mkdir(parents=True, exist_ok=True)
+        run.downloads.mkdir(parents=True, exist_ok=True)
         run.progress.note(f"reading the list of {crawl.name} at {crawl.base_url}")
-        urls = list_urls(crawl.name, crawl.kind, crawl.base_url, run.layout.downloads)
+        urls = list_urls(crawl.name, crawl.kind, crawl.base_url, run.downloads)
         chosen = _Chosen(crawl, sample(urls, share))
-        write_json(run.layout.crawl, msgspec.to_builtins(chosen))
+        write_json(chosen_file, msgspec.to_builtins(chosen))
         run.progress.note(f"{len(chosen.urls):,} of {len(urls):,} {crawl.kind.upper()} files of {crawl.name} chosen")
     urls = sorted(chosen.urls)
     keys = file_keys(urls)
     files = [PoolFile(url, keys[url], crawl.kind, 0, hashlib.sha256(url.encode()).hexdigest()[:32]) for url in urls]
-    return Frozen([str(crawl)], ColumnChoice(), files)
+    return Pool([str(crawl)], ColumnChoice(), files)

@@ -1,35 +1,55 @@
-"""The stages in a row."""
+"""From a pool to its matches, and on to a curated set: the order of the stages, and nothing else."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import msgspec
 
 from tallyclip.core.balance import TextsPolicy, checked_seed
 from tallyclip.core.data import Metadata
 from tallyclip.errors import OptionError
+from tallyclip.extras import load
 from tallyclip.flows.crawl import Crawl, crawl_files
+from tallyclip.flows.find import find_pool, own_pool
 from tallyclip.io.artifacts import check_unicode
 from tallyclip.match.reference import Mode
 from tallyclip.readers.columns import ColumnChoice
-from tallyclip.readers.sources import are_crawl_files
-from tallyclip.report.card import Card
-from tallyclip.run.folder import Run
-from tallyclip.stages.balance import balance_run
-from tallyclip.stages.card import make_card, read_card
-from tallyclip.stages.count import count_matches
-from tallyclip.stages.match import match_pool, prepare_metadata, start
-from tallyclip.stages.parse import PoolOptions
-from tallyclip.stages.plan import Aim, plan_run
-from tallyclip.stages.pool import make_pool, pool_files, refuse_columns, refuse_other_pool
+from tallyclip.readers.sources import Pool
+from tallyclip.run.engine import make
+from tallyclip.run.workspace import Workspace
+from tallyclip.stages.balance import BALANCE, options_for
+from tallyclip.stages.card import CARD
+from tallyclip.stages.counts import COUNTS
+from tallyclip.stages.duplicates import DUPLICATES, earlier_pool
+from tallyclip.stages.gather import GATHER, GatherOptions, PoolOptions
+from tallyclip.stages.match import MATCH, MatchOptions
+from tallyclip.stages.metadata import METADATA, MetadataOptions
+from tallyclip.stages.plan import PLAN, Aim, PlanOptions
+from tallyclip.stages.pool import POOL
 
-DEFAULT_POOL = PoolOptions()  # the paper's: repeated pairs go, nothing else
+DEFAULT_POOL = PoolOptions()  # the paper's: repeated pairs are removed, nothing else
+
+
+def make_pool(run: Workspace, source: Sequence[str] | Crawl, options: PoolOptions, *, accept_failed: bool = False) -> None:
+    """From crawl files to ``RUN/pool/*.parquet``.
+
+    Raises:
+        OptionError: the files are tables, an option is not possible, or an earlier pool is none.
+        MissingExtraError: FastWARC is not installed.
+        StaleError: a file changed or went after it was read.
+        IncompleteError: shards failed and were not accepted, or no pair is kept.
+    """
+    pool = _find(run, source, ColumnChoice())
+    if not _is_gathered(pool):
+        raise OptionError(f"{pool.files[0].path} is a pool already", "give it to 'tallyclip curate'; 'pool' is for WAT and WARC files")
+    _gather(run, pool, options, accept_failed=accept_failed)
 
 
 def match(
-    run: Run,
-    pool: Sequence[str] | Crawl,
+    run: Workspace,
+    source: Sequence[str] | Crawl,
     choice: ColumnChoice,
     metadata: Metadata,
     mode: Mode = "exact",
@@ -37,33 +57,27 @@ def match(
     options: PoolOptions = DEFAULT_POOL,
     accept_failed: bool = False,
 ) -> None:
-    """From a pool to its matches; of crawl files a pool is made first.
+    """From a pool to its matches; crawl files are gathered to a pool first.
 
-    Languages are identified after matching, which leaves fewer texts to look at; the result is the same.
+    Languages are detected after matching, which leaves fewer captions to look at; the result is the same.
     """
     check_unicode("the entry list", metadata.entries)
-    if options.languages is not None:
-        options.languages.check()
-    frozen = crawl_files(run, pool) if isinstance(pool, Crawl) else start(run, pool, choice)
-    languages = options.languages
-    if are_crawl_files(frozen.files):
-        refuse_columns(choice)
-        refuse_other_pool(run, options)
-        if options.early_languages is None:
-            options = msgspec.structs.replace(options, languages=None)
-        else:  # they are told with the pool, whose columns they are
-            languages = None
-        make_pool(run, frozen, options, accept_failed=accept_failed)
-        frozen = pool_files(run, frozen.pool)
-    elif options.salvage or options.duplicates != "pair":
-        raise OptionError("--salvage and --duplicates are for crawl files", "this pool is of tables: leave them out")
-    prepare_metadata(run, metadata, mode)
-    match_pool(run, frozen, languages=languages, accept_failed=accept_failed)
+    options.check()
+    pool, languages = _find(run, source, choice), options.languages
+    if _is_gathered(pool):
+        early = options.early_languages  # are detected with the pool, whose columns they are
+        pool = _gather(run, pool, msgspec.structs.replace(options, languages=early), accept_failed=accept_failed)
+        languages = None if early is not None else languages
+    elif options != msgspec.structs.replace(DEFAULT_POOL, languages=languages, max_download=options.max_download):
+        raise OptionError("filters, duplicates and exclusion are for crawl files", "this pool is of tables: leave these options out")
+    make(run, METADATA, MetadataOptions(metadata, mode))
+    run.record(pool.names, len(pool.files))
+    make(run, MATCH, MatchOptions(pool, languages, str(run.footers)), accept_failed=accept_failed)
 
 
 def curate(
-    run: Run,
-    pool: Sequence[str] | Crawl,
+    run: Workspace,
+    source: Sequence[str] | Crawl,
     choice: ColumnChoice,
     metadata: Metadata,
     aim: Aim,
@@ -73,13 +87,50 @@ def curate(
     policy: TextsPolicy = "pairs",
     options: PoolOptions = DEFAULT_POOL,
     accept_failed: bool = False,
-) -> Card:
+) -> None:
     """From a pool to a curated set and its card."""
     aim.check()
     checked_seed(seed)
-    match(run, pool, choice, metadata, mode, options=options, accept_failed=accept_failed)
-    count_matches(run)
-    plan_run(run, aim, policy)
-    balance_run(run, aim, seed=seed, policy=policy)
-    make_card(run)
-    return read_card(run)
+    match(run, source, choice, metadata, mode, options=options, accept_failed=accept_failed)
+    make(run, COUNTS)
+    make(run, PLAN, PlanOptions(aim, policy))
+    balance(run, aim, seed=seed, policy=policy)
+    make(run, CARD)
+
+
+def balance(run: Workspace, aim: Aim, *, seed: int = 0, policy: TextsPolicy = "pairs") -> None:
+    """Draw the curated set of a counted pool."""
+    make(run, BALANCE, options_for(run, aim, seed, policy))
+
+
+def _find(run: Workspace, source: Sequence[str] | Crawl, choice: ColumnChoice) -> Pool:
+    return crawl_files(run, source) if isinstance(source, Crawl) else find_pool(run, source, choice)
+
+
+def _is_gathered(pool: Pool) -> bool:
+    """Are the pairs of these files written down before they are matched? Those of crawl files are.
+
+    Raises:
+        OptionError: those of some are and those of others are not.
+    """
+    gathered = [file for file in pool.files if file.is_gathered]
+    if gathered and len(gathered) < len(pool.files):
+        other = next(file for file in pool.files if not file.is_gathered)
+        raise OptionError(
+            f"crawl files and tables in one pool: {gathered[0].path} and {other.path}",
+            "make a pool of the crawl files with 'tallyclip pool CRAWL... --out RUN', then give RUN/pool beside the tables",
+        )
+    return bool(gathered)
+
+
+def _gather(run: Workspace, pool: Pool, options: PoolOptions, *, accept_failed: bool) -> Pool:
+    """From crawl files to the run's own pool."""
+    options.check()
+    load("fastwarc", "FastWARC", "crawl")  # before every shard fails for the lack of it
+    for folder in options.exclude:
+        earlier_pool(run, Path(folder), options.duplicates)
+    run.record(pool.names, len(pool.files))
+    make(run, GATHER, GatherOptions(pool, options), accept_failed=accept_failed)
+    make(run, DUPLICATES, options)
+    make(run, POOL, options)
+    return own_pool(run, pool.names)

@@ -13,8 +13,8 @@ from tallyclip.lists.languages import Language
 from tallyclip.lists.recipe import Recipe, filled
 from tallyclip.lists.servers import RemoteFile
 from tallyclip.lists.sources import FetchTask, Hosts, Wanted, fetch_task, find
-from tallyclip.run.progress import Progress as Shown
-from tallyclip.run.runners.local import Done, Failed, Progress, Task, Workers
+from tallyclip.run.progress import Progress
+from tallyclip.run.runners.base import Runner, Task, collect
 
 
 def hosts_of(choices: Sequence[str]) -> Hosts:
@@ -56,7 +56,7 @@ def wanted_files(recipe: Recipe, language: Language, hosts: Hosts) -> list[Remot
     return files
 
 
-def fetch_inputs(files: Sequence[RemoteFile], folder: Path, workers: Workers, progress: Shown, *, largest: int) -> None:
+def fetch_inputs(files: Sequence[RemoteFile], folder: Path, workers: Runner, progress: Progress, *, largest: int) -> None:
     """Fetch files, none of more than ``largest`` bytes; those that are there and whole are left alone.
 
     Raises:
@@ -64,17 +64,9 @@ def fetch_inputs(files: Sequence[RemoteFile], folder: Path, workers: Workers, pr
     """
     sizes = [file.size or 0 for file in files]
     progress.start("fetch", len(files), 0, sum(sizes) or None, "bytes")
-    failures: list[Failed] = []
     policy = msgspec.structs.replace(POLITE, largest=largest)
-    for event in workers.map(fetch_task, [Task(file.target, FetchTask(file, folder, policy)) for file in files]):
-        match event:
-            case Progress(_, count):
-                progress.advance(count)
-            case Done(key):
-                progress.shard_done(key)
-            case Failed(key, what, _):
-                failures.append(event)
-                progress.shard_failed(key, what)
+    tasks = [Task(file.target, FetchTask(file, folder, policy)) for file in files]
+    _, failures = collect(workers, progress, fetch_task, tasks)
     progress.finish(f"{len(files) - len(failures):,} files in {folder}")
     if failures:
         hint = next((failure.hint for failure in failures if failure.hint), None)

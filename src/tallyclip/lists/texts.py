@@ -43,9 +43,10 @@ class TextPart(msgspec.Struct, frozen=True):
 
 
 class TextCounts(msgspec.Struct):
-    """What was read: pages = articles + redirects + other_namespaces + drops.
+    """What was read. A file of plain text counts as one page and one article. In plain text, and between lines ``<doc>``, drops are lines;
+    otherwise
 
-    A file of plain text counts as one page and one article. There, and between lines ``<doc>``, drops are lines instead of pages.
+    pages = articles + redirects + other_namespaces + drops.
     """
 
     pages: int = 0
@@ -125,7 +126,7 @@ def read_texts(part: TextPart, counts: TextCounts, tick: Callable[[int], None]) 
 
 
 def _parquet_parts(path: str, part_bytes: int) -> list[TextPart]:
-    metadata = parquet.footer(path)[0]
+    metadata = parquet.read_footer(path).metadata
     if not metadata.num_rows:
         raise SourceError(f"{path}: no rows in it")
     name = _text_column(path)

@@ -26,7 +26,7 @@ from tallyclip.core.compiled import ONE, ZERO, compiled, inlined, u64
 from tallyclip.core.hashing import find_pair, first_slot
 from tallyclip.core.machine import byte_mask, prefetch, sort_16, sort_32, trailing_zeros
 from tallyclip.match.spacing import BLANKS, PUNCTUATION
-from tallyclip.match.tables import HAS_LONGER, NODE, PAD, Tables
+from tallyclip.match.tables import HAS_LONGER, NODE, PAD, MatchTables
 from tallyclip.match.words import SHORT_WORD, bucket_of, filter_bit, find_word, same_bytes, word_key
 
 BLOCK_BYTES = 8192
@@ -39,7 +39,7 @@ BLANK_BYTES = tuple(map(np.uint8, BLANKS.encode()))
 PUNCTUATION_BYTES = tuple(map(np.uint8, PUNCTUATION.encode()))
 
 
-class Scratch(NamedTuple):
+class MatchScratch(NamedTuple):
     """Working memory of one thread, used again for every batch. T bounds the words of a block: two a byte, and one a row."""
 
     text: UInt8[np.ndarray, " BLOCK_BYTES+2*PAD"]
@@ -56,10 +56,10 @@ class Scratch(NamedTuple):
     row: UInt32[np.ndarray, " R"]  # the entry ids of one text, unsorted
 
 
-def make_scratch(patterns: int) -> Scratch:
+def make_scratch(patterns: int) -> MatchScratch:
     """Scratch for tables of that many patterns. ``row`` holds them all and as many again, up to a limit, before repeats go."""
     words = 2 * BLOCK_BYTES + BLOCK_ROWS + SPARE
-    return Scratch(
+    return MatchScratch(
         text=np.zeros(BLOCK_BYTES + 2 * PAD, np.uint8),
         starts=np.zeros(words, np.uint32),
         lengths=np.zeros(words, np.uint32),
@@ -79,8 +79,8 @@ def make_scratch(patterns: int) -> Scratch:
 def match_rows(
     data: UInt8[np.ndarray, " B"],
     offsets: Int64[np.ndarray, " N1"],
-    tables: Tables,
-    scratch: Scratch,
+    tables: MatchTables,
+    scratch: MatchScratch,
     first: np.uint64,
     out_ids: UInt32[np.ndarray, " C"],
     out_offsets: Int64[np.ndarray, " N1"],
@@ -126,7 +126,7 @@ def _copy(data: UInt8[np.ndarray, " B"], start: np.uint64, end: np.uint64, text:
 
 
 @compiled
-def _split(offsets: Int64[np.ndarray, " N1"], first: np.uint64, last: np.uint64, scratch: Scratch) -> np.uint64:
+def _split(offsets: Int64[np.ndarray, " N1"], first: np.uint64, last: np.uint64, scratch: MatchScratch) -> np.uint64:
     """Cut the block's texts into words; returns how many.
 
     A blank or a mark ends a word, which may be empty, and a mark is a word of its own: this is what splitting the spaced text at each
@@ -162,7 +162,7 @@ def _split(offsets: Int64[np.ndarray, " N1"], first: np.uint64, last: np.uint64,
 
 
 @compiled
-def _key(words: np.uint64, tables: Tables, scratch: Scratch) -> None:
+def _key(words: np.uint64, tables: MatchTables, scratch: MatchScratch) -> None:
     text, starts, lengths, keys, table = scratch.text, scratch.starts, scratch.lengths, scratch.keys, tables.words
     seed = tables.sizes[ONE]
     bits = _bucket_bits(table)
@@ -173,7 +173,7 @@ def _key(words: np.uint64, tables: Tables, scratch: Scratch) -> None:
 
 
 @compiled
-def _look_up(words: np.uint64, tables: Tables, scratch: Scratch) -> None:
+def _look_up(words: np.uint64, tables: MatchTables, scratch: MatchScratch) -> None:
     """Nodes of words; 0 for a word that no entry has."""
     text, starts, lengths, keys = scratch.text, scratch.starts, scratch.lengths, scratch.keys
     nodes, picked = scratch.nodes, scratch.picked
@@ -193,7 +193,7 @@ def _look_up(words: np.uint64, tables: Tables, scratch: Scratch) -> None:
 
 
 @compiled
-def _find_phrases(words: np.uint64, rows: np.uint64, tables: Tables, scratch: Scratch) -> np.uint64:
+def _find_phrases(words: np.uint64, rows: np.uint64, tables: MatchTables, scratch: MatchScratch) -> np.uint64:
     """Nodes of phrases of two words; returns how many of them may go on, which are left for ``_write``."""
     nodes, picked, phrases, longer, row_ends = (
         scratch.nodes,
@@ -228,7 +228,7 @@ def _find_phrases(words: np.uint64, rows: np.uint64, tables: Tables, scratch: Sc
 
 
 @compiled
-def _collect(words: np.uint64, tables: Tables, scratch: Scratch) -> None:
+def _collect(words: np.uint64, tables: MatchTables, scratch: MatchScratch) -> None:
     """Gather the entries among the nodes, text after text; node 0 becomes the largest number, which is no entry."""
     patterns = np.uint32(tables.sizes[ZERO])
     nodes, phrases, ids, id_ends = scratch.nodes, scratch.phrases, scratch.ids, scratch.id_ends
@@ -248,8 +248,8 @@ def _write(
     first: np.uint64,
     last: np.uint64,
     longer: np.uint64,
-    tables: Tables,
-    scratch: Scratch,
+    tables: MatchTables,
+    scratch: MatchScratch,
     out_ids: UInt32[np.ndarray, " C"],
     out_offsets: Int64[np.ndarray, " N1"],
 ) -> np.uint64:
@@ -296,7 +296,7 @@ def _write(
 
 
 @inlined
-def _follow(longer: np.uint64, word_end: np.uint64, tables: Tables, scratch: Scratch, count: np.uint64) -> np.uint64:
+def _follow(longer: np.uint64, word_end: np.uint64, tables: MatchTables, scratch: MatchScratch, count: np.uint64) -> np.uint64:
     """Add the phrases of three words and more that begin with a phrase of two."""
     nodes, row, table = scratch.nodes, scratch.row, tables.phrases
     patterns = np.uint32(tables.sizes[ZERO])
@@ -317,7 +317,7 @@ def _follow(longer: np.uint64, word_end: np.uint64, tables: Tables, scratch: Scr
 
 @compiled
 def _match_long(
-    text: UInt8[np.ndarray, " B"], start: np.uint64, end: np.uint64, tables: Tables, row: UInt32[np.ndarray, " R"]
+    text: UInt8[np.ndarray, " B"], start: np.uint64, end: np.uint64, tables: MatchTables, row: UInt32[np.ndarray, " R"]
 ) -> np.uint64:
     """Collect the entry ids of one text of any length, word after word; returns how many, repeats among them. PAD bytes beside the
     text must be readable."""
@@ -362,7 +362,7 @@ def _next_word(text: UInt8[np.ndarray, " B"], cursor: np.uint64, end: np.uint64)
 
 
 @inlined
-def _find_word(text: UInt8[np.ndarray, " B"], start: np.uint64, end: np.uint64, tables: Tables) -> np.uint64:
+def _find_word(text: UInt8[np.ndarray, " B"], start: np.uint64, end: np.uint64, tables: MatchTables) -> np.uint64:
     """The node of one word, 0 if no entry has it."""
     key = word_key(text, start, end - start, tables.sizes[ONE])
     node = find_word(tables.words, _bucket_bits(tables.words), tables.spill, key)

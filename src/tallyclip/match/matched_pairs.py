@@ -15,20 +15,20 @@ import pyarrow as pa
 from jaxtyping import Float32, Int32, Int64, UInt64
 
 from tallyclip.core.data import Matches
+from tallyclip.core.uids import UID, column_uids, uid_column
 from tallyclip.errors import ArtifactError
 
 SCHEMA = pa.schema(
     [
         ("row", pa.int64()),
         ("text", pa.int32()),
-        ("uid_high", pa.uint64()),
-        ("uid_low", pa.uint64()),
+        ("uid", UID),
         ("entry_ids", pa.large_list(pa.uint32())),
     ]
 )
 
 
-LANGUAGE = pa.schema([("language", pa.string()), ("language_score", pa.float32())])  # follow where languages were asked for
+LANGUAGES = pa.schema([("language", pa.string()), ("language_score", pa.float32())])  # follow where languages were asked for
 
 
 @dataclass(frozen=True)
@@ -74,12 +74,11 @@ class MatchWriter:
     """Writes a file of matched pairs, batch by batch; with their languages or without."""
 
     def __init__(self, path: Path, *, with_languages: bool = False) -> None:
-        self._schema = pa.schema([*SCHEMA, *LANGUAGE]) if with_languages else SCHEMA
+        self._schema = pa.schema([*SCHEMA, *LANGUAGES]) if with_languages else SCHEMA
         self._writer = pa.ipc.new_file(str(path), self._schema)
 
     def write(self, pairs: MatchedPairs) -> None:
-        columns = [pairs.rows, pairs.text_numbers, pairs.uids[:, 0], pairs.uids[:, 1]]
-        arrays = [pa.array(np.ascontiguousarray(column)) for column in columns]
+        arrays = [pa.array(pairs.rows), pa.array(pairs.text_numbers), uid_column(pairs.uids)]
         tags = pairs.languages
         languages = [] if tags is None else [pa.array(tags.labels.tolist(), pa.string()), pa.array(tags.scores)]
         self._writer.write_batch(pa.record_batch([*arrays, pairs.matches.to_arrow(), *languages], schema=self._schema))
@@ -109,10 +108,10 @@ def read_matches(path: Path) -> Iterator[MatchedPairs]:
 def _pairs(batch: pa.RecordBatch) -> MatchedPairs:
     """The pairs of a batch. Whether its parts fit each other is looked at before any of it is used; `Matches` looks at its own."""
     batch.validate()
-    if batch.schema not in (SCHEMA, pa.schema([*SCHEMA, *LANGUAGE])) or any(column.null_count for column in batch.columns):
+    if batch.schema not in (SCHEMA, pa.schema([*SCHEMA, *LANGUAGES])) or any(column.null_count for column in batch.columns):
         raise ArtifactError("not the columns of matched pairs")
     lists = batch.column("entry_ids")
-    uids = np.stack([batch.column("uid_high").to_numpy(), batch.column("uid_low").to_numpy()], axis=1)
+    uids = column_uids(batch.column("uid"))
     matches = Matches(lists.offsets.to_numpy(), lists.values.to_numpy())
     languages = None
     if "language" in batch.schema.names:

@@ -16,10 +16,10 @@ from tallyclip.errors import ArtifactError, OptionError
 from tallyclip.io.artifacts import SAVE_AGAIN, open_arrays, read_header, save_arrays
 from tallyclip.match.expansion import PatternGroups, expand, group_patterns
 from tallyclip.match.folding import FoldTable, build_fold_table, fold
-from tallyclip.match.kernel import BLOCK_BYTES, Scratch, make_scratch, match_rows
+from tallyclip.match.kernel import BLOCK_BYTES, MatchScratch, make_scratch, match_rows
 from tallyclip.match.reference import Mode
 from tallyclip.match.spacing import spaced
-from tallyclip.match.tables import LAYOUT, PAD, Tables, build_tables
+from tallyclip.match.tables import LAYOUT, PAD, MatchTables, build_tables
 
 GUESSED_MATCHES_PER_BYTE = 0.25
 FIRST_ROOM = 1 << 12
@@ -61,17 +61,17 @@ class Matcher:
         mode: Mode,
         metadata_fingerprint: str,
         entries: int,
-        tables: Tables,
+        tables: MatchTables,
         groups: PatternGroups | None,
         folds: FoldTable | None,
     ) -> None:
         self.mode: Mode = mode
         self.metadata_fingerprint = metadata_fingerprint
         self._entries = entries
-        self._tables = Tables(*map(read_only, tables))
+        self._tables = MatchTables(*map(read_only, tables))
         self._groups = groups
         self._folds = folds
-        self._idle: deque[Scratch] = deque()
+        self._idle: deque[MatchScratch] = deque()
 
     def __len__(self) -> int:
         """How many entries can be matched: V."""
@@ -117,7 +117,7 @@ class Matcher:
             "entries": self._entries,
             "layout": LAYOUT,
         }
-        arrays = dict(zip(Tables._fields, self._tables, strict=True))
+        arrays = dict(zip(MatchTables._fields, self._tables, strict=True))
         if self._groups is not None:
             arrays |= {"group_offsets": self._groups.offsets, "group_entries": self._groups.entries}
         if self._folds is not None:
@@ -137,7 +137,7 @@ class Matcher:
             raise ArtifactError(f"{folder}: a matcher of layout {header.get('layout')!r:.20}, this version reads {LAYOUT}", SAVE_AGAIN)
         arrays = open_arrays(Path(folder), header)
         try:
-            tables = Tables(*(arrays[name] for name in Tables._fields))
+            tables = MatchTables(*(arrays[name] for name in MatchTables._fields))
             groups = PatternGroups(arrays["group_offsets"], arrays["group_entries"]) if "group_offsets" in arrays else None
             folds = FoldTable(arrays["fold_offsets"], arrays["fold_data"]) if "fold_data" in arrays else None
             matcher = cls.__new__(cls)
@@ -161,7 +161,7 @@ def _patterns(metadata: Metadata, mode: Mode, folds: FoldTable | None) -> tuple[
     return group_patterns(fold(strings, folds) if folds is not None else strings)
 
 
-def _run(texts: Strings, tables: Tables, scratch: Scratch) -> Matches:
+def _run(texts: Strings, tables: MatchTables, scratch: MatchScratch) -> Matches:
     texts = _padded(texts) if np.diff(texts.offsets).max(initial=0) > BLOCK_BYTES else texts
     rows = len(texts.offsets) - 1
     size = int(texts.offsets[-1] - texts.offsets[0])

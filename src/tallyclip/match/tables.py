@@ -30,7 +30,7 @@ HAS_LONGER = u64(1 << 31)
 NODE = u64((1 << 31) - 1)
 
 
-class Tables(NamedTuple):
+class MatchTables(NamedTuple):
     """The arrays; every length but those of ``word_starts`` and ``word_bytes`` is a power of two."""
 
     words: UInt64[np.ndarray, " W"]  # buckets of eight slots: what of a word's key its bucket does not tell, above its node
@@ -42,7 +42,7 @@ class Tables(NamedTuple):
     sizes: UInt64[np.ndarray, " 3"]  # patterns, seed of the hash of long words, words of the longest pattern
 
 
-def build_tables(patterns: Strings) -> Tables:
+def build_tables(patterns: Strings) -> MatchTables:
     """Lay out the trie of distinct, non-empty patterns; about a second for 500,000.
 
     Raises:
@@ -145,7 +145,7 @@ def _number(
     return n_words, n_edges, depth
 
 
-def _lay_out(text: UInt8[np.ndarray, " B"], trie: _Trie, count: int, seed: int) -> Tables:
+def _lay_out(text: UInt8[np.ndarray, " B"], trie: _Trie, count: int, seed: int) -> MatchTables:
     word_nodes, free = _name_nodes(trie.word_ends, count + 1)
     edge_nodes, _ = _name_nodes(trie.edge_ends, free)
     parents, followers = trie.edges >> u64(32), (trie.edges & u64(0xFFFF_FFFF)).astype(np.int64)
@@ -177,7 +177,7 @@ def _lay_out(text: UInt8[np.ndarray, " B"], trie: _Trie, count: int, seed: int) 
     filter_bits = max(6, (FILTER_BITS_PER_PHRASE * len(parents)).bit_length())
     phrase_filter = np.zeros(1 << (filter_bits - 6), np.uint64)
     _fill_filter(phrase_filter, u64(filter_bits), parent_nodes, follower_nodes)
-    return Tables(words, spill, word_starts, long_bytes, phrase_filter, phrases, np.array([count, seed, trie.depth], np.uint64))
+    return MatchTables(words, spill, word_starts, long_bytes, phrase_filter, phrases, np.array([count, seed, trie.depth], np.uint64))
 
 
 def _name_nodes(ends: UInt64[np.ndarray, " n"], free: int) -> tuple[UInt64[np.ndarray, " n"], int]:

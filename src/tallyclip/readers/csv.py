@@ -95,7 +95,7 @@ def read_records(path: str, form: TableFormat) -> Iterator[Records]:
         if numbers is None:
             numbers = np.arange(len(table) + len(bad))
         drops += [Drop("wrong number of columns", int(numbers[row.number - 1]), row.text[:LONGEST_SAMPLE]) for row in bad]
-        drops = [Drop(reason, first_row + number, sample) for reason, number, sample in drops]
+        drops = [drop._replace(row=first_row + drop.row) for drop in drops]
         yield Records(first_row + np.delete(numbers, [row.number - 1 for row in bad]), table, drops)
         first_row += len(table) + len(drops)
 

@@ -1,12 +1,16 @@
 """Dropped records and captions, counted by reason with a few samples.
 
-The reasons are a fixed list, so that a shard's report stays small whatever the data: data goes in the sample, never in the reason.
+The reasons are a fixed list, so that a shard's report stays small whatever the data: data belongs into the sample, never into the reason.
 ``Ledger`` counts for every reader and stage, and refuses a reason that is not on the list.
 """
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter
+from collections.abc import Iterable
+
+import msgspec
 
 from tallyclip.readers.content import LONGEST_SAMPLE
 from tallyclip.readers.records import Drop
@@ -72,6 +76,17 @@ REASONS = frozenset(
 )
 
 
+class Sample(msgspec.Struct, order=True):
+    """A dropped record or caption, with a number by which samples of several shards are ordered without favor."""
+
+    number: int
+    row: int
+    text: str
+
+
+Samples = dict[str, list[Sample]]  # by reason
+
+
 class Ledger:
     """Counts drops.
 
@@ -84,16 +99,38 @@ class Ledger:
         self.counts: Counter[str] = Counter()
         self.samples: dict[str, list[Drop]] = {}
 
-    def add(self, drop: Drop, count: int = 1) -> None:
-        """Count a drop, or several that look like it.
+    def add(self, drop: Drop) -> None:
+        """Count a drop.
 
         Raises:
             ValueError: its reason is not one of ``REASONS``: an error in our code.
         """
         if drop.reason not in REASONS:
             raise ValueError(f"{drop.reason[:LONGEST_SAMPLE]!r} is not declared as a reason to drop, in tallyclip.readers.ledger")
-        self.counts[drop.reason] += count
+        self.counts[drop.reason] += drop.times
         if drop.sample:
             samples = self.samples.setdefault(drop.reason, [])
             if len(samples) < KEPT_SAMPLES:
                 samples.append(drop._replace(sample=drop.sample[:LONGEST_SAMPLE]))
+
+    def drain(self) -> list[Drop]:
+        """What was counted, as drops that say the same to another ledger; this one is then empty."""
+        shown = [drop._replace(times=1) for samples in self.samples.values() for drop in samples]
+        rest = self.counts - Counter(drop.reason for drop in shown)
+        drops = [*shown, *(Drop(reason, 0, "", count) for reason, count in rest.items())]
+        self.counts.clear()
+        self.samples.clear()
+        return drops
+
+    def report(self) -> Samples:
+        """The samples, for a report."""
+        return {reason: [Sample(drop.row, drop.row, drop.sample) for drop in some] for reason, some in self.samples.items()}
+
+
+def merge_samples(many: Iterable[Samples]) -> dict[str, list[str]]:
+    """Of several shards' samples a few of each reason, the same ones in whatever order the shards come."""
+    merged: Samples = {}
+    for samples in many:
+        for reason, found in samples.items():
+            merged[reason] = heapq.nsmallest(KEPT_SAMPLES, merged.get(reason, []) + found)
+    return {reason: [sample.text for sample in samples] for reason, samples in merged.items()}

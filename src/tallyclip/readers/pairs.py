@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute
 from jaxtyping import Bool, Int32, Int64, UInt64
 
-from tallyclip.core.uids import make_uids, parse_uids, uid_strings
+from tallyclip.core.uids import ImageKind, make_uids, parse_uids, uid_strings
 from tallyclip.errors import OptionError
 from tallyclip.readers.columns import Columns
 from tallyclip.readers.content import LONGEST_SAMPLE, is_utf8, shown
@@ -262,24 +262,29 @@ def _uids(
     texts: pa.Array,
     singles: Bool[np.ndarray, " N"],
 ) -> tuple[UInt64[np.ndarray, "N 2"], int]:
-    """The pool's own uid where it is one and the image has one text, else a hash of the best name that the image has, and the text.
+    """The pool's own uid where it is one and the image has one caption, else a hash of the best name that the image has, and the caption.
 
-    Nothing of an image is repeated for its texts: a URL may be long, and the texts many.
+    Each pair is hashed at most once. Nothing of an image is repeated for its captions: a URL may be long, and the captions many.
     """
-    uids = make_uids(urls, texts, image_of=None if urls is None else parents)
-    if columns.key is not None:
-        keys = _printed(table, columns.key)
-        nameless = np.ones(len(table), np.bool_) if urls is None else urls.is_null().to_numpy(zero_copy_only=False)
-        if nameless.any():
-            uids = np.where(nameless[parents][:, None], make_uids(keys, texts, image_kind="key", image_of=parents), uids)
+    uids = np.zeros((len(parents), 2), np.uint64)
+
+    def hash_(chosen: Bool[np.ndarray, " N"], images: pa.Array | None, kind: ImageKind) -> None:
+        places = np.flatnonzero(chosen)
+        if len(places):
+            some = texts if len(places) == len(texts) else texts.take(pa.array(places))
+            uids[places] = make_uids(images, some, image_kind=kind, image_of=None if images is None else parents[places])
+
     own = np.zeros(len(parents), np.bool_)
-    if columns.uid is not None:
-        column = _combined(table[columns.uid])
-        if _is_string(column.type):
-            of_images, are_own = parse_uids(column)
-            own, own_uids = are_own[parents], of_images[parents]
-            with_others = own_uids
-            if not singles.all():
-                with_others = make_uids(uid_strings(of_images), texts, image_kind="uid", image_of=parents)
-            uids = np.where((own & singles)[:, None], own_uids, np.where(own[:, None], with_others, uids))
+    if columns.uid is not None and _is_string((column := _combined(table[columns.uid])).type):
+        of_images, are_own = parse_uids(column)
+        own = are_own[parents]
+        uids[own] = of_images[parents[own]]
+        if (own & ~singles).any():
+            hash_(own & ~singles, uid_strings(of_images), "uid")
+    nameless = np.zeros(len(parents), np.bool_)
+    if columns.key is not None:
+        nameless |= True if urls is None else urls.is_null().to_numpy(zero_copy_only=False)[parents]
+        if (nameless & ~own).any():
+            hash_(nameless & ~own, _printed(table, columns.key), "key")
+    hash_(~own & ~nameless, urls, "url")
     return uids, int(np.count_nonzero(own))

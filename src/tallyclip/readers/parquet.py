@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -20,11 +20,30 @@ READ_AT_ONCE = 1 << 20  # bytes of a column of a local file; of a remote one it 
 FIRST_ROWS, MOST_ROWS = 64, 4096  # of a step
 
 
-def footer(path: str) -> tuple[pq.FileMetaData, str]:
-    """What the file says of itself (rows, row groups, schema), and a hash that changes with nearly any change to the file.
+class Footer(NamedTuple):
+    """What a file says of itself.
 
-    The footer has the sizes and places of all column chunks, and their statistics. Its bytes are hashed rather than what Arrow makes of
-    them, since Arrow ends the process over some damaged statistics.
+    Attributes:
+        metadata: rows, row groups, columns.
+        fingerprint: changes with nearly any change to the file.
+        content: its bytes, as they are in the file.
+    """
+
+    metadata: pq.FileMetaData
+    fingerprint: str
+    content: bytes
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns, in the types that ``read_records`` gives them. Several may have the same name, which it makes distinct."""
+        return pa.schema([(column.name, _plain(column.type)) for column in self.metadata.schema.to_arrow_schema()])
+
+
+def read_footer(path: str) -> Footer:
+    """Read a file's footer.
+
+    It has the sizes and places of all column chunks, and their statistics. Its bytes are hashed rather than what Arrow makes of them, since
+    Arrow ends the process over some damaged statistics.
 
     Raises:
         SourceError: it is not a whole Parquet file.
@@ -35,20 +54,27 @@ def footer(path: str) -> tuple[pq.FileMetaData, str]:
         length = min(size, int.from_bytes(tail[-8:-4], "little") + 8)  # before the last eight bytes, which say how long it is
         if length > len(tail):
             tail = file.read_at(length, size - length)
-        return pq.read_metadata(pa.BufferReader(tail)), hashlib.sha256(tail[-length:]).hexdigest()[:16]
+        return footer_of(tail[-length:])
+
+
+def footer_of(content: bytes) -> Footer:
+    """What the bytes of a footer say."""
+    return Footer(pq.read_metadata(pa.BufferReader(content)), hashlib.sha256(content).hexdigest()[:16], content)
 
 
 def schema_of(path: str) -> pa.Schema:
-    """The columns of the file, in the types that ``read_records`` gives them. Several may have the same name, which it makes distinct.
+    """The columns of a file, in the types that ``read_records`` gives them.
 
     Raises:
         SourceError: it is not a whole Parquet file.
     """
     with reading(path):
-        return pa.schema([(column.name, _plain(column.type)) for column in footer(path)[0].schema.to_arrow_schema()])
+        return read_footer(path).schema
 
 
-def read_records(path: str, groups: tuple[int, int] | None, first_row: int, columns: Sequence[str] | None) -> Iterator[Records]:
+def read_records(
+    path: str, groups: tuple[int, int] | None, first_row: int, columns: Sequence[str] | None, footer: Footer | None = None
+) -> Iterator[Records]:
     """Stream some row groups (all by default), checking pages where the file has checksums.
 
     They are read in small steps and joined, because a file does not say how large its rows are: a caption of 100 KB that thousands of rows
@@ -60,11 +86,13 @@ def read_records(path: str, groups: tuple[int, int] | None, first_row: int, colu
         groups: the first row group and the one after the last.
         first_row: the number of the first row of these groups in the file.
         columns: what to read, by distinct names; None reads all.
+        footer: the file's, if it has been read.
     """
+    metadata = (read_footer(path) if footer is None else footer).metadata
     with reading(path), open_file(path, ahead=False) as source:
         # Not buffered ahead, which would hold all row groups until the last is read.
         read_at_once = CHUNK if is_url(path) else READ_AT_ONCE
-        file = pq.ParquetFile(source, page_checksum_verification=True, pre_buffer=False, buffer_size=read_at_once)
+        file = pq.ParquetFile(source, metadata=metadata, page_checksum_verification=True, pre_buffer=False, buffer_size=read_at_once)
         chosen = range(file.num_row_groups) if groups is None else range(*groups)
         names = list(columns) if columns is not None else None
         held: list[pa.RecordBatch] = []

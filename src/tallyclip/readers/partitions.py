@@ -46,6 +46,9 @@ def with_folders(batches: Iterable[Records], from_folders: Mapping[str, str | No
 
     In JSON and tars a later record may have a field of that name: its own value is kept.
     """
+    if not from_folders:
+        yield from batches
+        return
     for records in batches:
         table = records.table
         for name, value in from_folders.items():
@@ -56,4 +59,4 @@ def with_folders(batches: Iterable[Records], from_folders: Mapping[str, str | No
             if value is not None and (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
                 filled = pc.fill_null(table[name], pa.scalar(value, kind))
                 table = table.set_column(table.column_names.index(name), name, filled)
-        yield Records(records.rows, table, records.drops)
+        yield Records(records.rows, table, records.drops, records.seen)

@@ -12,6 +12,8 @@ from tallyclip.errors import OptionError
 from tallyclip.readers import csv, json_lines, parquet, tar
 from tallyclip.readers.columns import ColumnChoice, Columns, distinct, find_columns
 from tallyclip.readers.content import reading
+from tallyclip.readers.crawl import read as crawl
+from tallyclip.readers.crawl.read import CrawlReading
 from tallyclip.readers.field_names import FieldNames
 from tallyclip.readers.listing import CRAWL_KINDS
 from tallyclip.readers.others import no_data
@@ -20,24 +22,53 @@ from tallyclip.readers.partitions import partition_of, with_folders
 from tallyclip.readers.records import Records
 from tallyclip.readers.sources import PoolFile, Shard
 
+AS_THEY_ARE = CrawlReading()
 BY_PANDAS = "in pandas, table.to_json(PATH, orient='records', lines=True)"
 
 
+class Opened(NamedTuple):
+    """What the beginning or the end of a file says of its columns.
+
+    Attributes:
+        columns: their roles.
+        schema: all of them with their types, and those that the file's folders give, where the file says so itself.
+        footer: of a Parquet file.
+    """
+
+    columns: Columns
+    schema: pa.Schema | None = None
+    footer: parquet.Footer | None = None
+
+
 def columns_of(file: PoolFile, choice: ColumnChoice) -> Columns:
-    """The roles of a file's columns.
+    """The roles of a file's columns; see ``open_file``."""
+    return open_file(file, choice).columns
+
+
+def open_file(file: PoolFile, choice: ColumnChoice, footer: parquet.Footer | None = None) -> Opened:
+    """Look at a file's columns.
+
+    Args:
+        file: of the pool.
+        choice: what the user said of columns.
+        footer: of a Parquet file, if it has been read.
 
     Raises:
-        OptionError: they cannot be told, or hold something else than they should.
+        OptionError: captions cannot be found, columns hold something else than they should, or the file has none to choose from.
         SourceError: the file cannot be read, for whatever reason.
     """
     if file.kind in CRAWL_KINDS:
-        raise OptionError(f"{file.path} is a crawl file", "make a pool of it with 'tallyclip pool CRAWL... --out RUN', then give RUN/pool")
+        if choice != ColumnChoice():
+            what = f"{file.path} is a crawl file, which has no columns to choose from"
+            raise OptionError(what, "leave out the options of columns")
+        return Opened(crawl.COLUMNS, crawl.PAIRS)
     with reading(file.path):
-        return _columns_of(file, choice)
+        looked = _look(file, choice, footer)
+        schema = None if looked.footer is None else _all_columns(looked.footer.schema, file.path)
+        return Opened(_columns_of(file, choice, looked), schema, looked.footer)
 
 
-def _columns_of(file: PoolFile, choice: ColumnChoice) -> Columns:
-    looked = _look(file, choice)
+def _columns_of(file: PoolFile, choice: ColumnChoice, looked: _Look) -> Columns:
     names = looked.names
     if file.kind == "json" and not names:
         return Columns(choice.caption or "caption", layout="an empty list", from_folders=partition_of(file.path))
@@ -47,8 +78,8 @@ def _columns_of(file: PoolFile, choice: ColumnChoice) -> Columns:
     try:
         from_named = [name for name in from_folders if name in choice.named and name not in names]
         columns = find_columns([*names, *from_named], choice, looked.examples)
-        if looked.schema is not None:
-            check_types(_all_columns(looked.schema, file.path), columns)
+        if looked.footer is not None:
+            check_types(_all_columns(looked.footer.schema, file.path), columns)
         if looked.objects is not None:
             if looked.objects.keyed:
                 columns = replace(columns, key=json_lines.KEY, layout="MetaCLIP v2")
@@ -86,16 +117,16 @@ class _Look(NamedTuple):
 
     names: list[str]
     examples: Sequence[str] = ()
-    schema: pa.Schema | None = None
+    footer: parquet.Footer | None = None
     objects: FieldNames | None = None
     table: csv.TableFormat | None = None
 
 
-def _look(file: PoolFile, choice: ColumnChoice) -> _Look:
+def _look(file: PoolFile, choice: ColumnChoice, footer: parquet.Footer | None) -> _Look:
     match file.kind:
         case "parquet":
-            schema = parquet.schema_of(file.path)
-            return _Look(schema.names, schema=schema)
+            footer = parquet.read_footer(file.path) if footer is None else footer
+            return _Look(footer.schema.names, footer=footer)
         case "json" | "tar":
             objects = (json_lines.json_names if file.kind == "json" else tar.tar_names)(file.path, choice)
             return _Look(objects.with_named(choice), objects.examples, objects=objects)
@@ -106,11 +137,6 @@ def _look(file: PoolFile, choice: ColumnChoice) -> _Look:
             return _Look([choice.caption or "caption"])
 
 
-def full_schema(file: PoolFile) -> pa.Schema | None:
-    """All columns of a file with their types, and those that its folders give, where the file says so itself; None for other formats."""
-    return _all_columns(parquet.schema_of(file.path), file.path) if file.kind == "parquet" else None
-
-
 def _all_columns(schema: pa.Schema, path: str) -> pa.Schema:
     """A file's columns, each with a name of its own, and those that only its folders give."""
     own = distinct(schema.names)
@@ -119,7 +145,14 @@ def _all_columns(schema: pa.Schema, path: str) -> pa.Schema:
 
 
 def read_shard(
-    shard: Shard, columns: Columns, choice: ColumnChoice, *, everything: bool = False, schema: pa.Schema | None = None
+    shard: Shard,
+    columns: Columns,
+    choice: ColumnChoice,
+    *,
+    everything: bool = False,
+    schema: pa.Schema | None = None,
+    footer: parquet.Footer | None = None,
+    how: CrawlReading = AS_THEY_ARE,
 ) -> Iterator[Records]:
     """Stream a shard's records in the file's order.
 
@@ -130,28 +163,28 @@ def read_shard(
         everything: read all columns of a Parquet file, not only those that matching needs. Other files are always read whole.
         schema: columns and types for objects, from JSON and tars, which have none of their own; None takes them as they come. Captions
             come as they are in any case.
+        footer: of a Parquet file, if it has been read.
+        how: crawl files are read.
 
     Raises:
         SourceError: the file cannot be read, for whatever reason.
     """
-    with reading(shard.file.path):
-        yield from _records_of(shard, columns, choice, schema, everything=everything)
-
-
-def _records_of(shard: Shard, columns: Columns, choice: ColumnChoice, schema: pa.Schema | None, *, everything: bool) -> Iterator[Records]:
-    """The records of a shard with the columns of its file and those that its folders give."""
     needed = None if everything else [name for name in columns.needed if name not in columns.from_folders]
-    return with_folders(_read_file(shard, columns, choice, needed, schema), columns.from_folders)
-
-
-def _read_file(
-    shard: Shard, columns: Columns, choice: ColumnChoice, needed: list[str] | None, schema: pa.Schema | None
-) -> Iterator[Records]:
-    """The records of a shard with the columns that its file has."""
     path = shard.file.path
-    match shard.file.kind:
-        case "parquet":
-            return parquet.read_records(path, shard.groups, shard.first_row, needed)
+    with reading(path):
+        match shard.file.kind:
+            case "parquet":
+                records = parquet.read_records(path, shard.groups, shard.first_row, needed, footer)
+            case "wat" | "warc" as kind:
+                records = crawl.read_crawl(path, kind, how)
+            case _:
+                records = _read_text(path, shard.file.kind, columns, choice, schema)
+        yield from with_folders(records, columns.from_folders)
+
+
+def _read_text(path: str, kind: str, columns: Columns, choice: ColumnChoice, schema: pa.Schema | None) -> Iterator[Records]:
+    """The records of a file without types of its own."""
+    match kind:
         case "json":
             return json_lines.read_json(path, columns, choice, schema)
         case "csv" | "tsv":

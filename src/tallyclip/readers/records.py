@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
 
@@ -29,11 +29,12 @@ DEEPEST_OBJECT = 800  # below Python's own limit, which depends on the depth of 
 
 
 class Drop(NamedTuple):
-    """A record or text that is left out: why, where, and what it looked like."""
+    """A record or caption that is dropped: why, where, and what it looked like; or several, of which one is shown."""
 
     reason: str
     row: int
     sample: str
+    times: int = 1
 
 
 class Bad(NamedTuple):
@@ -51,11 +52,13 @@ class Records:
         rows: int64[N], rising: the number of each record in its file, from 0; gaps are records that were dropped.
         table: N rows with the columns of the file.
         drops: the records in the gaps.
+        seen: what else was counted on the way to these records, such as pages and images.
     """
 
     rows: Int64[np.ndarray, " N"]
     table: pa.Table
     drops: list[Drop] = field(default_factory=list)
+    seen: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
 def decode_json(content: bytes) -> Any:

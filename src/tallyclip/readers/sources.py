@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any
@@ -54,6 +54,19 @@ class PoolFile(msgspec.Struct, frozen=True):
     rows: int | None = None
     groups: list[int] | None = None
 
+    @property
+    def is_gathered(self) -> bool:
+        """Are its pairs written down before they are matched? Those of crawl files are, which take long to read and repeat each other."""
+        return self.kind in CRAWL_KINDS
+
+
+class Pool(msgspec.Struct, frozen=True):
+    """What is read: the pool as it was named and found, and what was said of its columns."""
+
+    names: list[str]
+    choice: ColumnChoice
+    files: list[PoolFile]
+
 
 class Shard(msgspec.Struct, frozen=True):
     """A file, or some row groups of one: what is read, matched and written at a time."""
@@ -70,7 +83,9 @@ class Shard(msgspec.Struct, frozen=True):
         return sum(self.file.groups[slice(*self.groups)])
 
 
-def find_files(pool: Sequence[str], choice: ColumnChoice = NOTHING_SAID) -> tuple[list[PoolFile], dict[str, int]]:
+def find_files(
+    pool: Sequence[str], choice: ColumnChoice = NOTHING_SAID, keep: Callable[[PoolFile, parquet.Footer], None] | None = None
+) -> tuple[list[PoolFile], dict[str, int]]:
     """The files that paths, folders, globs and URLs name, in a fixed order, and how many of what were skipped.
 
     In folders and globs, names that begin with a dot or an underscore are skipped, and so are bookkeeping, documents, and files with what
@@ -79,6 +94,7 @@ def find_files(pool: Sequence[str], choice: ColumnChoice = NOTHING_SAID) -> tupl
     Args:
         pool: the names.
         choice: what the user said of columns: it may tell which of several files has the captions.
+        keep: is given the footers of Parquet files, in any order and from any thread.
 
     Raises:
         OptionError: a name leads nowhere, to nothing that can be read, or to a folder of ours that is no pool.
@@ -112,9 +128,16 @@ def find_files(pool: Sequence[str], choice: ColumnChoice = NOTHING_SAID) -> tupl
     once = {path if is_url(path) else os.path.realpath(path): path for path in sorted(found, reverse=True)}
     ordered = sorted(set(once.values()) - repeated.keys())
     keys = file_keys(ordered)
+
+    def describe(path: str) -> PoolFile:
+        file, footer = _describe(path, keys[path])
+        if footer is not None and keep is not None:
+            keep(file, footer)
+        return file
+
     at_once = 1 if any(chain_of(path)[2] for path in ordered) else FILES_AT_ONCE  # readers of one archive may share a place in it
     with ThreadPoolExecutor(at_once) as threads:
-        return list(threads.map(lambda path: _describe(path, keys[path]), ordered)), dict(Counter(labels.values()))
+        return list(threads.map(describe, ordered)), dict(Counter(labels.values()))
 
 
 def cut(files: Iterable[PoolFile]) -> list[Shard]:
@@ -133,24 +156,8 @@ def cut(files: Iterable[PoolFile]) -> list[Shard]:
     return shards
 
 
-def are_crawl_files(files: Sequence[PoolFile]) -> bool:
-    """Are these WAT and WARC files, which become a pool first?
-
-    Raises:
-        OptionError: some are and some are not.
-    """
-    crawl = [file for file in files if file.kind in CRAWL_KINDS]
-    if crawl and len(crawl) < len(files):
-        other = next(file for file in files if file.kind not in CRAWL_KINDS)
-        raise OptionError(
-            f"crawl files and tables in one pool: {crawl[0].path} and {other.path}",
-            "make a pool of the crawl files with 'tallyclip pool CRAWL... --out RUN', then give RUN/pool beside the tables",
-        )
-    return bool(crawl)
-
-
-def fingerprint(path: str) -> str:
-    """What tells one state of a file from another: size, ETag or time, and a Parquet file's footer.
+def described(path: str, key: str = "") -> tuple[PoolFile, parquet.Footer | None]:
+    """A file in its present state, and its footer if it is a Parquet file.
 
     Raises:
         SourceError: the file is gone.
@@ -159,23 +166,23 @@ def fingerprint(path: str) -> str:
         _archive_state.cache_clear()
         with reading(path):
             forget(path)
-    return _describe(path, "").fingerprint
+    return _describe(path, key)
 
 
-def _describe(path: str, key: str) -> PoolFile:
+def _describe(path: str, key: str) -> tuple[PoolFile, parquet.Footer | None]:
     kind = kind_of(path)
     assert kind is not None
     size, stamp = state_of(path)
     parts = [str(size), stamp]
-    rows = groups = None
+    rows = groups = footer = None
     if kind == "parquet":
         try:
-            footer, footer_hash = parquet.footer(path)
-            parts.append(footer_hash)
-            rows, groups = footer.num_rows, [footer.row_group(i).num_rows for i in range(footer.num_row_groups)]
+            footer = parquet.read_footer(path)
+            parts.append(footer.fingerprint)
+            rows, groups = footer.metadata.num_rows, [footer.metadata.row_group(i).num_rows for i in range(footer.metadata.num_row_groups)]
         except SourceError:
             parts.append("no footer")  # the shard will fail and say why; the others go on
-    return PoolFile(path, key, kind, size, hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32], rows, groups)
+    return PoolFile(path, key, kind, size, hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32], rows, groups), footer
 
 
 def state_of(path: str) -> tuple[int, str]:

@@ -25,21 +25,21 @@ _HTML_START = re.compile(
 )
 
 
-def read_warc(path: str, gather: Gatherer, *, name: str | None = None, salvage: bool = False) -> Iterator[None]:
+def read_warc(path: str, gather: Gatherer, *, name: str | None = None, keep_readable: bool = False) -> Iterator[None]:
     """Put the images of a WARC file's pages into a gatherer; yields after each record, so that rows can be taken.
 
     Args:
         path: on this machine.
         gather: takes the images in.
         name: of the file in the rows, if not that of its path.
-        salvage: see ``read_records``.
+        keep_readable: see ``read_records``.
 
     Raises:
         SourceError: see ``read_records``.
         MissingExtraError: a package that reads pages is not installed.
     """
     name = name or path.rsplit("/", 1)[-1]
-    for record in read_records(path, KINDS, gather.drop, salvage=salvage):
+    for record in read_records(path, KINDS, gather.drop, keep_readable=keep_readable):
         gather.counts["records"] += 1
         if record.kind == "response":
             _read_response(record, name, gather)

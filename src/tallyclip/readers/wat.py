@@ -52,7 +52,7 @@ class _Wat(msgspec.Struct, gc=False, rename={"container": "Container", "envelope
 _decode = msgspec.json.Decoder(_Wat).decode
 
 
-def read_wat(path: str, gather: Gatherer, *, name: str | None = None, salvage: bool = False) -> Iterator[None]:
+def read_wat(path: str, gather: Gatherer, *, name: str | None = None, keep_readable: bool = False) -> Iterator[None]:
     """Put the images of a WAT file's pages into a gatherer; yields after each record, so that rows can be taken.
 
     Where a record names the WARC file and the place that its page is at, these are the row's; else those of the record itself.
@@ -61,13 +61,13 @@ def read_wat(path: str, gather: Gatherer, *, name: str | None = None, salvage: b
         path: on this machine.
         gather: takes the images in.
         name: of the file in the rows, if not that of its path.
-        salvage: see ``read_records``.
+        keep_readable: see ``read_records``.
 
     Raises:
         SourceError: see ``read_records``.
     """
     name = name or path.rsplit("/", 1)[-1]
-    for record in read_records(path, ("metadata", "warcinfo"), gather.drop, salvage=salvage):
+    for record in read_records(path, ("metadata", "warcinfo"), gather.drop, keep_readable=keep_readable):
         gather.counts["records"] += 1
         if record.kind != "metadata":
             continue

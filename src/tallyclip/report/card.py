@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -12,7 +14,6 @@ from jaxtyping import Int64
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from tallyclip.core.plan import PlanRow
 from tallyclip.escaping import printable, printable_json
 from tallyclip.io.files import with_infinity
 from tallyclip.report import plots
@@ -39,7 +40,7 @@ PAPER = {
 
 
 class Reason(msgspec.Struct):
-    """A reason why texts were left out, how many, and what some looked like."""
+    """A reason why captions or records were dropped, how many, and what some looked like."""
 
     reason: str
     count: int
@@ -71,10 +72,10 @@ class CrawlPart(msgspec.Struct, kw_only=True):
 
     Attributes:
         files, bytes: that were read; bytes are 0 where a server does not say.
-        counts: what was seen: records, pages, images, texts that are not empty, and these by their field.
+        counts: what was seen: records, pages, images, captions that are not empty, and these by their field.
         pairs: that became the pool.
-        duplicates: of what one stays: "pair", "url" or "off".
-        drops: texts and records that were left out on the way.
+        duplicates: of what only one is kept: "pair", "url" or "off".
+        drops: captions and records that were dropped on the way.
     """
 
     files: int
@@ -85,86 +86,99 @@ class CrawlPart(msgspec.Struct, kw_only=True):
     drops: list[Reason]
 
 
-class Card(msgspec.Struct, kw_only=True):
-    """Everything a data card says. Counts are of pairs (an image with one text) unless they say otherwise; ``shards`` were read."""
+class Part(msgspec.Struct, kw_only=True):
+    """What a stage has to say. The templates show the fields of parts that they know by their names, which no two parts share."""
+
+    def summary(self) -> list[str]:
+        """Lines for the end of a command, each with a word in front."""
+        return []
+
+
+class Facts(Part):
+    """A part that needs no place in the templates: a title, and what there is to say under it, each with its name."""
+
+    title: str
+    facts: dict[str, str]
+
+
+class About(msgspec.Struct, kw_only=True):
+    """What a card is of, and how to make it again."""
 
     title: str
     made: str
-    sources: list[str]
-    files: int
-    bytes: int
-    columns: list[str]
-    crawl: CrawlPart | None
-    languages: str | None
-    shards: int
-    records: int
-    texts: int
-    matched: int
-    matches: int
-    drops: list[Reason]
-    failed_shards: dict[str, str]
-    entries: int
-    metadata_fingerprint: str
-    mode: str
-    t: float
-    why_t: str
-    tail_share: float
-    seed: int
-    texts_policy: str
-    own_uids: int
-    candidates: int
-    kept: int
-    expected: float
-    unique_uids: int
-    repeated_uids: int
-    thinned: list[str]
-    named: int
-    head_entries: int
-    head_matches: int
-    never_named: list[str]
-    never_named_count: int
-    unmatchable: list[Unmatchable]
-    top_before: list[EntryCount]
-    top_after: list[EntryCount]
-    matches_after: int
-    lengths: list[int]
-    histogram: dict[str, tuple[int, int]]
-    plan: list[PlanRow]
     command: str
     versions: dict[str, str]
     fingerprints: dict[str, str]
 
-    @property
-    def is_balanced(self) -> bool:
-        """False where t is infinite, so that nothing was thinned."""
-        return math.isfinite(self.t)
 
-    @property
-    def never_matchable_count(self) -> int:
-        return sum(group.count for group in self.unmatchable)
+class Card:
+    """A data card, made of what each stage has to say. Counts are of pairs (an image with one caption) unless they say otherwise."""
+
+    def __init__(self, about: About, parts: Mapping[str, Part]) -> None:
+        self._parts = [part for part in parts.values() if not isinstance(part, Facts)]
+        self._facts = {name: part for name, part in parts.items() if isinstance(part, Facts)}
+        shown = {name: getattr(part, name) for part in [about, *self._parts] for name in part.__struct_fields__}
+        self._about = about
+        self.fields = SimpleNamespace(**shown)
 
     @property
     def comparisons(self) -> list[Comparison]:
         """Our figures beside the paper's, where both mean the same."""
+        card = self.fields
         return [
-            Comparison("entries", f"{self.entries:,}", PAPER["entries"]),
-            Comparison("texts that name an entry", percent(self.matched, self.texts), PAPER["matched_share"]),
-            Comparison("matches per such text", f"{self.matches / max(1, self.matched):.2f}", PAPER["matches_per_text"]),
+            Comparison("entries", f"{card.entries:,}", PAPER["entries"]),
+            Comparison("captions that match an entry", percent(card.matched, card.texts), PAPER["matched_share"]),
+            Comparison("matches per such caption", f"{card.matches / max(1, card.matched):.2f}", PAPER["matches_per_text"]),
             Comparison(
-                "entries never named",
-                f"{short(self.never_named_count)} ({percent(self.never_named_count, self.entries)})",
+                "entries never matched",
+                f"{short(card.never_named_count)} ({percent(card.never_named_count, card.entries)})",
                 PAPER["never_named"],
             ),
-            Comparison("t", f"{self.t:,.6g}", PAPER["t"]),
+            Comparison("t", f"{card.t:,.6g}", PAPER["t"]),
             Comparison(
                 "head entries (count ≥ t)",
-                f"{short(self.head_entries)} ({percent(self.head_entries, self.entries)})",
+                f"{short(card.head_entries)} ({percent(card.head_entries, card.entries)})",
                 PAPER["head_entries"],
             ),
-            Comparison("matches on head entries", percent(self.head_matches, self.matches), PAPER["head_share"]),
-            Comparison("matches on tail entries", f"{self.tail_share:.2%}", PAPER["tail_share"]),
-            Comparison("of these, kept", percent(self.kept, self.candidates), PAPER["kept_share"]),
+            Comparison("matches on head entries", percent(card.head_matches, card.matches), PAPER["head_share"]),
+            Comparison("matches on tail entries", f"{card.tail_share:.2%}", PAPER["tail_share"]),
+            Comparison("of these, kept", percent(card.kept, card.candidates), PAPER["kept_share"]),
         ]
+
+    def as_json(self) -> bytes:
+        """The card's numbers, with our figures beside the paper's."""
+        value: dict[str, Any] = {}
+        for part in [self._about, *self._parts]:
+            value |= msgspec.to_builtins(part)
+        value |= {name: msgspec.to_builtins(part) for name, part in self._facts.items()}
+        value |= {"comparisons": msgspec.to_builtins(self.comparisons)}
+        text = msgspec.json.format(msgspec.json.encode(with_infinity(value)), indent=1).decode()
+        return f"{printable_json(text)}\n".encode()
+
+    def as_markdown(self) -> str:
+        """The card as text that GitHub and the Hugging Face Hub show well."""
+        return self._render("card.md.jinja")
+
+    def as_html(self, pictures: Pictures) -> str:
+        """The card as one page that needs nothing else."""
+        return self._render("card.html.jinja", pictures=pictures)
+
+    def _render(self, template: str, **more: Any) -> str:
+        """Fill in a template. Every value it shows is escaped here: ``finalize`` sees each, but for what is ``Markup`` already."""
+        is_html = template.endswith(".html.jinja")
+        environment = Environment(
+            loader=PackageLoader("tallyclip.report", "templates"),
+            autoescape=is_html,
+            finalize=_in_html if is_html else _in_markdown,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            keep_trailing_newline=True,
+        )
+        environment.filters |= {"number": number, "percent": percent, "code": _code, "fenced": _fenced, "short": short, "visible": visible}
+        environment.tests["finite"] = _is_finite
+        shown = {"card": self.fields, "comparisons": self.comparisons, "facts": list(self._facts.values())}
+        return environment.get_template(template).render(**shown, **more)
 
 
 class Pictures(msgspec.Struct):
@@ -179,12 +193,13 @@ class Pictures(msgspec.Struct):
 
 def draw_pictures(card: Card, before: Int64[np.ndarray, " V"], after: Int64[np.ndarray, " V"]) -> Pictures:
     """Draw what a card shows, from counts in the pool and in the curated set."""
+    fields = card.fields
     return Pictures(
-        cumulative=plots.cumulative_curve(before, after, card.t),
-        ranks=plots.rank_curve(before, after, card.t),
+        cumulative=plots.cumulative_curve(before, after, fields.t),
+        ranks=plots.rank_curve(before, after, fields.t),
         counts=plots.count_histogram(before, after),
-        lengths=plots.length_histogram(card.lengths),
-        plan=plots.plan_curve(card.plan, card.t),
+        lengths=plots.length_histogram(fields.lengths),
+        plan=plots.plan_curve(fields.plan, fields.t),
     )
 
 
@@ -206,37 +221,8 @@ def histogram(before: Int64[np.ndarray, " V"], after: Int64[np.ndarray, " V"]) -
     return dict(zip(labels, bins, strict=True))
 
 
-def as_json(card: Card) -> bytes:
-    """The card's numbers, with our figures beside the paper's."""
-    value = msgspec.to_builtins(card) | {"comparisons": msgspec.to_builtins(card.comparisons)}
-    text = msgspec.json.format(msgspec.json.encode(with_infinity(value)), indent=1).decode()
-    return f"{printable_json(text)}\n".encode()
-
-
-def as_markdown(card: Card) -> str:
-    """The card as text that GitHub and the Hugging Face Hub show well."""
-    return _render("card.md.jinja", card)
-
-
-def as_html(card: Card, pictures: Pictures) -> str:
-    """The card as one page that needs nothing else."""
-    return _render("card.html.jinja", card, pictures=pictures)
-
-
-def _render(template: str, card: Card, **more: Any) -> str:
-    """Fill in a template. Every value it shows is escaped here: ``finalize`` sees each, but for what is ``Markup`` already."""
-    is_html = template.endswith(".html.jinja")
-    environment = Environment(
-        loader=PackageLoader("tallyclip.report", "templates"),
-        autoescape=is_html,
-        finalize=_in_html if is_html else _in_markdown,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {"number": number, "percent": percent, "code": _code, "fenced": _fenced, "short": short, "visible": visible}
-    return environment.get_template(template).render(card=card, **more)
+def _is_finite(value: Any) -> bool:
+    return math.isfinite(value)
 
 
 def _in_html(value: Any) -> Any:

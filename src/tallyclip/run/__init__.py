@@ -1,1 +1,1 @@
-"""Run folders and the folders of entry lists: what is in them, who may write there, and where the work runs."""
+"""How stages are made: what a stage is, the folder it is made in, and where its work runs."""

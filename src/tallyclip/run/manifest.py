@@ -1,4 +1,4 @@
-"""What a stage says of itself, and the fingerprints by which stages know their inputs."""
+"""The record of a stage that is whole."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ import msgspec
 
 from tallyclip.io.files import write_json
 from tallyclip.io.structs import read_struct
-from tallyclip.run.layout import StageFolder
+from tallyclip.run.items import StageFolder
 
 
 class Manifest(msgspec.Struct):
-    """The record of a stage that is whole.
+    """What a stage says of itself once it is whole.
 
     Attributes:
         stage: its name.
+        version: of the stage that made it.
         fingerprint: of all that its result depends on.
-        inputs: fingerprints of what it was made from.
+        inputs: fingerprints of the stages it was made from, and of those that these were made from.
         options: what was asked for.
+        pieces: the keys of its finished pieces of work, in order.
+        failed: pieces that failed and were accepted, and why.
         result: counts in and out, drops by reason.
         outputs: its files and their sizes in bytes, relative to the folder it was built in.
         command: the arguments of the command that made it.
@@ -28,9 +31,12 @@ class Manifest(msgspec.Struct):
     """
 
     stage: str
+    version: int
     fingerprint: str
     inputs: dict[str, str]
     options: dict[str, Any]
+    pieces: list[str]
+    failed: dict[str, str]
     result: dict[str, Any]
     outputs: dict[str, int]
     command: list[str]
@@ -50,4 +56,4 @@ def read_manifest(folder: StageFolder) -> Manifest | None:
     Raises:
         ArtifactError: there is one, but not in the form of this version.
     """
-    return read_struct(folder.manifest, Manifest, delete=folder.path)
+    return read_struct(folder.manifest, Manifest)

@@ -1,4 +1,4 @@
-"""What a run folder holds, read from its files alone, at any time and beside a command that works on it."""
+"""What a folder holds, read from its files alone, at any time and beside a command that works on it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ import msgspec
 
 from tallyclip.errors import ArtifactError
 from tallyclip.io.structs import read_struct
-from tallyclip.readers.sources import cut
-from tallyclip.run.folder import Frozen, Record
-from tallyclip.run.layout import FilesFolder, RunLayout, StageFolder
+from tallyclip.run.items import StageFolder
 from tallyclip.run.manifest import Manifest, read_manifest
-from tallyclip.run.shards import marked_done, read_failures
-from tallyclip.run.stages import BUILT_ON, CRAWL_STAGES
+from tallyclip.run.stage import Stage
+from tallyclip.run.workspace import Kind, Record, attempts, check_layout
 
 
 class FailedShard(msgspec.Struct):
@@ -27,11 +25,12 @@ class StageStatus(msgspec.Struct):
     Attributes:
         stage: its name.
         state: "done", "under way" (begun, not whole) or "to do".
-        shards_done, shards: how many shards are finished, of how many; None where the stage has none, or it is not known.
+        shards_done, shards: how many pieces of work are finished, of how many; None where the stage has none, or it is not known.
         result: what the manifest says.
         finished: when the stage became whole.
         seconds: of work, over all processes.
-        failures: shards that failed last time.
+        failures: pieces that failed last time.
+        command: what makes the stage.
     """
 
     stage: str
@@ -42,6 +41,7 @@ class StageStatus(msgspec.Struct):
     finished: str | None = None
     seconds: float | None = None
     failures: list[FailedShard] = []
+    command: str = ""
 
 
 class RunStatus(msgspec.Struct):
@@ -53,28 +53,35 @@ class RunStatus(msgspec.Struct):
     stages: list[StageStatus]
 
 
-def read_status(layout: RunLayout) -> RunStatus:
+def read_status(kind: Kind, root: Path) -> RunStatus:
     """The state of every stage.
 
     Raises:
-        ArtifactError: there is no run.
+        ArtifactError: there is no such folder.
+        OptionError: it has another layout.
     """
-    record = read_struct(layout.record, Record)
+    check_layout(kind, root)
+    record = read_struct(root / kind.record, Record)
     if record is None:
-        raise ArtifactError(f"{layout.root}: no run here", "start one with 'tallyclip curate POOL... --out RUN'")
-    over_crawl = any((layout.root / stage).exists() or layout.attempts(stage) for stage in CRAWL_STAGES)
-    stages = [_stage(layout, stage) for stage in BUILT_ON if over_crawl or stage not in CRAWL_STAGES]
-    return RunStatus(str(layout.root), record.pool, record.files, stages)
+        raise ArtifactError(f"{root}: no {kind.noun} here", f"start one with '{kind.start}'")
+    stages = [_stage(root, stage) for stage in kind.stages]
+    shown = [status for stage, status in zip(kind.stages, stages, strict=True) if not (stage.optional and status.state == "to do")]
+    return RunStatus(str(root), record.sources, record.files, shown)
 
 
-def _stage(layout: RunLayout, stage: str) -> StageStatus:
-    attempts = layout.attempts(stage)
-    if attempts:
-        folder = StageFolder(max(attempts, key=_changed))
-        failures = [FailedShard(key, failure.what) for key, failure in read_failures(folder).items()]
-        return StageStatus(stage, "under way", len(marked_done(folder)), _shards(layout, stage, folder), failures=failures)
-    manifest = read_manifest(StageFolder(layout.root / stage))
-    return StageStatus(stage, "to do") if manifest is None else _done(stage, manifest)
+def _stage(root: Path, stage: Stage) -> StageStatus:
+    under_way = attempts(root, stage)
+    if under_way:
+        return _under_way(stage, stage.folder(max(under_way, key=_changed)))
+    manifest = read_manifest(stage.folder(root / stage.name))
+    return StageStatus(stage.name, "to do", command=stage.command) if manifest is None else _done(stage, manifest)
+
+
+def _under_way(stage: Stage, folder: StageFolder) -> StageStatus:
+    known = [keys for section in stage.sections if (keys := folder.snapshot(section.name)) is not None]
+    failures = [FailedShard(key, failure.what) for key, failure in folder.failures().items()]
+    shards = sum(map(len, known)) if known else None
+    return StageStatus(stage.name, "under way", len(folder.marked()), shards, failures=failures, command=stage.command)
 
 
 def _changed(path: Path) -> float:
@@ -84,20 +91,9 @@ def _changed(path: Path) -> float:
         return 0.0
 
 
-def _shards(layout: RunLayout, stage: str, folder: StageFolder) -> int | None:
-    """How many shards a stage under way will have, if that is known."""
-    if stage in ("parse", "match"):
-        frozen = read_struct(FilesFolder(folder.path).pool, Frozen)
-        return None if frozen is None else len(cut(frozen.files))
-    before = {"pool": layout.parse, "balance": layout.match}.get(stage)
-    manifest = None if before is None else read_manifest(before)
-    return None if manifest is None else len(manifest.result["shards"])
-
-
-def _done(stage: str, manifest: Manifest) -> StageStatus:
-    shards = manifest.result.get("shards")
-    count = len(shards) if shards is not None else None
-    accepted: dict[str, str] = manifest.result.get("failed_shards", {})
-    failures = [FailedShard(key, what) for key, what in accepted.items()]
-    result = {key: value for key, value in manifest.result.items() if key not in ("shards", "failed_shards", "counts")}
-    return StageStatus(stage, "done", count, count, result, manifest.finished, manifest.seconds, failures)
+def _done(stage: Stage, manifest: Manifest) -> StageStatus:
+    count = len(manifest.pieces) if stage.sections else None
+    failures = [FailedShard(key, what) for key, what in manifest.failed.items()]
+    return StageStatus(
+        stage.name, "done", count, count, manifest.result, manifest.finished, manifest.seconds, failures, command=stage.command
+    )

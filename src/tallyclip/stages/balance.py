@@ -1,192 +1,442 @@
-"""The stage of balancing: probabilities, draws, and the results in their places."""
+"""The stage of balancing: probabilities of all matched pairs, draws, and the curated set with its uids and its counts.
+
+Longer than others: the draw goes through matches and records side by side, which come in batches of their own.
+"""
 
 from __future__ import annotations
 
-import base64
-import time
-from collections.abc import Callable, Mapping
+import heapq
+import itertools
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
+from jaxtyping import Float64
 
-from tallyclip.core.balance import TextsPolicy, checked_seed, entry_probability
-from tallyclip.core.counts import tail_share
-from tallyclip.core.plan import UNIT
+from tallyclip.core.balance import TextsPolicy, checked_seed, draw, entry_probability, keep_probability, pick_one
+from tallyclip.core.counts import add_to_counts, tail_share
+from tallyclip.core.data import Matches, Metadata, concatenate
+from tallyclip.core.plan import UNIT, PlanRow, parts_of
+from tallyclip.core.uids import make_uids
 from tallyclip.errors import IncompleteError, SourceError, StaleError
+from tallyclip.export.curated import CuratedColumns, CuratedRows
 from tallyclip.export.entry_counts import write_entry_counts
-from tallyclip.export.uids import Merged, merge_runs
-from tallyclip.io.files import remove, with_infinity, write_array
-from tallyclip.io.structs import fingerprint_of
-from tallyclip.match.matched_pairs import LANGUAGE
-from tallyclip.readers.columns import UID
-from tallyclip.readers.records import unify
-from tallyclip.readers.sources import PoolFile, cut, fingerprint
-from tallyclip.run.folder import Run
-from tallyclip.run.layout import BalanceFolder
-from tallyclip.run.manifest import Manifest
-from tallyclip.run.shards import failure_message, read_report, run_shards, sizes_of
-from tallyclip.stages.balance_shard import BalanceJob, BalanceReport, balance_shard
-from tallyclip.stages.count import add_shard
-from tallyclip.stages.match import match_reports, unmatch
-from tallyclip.stages.match_shard import MatchReport
-from tallyclip.stages.plan import Aim, load_counts, resolve
+from tallyclip.export.uids import RunWriter, merge_runs
+from tallyclip.io.files import read_array, replacing, write_array
+from tallyclip.io.tables import TableWriter
+from tallyclip.match.matched_pairs import LanguageTags, MatchedPairs, read_matches
+from tallyclip.match.matcher import Matcher
+from tallyclip.readers.columns import ColumnChoice
+from tallyclip.readers.content import LONGEST_SAMPLE
+from tallyclip.readers.ledger import KEPT_SAMPLES, Sample
+from tallyclip.readers.pairs import PAIRS_AT_ONCE, Texts
+from tallyclip.readers.read import read_shard
+from tallyclip.readers.sources import PoolFile, described
+from tallyclip.report.card import SHOWN_SAMPLES, EntryCount, Part, histogram, top_entries
+from tallyclip.report.numbers import short, visible
+from tallyclip.run.engine import failure_message
+from tallyclip.run.items import Report, StageFolder, Work
+from tallyclip.run.stage import Finished, Making, Section, Stage
+from tallyclip.run.workspace import Workspace
+from tallyclip.stages.counts import add_shard, load_counts
+from tallyclip.stages.match import MATCH, SnapshotShard, read_schema, smallest_uids, snapshot_of, unmatch
+from tallyclip.stages.metadata import entries_of
+from tallyclip.stages.plan import Aim, resolve, steps_to, tabulate
 
-OURS = ("uid", "entry_ids", "keep_probability")
-OURS_WITH_SEVERAL = ("caption", "text_number")  # besides, where images have several texts
-OURS_WITH_LANGUAGES = tuple(LANGUAGE.names)  # and where languages were asked for
+EXAMPLES_PER_BATCH = 3  # of pairs that are not kept
+PROBABILITIES = pa.schema(
+    [
+        ("uid_high", pa.uint64()),
+        ("uid_low", pa.uint64()),
+        ("file", pa.dictionary(pa.int32(), pa.string())),
+        ("row", pa.int64()),
+        ("text", pa.int32()),
+        ("keep_probability", pa.float64()),
+    ]
+)
 
 
-def balance_run(run: Run, aim: Aim, *, seed: int = 0, policy: TextsPolicy = "pairs") -> Manifest:
-    """Draw the curated set: probabilities of all matched pairs, the pairs that stay, their uids and their counts.
+class BalanceFolder(StageFolder):
+    """Under way it holds the results; once they are in place, its marks and the counts."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.entry_probability = path / "entry_probability.npy"
+        self.counts_curated = path / "counts_curated.npy"
+        self.uid_runs = path / "uid_runs"
+        self.uids = path / "uids.npy"
+        self.entry_counts_curated = path / "entry_counts_curated.json"
+
+    def probabilities(self, key: str) -> Path:
+        return self.path / "probabilities" / f"{key}.parquet"
+
+    def curated(self, key: str) -> Path:
+        return self.path / "curated" / f"{key}.parquet"
+
+    def counts(self, key: str) -> Path:
+        return self.path / "shard_counts" / f"{key}.npz"
+
+    def runs_of(self, key: str) -> list[Path]:
+        """Sorted uids of a shard's kept pairs."""
+        paths = (self.uid_runs / f"{key}.{number}.npy" for number in itertools.count())
+        return list(itertools.takewhile(Path.exists, paths))
+
+    def outputs_of(self, key: str) -> Iterable[Path]:
+        return self.probabilities(key), self.curated(key), self.counts(key), *self.runs_of(key)
+
+
+class BalanceOptions(msgspec.Struct, frozen=True):
+    """The threshold and the reason for it, the seed of the draw, and whether images are pairs or have one caption picked."""
+
+    t: float
+    why: str
+    seed: int = 0
+    policy: TextsPolicy = "pairs"
+
+
+class BalanceJob(msgspec.Struct, frozen=True):
+    """What all shards have in common; ``schema`` is a file with the pool's columns."""
+
+    choice: ColumnChoice
+    matches: str
+    probability: str
+    schema: str
+    columns: CuratedColumns
+    seed: int
+    policy: TextsPolicy
+
+
+class BalanceReport(Report):
+    """``rows`` counts the pairs that match an entry; ``candidates`` those that could be drawn, one for each image if so asked; ``kept``
+    those that are kept; ``downsampled`` are examples of those that are not."""
+
+    kept: int
+    expected_parts: int
+    candidates: int
+    downsampled: list[Sample]
+
+
+def balance_shard(job: BalanceJob, item: SnapshotShard, folder: BalanceFolder, tick: Callable[[int], None]) -> BalanceReport:
+    """Write the probabilities of all of a shard's matched pairs, the pairs that are kept with all their columns, and their uids."""
+    shard, key, file, columns = item.shard, item.shard.key, item.shard.file, item.columns
+    now, footer = described(file.path)
+    if now.fingerprint != file.fingerprint:
+        raise StaleError(f"{file.path} changed after it was matched", "put it back as it was, or give a new --out")
+    schema = read_schema(Path(job.schema))
+    rows = CuratedRows(schema, columns, job.columns, list_captions=item.list_captions)
+    downsampled: list[Sample] = []
+    with (
+        replacing(folder.probabilities(key)) as probabilities_part,
+        replacing(folder.curated(key)) as curated_part,
+        RunWriter(folder.uid_runs, key) as uid_runs,
+        TableWriter(probabilities_part, PROBABILITIES, repetitive=["file", "text"]) as probabilities,
+        TableWriter(curated_part, rows.schema, repetitive=rows.repetitive) as curated,
+    ):
+        draws = _Draws(job, key, file.path, probabilities, uid_runs)
+        for records in read_shard(shard, columns, job.choice, everything=True, schema=schema, footer=footer):
+            if len(records.rows):
+                captions, last = Texts(records, columns), int(records.rows[-1])
+                for kept, keep in draws.up_to(last):
+                    for table in rows.tables(records, captions, kept, keep):
+                        curated.write(table)
+                    tick(len(kept))
+                downsampled = heapq.nsmallest(KEPT_SAMPLES, downsampled + _read_examples(captions, draws.examples_up_to(last)))
+    with replacing(folder.counts(key)) as part, part.open("wb") as out:
+        entries = np.flatnonzero(draws.counts)
+        np.savez(out, entry_ids=entries.astype(np.uint32), counts=draws.counts[entries])
+    return BalanceReport(
+        rows=draws.rows,
+        kept=curated.rows,
+        expected_parts=draws.expected_parts,
+        candidates=draws.candidates,
+        downsampled=downsampled,
+    )
+
+
+class _Draws:
+    """Goes through a shard's matches once: probabilities, draws, and what is said of them."""
+
+    def __init__(self, job: BalanceJob, key: str, path: str, probabilities: TableWriter, uid_runs: RunWriter) -> None:
+        self._job, self._path = job, path
+        self._p = np.load(job.probability, mmap_mode="r")
+        self._batches = read_matches(Path(job.matches) / f"{key}.arrow")
+        self._probabilities = probabilities
+        self._uid_runs = uid_runs
+        self._kept: list[tuple[MatchedPairs, Float64[np.ndarray, " n"]]] = []
+        self._examples: list[tuple[int, int, int]] = []  # row, caption's number, the number to sample by
+        self._seen = -1
+        self.counts = np.zeros(len(self._p), np.int64)
+        self.rows = 0
+        self.expected_parts = self.candidates = 0
+
+    def up_to(self, row: int) -> Iterator[tuple[MatchedPairs, Float64[np.ndarray, " K"]]]:
+        """The pairs that are kept, not yet given out, of records up to a row, and their probabilities; in parts if they are many."""
+        while self._seen < row and (batch := next(self._batches, None)) is not None:
+            self._draw(batch)
+            if sum(int(np.searchsorted(pairs.rows, row, side="right")) for pairs, _ in self._kept) >= PAIRS_AT_ONCE:
+                yield self._given(row)
+        yield self._given(row)
+
+    def _given(self, row: int) -> tuple[MatchedPairs, Float64[np.ndarray, " K"]]:
+        given = [_split(pairs, keep, row) for pairs, keep in self._kept]
+        self._kept = [rest for _, rest in given if len(rest[0])]
+        return _join([now for now, _ in given])
+
+    def examples_up_to(self, row: int) -> list[tuple[int, int, int]]:
+        """Examples, not yet given out, of pairs of records up to a row that are not kept."""
+        examples = [example for example in self._examples if example[0] <= row]
+        self._examples = [example for example in self._examples if example[0] > row]
+        return examples
+
+    def _draw(self, pairs: MatchedPairs) -> None:
+        keep = keep_probability(pairs.matches, self._p)
+        candidates = pick_one(pairs.rows, pairs.uids) if self._job.policy == "one-per-image" else np.ones(len(pairs), np.bool_)
+        kept = draw(keep, pairs.uids, self._job.seed) & candidates
+        self._probabilities.write(_probability_table(pairs, keep, self._path))
+        chosen = pairs.take(np.flatnonzero(kept))
+        self._kept.append((chosen, keep[kept]))
+        self._uid_runs.add(chosen.uids)
+        add_to_counts(self.counts, chosen.matches)
+        self.rows += len(pairs)
+        self.expected_parts += parts_of(keep[candidates])
+        self.candidates += int(np.count_nonzero(candidates))
+        self._seen = int(pairs.rows[-1]) if len(pairs) else self._seen
+        for i in smallest_uids(pairs.uids, np.flatnonzero(candidates & ~kept), EXAMPLES_PER_BATCH):
+            self._examples.append((int(pairs.rows[i]), int(pairs.text_numbers[i]), int(pairs.uids[i, 0])))
+
+
+def _split(
+    pairs: MatchedPairs, keep: Float64[np.ndarray, " N"], row: int
+) -> tuple[tuple[MatchedPairs, Float64[np.ndarray, " K"]], tuple[MatchedPairs, Float64[np.ndarray, " R"]]]:
+    place = int(np.searchsorted(pairs.rows, row, side="right"))
+    if place == len(pairs):
+        return (pairs, keep), (pairs.take(np.zeros(0, np.int64)), keep[:0])
+    first, rest = np.arange(place), np.arange(place, len(pairs))
+    return (pairs.take(first), keep[:place]), (pairs.take(rest), keep[place:])
+
+
+def _join(
+    parts: list[tuple[MatchedPairs, Float64[np.ndarray, " n"]]],
+) -> tuple[MatchedPairs, Float64[np.ndarray, " K"]]:
+    if len(parts) == 1:
+        return parts[0]
+    tags = [part.languages for part, _ in parts if part.languages is not None]
+    languages = LanguageTags(np.concatenate([tag.labels for tag in tags]), np.concatenate([tag.scores for tag in tags])) if tags else None
+    nothing = MatchedPairs(
+        np.zeros(0, np.int64),
+        np.zeros(0, np.int32),
+        np.zeros((0, 2), np.uint64),
+        Matches(np.zeros(1, np.int64), np.zeros(0, np.uint32)),
+    )
+    pairs = [nothing, *(pairs for pairs, _ in parts)]
+    joined = MatchedPairs(
+        np.concatenate([part.rows for part in pairs]),
+        np.concatenate([part.text_numbers for part in pairs]),
+        np.concatenate([part.uids for part in pairs]),
+        concatenate([part.matches for part in pairs]),
+        languages,
+    )
+    return joined, np.concatenate([np.zeros(0), *(keep for _, keep in parts)])
+
+
+def _probability_table(pairs: MatchedPairs, keep: Float64[np.ndarray, " N"], path: str) -> pa.Table:
+    file = pa.DictionaryArray.from_arrays(pa.array(np.zeros(len(pairs), np.int32)), pa.array([path]))
+    uids = np.ascontiguousarray(pairs.uids.T)
+    columns = [
+        pa.array(uids[0]),
+        pa.array(uids[1]),
+        file,
+        pa.array(pairs.rows),
+        pa.array(pairs.text_numbers),
+        pa.array(keep),
+    ]
+    return pa.table(columns, schema=PROBABILITIES)
+
+
+def _read_examples(captions: Texts, examples: list[tuple[int, int, int]]) -> list[Sample]:
+    if not examples:
+        return []
+    rows, numbers, draws = (np.array(column) for column in zip(*sorted(examples), strict=True))
+    _, found = captions.at(rows, numbers.astype(np.int32))
+    return [Sample(int(n), int(row), text[:LONGEST_SAMPLE]) for n, row, text in zip(draws, rows, found.to_pylist(), strict=True)]
+
+
+def options_for(run: Workspace, aim: Aim, seed: int, policy: TextsPolicy) -> BalanceOptions:
+    """What an aim asks for, of this pool.
 
     Raises:
-        OptionError: the aim or the seed cannot be.
-        IncompleteError: counting is not whole, shards failed, or nothing was kept.
-        StaleError: all shards that failed did so because their files changed.
+        OptionError: the aim or the seed is not possible.
     """
     aim.check()
     checked_seed(seed)
-    counted = run.required("counts")
-    matched = run.required("match")
-    t, why = resolve(run, aim, policy)
-    options = {"t": with_infinity(t), "why": why, "seed": seed, "texts": policy}
-    stage = fingerprint_of(stage="balance 2", counts=counted.fingerprint, t=t, seed=seed, texts=policy)
-    manifest = run.in_place_or_whole("balance", stage)
-    if manifest is not None:
-        _tidy(run)
-        return manifest
-    under_way = BalanceFolder(run.begin("balance", stage))
-    counts = load_counts(run)
-    write_array(under_way.entry_probability, entry_probability(counts, t))
-    reports = _balance_shards(run, under_way, match_reports(run, matched), seed, policy)
-    kept = sum(report.kept for report in reports.values())
-    if kept == 0:
-        raise IncompleteError(f"no pair was kept at t = {t:g}", "give a larger --t, or a --size")
-    started = time.perf_counter()
-    merged = _merge(run, under_way, reports)
-    expected = sum(report.expected_parts for report in reports.values()) / UNIT
-    run.progress.finish(f"{kept:,} pairs kept, {expected:,.0f} expected")
-    manifest = run.publish(
-        "balance",
-        under_way,
-        stage,
-        inputs=counted.inputs | {"counts": counted.fingerprint},
-        options=options,
-        result={
-            "candidates": sum(report.candidates for report in reports.values()),
-            "kept": kept,
-            "expected": expected,
-            "unique_uids": merged.unique,
-            "repeated_uids": merged.total - merged.unique,
-            "tail_share": tail_share(counts, t),
-            "shards": list(reports),
-        },
-        outputs=sizes_of(
-            under_way.path,
-            *(under_way.counts_curated, under_way.entry_counts_curated, under_way.uids),
-            *(under_way.probabilities_of(key) for key in reports),
-            *(under_way.curated_of(key) for key in reports),
-        ),
-        seconds=sum(report.seconds for report in reports.values()) + time.perf_counter() - started,
+    return BalanceOptions(*resolve(run, aim, policy), seed, policy)
+
+
+def _asked(_: Workspace, options: BalanceOptions) -> dict[str, Any]:
+    return {"t": options.t, "why": options.why, "seed": options.seed, "texts": options.policy}  # the card says why
+
+
+def _cut(making: Making[BalanceFolder, BalanceOptions]) -> Work:
+    run, folder, options = making.run, making.folder, making.options
+    snapshot, matches = snapshot_of(run), run.folder(MATCH)
+    write_array(folder.entry_probability, entry_probability(load_counts(run), options.t))
+    columns = CuratedColumns.of(
+        read_schema(matches.schema).names,
+        several_captions=snapshot.several_captions,
+        all_own=snapshot.all_own,
+        languages=snapshot.languages,
     )
-    _tidy(run)
-    return manifest
+    job = BalanceJob(
+        choice=snapshot.choice,
+        matches=str(matches.path),
+        probability=str(folder.entry_probability),
+        schema=str(matches.schema),
+        columns=columns,
+        seed=options.seed,
+        policy=options.policy,
+    )
+    return Work(snapshot.shards, job)
 
 
-def _tidy(run: Run) -> None:
-    """Delete what only the merge needed."""
-    for path in (run.layout.balance.uid_runs, run.layout.balance.shard_counts, run.layout.balance.entry_probability):
-        remove(path, run.layout.trash)
+def _failed(making: Making[BalanceFolder, BalanceOptions]) -> None:
+    """Shards that cannot be read in whole leave the snapshot, as if they had failed when they were matched.
 
-
-def _balance_shards(
-    run: Run, under_way: BalanceFolder, matched: Mapping[str, MatchReport], seed: int, policy: TextsPolicy
-) -> dict[str, BalanceReport]:
-    frozen = run.frozen()
-    shards = {shard.key: shard for shard in cut(frozen.files)}
-    schema = unify([pa.ipc.read_schema(pa.py_buffer(base64.b64decode(report.schema))) for report in matched.values()])
-    several = any(report.several_texts for report in matched.values())
-    all_own = not several and all(report.own_uids == report.texts for report in matched.values())
-    with_languages = run.required("match").options["languages"] is not None
-    ours = (*OURS, *(OURS_WITH_SEVERAL if several else ()), *(OURS_WITH_LANGUAGES if with_languages else ()))
-    columns_out = rename_columns(schema.names, ours, all_own)
-    for folder in (under_way.probabilities, under_way.curated, under_way.uid_runs):
-        folder.mkdir(exist_ok=True)
-    jobs = {
-        key: BalanceJob(
-            shard=shards[key],
-            choice=frozen.choice,
-            matches=str(run.layout.match.matches(key)),
-            probability=str(under_way.entry_probability),
-            folder=str(under_way.path),
-            seed=seed,
-            policy=policy,
-            schema=base64.b64encode(schema.serialize().to_pybytes()).decode(),
-            columns_out=columns_out,
-            several_texts=several,
-            list_captions=report.several_texts,
-            with_languages=with_languages,
-        )
-        for key, report in matched.items()
-    }
-    rows: Callable[[BalanceJob], int] = lambda job: matched[job.shard.key].matched  # noqa: E731
-    reports, failures = run_shards(run, under_way, "balance", balance_shard, jobs, rows, BalanceReport)
-    if failures:
-        broken = {key: failure for key, failure in failures.items() if _is_as_it_was(shards[key].file)}
-        what, hint, details = failure_message(
-            failures, len(jobs), "'tallyclip match POOL... --out RUN' or 'tallyclip curate POOL... --out RUN'"
-        )
-        if not broken:  # --accept-failed would not help: these files can be read
-            afresh = f"put the files back as they were, give a new --out, or delete {run.layout.match.path} and match everything again"
-            raise StaleError(what, afresh, details)
-        unmatch(run, broken)
-        raise IncompleteError(what, hint, details)
-    return reports
+    Raises:
+        IncompleteError: some can be repaired, or accepted as failed.
+        StaleError: all failed because their files changed.
+    """
+    failures, shards = making.failures, snapshot_of(making.run).shards
+    broken = {key: failure for key, failure in failures.items() if _is_as_it_was(shards[key].shard.file)}
+    again = f"'{MATCH.command}' or 'tallyclip curate POOL... --out RUN'"
+    what, hint, details = failure_message(failures, len(shards), again)
+    if not broken:  # --allow-failed-shards would not help: these files can be read
+        place = making.run.folder(MATCH).path
+        afresh = f"put the files back as they were, give a new --out, or delete {place} and match everything again"
+        raise StaleError(what, afresh, details)
+    unmatch(making.run, broken)
+    raise IncompleteError(what, hint, details)
 
 
 def _is_as_it_was(file: PoolFile) -> bool:
     try:
-        return fingerprint(file.path) == file.fingerprint
+        return described(file.path)[0].fingerprint == file.fingerprint
     except SourceError:
         return False
 
 
-def rename_columns(names: list[str], ours: tuple[str, ...], all_own: bool) -> dict[str, str]:
-    """The pool's columns under the names they have in the curated set: those that are ours give way, as ``pool_...``.
-
-    The pool's uid does not travel where it is the pair's uid everywhere.
-    """
-    taken = {*names, *ours}
-    renamed: dict[str, str] = {}
-    for name in names:
-        if name == UID and all_own:
-            continue
-        new = name
-        if name in ours:
-            while new in taken:
-                new = f"pool_{new}"
-            taken.add(new)
-        renamed[name] = new
-    return renamed
-
-
-def _merge(run: Run, under_way: BalanceFolder, reports: Mapping[str, BalanceReport]) -> Merged:
-    """The results that need all shards: the curated set's counts and its sorted uids."""
-    counts = np.zeros(len(run.metadata), np.int64)
+def _finish(making: Making[BalanceFolder, BalanceOptions]) -> Finished:
+    run, folder, options = making.run, making.folder, making.options
+    reports: dict[str, BalanceReport] = making.reports(SHARDS)
+    kept = sum(report.kept for report in reports.values())
+    if kept == 0:
+        raise IncompleteError(f"no pair was kept at t = {options.t:g}", "give a larger --t, or a --size")
+    entries = entries_of(run).entries
+    counts = np.zeros(len(entries), np.int64)
     for key in reports:
-        add_shard(counts, under_way.counts_of(key))
-    write_array(under_way.counts_curated, counts)
-    write_entry_counts(under_way.entry_counts_curated, run.metadata.entries, counts)
-    runs: list[Path] = [under_way.uid_runs / name for report in reports.values() for name in report.uid_runs]
-    return merge_runs(runs, under_way.uids)
+        add_shard(counts, folder.counts(key))
+    write_array(folder.counts_curated, counts)
+    write_entry_counts(folder.entry_counts_curated, entries, counts)
+    merged = merge_runs([path for key in reports for path in folder.runs_of(key)], folder.uids)
+    expected = sum(report.expected_parts for report in reports.values()) / UNIT
+    result = {
+        "candidates": sum(report.candidates for report in reports.values()),
+        "kept": kept,
+        "expected": expected,
+        "unique_uids": merged.unique,
+        "repeated_uids": merged.total - merged.unique,
+        "tail_share": tail_share(load_counts(run), options.t),
+    }
+    outputs = (folder.counts_curated, folder.entry_counts_curated, folder.uids)
+    return Finished(result, f"{kept:,} pairs kept, {expected:,.0f} expected", outputs)
 
 
-def balance_reports(run: Run, manifest: Manifest) -> dict[str, BalanceReport]:
-    """The reports of the shards of the curated set in place."""
-    reports: dict[str, BalanceReport] = {}
-    for key in manifest.result["shards"]:
-        report = read_report(run.layout.balance, key, BalanceReport, moved=True)
-        if report is not None:
-            reports[key] = report
-    return reports
+class BalancePart(Part):
+    """The curated set, and what balancing did to the counts of entries."""
+
+    t: float
+    why_t: str
+    tail_share: float
+    seed: int
+    texts_policy: str
+    candidates: int
+    kept: int
+    expected: float
+    unique_uids: int
+    repeated_uids: int
+    downsampled: list[str]
+    head_entries: int
+    head_matches: int
+    top_before: list[EntryCount]
+    top_after: list[EntryCount]
+    matches_before: int
+    matches_after: int
+    histogram: dict[str, tuple[int, int]]
+    plan: list[PlanRow]
+
+    def summary(self) -> list[str]:
+        of = "images" if self.texts_policy == "one-per-image" else "matched"
+        top = ", ".join(f"{visible(row.entry)!r} {short(row.before)} → {short(row.after)}" for row in self.top_before[:3])
+        repeated = f", {self.repeated_uids:,} of them a repeat" if self.repeated_uids else ""
+        head = self.head_matches / self.matches_before
+        return [
+            f"threshold   t = {self.t:,.6g}, {self.why_t}",
+            f"head        {self.head_entries:,} entries with {head:.1%} of the matches; the tail {self.tail_share:.1%}",
+            f"kept        {self.kept:,} pairs ({self.kept / self.candidates:.1%} of the {of}), {self.expected:,.0f} expected{repeated}",
+            f"frequent    {top}",
+        ]
+
+
+def _card(run: Workspace) -> BalancePart:
+    balanced = run.required(BALANCE)
+    before, after = load_counts(run), read_array(run.folder(BALANCE).counts_curated)
+    entries, t, policy = entries_of(run).entries, float(balanced.options["t"]), balanced.options["texts"]
+    head = before >= t
+    reports: dict[str, BalanceReport] = run.reports(BALANCE)
+    samples = heapq.nsmallest(KEPT_SAMPLES, (sample for report in reports.values() for sample in report.downsampled))
+    result = balanced.result
+    return BalancePart(
+        t=t,
+        why_t=balanced.options["why"],
+        tail_share=result["tail_share"],
+        seed=balanced.options["seed"],
+        texts_policy=policy,
+        candidates=result["candidates"],
+        kept=result["kept"],
+        expected=result["expected"],
+        unique_uids=result["unique_uids"],
+        repeated_uids=result["repeated_uids"],
+        downsampled=list(dict.fromkeys(sample.text for sample in samples))[:SHOWN_SAMPLES],  # each caption once
+        head_entries=int(np.count_nonzero(head)),
+        head_matches=int(before[head].sum()),
+        top_before=top_entries(entries, before, before, after),
+        top_after=top_entries(entries, after, before, after),
+        matches_before=int(before.sum()),
+        matches_after=int(after.sum()),
+        histogram=histogram(before, after),
+        plan=tabulate(run, before, sorted({*steps_to(int(before.max())), t}), policy),
+    )
+
+
+def _warm() -> None:
+    matches: Matches = Matcher(Metadata(["a"])).match(["a"])
+    draw(keep_probability(matches, entry_probability(np.ones(1, np.int64), 1)), make_uids(["a"], ["a"]))
+
+
+SHARDS = Section(_cut, balance_shard, "shards", rows=lambda _, item: item.matched, failed=_failed)
+BALANCE = Stage(
+    name="balance",
+    version=3,
+    command="tallyclip balance RUN",
+    needs=("match", "counts"),
+    sections=(SHARDS,),
+    folder=BalanceFolder,
+    asked=_asked,
+    finish=_finish,
+    results=("entry_counts_curated.json", "uids.npy", "probabilities", "curated"),
+    scratch=("uid_runs", "shard_counts", "entry_probability.npy"),
+    card=_card,
+    warm=_warm,
+)

@@ -1,139 +1,219 @@
-"""The stage of duplicates: over all crawl files, which pairs repeat others. A barrier, worked on bucket by bucket."""
+"""The stage of duplicates: over all files, which pairs repeat others. A barrier, worked on bucket by bucket of sorted keys.
+
+Captions that are all over a site are found first: a pair that is removed for that is no reason to remove another.
+"""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Iterable
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import msgspec
+import numpy as np
 
-from tallyclip.core.duplicates import bucket_bits
-from tallyclip.errors import IncompleteError, OptionError
-from tallyclip.io.files import write_json
-from tallyclip.io.structs import fingerprint_of, read_struct
-from tallyclip.run.folder import Run
-from tallyclip.run.layout import DuplicatesFolder, RunLayout
-from tallyclip.run.manifest import Manifest, read_manifest
-from tallyclip.run.runners.local import Done, Failed, Progress, Task
-from tallyclip.run.shards import sizes_of
-from tallyclip.run.versions import PARSE
-from tallyclip.stages.duplicates_shard import BucketJob, BucketReport, resolve_bucket
-from tallyclip.stages.parse import PoolOptions, parse_reports
+from tallyclip.core.duplicates import bucket_bits, frequent, resolve, shard_places, without
+from tallyclip.core.sorting import bucket_slice
+from tallyclip.errors import OptionError
+from tallyclip.io.files import write_array, write_json
+from tallyclip.run.items import Report, StageFolder, Work
+from tallyclip.run.manifest import read_manifest
+from tallyclip.run.stage import Finished, Making, Section, Stage
+from tallyclip.run.workspace import Workspace
+from tallyclip.stages.gather import GATHER, PoolOptions
 
 ROWS_PER_BUCKET = 4_000_000  # 128 MB of records, and some copies of them
+SITES = "sites-"  # before the number of a bucket of captions by site
 
 
-def find_duplicates(run: Run, options: PoolOptions) -> Manifest:
-    """Find the pairs that repeat others, or those of earlier pools; with ``duplicates="off"`` there are none.
+class DuplicatesFolder(StageFolder):
+    """Per bucket of keys the places of the rows to remove; and which files have the keys."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.runs = path / "_runs.json"
+
+    def removed(self, key: str) -> Path:
+        """Places of rows, by the key of a bucket."""
+        return self.path / f"{key}.removed.npy"
+
+    def outputs_of(self, key: str) -> Iterable[Path]:
+        return (self.removed(key),)
+
+
+class BucketJob(msgspec.Struct, frozen=True):
+    """What all buckets have in common.
+
+    ``runs`` names the files of keys, in the order of the shards; ``excluded`` the files of an earlier pool's keys. Rows that are in the
+    files ``before`` are removed already, and are no reason to remove others.
+    """
+
+    bits: int
+    runs: str
+    excluded: list[str] = []
+    before: list[str] = []
+    site_limit: int = 0
+
+
+class Bucket(msgspec.Struct, frozen=True):
+    """A slice of all keys, by their first bits; it has about so many rows."""
+
+    number: int
+    rows: int
+
+
+class BucketReport(Report):
+    """How many rows are removed, and how many of these because their key is of an earlier pool."""
+
+    removed: int
+    excluded: int = 0
+
+
+def find_boilerplate(job: BucketJob, item: Bucket, folder: DuplicatesFolder, tick: Callable[[int], None]) -> BucketReport:
+    """Find the captions of a bucket that are all over their site: writes the places of their rows."""
+    runs, rows = _slices(job, item, "sites")
+    tick(rows)
+    removed = frequent(runs, job.site_limit)
+    write_array(folder.removed(_key(item.number, SITES)), removed)
+    return BucketReport(rows=rows, removed=len(removed))
+
+
+def find_repeats(job: BucketJob, item: Bucket, folder: DuplicatesFolder, tick: Callable[[int], None]) -> BucketReport:
+    """Find the pairs of a bucket that repeat others: writes their places."""
+    runs, rows = _slices(job, item, "pairs")
+    tick(rows)
+    excluded: list[np.ndarray] = []
+    for path in job.excluded:
+        keys = np.load(path, mmap_mode="r")
+        excluded.append(keys[bucket_slice(keys[:, 0], item.number, job.bits)])
+    for path in job.before:
+        removed = np.load(path, mmap_mode="r")
+        runs = [without(run, removed) for run in runs]
+    removed, of_excluded = resolve(runs, excluded)
+    write_array(folder.removed(_key(item.number)), removed)
+    return BucketReport(rows=rows, removed=len(removed), excluded=of_excluded)
+
+
+def _slices(job: BucketJob, bucket: Bucket, kind: str) -> tuple[list[np.ndarray], int]:
+    """Of each file the records of a bucket, with places that say the file too; and how many these are."""
+    runs: list[np.ndarray] = []
+    for shard, path in enumerate(_names(job.runs)[kind]):
+        records = np.load(path, mmap_mode="r")
+        part = np.array(records[bucket_slice(records[:, 0], bucket.number, job.bits)])
+        if len(part):
+            part[:, 3] = shard_places(shard, part[:, 3])
+            runs.append(part)
+    return runs, sum(map(len, runs))
+
+
+@lru_cache(maxsize=1)
+def _names(path: str) -> dict[str, list[str]]:
+    return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def _key(number: int, kind: str = "") -> str:
+    return f"{kind}{number:05d}"
+
+
+def earlier_pool(run: Workspace, folder: Path, duplicates: str) -> tuple[str, list[str]]:
+    """An earlier pool: its fingerprint, and the files of its keys.
 
     Raises:
-        OptionError: an earlier pool has no keys, or keys of another kind.
-        IncompleteError: parsing is not whole, or a bucket could not be worked on.
+        OptionError: it is this one, or not a pool, or not whole, or its keys are of another kind or version.
     """
-    parsed = run.required("parse")
-    known = [earlier_pool(run, Path(folder), options.duplicates) for folder in options.known]
-    earlier = [manifest.fingerprint for manifest, _ in known]
-    limit = options.max_site_repeats
-    fingerprint = fingerprint_of(stage="duplicates 1", parse=parsed.fingerprint, known=earlier, site_limit=limit)
-    manifest = run.in_place_or_whole("duplicates", fingerprint)
-    if manifest is not None:
-        return manifest
-    started = time.perf_counter()
-    under_way = DuplicatesFolder(run.begin("duplicates", fingerprint))
-    parsed_reports = parse_reports(run, parsed)
-    early = sum(report.repeats for report in parsed_reports.values())
-    rows = parsed.result["pairs"] - early if options.duplicates != "off" else 0
-    bits = bucket_bits(rows, ROWS_PER_BUCKET)
-    parse = run.layout.parse
-    runs = {"pairs": [str(parse.keys(key)) for key in parsed_reports], "sites": [str(parse.sites(key)) for key in parsed_reports]}
-    write_json(under_way.runs, runs)
-    indexes = [str(path) for _, paths in known for path in paths]
-    sites: list[BucketJob] = []
-    site_bits = bucket_bits(parsed.result["pairs"], ROWS_PER_BUCKET)
-    if limit is not None:
-        sites = [BucketJob(bucket, site_bits, str(under_way.runs), [], str(under_way.path), limit) for bucket in range(1 << site_bits)]
-    site_losers = [under_way.site_losers(job.bucket) for job in sites]
-    jobs = [
-        BucketJob(bucket, bits, str(under_way.runs), indexes, str(under_way.path), site_losers=list(map(str, site_losers)))
-        for bucket in range(1 << bits)
-    ]
-    files = [*site_losers, *(under_way.losers(job.bucket) for job in jobs)]
-    if sites:
-        _resolve_all(run, under_way, sites, parsed.result["pairs"])  # before pairs: what goes with a site is no reason for others to go
-        run.progress.finish("texts all over a site found")
-    of_pairs = _resolve_all(run, under_way, jobs, rows)
-    going, of_known = early + sum(report.going for report in of_pairs), sum(report.known for report in of_pairs)
-    run.progress.finish(f"{going:,} of {parsed.result['pairs']:,} pairs repeat others" if options.duplicates != "off" else "not looked for")
-    return run.publish(
-        "duplicates",
-        under_way,
-        fingerprint,
-        inputs={"parse": parsed.fingerprint},
-        options={
-            "duplicates": options.duplicates,
-            "known": options.known,
-            "max_site_repeats": limit,
-            "parse_version": parsed.options["version"],
-        },
-        result={
-            "pairs": parsed.result["pairs"],
-            "repeats": going - of_known,
-            "known": of_known,
-            "buckets": 1 << bits,
-            "site_buckets": 0 if limit is None else 1 << site_bits,
-        },
-        outputs=sizes_of(under_way.path, under_way.runs, *files),
-        seconds=time.perf_counter() - started,
-    )
-
-
-def _resolve_all(run: Run, under_way: DuplicatesFolder, jobs: Sequence[BucketJob], rows: int) -> list[BucketReport]:
-    """The reports of all buckets, of which some may be done."""
-    done = {job.key: report for job in jobs if (report := read_struct(under_way.done(job.key), BucketReport)) is not None}
-    todo = [Task(job.key, job) for job in jobs if job.key not in done]
-    run.progress.start("duplicates", len(jobs), len(done), rows * len(todo) // len(jobs))
-    failures: list[Failed] = []
-    for event in run.workers.map(resolve_bucket, todo):
-        match event:
-            case Progress(_, count):
-                run.progress.advance(count)
-            case Done(key, report):
-                write_json(under_way.done(key), msgspec.to_builtins(report))
-                done[key] = report
-                run.progress.shard_done(key)
-            case Failed():
-                failures.append(event)
-                run.progress.shard_failed(event.key, event.what)
-    if failures:
-        raise IncompleteError(f"bucket {failures[0].key}: {failures[0].what}", failures[0].hint)
-    return [done[job.key] for job in jobs]
-
-
-def earlier_pool(run: Run, folder: Path, duplicates: str) -> tuple[Manifest, list[Path]]:
-    """An earlier pool: its manifest, and the files of its keys.
-
-    Raises:
-        OptionError: it is this one, or none, or not whole, or its keys are of another kind or version.
-    """
-    layout = RunLayout(folder.resolve())
-    manifest, found = read_manifest(layout.pool), read_manifest(layout.duplicates)
-    if layout.root == run.layout.root:
-        raise OptionError(f"--known {folder} is the run itself", "give the run folder of an earlier pool")
+    root = folder.resolve()
+    if root == run.root:
+        raise OptionError(f"--exclude-pool {folder} is the run itself", "give the run folder of an earlier pool")
+    pool = run.stages["pool"]
+    manifest, found = read_manifest(pool.folder(root / pool.name)), read_manifest(DUPLICATES.folder(root / DUPLICATES.name))
     if manifest is None or found is None:
-        raise OptionError(f"{folder}: no pool was made here", "--known takes the run folders of 'tallyclip pool'")
+        raise OptionError(f"{folder}: no pool was made here", "--exclude-pool takes the run folders of 'tallyclip pool'")
     if found.options["duplicates"] != duplicates or duplicates == "off":
         raise OptionError(
-            f"{folder} was made with --duplicates {found.options['duplicates']}, this one is with {duplicates}",
-            "an earlier pool can only be told apart by the same kind of duplicates, pair or url",
+            f"{folder} was made with --duplicates {found.options['duplicates']}, this run is made with {duplicates}",
+            "use the same --duplicates, pair or url, for both",
         )
-    if found.options.get("parse_version", 1) != PARSE:
+    if found.options["gathered_by"] != GATHER.version:
         raise OptionError(
-            f"--known {folder} was made by another version of tallyclip, which writes the same URLs differently",
+            f"--exclude-pool {folder} was made by another version of tallyclip, which writes the same URLs differently",
             "make that pool again with this version, into a new --out, and name it here",
         )
-    paths = [layout.pool.index(shard) for shard in manifest.result["shards"]]
+    index: Any = pool.folder(root / pool.name)
+    paths: list[Path] = [index.index(shard) for shard in manifest.pieces]
     gone = next((path for path in paths if not path.exists()), None)
     if gone is not None:
         raise OptionError(f"{gone} is gone: the pool is not whole", "make it again with the command that made it")
-    return manifest, paths
+    return manifest.fingerprint, list(map(str, paths))
+
+
+def _asked(run: Workspace, options: PoolOptions) -> dict[str, Any]:
+    return {
+        "duplicates": options.duplicates,
+        "excluded": [earlier_pool(run, Path(folder), options.duplicates)[0] for folder in options.exclude],
+        "max_site_repeats": options.max_site_repeats,
+        "gathered_by": GATHER.version,
+    }
+
+
+def _cut_sites(making: Making[DuplicatesFolder, PoolOptions]) -> Work:
+    limit = making.options.max_site_repeats
+    if limit is None:
+        return Work({})
+    pairs = making.run.required(GATHER).result["pairs"]
+    bits = bucket_bits(pairs, ROWS_PER_BUCKET)
+    return Work(_buckets(bits, pairs, SITES), BucketJob(bits, _write_runs(making), site_limit=limit))
+
+
+def _cut_pairs(making: Making[DuplicatesFolder, PoolOptions]) -> Work:
+    run, options = making.run, making.options
+    gathered = run.required(GATHER).result
+    rows = gathered["pairs"] - gathered["repeats"] if options.duplicates != "off" else 0
+    bits = bucket_bits(rows, ROWS_PER_BUCKET)
+    excluded = [path for folder in options.exclude for path in earlier_pool(run, Path(folder), options.duplicates)[1]]
+    before = [str(making.folder.removed(key)) for key in making.keys[BOILERPLATE.name]]
+    return Work(_buckets(bits, rows), BucketJob(bits, _write_runs(making), excluded, before))
+
+
+def _buckets(bits: int, rows: int, kind: str = "") -> dict[str, Bucket]:
+    return {_key(number, kind): Bucket(number, rows >> bits) for number in range(1 << bits)}
+
+
+def _write_runs(making: Making[DuplicatesFolder, PoolOptions]) -> str:
+    gathered = making.run.folder(GATHER)
+    keys = making.run.required(GATHER).pieces
+    runs = {"pairs": [str(gathered.keys(key)) for key in keys], "sites": [str(gathered.sites(key)) for key in keys]}
+    write_json(making.folder.runs, runs)
+    return str(making.folder.runs)
+
+
+def _finish(making: Making[DuplicatesFolder, PoolOptions]) -> Finished:
+    gathered = making.run.required(GATHER).result
+    reports: dict[str, BucketReport] = making.reports(REPEATS)
+    removed = gathered["repeats"] + sum(report.removed for report in reports.values())
+    excluded = sum(report.excluded for report in reports.values())
+    result = {
+        "pairs": gathered["pairs"],
+        "repeats": removed - excluded,
+        "excluded": excluded,
+        "buckets": len(making.keys[REPEATS.name]),
+        "site_buckets": len(making.keys[BOILERPLATE.name]),
+    }
+    said = f"{removed:,} of {gathered['pairs']:,} pairs repeat others" if making.options.duplicates != "off" else "not looked for"
+    return Finished(result, said, (making.folder.runs,))
+
+
+BOILERPLATE = Section(_cut_sites, find_boilerplate, "sites", rows=lambda _, bucket: bucket.rows, said="captions all over a site found")
+REPEATS = Section(_cut_pairs, find_repeats, "pairs", rows=lambda _, bucket: bucket.rows)
+DUPLICATES = Stage(
+    name="duplicates",
+    version=1,
+    command="tallyclip pool CRAWL... --out RUN",
+    needs=("gather",),
+    sections=(BOILERPLATE, REPEATS),
+    folder=DuplicatesFolder,
+    asked=_asked,
+    finish=_finish,
+    optional=True,
+)

@@ -1,218 +1,421 @@
-"""The stage of matching: every shard of the pool by itself."""
+"""The stage of matching: every shard of the pool by itself, to the pairs that match an entry.
+
+When all shards are done their set is a snapshot: which shards there are, of which files in which state, how their columns are read, and one
+schema for all. Later stages read the pool by it. Longer than others: it has the piece of work, the snapshot and
+the part of the card.
+"""
 
 from __future__ import annotations
 
-import time
+import heapq
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Int64, UInt64
 
-from tallyclip.core.data import Metadata
-from tallyclip.errors import ArtifactError, OptionError, SourceError
-from tallyclip.io.files import write_json, writing
-from tallyclip.io.streams import is_url
-from tallyclip.match.matcher import Matcher, matcher_fingerprint
-from tallyclip.match.reference import Mode
-from tallyclip.readers.columns import ColumnChoice
+from tallyclip.core.counts import add_to_counts
+from tallyclip.core.data import Matches
+from tallyclip.errors import ArtifactError
+from tallyclip.io.files import read_arrays, replacing, write_json
+from tallyclip.io.structs import read_struct
+from tallyclip.match.matched_pairs import LanguageTags, MatchedPairs, MatchWriter
+from tallyclip.match.matcher import Matcher
+from tallyclip.readers.columns import ColumnChoice, Columns
+from tallyclip.readers.content import LONGEST_SAMPLE
 from tallyclip.readers.estimate import estimate_rows
-from tallyclip.readers.others import skipped_notes
-from tallyclip.readers.read import columns_of, folders_note
-from tallyclip.readers.sources import PoolFile, Shard, are_crawl_files, cut, find_files
-from tallyclip.run.folder import Frozen, Run
-from tallyclip.run.frozen import FrozenStage, refuse_failures, reports_of
-from tallyclip.run.layout import MatchFolder, MetadataFolder
-from tallyclip.run.manifest import Manifest
-from tallyclip.run.shards import ShardFailure, forget, read_failures, run_shards, sizes_of
-from tallyclip.run.versions import MATCH
-from tallyclip.stages.match_shard import MatchJob, MatchReport, match_shard
-from tallyclip.steps.languages import LanguageChoice, asked_languages
+from tallyclip.readers.ledger import KEPT_SAMPLES, UNNAMED, Ledger, Sample, Samples, merge_samples
+from tallyclip.readers.pairs import Pairs, pairs_in_parts
+from tallyclip.readers.parquet import footer_of
+from tallyclip.readers.read import open_file, read_shard
+from tallyclip.readers.records import Records, schema_of, unify, widen
+from tallyclip.readers.sources import Pool, PoolFile, Shard, cut
+from tallyclip.report.card import Part, reasons
+from tallyclip.run.engine import fingerprint_before_work
+from tallyclip.run.items import Failure, Report, StageFolder, Work
+from tallyclip.run.shards import ShardItem
+from tallyclip.run.stage import Finished, Making, Section, Stage
+from tallyclip.run.workspace import Workspace
+from tallyclip.stages.gather import GATHER
+from tallyclip.stages.metadata import METADATA
+from tallyclip.steps.languages import LANGUAGE, SCORE, LanguageChoice, Languages, asked_languages
+
+LONGEST_COUNTED = 32  # the histogram of matches per caption ends with "this many and more"
 
 
-def start(run: Run, pool: Sequence[str], choice: ColumnChoice) -> Frozen:
-    """Find the pool's files and check what can be checked before any work starts.
+class MatchFolder(StageFolder):
+    """Per shard the pairs that match an entry; and how often each entry is matched, with the columns of the shard's file."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.snapshot_file = path / "_shards.json"
+        self.schema = path / "_schema.arrow"
+
+    def matches(self, key: str) -> Path:
+        return self.path / f"{key}.arrow"
+
+    def counts(self, key: str) -> Path:
+        return self.path / f"{key}.npz"
+
+    def outputs_of(self, key: str) -> Iterable[Path]:
+        return self.matches(key), self.counts(key)
+
+
+class SnapshotShard(msgspec.Struct, frozen=True):
+    """A shard of the snapshot, how its columns are read, and how many pairs of it match an entry.
+
+    ``list_captions``: its captions come as lists, which are left out of the curated set. Each pair has its own caption there, and with all
+    captions of its image beside it the set would grow with the square of their number.
+    """
+
+    shard: Shard
+    columns: Columns
+    matched: int
+    list_captions: bool
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """The shards that were matched, by key, in order.
+
+    Attributes:
+        names: of the pool, as they were given.
+        choice: what was said of its columns.
+        shards: that were matched.
+        several_captions: has any image several captions?
+        all_own: is every uid the pool's own?
+        languages: were languages detected?
+    """
+
+    names: list[str]
+    choice: ColumnChoice
+    shards: dict[str, SnapshotShard]
+    several_captions: bool
+    all_own: bool
+    languages: bool
+
+
+class MatchOptions(msgspec.Struct, frozen=True):
+    """A pool, and in which languages its captions are matched; ``footers`` is a folder of footers that have been read."""
+
+    pool: Pool
+    languages: LanguageChoice | None = None
+    footers: str | None = None
+
+
+class MatchJob(msgspec.Struct, frozen=True):
+    """What all shards have in common."""
+
+    choice: ColumnChoice
+    matcher: str
+    languages: LanguageChoice | None
+    footers: str | None
+
+
+class MatchReport(Report):
+    """``rows`` counts the records of the shard, dropped ones too; ``texts`` the pairs; ``matched`` those that match an entry."""
+
+    texts: int
+    matched: int
+    matches: int
+    own_uids: int
+    drops: dict[str, int]
+    samples: Samples
+    lengths: list[int]
+    columns: Columns
+    several_texts: bool
+
+
+def match_shard(job: MatchJob, item: ShardItem, folder: MatchFolder, tick: Callable[[int], None]) -> MatchReport:
+    """Match one shard: writes the pairs that match an entry, and how often each entry is matched."""
+    shard, key = item.shard, item.shard.key
+    matcher = _open_matcher(job.matcher)
+    opened = open_file(shard.file, job.choice, _known_footer(job.footers, shard.file))
+    tally = _Tally(len(matcher), opened.columns)
+    languages = None if job.languages is None else Languages(job.languages)
+    with replacing(folder.matches(key)) as part, MatchWriter(part, with_languages=languages is not None) as writer:
+        for records in read_shard(shard, opened.columns, job.choice, footer=opened.footer):
+            tally.add_records(records)
+            for pairs in pairs_in_parts(records, opened.columns):
+                matches = matcher.match(pairs.texts)
+                unmatched, matched, tags = np.flatnonzero(matches.lengths == 0), np.flatnonzero(matches.lengths), None
+                if languages is not None:
+                    matched, tags = _in_languages(pairs, matched, languages)
+                    matches = _only(matches, matched)
+                offsets = np.append(matches.offsets[matched], matches.offsets[-1])
+                found = Matches(offsets, matches.entry_ids)
+                writer.write(MatchedPairs(pairs.rows[matched], pairs.text_numbers[matched], pairs.uids[matched], found, tags))
+                tally.add(pairs, found, unmatched)
+            tick(len(records.rows))
+    schema = opened.schema or schema_of(tally.kinds)
+    place = schema.get_field_index(opened.columns.caption)
+    several = place >= 0 and pa.types.is_nested(schema.field(place).type)
+    columns = (schema.remove(place) if several else schema).serialize().to_pybytes()
+    matched_entries = np.flatnonzero(tally.counts)
+    with replacing(folder.counts(key)) as part, part.open("wb") as file:
+        ids, counts = matched_entries.astype(np.uint32), tally.counts[matched_entries]
+        np.savez(file, entry_ids=ids, counts=counts, columns=np.frombuffer(columns, np.uint8))
+    return tally.report(several=several)
+
+
+def _in_languages(pairs: Pairs, matched: Int64[np.ndarray, " M"], step: Languages) -> tuple[Int64[np.ndarray, " K"], LanguageTags]:
+    """Of the pairs that match an entry those in the languages asked for, with these; the others are dropped."""
+    verdict = step.judge(pa.table({"text": pairs.texts.take(pa.array(matched))}))
+    pairs.drops.extend(drop._replace(row=int(pairs.rows[matched[drop.row]])) for drop in verdict.drops)
+    labels = np.array(verdict.columns[LANGUAGE].to_pylist(), np.str_)
+    return matched[verdict.keep], LanguageTags(labels[verdict.keep], verdict.columns[SCORE].to_numpy()[verdict.keep])
+
+
+def _only(matches: Matches, texts: Int64[np.ndarray, " K"]) -> Matches:
+    """The matches of some captions; the others match nothing."""
+    lengths = np.zeros(len(matches), np.int64)
+    lengths[texts] = matches.lengths[texts]
+    return Matches(np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]), matches.take(texts).entry_ids)
+
+
+@lru_cache(maxsize=1)
+def _open_matcher(path: str) -> Matcher:
+    """A worker opens the tables of a run once."""
+    return Matcher.open(Path(path))
+
+
+def footer_file(folder: str, fingerprint: str) -> Path:
+    """Where the footer of a file is kept between listing a pool and matching it: over a network each reading is a round trip."""
+    return Path(folder) / fingerprint
+
+
+def _known_footer(folder: str | None, file: PoolFile) -> Any:
+    path = None if folder is None else footer_file(folder, file.fingerprint)
+    return footer_of(path.read_bytes()) if path is not None and path.exists() else None
+
+
+def read_schema(path: Path) -> pa.Schema:
+    """The columns of all files, that the stage has written.
 
     Raises:
-        OptionError: nothing can be read under these names, captions cannot be told, or the run folder cannot be used.
-        StaleError: another process is working on the run.
+        ArtifactError: it is not whole.
     """
-    files, skipped = find_files(pool, choice)
-    _refuse_overlap(run.layout.root, pool, files)
-    for note in skipped_notes(skipped):
-        run.progress.note(note)
-    if not are_crawl_files(files):
-        _note_columns(run, files, choice)
-    frozen = Frozen(list(pool), choice, files)
-    run.create(frozen)
-    return frozen
-
-
-def _note_columns(run: Run, files: Sequence[PoolFile], choice: ColumnChoice) -> None:
-    """Say how the first file that can be read is read. The shards of those that cannot will fail and say why.
-
-    Raises:
-        OptionError: in no file are there columns as they should be.
-    """
-    refusal: OptionError | None = None
-    for file in files:
-        try:
-            columns = columns_of(file, choice)
-            run.progress.note(f"columns: {columns}")
-            for note in (columns.example and f"{file.path}: {columns.example}", folders_note(file, columns)):
-                if note is not None:
-                    run.progress.note(note)
-            return
-        except SourceError:
-            continue
-        except OptionError as error:
-            refusal = refusal or error
-    if refusal is not None:
-        raise refusal
-
-
-def _refuse_overlap(root: Path, pool: Sequence[str], files: Sequence[PoolFile]) -> None:
-    """A pool that holds the run folder would take in the run's own results the next time."""
-    local = [name.removeprefix("file://") for name in pool if not is_url(name.removeprefix("file://"))]
-    folders = [path for name in local if (path := Path(name).expanduser().resolve()).is_dir()]
-    if any(root.is_relative_to(folder) for folder in folders) or any(Path(file.path).is_relative_to(root) for file in files):
-        raise OptionError(f"{root} and the pool overlap", "give an --out outside of the pool's folders")
-
-
-def prepare_metadata(run: Run, metadata: Metadata, mode: Mode) -> Manifest:
-    """The stage of the entry list: a copy of it, and the matcher's tables."""
-    run.metadata = metadata
-    fingerprint = matcher_fingerprint(metadata.fingerprint, mode)
-    manifest = run.in_place_or_whole("metadata", fingerprint)
-    if manifest is not None and _is_sound(run.layout.metadata.matcher):
-        return manifest
-    started = time.perf_counter()
-    under_way = MetadataFolder(run.begin("metadata", fingerprint))
-    run.progress.start("metadata", 1, 0, None)
-    with writing(under_way.path):
-        metadata.save(str(under_way.entries))
-        Matcher(metadata, mode).save(under_way.matcher)
-    run.progress.finish(f"{len(metadata):,} entries, mode {mode}")
-    return run.publish(
-        "metadata",
-        under_way,
-        fingerprint,
-        inputs={"entries": metadata.fingerprint},
-        options={"mode": mode},
-        result={"entries": len(metadata)},
-        outputs=sizes_of(under_way.path, under_way.entries, *under_way.matcher.iterdir()),
-        seconds=time.perf_counter() - started,
-    )
-
-
-def _is_sound(matcher: Path) -> bool:
     try:
-        Matcher.open(matcher)
-    except ArtifactError:
-        return False  # it is made again, from the same entries, so what was made with it stays
-    return True
+        return _schema(path.read_bytes())
+    except (OSError, pa.ArrowException) as error:
+        raise ArtifactError(f"{path}: not readable: {error}", f"delete {path.parent} and run the same command again") from error
 
 
-def match_pool(run: Run, frozen: Frozen, *, languages: LanguageChoice | None = None, accept_failed: bool = False) -> Manifest:
-    """The stage of matching: every shard that is not done yet, then the frozen set.
+def _schema(content: bytes) -> pa.Schema:
+    return pa.ipc.read_schema(pa.py_buffer(content))
 
-    With ``languages`` the language of every text that names an entry is identified, and the others' texts go.
 
-    Raises:
-        StaleError: a file changed or went after it was matched.
-        IncompleteError: shards failed and were not accepted, or there is nothing to match.
-    """
-    shards = {shard.key: shard for shard in cut(frozen.files)}
-    stage = _stage(run, frozen, languages)
-    taken_up = stage.take_up(frozen, shards)
-    if isinstance(taken_up, Manifest):
-        return taken_up
-    under_way = taken_up
-    given_up = _given_up(under_way, shards) if accept_failed else {}
-    matcher = str(run.layout.metadata.matcher)
-    jobs = {
-        key: MatchJob(shard, frozen.choice, matcher, str(under_way.path), languages) for key, shard in shards.items() if key not in given_up
+class _Tally:
+    """What is said of a shard."""
+
+    def __init__(self, entries: int, columns: Columns) -> None:
+        self.counts = np.zeros(entries, np.int64)
+        self.columns = columns
+        self.lengths = np.zeros(LONGEST_COUNTED + 1, np.int64)
+        self.rows = self.texts = self.matched = self.own_uids = 0
+        self.ledger = Ledger()
+        self.unmatched: list[Sample] = []
+        self.kinds: dict[str, pa.DataType] = {}
+        self.schema: pa.Schema | None = None  # of the batch before
+
+    def add_records(self, records: Records) -> None:
+        """A batch of records, of which the pairs follow."""
+        schema = records.table.schema
+        if schema != self.schema:
+            widen(self.kinds, schema)
+            self.schema = schema
+        self.rows += len(records.rows) + len(records.drops)
+
+    def add(self, pairs: Pairs, found: Matches, unmatched: Int64[np.ndarray, " U"]) -> None:
+        """Pairs, the matches of those that are kept, and which match nothing."""
+        self.texts += len(pairs.rows)
+        self.matched += len(found)
+        self.own_uids += pairs.own_uids
+        add_to_counts(self.counts, found)
+        self.lengths += np.bincount(np.minimum(found.lengths, LONGEST_COUNTED), minlength=LONGEST_COUNTED + 1)
+        self.lengths[0] += len(unmatched)
+        for drop in pairs.drops:
+            self.ledger.add(drop)
+        self._sample_unmatched(pairs, unmatched)
+
+    def _sample_unmatched(self, pairs: Pairs, unmatched: Int64[np.ndarray, " U"]) -> None:
+        """Keep the unmatched captions with the smallest uids: a fair sample, whatever the cut of the shards."""
+        smallest = smallest_uids(pairs.uids, unmatched, KEPT_SAMPLES)
+        fresh = [Sample(int(pairs.uids[i, 0]), int(pairs.rows[i]), pairs.texts[int(i)].as_py()[:LONGEST_SAMPLE]) for i in smallest]
+        self.unmatched = heapq.nsmallest(KEPT_SAMPLES, self.unmatched + fresh)
+
+    def report(self, *, several: bool) -> MatchReport:
+        unmatched = int(self.lengths[0])
+        return MatchReport(
+            rows=self.rows,
+            texts=self.texts,
+            matched=self.matched,
+            matches=int(self.counts.sum()),
+            own_uids=self.own_uids,
+            drops=dict(self.ledger.counts) | ({UNNAMED: unmatched} if unmatched else {}),
+            samples=self.ledger.report() | ({UNNAMED: self.unmatched} if unmatched else {}),
+            lengths=self.lengths.tolist(),
+            columns=self.columns,
+            several_texts=several,
+        )
+
+
+def smallest_uids(uids: UInt64[np.ndarray, "N 2"], places: Int64[np.ndarray, " K"], count: int) -> Int64[np.ndarray, " k"]:
+    """Of some places, the few whose uids are smallest: a sample that does not depend on how pairs are cut into batches."""
+    if len(places) > count:
+        places = places[np.argpartition(uids[places, 0], count)[:count]]
+    return places[np.argsort(uids[places, 0], kind="stable")]
+
+
+def _asked(run: Workspace, options: MatchOptions) -> dict[str, Any]:
+    return {
+        "columns": msgspec.to_builtins(options.pool.choice),
+        "mode": run.required(METADATA).options["mode"],
+        "languages": asked_languages(options.languages),
     }
-    reports, failures = run_shards(
-        run, under_way, "match", match_shard, jobs, lambda job: estimate_rows(job.shard, job.choice), MatchReport
-    )
-    failures |= given_up
-    refuse_failures(failures, reports, len(shards), accept_failed=accept_failed)
-    result = _result(reports, failures)
-    run.progress.finish(f"{result['matched']:,} of {result['texts']:,} texts name an entry")
-    if len(result["columns"]) > 1:
-        run.progress.note(f"columns, over all files: {'; '.join(result['columns'])}")
-    if frozen.choice.uid is not None or 0 < result["own_uids"] < result["texts"]:
-        run.progress.note(f"uids: {result['own_uids']:,} of {result['texts']:,} are the pool's own, 32 hex digits; the others are hashes")
-    return run.publish(
-        "match",
-        under_way,
-        stage.fingerprint(reports, failures),
-        inputs=stage.inputs,
-        options=stage.options,
-        result=result,
-        outputs=_outputs(under_way, reports),
-        seconds=sum(report.seconds for report in reports.values()),
-    )
 
 
-def unmatch(run: Run, failures: Mapping[str, ShardFailure]) -> None:
-    """Take shards that failed after the barrier back out of the frozen set, to be repaired or given up like those that failed before.
-
-    Matching reads only the columns that it needs, so a file may turn out to be broken when all of them are read.
-    """
-    asked = run.required("match").options["languages"]
-    languages = None if asked is None else msgspec.convert({name: asked[name] for name in ("languages", "threshold")}, LanguageChoice)
-    folder = _stage(run, run.frozen(), languages).withdraw()
-    for key, failure in failures.items():
-        forget(folder, key)
-        write_json(folder.failed(key), msgspec.to_builtins(msgspec.structs.replace(failure, late=True)))
+def _cut(making: Making[MatchFolder, MatchOptions]) -> Work:
+    options = making.options
+    job = MatchJob(options.pool.choice, str(making.run.folder(METADATA).matcher), options.languages, options.footers)
+    return Work({shard.key: ShardItem(shard) for shard in cut(options.pool.files)}, job)
 
 
-def match_reports(run: Run, manifest: Manifest) -> dict[str, MatchReport]:
-    """The reports of the frozen set of shards.
-
-    Raises:
-        IncompleteError: one is gone.
-    """
-    return reports_of(run.layout.match, MatchReport, manifest.result["shards"], "tallyclip match' or 'tallyclip curate")
-
-
-def _stage(run: Run, frozen: Frozen, languages: LanguageChoice | None) -> FrozenStage[MatchFolder, MatchReport]:
-    metadata = run.required("metadata")
-    inputs = {"metadata": metadata.fingerprint}
-    if frozen.made_here:
-        inputs["pool"] = run.required("pool").fingerprint
-    options = {"columns": msgspec.to_builtins(frozen.choice), "mode": metadata.options["mode"], "languages": asked_languages(languages)}
-    return FrozenStage(run, "match", MATCH, MatchFolder, MatchReport, inputs, options)
-
-
-def _given_up(folder: MatchFolder, shards: Mapping[str, Shard]) -> dict[str, ShardFailure]:
-    """The shards that could be matched but not be read in whole, and whose files are as they were."""
-    failures = read_failures(folder)
-    return {key: failure for key, failure in failures.items() if failure.late and failure.fingerprint == shards[key].file.fingerprint}
-
-
-def _outputs(folder: MatchFolder, reports: Mapping[str, MatchReport]) -> dict[str, int]:
-    outputs = sizes_of(folder.path, folder.pool, *(folder.done(key) for key in reports))
-    for report in reports.values():
-        outputs |= report.outputs
-    return outputs
-
-
-def _result(reports: Mapping[str, MatchReport], failures: Mapping[str, ShardFailure]) -> dict[str, Any]:
-    drops: Counter[str] = Counter()
+def _finish(making: Making[MatchFolder, MatchOptions]) -> Finished:
+    run, folder, pool = making.run, making.folder, making.options.pool
+    reports: dict[str, MatchReport] = making.reports(SHARDS)
+    drops = Counter[str]()
     for report in reports.values():
         drops.update(report.drops)
-    return {
-        "shards": list(reports),
-        "failed_shards": {key: failure.what for key, failure in failures.items()},
+    result: dict[str, Any] = {
+        "sources": pool.names,
+        "files": len(pool.files),
+        "bytes": sum(file.size for file in pool.files),
         "records": sum(report.rows for report in reports.values()),
         "texts": sum(report.texts for report in reports.values()),
         "matched": sum(report.matched for report in reports.values()),
         "matches": sum(report.matches for report in reports.values()),
         "drops": dict(sorted(drops.items())),
         "own_uids": sum(report.own_uids for report in reports.values()),
-        "columns": sorted({report.columns for report in reports.values()}),
+        "columns": sorted({str(report.columns) for report in reports.values()}),
     }
+    shards = {shard.key: shard for shard in cut(pool.files)}
+    snapshot = Snapshot(
+        pool.names,
+        pool.choice,
+        {key: SnapshotShard(shards[key], report.columns, report.matched, report.several_texts) for key, report in reports.items()},
+        several_captions=any(report.several_texts for report in reports.values()),
+        all_own=result["own_uids"] == result["texts"],
+        languages=making.options.languages is not None,
+    )
+    write_json(folder.snapshot_file, msgspec.to_builtins(snapshot))
+    schema = unify([_schema(read_arrays(folder.counts(key))["columns"].tobytes()) for key in reports])
+    with replacing(folder.schema) as part:
+        part.write_bytes(schema.serialize().to_pybytes())
+    if len(result["columns"]) > 1:
+        run.progress.note(f"columns, over all files: {'; '.join(result['columns'])}")
+    if pool.choice.uid is not None or 0 < result["own_uids"] < result["texts"]:
+        run.progress.note(f"uids: {result['own_uids']:,} of {result['texts']:,} are the pool's own, 32 hex digits; the others are hashes")
+    said = f"{result['matched']:,} of {result['texts']:,} captions match an entry"
+    return Finished(result, said, (folder.snapshot_file, folder.schema))
+
+
+def snapshot_of(run: Workspace) -> Snapshot:
+    """The shards that were matched.
+
+    Raises:
+        IncompleteError: matching is not whole.
+        ArtifactError: the snapshot is not whole.
+    """
+    run.required(MATCH)
+    path = run.folder(MATCH).snapshot_file
+    snapshot = read_struct(path, Snapshot)
+    if snapshot is None:
+        raise ArtifactError(f"{path} is gone", f"delete {path.parent} and run the same command again")
+    return snapshot
+
+
+def unmatch(run: Workspace, failures: Mapping[str, Failure]) -> None:
+    """Take shards that failed in a later stage back out of the snapshot, so that they can be repaired, or accepted as failed.
+
+    Matching reads only the columns that it needs, so a file may turn out to be broken when all of them are read.
+    """
+    asked = run.required(MATCH).options["languages"]
+    languages = None if asked is None else msgspec.convert({name: asked[name] for name in ("languages", "threshold")}, LanguageChoice)
+    snapshot = snapshot_of(run)
+    options = MatchOptions(Pool(snapshot.names, snapshot.choice, []), languages)
+    folder = MatchFolder(run.withdraw(MATCH, fingerprint_before_work(run, MATCH, options)))
+    for key, failure in failures.items():
+        folder.forget(key)
+        late = msgspec.structs.replace(failure, source=ShardItem(snapshot.shards[key].shard).source, late=True)
+        write_json(folder.failed(key), msgspec.to_builtins(late))
+
+
+class MatchPart(Part):
+    """What was read and matched; ``shards`` are the pieces of the files that were read."""
+
+    sources: list[str]
+    files: int
+    bytes: int
+    columns: list[str]
+    languages: str | None
+    shards: int
+    records: int
+    texts: int
+    matched: int
+    drops: list[Any]
+    failed_shards: dict[str, str]
+    own_uids: int
+    lengths: list[int]
+
+    def summary(self) -> list[str]:
+        failed = len(self.failed_shards)
+        unread = [f"{failed:,} of {self.shards + failed:,} shards not read"] if failed else []
+        dropped = ", ".join([*unread, *(f"{drop.count:,} {drop.reason}" for drop in self.drops[:4])]) or "none"
+        dropped += f", and for {len(self.drops) - 4} more reasons" if len(self.drops) > 4 else ""
+        return [f"pool        {self.records:,} records, {self.texts:,} captions; dropped: {dropped}"]
+
+
+def _card(run: Workspace) -> MatchPart:
+    matched = run.required(MATCH)
+    reports: dict[str, MatchReport] = run.reports(MATCH)
+    read = run.required(GATHER) if GATHER.name in matched.inputs else matched
+    asked, result = matched.options["languages"], matched.result
+    languages = None
+    if asked is not None:
+        languages = f"{', '.join(asked['languages']) or 'all'} with a score of at least {asked['threshold']:g}, by {asked['model']}"
+    return MatchPart(
+        sources=read.result["sources"],
+        files=result["files"],
+        bytes=result["bytes"],
+        columns=result["columns"],
+        languages=languages,
+        shards=len(read.pieces),
+        records=result["records"],
+        texts=result["texts"],
+        matched=result["matched"],
+        drops=reasons(result["drops"], merge_samples(report.samples for report in reports.values())),
+        failed_shards=read.failed | matched.failed,
+        own_uids=result["own_uids"],
+        lengths=np.sum([report.lengths for report in reports.values()], axis=0).tolist(),
+    )
+
+
+SHARDS = Section(_cut, match_shard, "shards", rows=lambda job, item: estimate_rows(item.shard, job.choice))
+MATCH = Stage(
+    name="match",
+    version=3,
+    command="tallyclip match POOL... --out RUN",
+    needs=("metadata",),
+    uses=("pool",),
+    sections=(SHARDS,),
+    reads_files=True,
+    folder=MatchFolder,
+    asked=_asked,
+    finish=_finish,
+    card=_card,
+)

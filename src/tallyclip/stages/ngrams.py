@@ -1,58 +1,141 @@
-"""Counting as a whole: every part of the inputs by itself to sorted runs, and then all runs merged, bucket by bucket.
+"""The stages that count: words and phrases of texts, and views of titles.
 
-Sums do not ask who added them or in which order. So the counts are the same however the inputs were cut, by however many workers they
-were counted, and how often memory was full.
+Every part of the inputs is counted by itself to sorted runs, and then all runs are merged, bucket by bucket. Sums do not ask who added them
+or in which order. So the counts are the same however the inputs were cut, by however many workers they were counted, and how often memory
+was full. Longer than others: four sections, one after the other.
 """
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections import Counter as Tally
+from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
+import numpy as np
 
-from tallyclip.errors import IncompleteError, OptionError
-from tallyclip.io.files import write_json
-from tallyclip.io.structs import fingerprint_of, read_struct
-from tallyclip.lists.ngrams.counter import LEAST_MEMORY
-from tallyclip.lists.texts import TextCounts
-from tallyclip.run.build_folder import Build
-from tallyclip.run.build_layout import CountsFolder
-from tallyclip.run.runners.local import Done, Failed, Progress, Task
-from tallyclip.stages.ngrams_tasks import (
-    CountJob,
-    CountReport,
-    MergeJob,
-    Source,
-    buckets_of_pairs,
-    count_part,
-    merge_pair_bucket,
-    merge_word_bucket,
-    place_run,
+from tallyclip.errors import OptionError, SourceError
+from tallyclip.io.files import read_json, write_array, write_json
+from tallyclip.io.structs import fingerprint_of
+from tallyclip.lists.count_tables import read_pair_counts, read_word_counts
+from tallyclip.lists.languages import language
+from tallyclip.lists.ngrams.buckets import Buckets, NgramCounts
+from tallyclip.lists.ngrams.counter import LEAST_MEMORY, NgramCounter
+from tallyclip.lists.ngrams.runs import (
+    CountedPairs,
+    CountedWords,
+    SortedRun,
+    copy_words,
+    hash_range,
+    key_range,
+    merge_pairs,
+    merge_words,
+    of_file,
+    places_of,
+    read_pairs,
+    read_words,
+    renamed,
+    write_pairs,
+    write_words,
 )
+from tallyclip.lists.pageviews import ViewChoice, read_views
+from tallyclip.lists.segment import Segmenter
+from tallyclip.lists.texts import TextCounts, TextPart, read_texts
+from tallyclip.run.items import Report, StageFolder, Work
+from tallyclip.run.stage import Finished, Making, Section, Stage
 
 VERSION = 2  # of what is counted as a word and as a phrase
+COMMAND = "tallyclip metadata build RECIPE --out DIR"
 OF_A_WORKER = 256 << 20  # bytes that a process takes without counting anything
 WORDS_AT_ONCE = 1 << 20  # records of a bucket
 PAIRS_AT_ONCE = 1 << 21
+SAMPLED = 4096  # of so many pairs of a run one is looked at
+GOLDEN = 0.6180339887
+LAST_KEY = (1 << 64) - 1  # which no pair has
+WORDS_OF, PAIRS_OF, PLACES_OF = "words-", "pairs-", "places-"  # before the number of a bucket, or the name of a run
 
-Job = TypeVar("Job")
-Result = TypeVar("Result")
+Tick = Callable[[int], None]
 
 
-class Part(msgspec.Struct, frozen=True):
+class NgramsFolder(StageFolder):
+    """Counts under way or done: sorted runs while there are texts to count, then buckets, merged and in order."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.runs = path / "_runs"
+        self.run_names = self.runs / "names.json"
+        self.buckets = Buckets(path)
+
+    def run_words(self, run: str) -> Path:
+        return self.runs / f"{run}.words.arrow"
+
+    def run_pairs(self, run: str) -> Path:
+        return self.runs / f"{run}.pairs.arrow"
+
+    def run_places(self, run: str) -> Path:
+        return self.runs / f"{run}.places.npy"
+
+    def outputs_of(self, key: str) -> Iterable[Path]:
+        if key.startswith(WORDS_OF):
+            return (self.buckets.words(int(key.removeprefix(WORDS_OF))),)
+        if key.startswith(PAIRS_OF):
+            return (self.buckets.pairs(int(key.removeprefix(PAIRS_OF))),)
+        if key.startswith(PLACES_OF):
+            return (self.run_places(key.removeprefix(PLACES_OF)),)
+        runs = (f"{key}.{number}" for number in itertools.count())
+        return [path for run in itertools.takewhile(self._is_there, runs) for path in (self.run_words(run), self.run_pairs(run))]
+
+    def _is_there(self, run: str) -> bool:
+        return self.run_words(run).exists()
+
+
+class TextJob(msgspec.Struct, frozen=True, tag=True):
+    """Texts to count the words and phrases of."""
+
+    part: TextPart
+    language: str
+
+    @property
+    def path(self) -> str:
+        return self.part.path
+
+
+class TableJob(msgspec.Struct, frozen=True, tag=True):
+    """A table of words, or pairs of words, that somebody has counted."""
+
+    path: str
+    pairs: bool
+
+
+class ViewsJob(msgspec.Struct, frozen=True, tag=True):
+    """An hour's titles with their views."""
+
+    path: str
+    choice: ViewChoice
+
+
+class Unreadable(msgspec.Struct, frozen=True, tag=True):
+    """A file in which no parts could be found, and why."""
+
+    path: str
+    what: str
+    hint: str | None
+
+
+class InputPart(msgspec.Struct, frozen=True):
     """A part of the inputs.
 
     Attributes:
-        source: what to count.
+        counted: what to count.
         size: how many bytes that is.
         checksum: of its file.
         means: what else its counts depend on: what tells words apart.
     """
 
-    source: Source
+    counted: TextJob | TableJob | ViewsJob | Unreadable
     size: int
     checksum: str
     means: str = ""
@@ -60,28 +143,171 @@ class Part(msgspec.Struct, frozen=True):
     @property
     def key(self) -> str:
         """What its counts depend on, and the path does not belong to that: a file may move, and a repaired one is another."""
-        source = msgspec.to_builtins(self.source)
+        source = msgspec.to_builtins(self.counted)
         source.pop("path", None)
         source.get("part", {}).pop("path", None)
         return fingerprint_of(version=VERSION, checksum=self.checksum, means=self.means, source=source)[:32]
 
 
-class Counts(msgspec.Struct):
-    """What was counted; the numbers of words and pairs are those of each bucket.
+class CountOptions(msgspec.Struct, frozen=True):
+    """The parts of the inputs, and the bytes of memory that a worker may count in."""
+
+    parts: list[InputPart]
+    memory: int
+
+
+class CountJob(msgspec.Struct, frozen=True):
+    memory: int
+
+
+class CountReport(Report):
+    """What a part had.
 
     Attributes:
+        runs: how many sorted runs it became, with how many words and pairs each.
         total: words, of repeats each, or views.
         texts: of texts, what they were in.
         drops: records that could not be used, by reason.
-        failed: parts that could not be read and were accepted as that.
     """
 
-    words: list[int]
-    pairs: list[int]
+    runs: list[tuple[int, int]]
     total: int
     texts: TextCounts
     drops: dict[str, int]
-    failed: list[str]
+
+
+def count_part(job: CountJob, item: InputPart, folder: NgramsFolder, tick: Tick) -> CountReport:
+    """Count a part of the inputs, to sorted runs."""
+    key = item.key
+    runs: list[tuple[int, int]] = []
+
+    def write(run: SortedRun) -> None:
+        name = f"{key}.{len(runs)}"
+        write_words(folder.run_words(name), run.words)
+        write_pairs(folder.run_pairs(name), run.pairs)
+        runs.append((len(run.words.hashes), len(run.pairs.keys)))
+
+    texts, drops = TextCounts(), Tally[str]()
+    segmented = isinstance(item.counted, TextJob) and language(item.counted.language).words != "spaces"
+    counter = NgramCounter(job.memory, write, joints=segmented)
+    match item.counted:
+        case TextJob(part, code):
+            segmenter = Segmenter(language(code)) if segmented else None
+            for batch in read_texts(part, texts, tick):
+                counter.add(segmenter.split(batch) if segmenter else batch)
+        case TableJob(path, pairs):
+            if pairs:
+                for words, counts in read_pair_counts(path, drops, tick):
+                    counter.add_pairs(words, counts)
+            else:
+                for words, counts in read_word_counts(path, drops, tick):
+                    counter.add_words(words, counts)
+        case ViewsJob(path, choice):
+            for titles, views in read_views(path, choice, drops, tick):
+                counter.add_words(titles, views)
+        case Unreadable(_, what, hint):
+            raise SourceError(what, hint)
+    counter.finish()
+    return CountReport(rows=item.size, runs=runs, total=counter.total, texts=texts, drops=dict(drops + Tally(texts.drops)))
+
+
+class MergeJob(msgspec.Struct, frozen=True):
+    """What all buckets have in common.
+
+    Attributes:
+        bits: of the hash, that say which bucket a word is in.
+        words: the number of words in each bucket, once they are merged.
+    """
+
+    bits: int
+    words: list[int] = []
+
+
+class MergeItem(msgspec.Struct, frozen=True):
+    """A bucket of words or pairs, or a run; it has about so many rows.
+
+    Attributes:
+        number: of the bucket.
+        run: its name.
+        low, high: of a bucket of pairs, its first key and the one after its last.
+    """
+
+    rows: int
+    number: int = 0
+    run: str = ""
+    low: int = 0
+    high: int = 0
+
+
+class MergeReport(Report):
+    """How many different words or pairs a bucket has."""
+
+    different: int
+
+
+class PlaceReport(Report):
+    """A sample of the keys of a run's pairs, as pairs of all words."""
+
+    sample: list[int]
+
+
+def _runs(folder: NgramsFolder) -> list[str]:
+    return read_json(folder.run_names)["runs"]
+
+
+def merge_word_bucket(job: MergeJob, item: MergeItem, folder: NgramsFolder, tick: Tick) -> MergeReport:
+    """Merge the words of a bucket."""
+    parts: list[CountedWords] = []
+    for run in _runs(folder):
+        words = read_words(folder.run_words(run))
+        with of_file(folder.run_words(run)):
+            parts.append(copy_words(words, hash_range(words, item.number, job.bits)))
+    merged = merge_words(parts)
+    write_words(folder.buckets.words(item.number), merged)
+    tick(sum(len(part.hashes) for part in parts))
+    return MergeReport(rows=item.rows, different=len(merged.hashes))
+
+
+def place_run(job: MergeJob, item: MergeItem, folder: NgramsFolder, tick: Tick) -> PlaceReport:
+    """Find the words of a run among all words."""
+    words = read_words(folder.run_words(item.run))
+    places = [np.zeros(0, np.uint32)]
+    base = 0
+    for bucket, size in enumerate(job.words):
+        with of_file(folder.run_words(item.run)):
+            part = copy_words(words, hash_range(words, bucket, job.bits))
+            places.append(places_of(part, read_words(folder.buckets.words(bucket))) + np.uint32(base))
+        base += size
+    found = np.concatenate(places)
+    write_array(folder.run_places(item.run), found)
+    tick(len(words.hashes))
+    keys = read_pairs(folder.run_pairs(item.run)).keys
+    start = int(item.number * GOLDEN % 1 * SAMPLED)  # another in each run, or short runs would not be in the sample
+    with of_file(folder.run_pairs(item.run)):
+        renamed(keys[-1:], found)  # the largest: pairs of words that there are not would be in no range
+        return PlaceReport(rows=item.rows, sample=renamed(keys[start::SAMPLED], found).tolist())
+
+
+def merge_pair_bucket(_: MergeJob, item: MergeItem, folder: NgramsFolder, tick: Tick) -> MergeReport:
+    """Merge the pairs of a range of keys."""
+    parts: list[CountedPairs] = []
+    for run in _runs(folder):
+        places = np.load(folder.run_places(run), mmap_mode="r", allow_pickle=False)
+        pairs = read_pairs(folder.run_pairs(run))
+        some = key_range(pairs, places, item.low, item.high)
+        with of_file(folder.run_pairs(run)):
+            parts.append(CountedPairs(renamed(pairs.keys[some], places), pairs.counts[some].copy()))  # a view would keep the run mapped
+    merged = merge_pairs(parts)
+    write_pairs(folder.buckets.pairs(item.number), merged)
+    tick(sum(len(part.keys) for part in parts))
+    return MergeReport(rows=item.rows, different=len(merged.keys))
+
+
+def buckets_of_pairs(sample: list[int], most: int) -> Iterator[tuple[int, int]]:
+    """Ranges of keys with about ``most`` pairs each, by a sample: some words begin more pairs than a thousand others."""
+    step = max(1, most // SAMPLED)
+    bounds = [0, *dict.fromkeys(sorted(sample)[step::step]), LAST_KEY]
+    yield from pairwise(bounds)
 
 
 def memory_of_a_worker(memory: int, workers: int) -> int:
@@ -99,119 +325,91 @@ def memory_of_a_worker(memory: int, workers: int) -> int:
     return share
 
 
-def count(
-    build: Build, name: str, found: Sequence[Part], unreadable: Sequence[Failed], memory: int, *, accept_failed: bool = False
-) -> tuple[CountsFolder, Counts]:
-    """Count all parts, or take up what is there.
-
-    Args:
-        build: where.
-        name: "counts" or "views".
-        found: the parts.
-        unreadable: files that no parts could be found in.
-        memory: of a worker, in bytes.
-        accept_failed: go on without parts that cannot be read.
-
-    Raises:
-        IncompleteError: parts could not be read, and that was not accepted.
-    """
-    parts = {part.key: part for part in found}
-    fingerprint = fingerprint_of(parts=sorted(parts), unreadable=sorted(failure.what for failure in unreadable))
-    manifest = build.in_place(name, fingerprint)
-    if manifest is not None:
-        counts = msgspec.convert(manifest.result, Counts)
-        if not counts.failed or accept_failed:
-            build.progress.start(name, 0, 0, None)
-            build.progress.finish(f"{sum(counts.words):,} different, counted before")
-            return build.layout.counts(name), counts
-    folder = build.begin(name)
-    manifest = build.whole(folder, fingerprint)
-    if manifest is not None:  # interrupted on its way into place
-        return build.publish(name, folder), msgspec.convert(manifest.result, Counts)
-    reports, failures = _count_parts(build, folder, name, parts, memory)
-    failures = [*unreadable, *failures]
-    if failures and not (accept_failed and reports):
-        hints = dict.fromkeys(failure.hint for failure in failures if failure.hint)
-        again = "repair the files and run the same command again (what is counted is kept), or go on without them with --accept-failed"
-        what = f"{len(failures):,} of {len(parts) + len(unreadable):,} parts failed:"
-        raise IncompleteError(what, "; ".join([*hints, again]), [failure.what for failure in failures[:10]])
-    counts = _merge(build, folder, reports)
-    counts.failed = sorted(failure.what for failure in failures)
-    outputs = [folder.words(bucket) for bucket in range(len(counts.words))] + [folder.pairs(bucket) for bucket in range(len(counts.pairs))]
-    seconds = sum(report.seconds for report in reports.values())
-    build.write_manifest(folder, name, fingerprint, msgspec.to_builtins(counts), outputs, seconds)
-    return build.publish(name, folder), counts
+def _cut_parts(making: Making[NgramsFolder, CountOptions]) -> Work:
+    return Work({part.key: part for part in making.options.parts}, CountJob(making.options.memory))
 
 
-def _count_parts(
-    build: Build, folder: CountsFolder, name: str, parts: Mapping[str, Part], memory: int
-) -> tuple[dict[str, CountReport], list[Failed]]:
-    """The reports of parts, with those that were counted before an interruption, and what failed."""
-    known = {key: read_struct(folder.done(key), CountReport) for key in parts}
-    reports = {key: report for key, report in known.items() if report is not None and folder.has_runs(key, len(report.runs))}
-    todo = [key for key in parts if key not in reports]
-    build.progress.start(name, len(parts), len(reports), sum(parts[key].size for key in todo), "bytes")
-    jobs = [Task(key, CountJob(parts[key].source, str(folder.path), key, memory)) for key in todo]
-    failures: list[Failed] = []
-    said: dict[str, int] = {}
-    for event in build.workers.map(count_part, jobs):
-        match event:
-            case Progress(key, size):
-                size = min(size, parts[key].size - said.get(key, 0))  # of a packed table more is read than its size
-                said[key] = said.get(key, 0) + size
-                build.progress.advance(size)
-            case Done(key, report):
-                write_json(folder.done(key), msgspec.to_builtins(report))
-                reports[key] = report
-                build.progress.advance(parts[key].size - said.get(key, 0))
-                build.progress.shard_done(key)
-            case Failed(key, what, _):
-                failures.append(event)
-                build.progress.shard_failed(Path(parts[key].source.path).name, what)
-    total = sum(report.total for report in reports.values())
-    build.progress.finish(f"{total:,} {'words' if name == 'counts' else 'views'}")
-    return {key: reports[key] for key in parts if key in reports}, failures
+def _run_sizes(making: Making[NgramsFolder, CountOptions]) -> dict[str, tuple[int, int]]:
+    """The sorted runs of all parts, by name: how many words and pairs they have."""
+    reports: dict[str, CountReport] = making.reports(PARTS)
+    return dict(sorted((f"{key}.{number}", size) for key, report in reports.items() for number, size in enumerate(report.runs)))
 
 
-def _merge(build: Build, folder: CountsFolder, reports: Mapping[str, CountReport]) -> Counts:
-    """Merge the runs of all parts."""
-    runs = {f"{key}.{number}": size for key, report in reports.items() for number, size in enumerate(report.runs)}
-    words, pairs = sum(size[0] for size in runs.values()), sum(size[1] for size in runs.values())
-    names = sorted(runs)
-    for merged_before in (folder.words(0).parent, folder.pairs(0).parent):  # by an attempt that was interrupted
-        shutil.rmtree(merged_before, ignore_errors=True)
-    build.progress.start("merge", 0, 0, 2 * words + pairs, "records")
-    bits = max(0, (words - 1).bit_length() - (WORDS_AT_ONCE - 1).bit_length())
-    write_json(folder.run_names, {"runs": names})  # there may be thousands, and a job goes to a worker as a message
-    template = MergeJob(str(folder.path), 0, bits)
-    buckets = [msgspec.structs.replace(template, number=number) for number in range(1 << bits)]
-    sizes = _run(build, merge_word_bucket, buckets)
-    template = msgspec.structs.replace(template, words=sizes)
-    merged: list[int] = []
-    if pairs:
-        samples = _run(build, place_run, [msgspec.structs.replace(template, number=number) for number in range(len(names))])
-        ranges = enumerate(buckets_of_pairs([key for sample in samples for key in sample], PAIRS_AT_ONCE))
-        jobs = [msgspec.structs.replace(template, number=number, low=low, high=high) for number, (low, high) in ranges]
-        merged = _run(build, merge_pair_bucket, jobs)
-    build.progress.finish(f"{sum(sizes):,} different{f', {sum(merged):,} pairs' if merged else ''}")
-    texts, drops, total = TextCounts(), dict[str, int](), 0
+def _cut_words(making: Making[NgramsFolder, CountOptions]) -> Work:
+    runs = _run_sizes(making)
+    write_json(making.folder.run_names, {"runs": list(runs)})  # there may be thousands, too many for every piece of work
+    total = sum(words for words, _ in runs.values())
+    bits = max(0, (total - 1).bit_length() - (WORDS_AT_ONCE - 1).bit_length())
+    return Work({f"{WORDS_OF}{number:05d}": MergeItem(total >> bits, number) for number in range(1 << bits)}, MergeJob(bits))
+
+
+def _merged_words(making: Making[NgramsFolder, CountOptions]) -> MergeJob:
+    reports: dict[str, MergeReport] = making.reports(MERGED_WORDS)
+    return MergeJob((len(reports) - 1).bit_length(), [report.different for report in reports.values()])
+
+
+def _cut_places(making: Making[NgramsFolder, CountOptions]) -> Work:
+    runs = _run_sizes(making)
+    if not any(pairs for _, pairs in runs.values()):
+        return Work({})
+    items = {f"{PLACES_OF}{run}": MergeItem(words, number, run) for number, (run, (words, _)) in enumerate(runs.items())}
+    return Work(items, _merged_words(making))
+
+
+def _cut_pairs(making: Making[NgramsFolder, CountOptions]) -> Work:
+    reports: dict[str, PlaceReport] = making.reports(PLACES)
+    if not reports:
+        return Work({})
+    ranges = list(buckets_of_pairs([key for report in reports.values() for key in report.sample], PAIRS_AT_ONCE))
+    rows = sum(pairs for _, pairs in _run_sizes(making).values()) // len(ranges)
+    items = {f"{PAIRS_OF}{number:05d}": MergeItem(rows, number, low=low, high=high) for number, (low, high) in enumerate(ranges)}
+    return Work(items, _merged_words(making))
+
+
+def _finish(making: Making[NgramsFolder, CountOptions]) -> Finished:
+    texts, drops, total = TextCounts(), Tally[str](), 0
+    reports: dict[str, CountReport] = making.reports(PARTS)
     for report in reports.values():
         texts.add(report.texts)
         total += report.total
-        for reason, times in report.drops.items():
-            drops[reason] = drops.get(reason, 0) + times
-    return Counts(sizes, merged, total, texts, dict(sorted(drops.items())), [])
+        drops.update(report.drops)
+    words: dict[str, MergeReport] = making.reports(MERGED_WORDS)
+    pairs: dict[str, MergeReport] = making.reports(MERGED_PAIRS)
+    counts = NgramCounts(
+        [report.different for report in words.values()],
+        [report.different for report in pairs.values()],
+        total,
+        texts,
+        dict(sorted(drops.items())),
+    )
+    said = f"{sum(counts.words):,} different" + (f", {sum(counts.pairs):,} pairs" if counts.pairs else "")
+    return Finished(msgspec.to_builtins(counts), said)
 
 
-def _run(build: Build, function: Callable[[Job, Callable[[int], None]], Result], jobs: list[Job]) -> list[Result]:
-    """The results of jobs on what is our own: one that fails ends the command."""
-    results: dict[str, Any] = {}
-    for event in build.workers.map(function, [Task(str(number), job) for number, job in enumerate(jobs)]):
-        match event:
-            case Progress(_, records):
-                build.progress.advance(records)
-            case Done(key, result):
-                results[key] = result
-            case Failed(_, what, hint):
-                raise IncompleteError(what, hint)
-    return [results[str(number)] for number in range(len(jobs))]
+def _asked(_: Any, __: CountOptions) -> dict[str, Any]:
+    return {}  # a part's key says what its counts depend on, and memory is nothing to them
+
+
+PARTS = Section(_cut_parts, count_part, "parts", rows=lambda _, part: part.size, unit="bytes", said="counted")
+MERGED_WORDS = Section(_cut_words, merge_word_bucket, "words", rows=lambda _, item: item.rows, unit="records", shown="merge")
+PLACES = Section(_cut_places, place_run, "places", rows=lambda _, item: item.rows, unit="records", shown="merge")
+MERGED_PAIRS = Section(_cut_pairs, merge_pair_bucket, "pairs", rows=lambda _, item: item.rows, unit="records", shown="merge")
+
+
+def _stage(name: str) -> Stage:
+    return Stage(
+        name=name,
+        version=VERSION,
+        command=COMMAND,
+        sections=(PARTS, MERGED_WORDS, PLACES, MERGED_PAIRS),
+        reads_files=True,
+        folder=NgramsFolder,
+        asked=_asked,
+        finish=_finish,
+        scratch=("_runs",),
+        optional=True,
+    )
+
+
+WORD_COUNTS = _stage("counts")
+TITLE_VIEWS = _stage("views")

@@ -1,37 +1,46 @@
-"""Choosing t: what each would keep, in expectation, and the t for a wanted size or tail share."""
+"""The stage of planning: what each threshold would keep, in expectation, and the t for a wanted size or tail share."""
 
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 from jaxtyping import Int64
 
-from tallyclip.core.balance import TextsPolicy
+from tallyclip.core.balance import TextsPolicy, pick_one
 from tallyclip.core.counts import checked_threshold, tail_share, threshold_for_tail
-from tallyclip.core.plan import UNIT, PlanRow, solve_threshold
+from tallyclip.core.plan import UNIT, PlanRow, expected_parts, solve_threshold
 from tallyclip.errors import ArtifactError, IncompleteError, OptionError
-from tallyclip.io.files import read_array, replacing, with_infinity, write_json
-from tallyclip.io.structs import fingerprint_of, read_struct
+from tallyclip.io.files import replacing, with_infinity, write_json
+from tallyclip.io.structs import read_struct
+from tallyclip.match.matched_pairs import read_matches
 from tallyclip.report.plots import plan_curve
-from tallyclip.run.folder import Run
-from tallyclip.run.layout import PlanFolder
-from tallyclip.run.manifest import Manifest
-from tallyclip.run.runners.local import Done, Failed, Task
-from tallyclip.run.runners.local import Progress as Rows
-from tallyclip.run.shards import sizes_of
-from tallyclip.stages.plan_shard import ExpectJob, expect_shard
+from tallyclip.run.items import StageFolder
+from tallyclip.run.runners.base import Task, collect
+from tallyclip.run.stage import Finished, Making, Stage
+from tallyclip.run.workspace import Workspace
+from tallyclip.stages.counts import COUNTS, load_counts
+from tallyclip.stages.match import MATCH
 
 PAPER_TAIL_SHARE = 0.06  # arXiv 2507.22062, section 3.3
 KEEPS_ALL: dict[TextsPolicy, str] = {
     "pairs": "as asked for: keeps every matched pair (matched, not balanced)",
-    "one-per-image": "as asked for: keeps one matched text of every image (matched, not balanced)",
+    "one-per-image": "as asked for: keeps one matched caption of every image (matched, not balanced)",
 }
 STEPS = (1, 2, 5)  # of the table's thresholds in every decade
+
+
+class PlanFolder(StageFolder):
+    """A plan's table, and the curve of it."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.table = path / "plan.json"
+        self.curve = path / "plan.svg"
 
 
 class Aim(msgspec.Struct, frozen=True):
@@ -42,7 +51,7 @@ class Aim(msgspec.Struct, frozen=True):
     tail_share: float | None = None
 
     def check(self) -> None:
-        """Refuse what cannot be, before any work.
+        """Refuse what is not possible, before any work.
 
         Raises:
             OptionError: more than one is wanted, or one is out of range.
@@ -61,6 +70,13 @@ class Aim(msgspec.Struct, frozen=True):
             )
 
 
+class PlanOptions(msgspec.Struct, frozen=True):
+    """What is wanted, and whether images are pairs or have one caption picked."""
+
+    aim: Aim
+    policy: TextsPolicy = "pairs"
+
+
 class Plan(msgspec.Struct, frozen=True):
     """A plan on disk."""
 
@@ -69,7 +85,7 @@ class Plan(msgspec.Struct, frozen=True):
     rows: list[PlanRow]
 
 
-def resolve(run: Run, aim: Aim, policy: TextsPolicy) -> tuple[float, str]:
+def resolve(run: Workspace, aim: Aim, policy: TextsPolicy) -> tuple[float, str]:
     """The threshold that an aim asks for, and why it is that one.
 
     Raises:
@@ -77,8 +93,8 @@ def resolve(run: Run, aim: Aim, policy: TextsPolicy) -> tuple[float, str]:
     """
     if aim.t is not None:
         return float(aim.t), KEEPS_ALL[policy] if math.isinf(aim.t) else "as asked for"
-    planned = run.whole("plan")
-    if planned is not None and planned.options == _options(aim, policy):
+    planned = run.whole(PLAN)
+    if planned is not None and planned.options == _asked(run, PlanOptions(aim, policy)):
         return float(planned.result["t"]), planned.result["why"]
     counts = load_counts(run)
     if aim.size is not None:
@@ -91,66 +107,45 @@ def resolve(run: Run, aim: Aim, policy: TextsPolicy) -> tuple[float, str]:
     return t, f"{why} (nearest: {tail_share(counts, t):.4g})"
 
 
-def plan_run(run: Run, aim: Aim, policy: TextsPolicy) -> Manifest:
-    """The stage of planning: a table and a curve over thresholds from 1 to the largest count, and the one that the aim asks for."""
-    aim.check()
-    counted = run.required("counts")
-    options = _options(aim, policy)
-    fingerprint = fingerprint_of(stage="plan 2", counts=counted.fingerprint, options=options)
-    manifest = run.in_place_or_whole("plan", fingerprint)
-    if manifest is not None:
-        return manifest
-    started = time.perf_counter()
-    under_way = PlanFolder(run.begin("plan", fingerprint))
+def _asked(_: Workspace, options: PlanOptions) -> dict[str, Any]:
+    aim = {name: repr(value) for name, value in msgspec.to_builtins(options.aim).items() if value is not None}
+    return {"aim": aim, "texts": options.policy}
+
+
+def _finish(making: Making[PlanFolder, PlanOptions]) -> Finished:
+    """A table and a curve over thresholds from 1 to the largest count, and the one that the aim asks for."""
+    run, folder, options = making.run, making.folder, making.options
+    options.aim.check()
     counts = load_counts(run)
-    run.progress.start("plan", len(run.required("match").result["shards"]), 0, None)
-    t, why = resolve(run, aim, policy)
-    rows = tabulate(run, counts, sorted({*steps_to(int(counts.max())), t}), policy)
-    write_json(under_way.table, with_infinity(msgspec.to_builtins(Plan(t, why, rows))))
-    with replacing(under_way.curve) as part:
+    t, why = resolve(run, options.aim, options.policy)
+    rows = tabulate(run, counts, sorted({*steps_to(int(counts.max())), t}), options.policy)
+    write_json(folder.table, with_infinity(msgspec.to_builtins(Plan(t, why, rows))))
+    with replacing(folder.curve) as part:
         part.write_text(plan_curve(rows, t), encoding="utf-8")
     chosen = next(row for row in rows if row.t == t)
-    run.progress.finish(f"t = {t:,.6g} {why}: {chosen.expected_size:,.0f} pairs expected")
-    return run.publish(
-        "plan",
-        under_way,
-        fingerprint,
-        inputs=counted.inputs | {"counts": counted.fingerprint},
-        options=options,
-        result={"t": with_infinity(t), "why": why},
-        outputs=sizes_of(under_way.path, under_way.table, under_way.curve),
-        seconds=time.perf_counter() - started,
-    )
+    said = f"t = {t:,.6g} {why}: {chosen.expected_size:,.0f} pairs expected"
+    return Finished({"t": t, "why": why}, said, (folder.table, folder.curve))
 
 
-def _options(aim: Aim, policy: TextsPolicy) -> dict[str, Any]:
-    asked = {name: repr(value) for name, value in msgspec.to_builtins(aim).items() if value is not None}
-    return {"aim": asked, "texts": policy}
-
-
-def read_plan(run: Run) -> tuple[float, str, list[PlanRow]]:
-    """The threshold, the reason for it, and the table of the plan in place.
+def read_plan(run: Workspace) -> Plan:
+    """The plan in place.
 
     Raises:
         ArtifactError: it is not whole.
     """
-    plan = _read(run)
-    return plan.t, plan.why, plan.rows
-
-
-def _read(run: Run) -> Plan:
-    plan = read_struct(run.layout.plan.table, Plan)
+    path = run.folder(PLAN).table
+    plan = read_struct(path, Plan)
     if plan is None:
-        raise ArtifactError(f"{run.layout.plan.table} is gone", "run the same command again")
+        raise ArtifactError(f"{path} is gone", "run the same command again")
     return plan
 
 
-def tabulate(run: Run, counts: Int64[np.ndarray, " V"], thresholds: Sequence[float], policy: TextsPolicy) -> list[PlanRow]:
+def tabulate(run: Workspace, counts: Int64[np.ndarray, " V"], thresholds: Sequence[float], policy: TextsPolicy) -> list[PlanRow]:
     """A row for each of several ascending thresholds: those of the plan in place, and for the others one pass over the matches."""
-    planned = run.whole("plan")
+    planned = run.whole(PLAN)
     rows: dict[float, PlanRow] = {}
     if planned is not None and planned.options["texts"] == policy:
-        rows = {row.t: row for row in read_plan(run)[2]}
+        rows = {row.t: row for row in read_plan(run).rows}
     missing = [t for t in thresholds if t not in rows]
     if missing:
         candidates = _candidates(run, policy)
@@ -159,20 +154,6 @@ def tabulate(run: Run, counts: Int64[np.ndarray, " V"], thresholds: Sequence[flo
             size = parts / UNIT
             rows[t] = PlanRow(float(t), size, size / candidates, tail_share(counts, t), len(head), int(head.sum()))
     return [rows[t] for t in thresholds]
-
-
-def load_counts(run: Run) -> Int64[np.ndarray, " V"]:
-    """The counts in place.
-
-    Raises:
-        ArtifactError: they are not what was counted.
-    """
-    path, entries = run.layout.counts.counts, run.required("counts").result["entries"]
-    counts = read_array(path)
-    if counts.dtype != np.int64 or counts.shape != (entries,):
-        what = f"{path}: broken: {counts.dtype}{list(counts.shape)}, not the counts of {entries:,} entries"
-        raise ArtifactError(what, f"delete {path.parent} and run the same command again")
-    return counts
 
 
 def steps_to(most: int) -> list[float]:
@@ -187,43 +168,55 @@ def steps_to(most: int) -> list[float]:
         decade *= 10
 
 
-def _candidates(run: Run, policy: TextsPolicy) -> int:
-    """How many pairs could be drawn: all that name an entry, or one for each image that has such a text."""
-    matched = run.required("match")
+def _candidates(run: Workspace, policy: TextsPolicy) -> int:
+    """How many pairs could be drawn: all that match an entry, or one for each image that has such a caption."""
     if policy == "pairs":
-        return int(matched.result["matched"])
+        return int(run.required(MATCH).result["matched"])
     return round(_expect(run, [float("inf")], policy)[0] / UNIT)
 
 
-def _expect(run: Run, thresholds: Sequence[float], policy: TextsPolicy) -> list[int]:
-    """Expected sizes of the whole pool, in whole parts: one pass over the matches.
+class ExpectJob(msgspec.Struct, frozen=True):
+    """A shard's matches, the counts of all, and thresholds to try."""
+
+    matches: str
+    counts: str
+    thresholds: list[float]
+    policy: TextsPolicy
+
+
+def _expect(run: Workspace, thresholds: Sequence[float], policy: TextsPolicy) -> list[int]:
+    """Expected sizes of the whole pool, in whole parts: one pass over the matches, of which nothing is kept.
 
     Raises:
         IncompleteError: the matches of some shard cannot be read.
     """
-    matched = run.required("match")
-    counts = str(run.layout.counts.counts)
-    keys = matched.result["shards"]
-    jobs = [Task(key, ExpectJob(str(run.layout.match.matches(key)), counts, list(thresholds), policy)) for key in keys]
-    total = [0] * len(thresholds)
-    failures: list[Failed] = []
-    for event in run.workers.map(expect_shard, jobs):
-        match event:
-            case Rows(_, rows):
-                run.progress.advance(rows)
-            case Done(_, parts):
-                total = [one + other for one, other in zip(total, parts, strict=True)]
-            case Failed():
-                failures.append(event)
+    counts, matches = str(run.folder(COUNTS).counts), run.folder(MATCH)
+    keys = run.required(MATCH).pieces
+    tasks = [Task(key, ExpectJob(str(matches.matches(key)), counts, list(thresholds), policy)) for key in keys]
+    parts, failures = collect(run.runner, run.progress, expect_shard, tasks, count=False)
     if failures:
         raise IncompleteError(failures[0].what, failures[0].hint)
-    return total
+    return [sum(column) for column in zip(*parts.values(), strict=True)] or [0] * len(thresholds)
 
 
-def plan_as_json(run: Run) -> dict[str, Any]:
-    """The plan in place, for programs.
+def expect_shard(job: ExpectJob, tick: Callable[[int], None]) -> list[int]:
+    """Expected sizes of one shard at several thresholds, in whole parts."""
+    counts = np.load(job.counts, mmap_mode="r")
+    parts = [0] * len(job.thresholds)
+    for pairs in read_matches(Path(job.matches)):
+        picked = pick_one(pairs.rows, pairs.uids) if job.policy == "one-per-image" else None
+        found = expected_parts(pairs.matches, counts, job.thresholds, picked)
+        parts = [one + other for one, other in zip(parts, found, strict=True)]
+        tick(len(pairs))
+    return parts
 
-    Raises:
-        ArtifactError: it is not whole.
-    """
-    return with_infinity(msgspec.to_builtins(_read(run)))
+
+PLAN = Stage(
+    name="plan",
+    version=3,
+    command="tallyclip plan RUN",
+    needs=("match", "counts"),
+    folder=PlanFolder,
+    asked=_asked,
+    finish=_finish,
+)

@@ -1,164 +1,225 @@
-"""From crawl files to a pool: the three stages in a row, the last of which writes what stays."""
+"""The stage that writes the pool: what is kept of gathered pairs, a file for each file that was gathered."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tallyclip.errors import IncompleteError, OptionError
-from tallyclip.extras import load
-from tallyclip.flows.crawl import Crawl, crawl_files
-from tallyclip.io.structs import fingerprint_of, read_struct
-from tallyclip.readers.columns import ColumnChoice
-from tallyclip.readers.ledger import IN_EARLIER_POOL, REPEATED_IN_POOL
-from tallyclip.readers.sources import are_crawl_files, cut, find_files
-from tallyclip.run.folder import Frozen, Run
-from tallyclip.run.layout import PoolFolder
-from tallyclip.run.manifest import Manifest, read_manifest
-from tallyclip.run.shards import failure_message, read_report, run_shards, sizes_of
-from tallyclip.stages.duplicates import earlier_pool, find_duplicates
-from tallyclip.stages.match import start
-from tallyclip.stages.parse import PoolOptions, parse_files
-from tallyclip.stages.pool_shard import PoolJob, PoolReport, pool_shard
-from tallyclip.steps.languages import asked_languages
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from jaxtyping import Bool, UInt64
+
+from tallyclip.core.duplicates import MOST_ROWS, ROW_BITS
+from tallyclip.core.sorting import sort_rows
+from tallyclip.core.uids import column_uids, uid_strings
+from tallyclip.errors import IncompleteError
+from tallyclip.io.files import replacing, write_array
+from tallyclip.io.tables import TableWriter
+from tallyclip.readers.crawl.gather import SCHEMA
+from tallyclip.readers.crawl.read import UID_COLUMN
+from tallyclip.readers.ledger import BOILERPLATE, IN_EARLIER_POOL, REPEATED_IN_POOL, Ledger, Samples, merge_samples
+from tallyclip.readers.records import Drop
+from tallyclip.report.card import CrawlPart, Part, reasons
+from tallyclip.run.items import Report, StageFolder, Work
+from tallyclip.run.manifest import Manifest
+from tallyclip.run.stage import Finished, Making, Section, Stage
+from tallyclip.run.workspace import Workspace
+from tallyclip.stages.duplicates import DUPLICATES, SITES
+from tallyclip.stages.gather import GATHER, Duplicates, GatherFolder, PoolOptions
+from tallyclip.steps.base import apply
+from tallyclip.steps.languages import LANGUAGE, SCORE, LanguageChoice, Languages, asked_languages
+
+LANGUAGES = [(LANGUAGE, pa.dictionary(pa.int16(), pa.string())), (SCORE, pa.float32())]
 
 
-def pool_of(run: Run, source: Sequence[str] | Crawl, options: PoolOptions, *, accept_failed: bool = False) -> Manifest:
-    """A pool of crawl files or of a crawl; see ``make_pool``.
+class PoolFolder(StageFolder):
+    """The pool, and per file the keys of its pairs in ascending order."""
 
-    Raises:
-        OptionError: the files are tables already.
-    """
-    frozen = crawl_files(run, source) if isinstance(source, Crawl) else start(run, source, ColumnChoice())
-    if not are_crawl_files(frozen.files):
-        raise OptionError(f"{frozen.files[0].path} is a pool already", "give it to 'tallyclip curate'; 'pool' is for WAT and WARC files")
-    return make_pool(run, frozen, options, accept_failed=accept_failed)
+    def pairs(self, key: str) -> Path:
+        return self.path / f"{key}.parquet"
 
+    def index(self, key: str) -> Path:
+        return self.path / "_index" / f"{key}.npy"
 
-def make_pool(run: Run, frozen: Frozen, options: PoolOptions, *, accept_failed: bool = False) -> Manifest:
-    """From crawl files to ``RUN/pool/*.parquet``.
-
-    Raises:
-        OptionError: an option that cannot be, or an earlier pool that is none.
-        MissingExtraError: FastWARC is not installed.
-        StaleError: a file changed or went after it was read.
-        IncompleteError: shards failed and were not accepted, or no pair stays.
-    """
-    options.check()
-    load("fastwarc", "FastWARC", "crawl")  # before every shard fails for the lack of it
-    for folder in options.known:
-        earlier_pool(run, Path(folder), options.duplicates)
-    parse_files(run, frozen, options, accept_failed=accept_failed)
-    find_duplicates(run, options)
-    return write_pool(run, options)
+    def outputs_of(self, key: str) -> Iterable[Path]:
+        return self.pairs(key), self.index(key)
 
 
-def write_pool(run: Run, options: PoolOptions) -> Manifest:
-    """The stage that writes the pool."""
-    parsed, found = run.required("parse"), run.required("duplicates")
-    asked = asked_languages(options.languages)
-    fingerprint = fingerprint_of(stage="pool 1", duplicates=found.fingerprint, languages=asked)
-    manifest = run.in_place_or_whole("pool", fingerprint)
-    if manifest is not None:
-        return manifest
-    under_way = PoolFolder(run.begin("pool", fingerprint))
-    parse_frozen = read_struct(run.layout.parse.pool, Frozen)
-    assert parse_frozen is not None  # the stage is whole
-    shards = {shard.key: shard for shard in cut(parse_frozen.files)}
-    jobs = {
-        key: PoolJob(
-            shard=shards[key],
-            number=number,
-            buckets=found.result["buckets"],
-            site_buckets=found.result["site_buckets"],
-            parse=str(run.layout.parse.path),
-            duplicates=str(run.layout.duplicates.path),
-            folder=str(under_way.path),
-            languages=options.languages,
-            kind=options.duplicates,
+class PoolJob(msgspec.Struct, frozen=True):
+    """What all files have in common: where pairs are, and the files of rows to remove."""
+
+    gathered: str
+    removed: list[str]
+    of_sites: list[str]
+    languages: LanguageChoice | None
+    detected: bool
+    duplicates: Duplicates
+
+
+class PoolItem(msgspec.Struct, frozen=True):
+    """A file of gathered pairs. ``number`` is its place among all, as places of rows have it; it has about so many rows."""
+
+    key: str
+    number: int
+    rows: int
+
+
+class PoolReport(Report):
+    """``rows`` counts the pairs that were gathered, ``kept`` those that are kept."""
+
+    kept: int
+    drops: dict[str, int]
+    samples: Samples
+
+
+def write_pairs(job: PoolJob, item: PoolItem, folder: PoolFolder, tick: Callable[[int], None]) -> PoolReport:
+    """Write the pairs of a file that are kept, with their languages if any are asked for, and the keys of these pairs."""
+    gathered = GatherFolder(Path(job.gathered))
+    removed, ledger = _removed(job, item, gathered)
+    languages = [] if job.languages is None or job.detected else [Languages(job.languages)]
+    schema = pool_schema(job.languages)
+    kept: list[Bool[np.ndarray, " _"]] = []
+    rows = 0
+    with (
+        replacing(folder.pairs(item.key)) as part,
+        TableWriter(part, schema, repetitive=["field", "page_url", "crawl_file", LANGUAGE]) as writer,
+        pq.ParquetFile(str(gathered.pairs(item.key))) as file,
+    ):
+        for group in range(file.num_row_groups):
+            table = file.read_row_group(group)
+            keep = np.ones(len(table), np.bool_)
+            here = removed[np.searchsorted(removed, rows) : np.searchsorted(removed, rows + len(table))] - np.uint64(rows)
+            keep[here.astype(np.int64)] = False
+            places = np.flatnonzero(keep)
+            rows += len(table)
+            tick(len(table))
+            table = table.filter(pa.array(keep)).append_column("_place", pa.array(places))
+            table = apply(languages, table, ledger)
+            keep[:] = False
+            keep[table["_place"].to_numpy()] = True
+            kept.append(keep)
+            uids = uid_strings(column_uids(table[UID_COLUMN].combine_chunks()))
+            table = table.set_column(0, UID_COLUMN, uids)
+            if job.detected:  # the labels of rows that are kept, in the order of these
+                column = table[LANGUAGE].cast(pa.string()).combine_chunks().dictionary_encode()
+                table = table.set_column(table.column_names.index(LANGUAGE), LANGUAGE, column)
+            writer.write(table.select(schema.names).cast(schema))
+    write_array(folder.index(item.key), _index(job, gathered, item.key, np.concatenate([np.zeros(0, np.bool_), *kept])))
+    count = sum(int(np.count_nonzero(keep)) for keep in kept)
+    return PoolReport(rows=rows, kept=count, drops=dict(ledger.counts), samples=ledger.report())
+
+
+def _removed(job: PoolJob, item: PoolItem, gathered: GatherFolder) -> tuple[UInt64[np.ndarray, " R"], Ledger]:
+    """The rows of a file to remove, in ascending order."""
+    repeats = np.sort(np.concatenate([np.load(gathered.repeats(item.key)), *_places(item, job.removed)]))
+    removed = np.union1d(repeats, np.concatenate([np.zeros(0, np.uint64), *_places(item, job.of_sites)]))
+    ledger = Ledger()
+    if len(removed) > len(repeats):
+        ledger.add(Drop(BOILERPLATE, 0, "", len(removed) - len(repeats)))
+    return removed, ledger
+
+
+def _places(item: PoolItem, paths: Iterable[str]) -> Iterator[UInt64[np.ndarray, " _"]]:
+    """The rows of this file among the places of all, bucket by bucket."""
+    first = np.uint64(item.number << ROW_BITS)
+    for path in paths:
+        places = np.load(path, mmap_mode="r")
+        low, high = np.searchsorted(places, first), np.searchsorted(places, first + np.uint64(MOST_ROWS))
+        yield places[low:high] - first
+
+
+def _index(job: PoolJob, gathered: GatherFolder, key: str, kept: Bool[np.ndarray, " N"]) -> UInt64[np.ndarray, "K 2"]:
+    """The keys of the rows that are kept, in ascending order."""
+    if job.duplicates == "off":  # no keys were made: a pair's is its uid
+        uids = column_uids(pq.read_table(str(gathered.pairs(key)), columns=[UID_COLUMN])[UID_COLUMN].combine_chunks())
+        return sort_rows(uids[kept])
+    records = np.load(gathered.keys(key))
+    return np.ascontiguousarray(records[kept[records[:, 3].astype(np.int64)], :2])
+
+
+def pool_schema(languages: LanguageChoice | None) -> pa.Schema:
+    """The columns of a pool that is made from crawl files."""
+    return pa.schema([(UID_COLUMN, pa.string()), *SCHEMA, *(LANGUAGES if languages is not None else [])])
+
+
+def _asked(_: Workspace, options: PoolOptions) -> dict[str, Any]:
+    return {"languages": asked_languages(options.languages)}
+
+
+def _cut(making: Making[PoolFolder, PoolOptions]) -> Work:
+    run, options = making.run, making.options
+    gathered, found = run.required(GATHER), run.required(DUPLICATES).result
+    folder = run.folder(DUPLICATES)
+    job = PoolJob(
+        gathered=str(run.folder(GATHER).path),
+        removed=[str(folder.removed(f"{number:05d}")) for number in range(found["buckets"])],
+        of_sites=[str(folder.removed(f"{SITES}{number:05d}")) for number in range(found["site_buckets"])],
+        languages=options.languages,
+        detected=options.early_languages is not None,
+        duplicates=options.duplicates,
+    )
+    rows = gathered.result["pairs"] // max(1, len(gathered.pieces))
+    return Work({key: PoolItem(key, number, rows) for number, key in enumerate(gathered.pieces)}, job)
+
+
+def _finish(making: Making[PoolFolder, PoolOptions]) -> Finished:
+    gathered, found = making.run.required(GATHER), making.run.required(DUPLICATES).result
+    reports: dict[str, PoolReport] = making.reports(FILES)
+    drops = Counter[str](gathered.result["drops"])
+    drops += Counter({REPEATED_IN_POOL: found["repeats"], IN_EARLIER_POOL: found["excluded"]})
+    for report in reports.values():
+        drops.update(report.drops)
+    pairs = sum(report.kept for report in reports.values())
+    if pairs == 0:
+        raise IncompleteError(*_nothing_kept(gathered, drops))
+    return Finished({"pairs": pairs, "drops": dict(sorted(drops.items()))}, f"{pairs:,} of {gathered.result['pairs']:,} pairs are kept")
+
+
+def _nothing_kept(gathered: Manifest, drops: Counter[str]) -> tuple[str, str]:
+    seen, dropped = gathered.result["seen"], ", ".join(f"{count:,} {reason}" for reason, count in sorted(drops.items()))
+    if seen.get("texts"):
+        hint = "the reasons above say which options would keep more"
+    else:
+        hint = "are these crawl files of pages? WET files, for one, have no links"
+    what = f"no pair is kept: {seen.get('pages', 0):,} pages with {seen.get('images', 0):,} images and {seen.get('texts', 0):,} captions"
+    return what + (f"; dropped: {dropped}" if dropped else ""), hint
+
+
+class PoolPart(Part):
+    """What crawl files became a pool of."""
+
+    crawl: CrawlPart
+
+
+def _card(run: Workspace) -> PoolPart:
+    gathered, pool = run.required(GATHER), run.required(POOL)
+    reports = [*run.reports(GATHER).values(), *run.reports(POOL).values()]
+    return PoolPart(
+        crawl=CrawlPart(
+            files=len(gathered.pieces),
+            bytes=gathered.result["bytes"],
+            counts=gathered.result["seen"],
+            pairs=pool.result["pairs"],
+            duplicates=gathered.options["duplicates"],
+            drops=reasons(pool.result["drops"], merge_samples(report.samples for report in reports)),
         )
-        for number, key in enumerate(parsed.result["shards"])
-    }
-    per_shard = parsed.result["pairs"] // max(1, len(jobs))
-    reports, failures = run_shards(run, under_way, "pool", pool_shard, jobs, lambda _: per_shard, PoolReport)
-    if failures:
-        raise IncompleteError(*failure_message(failures, len(jobs)))
-    result = _result(parsed, found, reports)
-    if result["pairs"] == 0:
-        raise IncompleteError(*_nothing_stays(parsed, result))
-    run.progress.finish(f"{result['pairs']:,} pairs stay of {parsed.result['pairs']:,}")
-    return run.publish(
-        "pool",
-        under_way,
-        fingerprint,
-        inputs=found.inputs | {"duplicates": found.fingerprint},
-        options={"languages": asked},
-        result=result,
-        outputs=sizes_of(under_way.path, *(path for key in reports for path in (under_way.pairs(key), under_way.index(key)))),
-        seconds=sum(report.seconds for report in reports.values()),
     )
 
 
-def _result(parsed: Manifest, found: Manifest, reports: dict[str, PoolReport]) -> dict[str, Any]:
-    drops = Counter[str](parsed.result["drops"])
-    if found.result["repeats"]:
-        drops[REPEATED_IN_POOL] += found.result["repeats"]
-    if found.result["known"]:
-        drops[IN_EARLIER_POOL] += found.result["known"]
-    for report in reports.values():
-        drops.update(report.drops)
-    return {
-        "shards": list(reports),
-        "pairs": sum(report.kept for report in reports.values()),
-        "drops": dict(sorted(drops.items())),
-        "counts": parsed.result["counts"],
-    }
-
-
-def _nothing_stays(parsed: Manifest, result: dict[str, Any]) -> tuple[str, str]:
-    counts, drops = parsed.result["counts"], ", ".join(f"{count:,} {reason}" for reason, count in result["drops"].items())
-    if counts.get("texts"):
-        hint = "what was left out says why: other options keep more"
-    else:
-        hint = "are these crawl files of pages? WET files, for one, have no links"
-    what = f"no pair stays: {counts.get('pages', 0):,} pages with {counts.get('images', 0):,} images and {counts.get('texts', 0):,} texts"
-    return what + (f"; left out: {drops}" if drops else ""), hint
-
-
-def pool_files(run: Run, sources: list[str]) -> Frozen:
-    """The pool in place, as what is to be matched."""
-    files, _ = find_files([str(run.layout.pool.path)])
-    return Frozen(sources, ColumnChoice(), files, made_here=True)
-
-
-def pool_reports(run: Run, manifest: Manifest) -> dict[str, PoolReport]:
-    """The reports of the pool's files in place."""
-    reports = {key: read_report(run.layout.pool, key, PoolReport) for key in manifest.result["shards"]}
-    return {key: report for key, report in reports.items() if report is not None}
-
-
-def refuse_columns(choice: ColumnChoice) -> None:
-    """Crawl files have no columns to choose.
-
-    Raises:
-        OptionError: some are named.
-    """
-    if choice != ColumnChoice():
-        raise OptionError("the options of columns are for tables, and these are crawl files", "leave them out")
-
-
-def refuse_other_pool(run: Run, options: PoolOptions) -> None:
-    """A command that cannot filter would make a pool in place again without the filters it was made with.
-
-    Raises:
-        OptionError: there is one.
-    """
-    parsed, found = read_manifest(run.layout.parse), read_manifest(run.layout.duplicates)
-    filtered = parsed is not None and (parsed.result["filters"] or parsed.options["by_site"] or parsed.options["known"])
-    if found is not None and filtered and not (options.known or options.max_site_repeats):
-        folder = run.layout.pool.path
-        raise OptionError(
-            f"{folder} was made with filters, which this command does not have", f"give {folder} as the POOL, and another --out"
-        )
+FILES = Section(_cut, write_pairs, "files", rows=lambda _, item: item.rows)
+POOL = Stage(
+    name="pool",
+    version=1,
+    command="tallyclip pool CRAWL... --out RUN",
+    needs=("gather", "duplicates"),
+    sections=(FILES,),
+    folder=PoolFolder,
+    asked=_asked,
+    finish=_finish,
+    optional=True,
+    card=_card,
+)

@@ -11,7 +11,7 @@ A pair is dropped for the first of these reasons, in this order:
     keyword blocked     a word or phrase of it is on the list of ``blocked_keywords``
 
 Lists are files of UTF-8 text with one domain, word or phrase a line, at a path or fsspec URL; ``.gz``, ``.zst`` and ``.bz2`` are unpacked.
-``#`` at the beginning of a line or after a space begins a comment.
+``#`` at the beginning of a line or after a space begins a comment. The module is longer than others for this list.
 """
 
 from __future__ import annotations
@@ -26,11 +26,15 @@ from collections.abc import Callable, Collection
 from urllib.parse import unquote
 
 import msgspec
+import numpy as np
+import pyarrow as pa
 
 from tallyclip.errors import OptionError, SourceError
 from tallyclip.io.structs import fingerprint_of
 from tallyclip.readers.content import read_lines
 from tallyclip.readers.crawl.links import ascii_host
+from tallyclip.readers.records import Drop
+from tallyclip.steps.base import Verdict
 
 URL_TOO_LONG = "URL too long"
 DOMAIN_BLOCKED = "domain blocked"
@@ -97,6 +101,18 @@ class Screen:
         self._phrases = Phrases(() if keywords is None else _read_list(keywords, "word or phrase", _phrase))
         options = {name: getattr(filters, name) for name in filters.__struct_fields__ if not name.startswith("blocked_")}
         self.fingerprint = fingerprint_of(**options, domains=sorted(self._domains), keywords=sorted(self._phrases.all))
+
+    def judge(self, pairs: pa.Table) -> Verdict:
+        """Of N pairs, which no filter drops."""
+        keep = np.ones(len(pairs), np.bool_)
+        drops: list[Drop] = []
+        if self.active:
+            for i, (url, text) in enumerate(zip(pairs["url"].to_pylist(), pairs["text"].to_pylist(), strict=True)):
+                reason = self.reason(url, text)
+                if reason is not None:
+                    keep[i] = False
+                    drops.append(Drop(reason, i, text))
+        return Verdict(keep, drops)
 
     def reason(self, url: str, text: str) -> str | None:
         """Why the pair of this address and text is dropped, or None: it stays."""

@@ -15,7 +15,7 @@ from tallyclip.errors import OptionError
 from tallyclip.lists.ngrams.characters import BETWEEN, BLANK, BREAK, EDGE, WORD, character_classes
 from tallyclip.lists.ngrams.counter import LEAST_MEMORY, NgramCounter
 from tallyclip.lists.ngrams.reference import LONGEST_STRETCH, LONGEST_WORD, words_and_phrases
-from tallyclip.lists.ngrams.runs import Run, split_keys
+from tallyclip.lists.ngrams.runs import SortedRun, split_keys
 from tallyclip.match.reference import match_reference
 from tests.lists.ngrams.tools import texts_of
 
@@ -24,9 +24,9 @@ BETWEENS = [" ", " ", " ", "  ", "\u00a0", "\t", "\n", ",", ".", "!", "`", "،",
 soup = st.lists(st.sampled_from(PIECES + BETWEENS), max_size=30).map("".join)
 
 
-def counted(texts: list[str], *, memory: int = LEAST_MEMORY, joints: bool = False) -> tuple[Tally[str], Tally[str], list[Run]]:
+def counted(texts: list[str], *, memory: int = LEAST_MEMORY, joints: bool = False) -> tuple[Tally[str], Tally[str], list[SortedRun]]:
     """Words and phrases, as they come back from runs."""
-    runs: list[Run] = []
+    runs: list[SortedRun] = []
     counter = NgramCounter(memory, runs.append, joints=joints)
     counter.add(from_python(texts))
     counter.finish()
@@ -104,7 +104,7 @@ def test_less_memory_than_the_tables_begin_with_is_refused() -> None:
 
 
 def test_counted_words_and_pairs_are_added_to_those_of_texts() -> None:
-    runs: list[Run] = []
+    runs: list[SortedRun] = []
     counter = NgramCounter(LEAST_MEMORY, runs.append)
     counter.add(from_python(["New York"]))
     counter.add_words(from_python(["New", "St. Louis", "x" * 2000]), np.array([10, 3, 5]))

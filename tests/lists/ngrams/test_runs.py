@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from tallyclip.core.strings import from_python
 from tallyclip.errors import ArtifactError
 from tallyclip.lists.ngrams.runs import (
-    Pairs,
-    Words,
+    CountedPairs,
+    CountedWords,
     copy_words,
     hash_range,
     key_range,
@@ -37,15 +37,15 @@ names = st.text(alphabet="abé中", min_size=1, max_size=3)
 counts = st.dictionaries(names, st.integers(0, 1 << 40), max_size=12)
 
 
-def words_of(counted: dict[str, int]) -> Words:
+def words_of(counted: dict[str, int]) -> CountedWords:
     """Sorted words whose hashes tell little: many share one."""
     strings = from_python(list(counted))
     hashes = np.array([len(name) * SPREAD % (1 << 64) for name in counted], np.uint64)
     order = order_of_words(hashes, strings)
-    return Words(hashes[order], take(strings, order), np.array(list(counted.values()), np.int64)[order])
+    return CountedWords(hashes[order], take(strings, order), np.array(list(counted.values()), np.int64)[order])
 
 
-def as_dict(words: Words) -> dict[str, int]:
+def as_dict(words: CountedWords) -> dict[str, int]:
     return dict(zip(texts_of(words.words), words.counts.tolist(), strict=True))
 
 
@@ -78,9 +78,9 @@ def test_every_word_is_found_among_all(parts: list[dict[str, int]]) -> None:
 pairs = st.dictionaries(st.tuples(st.integers(0, 9), st.integers(0, 9), st.integers(0, 2)), st.integers(1, 1 << 40), max_size=20)
 
 
-def pairs_from(counted: dict[tuple[int, int, int], int]) -> Pairs:
+def pairs_from(counted: dict[tuple[int, int, int], int]) -> CountedPairs:
     rows = sorted(((one << 32) | (other << 2) | between, times) for (one, other, between), times in counted.items())
-    return Pairs(np.array([key for key, _ in rows], np.uint64), np.array([times for _, times in rows], np.int64))
+    return CountedPairs(np.array([key for key, _ in rows], np.uint64), np.array([times for _, times in rows], np.int64))
 
 
 @given(st.lists(pairs, max_size=4))

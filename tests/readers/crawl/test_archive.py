@@ -21,9 +21,9 @@ CONTENTS = [b"x" * size + b"\r\n\r\n" + bytes([65 + size % 26]) * 100 for size i
 RECORDS = [record("metadata", content, f"http://a.example/{i}") for i, content in enumerate(CONTENTS)]
 
 
-def read(path: Path, *, salvage: bool = False) -> tuple[list[WarcRecord], Counter[str]]:
+def read(path: Path, *, keep_readable: bool = False) -> tuple[list[WarcRecord], Counter[str]]:
     losses: Counter[str] = Counter()
-    records = list(read_records(str(path), ("metadata",), lambda reason, _: losses.update([reason]), salvage=salvage))
+    records = list(read_records(str(path), ("metadata",), lambda reason, _: losses.update([reason]), keep_readable=keep_readable))
     return records, losses
 
 
@@ -92,7 +92,7 @@ def test_a_changed_byte_in_a_gzip_member_is_noticed_and_loses_no_other_record(tm
     path = written(tmp_path / "a.warc.gz", b"".join([*members[:3], bytes(broken), *members[4:]]))
     with pytest.raises(SourceError, match=r"a\.warc\.gz.*at byte"):
         read(path)
-    records, losses = read(path, salvage=True)
+    records, losses = read(path, keep_readable=True)
     places = [len(packed(RECORDS[:i])) for i in (0, 1, 2, 4)]
     assert [one.content for one in records] == [CONTENTS[i] for i in (0, 1, 2, 4)]
     assert [one.offset for one in records] == places
@@ -101,12 +101,12 @@ def test_a_changed_byte_in_a_gzip_member_is_noticed_and_loses_no_other_record(tm
 
 def test_bytes_between_records_are_noticed_and_what_follows_can_be_salvaged(tmp_path: Path) -> None:
     path = written(tmp_path / "a.warc", RECORDS[0] + b"something that is no record\r\n\r\n" + b"".join(RECORDS[1:]))
-    with pytest.raises(SourceError, match="--salvage"):
+    with pytest.raises(SourceError, match="--keep-readable"):
         try:
             read(path)
         except SourceError as error:
             raise SourceError(str(error)) from None
-    records, losses = read(path, salvage=True)
+    records, losses = read(path, keep_readable=True)
     assert [one.content for one in records] == CONTENTS
     assert losses == {NO_RECORD: 1}
 
@@ -120,8 +120,8 @@ def test_data_after_the_last_record_is_noticed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("packing", [b"".join, packed, lambda records: gzip.compress(b"".join(records))])
 @pytest.mark.parametrize("zeros", [1, 7, 8, 5_000, (1 << 20) - 1, (1 << 20) + 1, (1 << 21) + 12_345])
 def test_zeros_behind_the_last_record_are_padding(tmp_path: Path, packing: Callable[[list[bytes]], bytes], zeros: int) -> None:
-    for salvage in (False, True):
-        records, losses = read(written(tmp_path / "a.warc", packing(RECORDS) + bytes(zeros)), salvage=salvage)
+    for keep_readable in (False, True):
+        records, losses = read(written(tmp_path / "a.warc", packing(RECORDS) + bytes(zeros)), keep_readable=keep_readable)
         assert [one.content for one in records] == CONTENTS
         assert not losses
 
@@ -132,7 +132,7 @@ def test_zeros_with_other_bytes_are_not_padding(tmp_path: Path, packing: Callabl
     path = written(tmp_path / "a.warc", packing(RECORDS) + behind)
     with pytest.raises(SourceError, match=NO_RECORD):
         read(path)
-    records, losses = read(path, salvage=True)
+    records, losses = read(path, keep_readable=True)
     assert [one.content for one in records] == CONTENTS
     assert set(losses) == {NO_RECORD}
 
@@ -144,7 +144,7 @@ def test_zeros_do_not_hide_that_a_file_was_cut_short(tmp_path: Path, packing: Ca
         path = written(tmp_path / "a.warc", content[:-cut] + bytes(5_000))
         with pytest.raises(SourceError):
             read(path)
-        records, losses = read(path, salvage=True)
+        records, losses = read(path, keep_readable=True)
         assert [one.content for one in records][:-1] == CONTENTS[: len(records) - 1]
         assert len(records) < len(CONTENTS) or len(records[-1].content) == len(CONTENTS[-1])
         assert losses
@@ -159,7 +159,7 @@ def test_zeros_at_the_end_are_looked_at_once_whatever_the_number_of_damages(tmp_
     path = written(tmp_path / "a.warc", (sound + damaged) * 1_000)
     with path.open("r+b") as file:
         file.truncate(path.stat().st_size + (100 << 20))
-    records, losses = read(path, salvage=True)
+    records, losses = read(path, keep_readable=True)
     assert {one.content for one in records} == {CONTENTS[2]}
     assert len(records) >= 1_000
     assert set(losses) == {NO_RECORD}
@@ -174,7 +174,7 @@ def test_damage_behind_the_last_plain_record_is_placed_at_its_end_and_counted_on
     with pytest.raises(SourceError, match=f"{NO_RECORD}: .*, at byte {place:,}"):
         read(path)
     lost: list[tuple[str, str]] = []
-    records = list(read_records(str(path), ("metadata",), lambda *loss: lost.append(loss), salvage=True))
+    records = list(read_records(str(path), ("metadata",), lambda *loss: lost.append(loss), keep_readable=True))
     assert [one.content for one in records] == CONTENTS
     assert [(reason, where.split(":")[0]) for reason, where in lost] == [(NO_RECORD, f"a.warc from byte {place:,} on")]
 
@@ -229,10 +229,10 @@ def test_behind_a_damaged_zstandard_frame_the_next_is_read(tmp_path: Path) -> No
     path = written(tmp_path / "a.warc.zst", b"".join(frames))
     with pytest.raises(SourceError, match=NO_RECORD):
         read(path)
-    records, losses = read(path, salvage=True)
+    records, losses = read(path, keep_readable=True)
     assert [one.content for one in records] == [*CONTENTS[:2], *CONTENTS[3:]]
     assert losses == {NO_RECORD: 1}
-    records, losses = read(written(path, b"".join(frames[3:])[:-20]), salvage=True)
+    records, losses = read(written(path, b"".join(frames[3:])[:-20]), keep_readable=True)
     assert [one.content for one in records] == CONTENTS[3:4]
     assert losses == {NO_RECORD: 1}
 
@@ -259,7 +259,7 @@ def test_the_shared_file_with_padding_is_read_as_gzip_reads_it(shared_data: Path
 
 def test_of_a_file_cut_short_the_beginning_can_be_salvaged(tmp_path: Path) -> None:
     whole = b"".join(RECORDS)
-    records, losses = read(written(tmp_path / "a.warc", whole[:-1000]), salvage=True)
+    records, losses = read(written(tmp_path / "a.warc", whole[:-1000]), keep_readable=True)
     assert [one.content for one in records[:-1]] == CONTENTS[:-1]
     assert CONTENTS[-1].startswith(records[-1].content)
     assert losses == {CUT_SHORT: 1}
@@ -311,7 +311,7 @@ def test_members_that_are_not_records_are_skipped_once_and_records_after_them_ar
     broken = packed([b"x" * 100])[:-8] + bytes(8)
     others = [b"NO RECORD: is here\r\n\r\n"] * 300
     content = packed([RECORDS[0], *others]) + broken + packed([*others, RECORDS[1], *others]) + bytes(5000)
-    records, losses = read(written(tmp_path / "a.warc.gz", content), salvage=True)
+    records, losses = read(written(tmp_path / "a.warc.gz", content), keep_readable=True)
     assert [one.content for one in records] == CONTENTS[:2]
     assert set(losses) == {NO_RECORD}
     assert len(starts) < 10
@@ -321,4 +321,4 @@ def test_a_length_of_thousands_of_digits_is_damage(tmp_path: Path) -> None:
     content = RECORDS[0] + RECORDS[1].replace(b"Content-Length: ", b"Content-Length: " + b"9" * 5000)
     with pytest.raises(SourceError, match="at byte"):
         read(written(tmp_path / "a.warc", content))
-    assert read(written(tmp_path / "a.warc", content), salvage=True)[0][0].content == CONTENTS[0]
+    assert read(written(tmp_path / "a.warc", content), keep_readable=True)[0][0].content == CONTENTS[0]

@@ -18,18 +18,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tallyclip.flows.build_list import ListManifest, build_list
+from tallyclip.flows.build_list import build_list
+from tallyclip.lists.choose import WordList
 from tallyclip.lists.languages import language
+from tallyclip.lists.ngrams.buckets import NgramCounts
 from tallyclip.lists.ngrams.characters import BETWEEN
 from tallyclip.lists.ngrams.runs import read_pairs, split_keys
 from tallyclip.lists.recipe import read_recipe
 from tallyclip.lists.wikitext.reference import plain_text
-from tallyclip.run.build_folder import Build
-from tallyclip.run.build_layout import CountsFolder
 from tallyclip.run.manifest import read_manifest
 from tallyclip.run.runners.local import Workers
-from tallyclip.stages.choose import WordList
-from tallyclip.stages.ngrams import Counts
+from tallyclip.run.workspace import Workspace
+from tallyclip.stages.builds import BUILD
+from tallyclip.stages.entry_list import ListManifest
+from tallyclip.stages.ngrams import NgramsFolder
 
 MEMORY = 1 << 30
 
@@ -71,15 +73,15 @@ def independent_articles(path: Path) -> Iterator[tuple[str, str]]:
 
 def counts_of(root: Path, name: str = "counts") -> tuple[dict[str, int], dict[str, int]]:
     """The words and phrases of a folder of counts."""
-    folder = CountsFolder(root / name)
+    folder = NgramsFolder(root / name)
     manifest = read_manifest(folder)
     assert manifest is not None
-    counts = msgspec.convert(manifest.result, Counts)
-    words = WordList(folder, len(counts.words))
+    counts = msgspec.convert(manifest.result, NgramCounts)
+    words = WordList(folder.buckets, len(counts.words))
     texts = words.texts(np.arange(len(words.counts)))
     phrases: dict[str, int] = {}
     for bucket in range(len(counts.pairs)):
-        pairs = read_pairs(folder.pairs(bucket))
+        pairs = read_pairs(folder.buckets.pairs(bucket))
         first, second, between = split_keys(pairs.keys)
         for one, other, middle, times in zip(first, second, between, pairs.counts.tolist(), strict=True):
             phrases[texts[one] + BETWEEN[middle] + texts[other]] = times
@@ -91,7 +93,7 @@ def built(
 ) -> ListManifest:
     """Build a list as the command does."""
     made_of, folder = read_recipe(str(recipe))
-    with Workers(workers, ["tallyclip.stages.ngrams_tasks"]) as pool, Build(out, pool) as into:
+    with Workers(workers, ["tallyclip.stages.ngrams"]) as pool, Workspace(BUILD, out, pool) as into:
         return build_list(into, made_of, language(code or made_of.language), folder, memory, accept_failed=accept_failed)
 
 

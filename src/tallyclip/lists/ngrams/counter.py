@@ -20,7 +20,7 @@ from tallyclip.lists.ngrams.kernel import (
     STATE_SIZE,
     TOTAL,
     WORDS_USED,
-    Tables,
+    CountTables,
     add_counted,
     add_counted_pairs,
     count_texts,
@@ -29,7 +29,7 @@ from tallyclip.lists.ngrams.kernel import (
     place_words,
     rank_pairs,
 )
-from tallyclip.lists.ngrams.runs import Pairs, Run, Words, order_of_words, take
+from tallyclip.lists.ngrams.runs import CountedPairs, CountedWords, SortedRun, order_of_words, take
 
 LEAST_MEMORY = 16 << 20
 SHARE_OF_TABLES = 0.4  # of the memory; the rest is for sorting them, and for the texts
@@ -44,7 +44,7 @@ class NgramCounter:
         joints: have the texts been through a segmenter?
     """
 
-    def __init__(self, memory: int, write: Callable[[Run], None], *, joints: bool = False) -> None:
+    def __init__(self, memory: int, write: Callable[[SortedRun], None], *, joints: bool = False) -> None:
         if memory < LEAST_MEMORY:
             raise OptionError(f"counting in {memory >> 20} MiB is not possible", f"it takes at least {LEAST_MEMORY >> 20} MiB a worker")
         self._limit = int(memory * SHARE_OF_TABLES)
@@ -107,9 +107,9 @@ def _bytes(words: int, arena: int, pair_slots: int) -> int:
     return words * (2 * 8 + 3 * 8) + arena + pair_slots * 16
 
 
-def _tables(words: int, arena: int, pair_slots: int) -> Tables:
+def _tables(words: int, arena: int, pair_slots: int) -> CountTables:
     """Empty tables; there are twice as many slots of words as words."""
-    return Tables(
+    return CountTables(
         word_slots=np.zeros(2 * words, np.uint64),
         hashes=np.zeros(words, np.uint64),
         starts=np.zeros(words, np.uint64),
@@ -121,7 +121,7 @@ def _tables(words: int, arena: int, pair_slots: int) -> Tables:
     )
 
 
-def _grown(tables: Tables, words: int, arena: int, pair_slots: int) -> Tables:
+def _grown(tables: CountTables, words: int, arena: int, pair_slots: int) -> CountTables:
     """The same in tables of other sizes; what keeps its size is kept."""
     if words > len(tables.counts):
         tables = tables._replace(
@@ -147,7 +147,7 @@ def _longer(array: np.ndarray, size: int) -> np.ndarray:
     return longer
 
 
-def _sorted_run(tables: Tables) -> Run:
+def _sorted_run(tables: CountTables) -> SortedRun:
     """What the tables hold; that of pairs is no table after it."""
     number = int(tables.state[WORDS_USED])
     words = Strings(tables.arena[: int(tables.state[ARENA_USED])], tables.starts[1 : number + 2].astype(np.int64), None)
@@ -158,7 +158,7 @@ def _sorted_run(tables: Tables) -> Run:
     pairs = int(rank_pairs(tables.pair_slots, rank))
     keys, counts = tables.pair_slots[: 2 * pairs : 2], tables.pair_slots[1 : 2 * pairs : 2]
     by_key = np.argsort(keys)
-    return Run(
-        Words(hashes[order], take(words, order), tables.counts[1 : number + 1][order]),
-        Pairs(keys[by_key], counts[by_key].view(np.int64)),
+    return SortedRun(
+        CountedWords(hashes[order], take(words, order), tables.counts[1 : number + 1][order]),
+        CountedPairs(keys[by_key], counts[by_key].view(np.int64)),
     )

@@ -41,7 +41,7 @@ LONGEST = u64(LONGEST_WORD)
 STRETCH = u64(LONGEST_STRETCH)
 
 
-class Tables(NamedTuple):
+class CountTables(NamedTuple):
     """W words at most, numbered from 1 in the order they came; S and P are powers of two, and at most 7/10 of the slots are used."""
 
     word_slots: UInt64[np.ndarray, " S"]  # high half of the hash, and number
@@ -55,7 +55,9 @@ class Tables(NamedTuple):
 
 
 @compiled
-def count_texts(data: UInt8[np.ndarray, " B"], offsets: Int64[np.ndarray, " N1"], classes: UInt8[np.ndarray, " C"], tables: Tables) -> bool:
+def count_texts(
+    data: UInt8[np.ndarray, " B"], offsets: Int64[np.ndarray, " N1"], classes: UInt8[np.ndarray, " C"], tables: CountTables
+) -> bool:
     """Count from where the state says (row and position) until all texts are done, or the tables may not hold what comes next.
 
     Returns whether all are done.
@@ -132,7 +134,7 @@ def _pair_key(first: np.uint64, second: np.uint64, between: np.uint64) -> np.uin
 
 
 @inlined
-def _has_room(tables: Tables) -> bool:
+def _has_room(tables: CountTables) -> bool:
     state = tables.state
     return (
         state[WORDS_USED] + u64(ROOM_WORDS) < u64(len(tables.counts)) - ONE
@@ -142,7 +144,7 @@ def _has_room(tables: Tables) -> bool:
 
 
 @inlined
-def _add_word(data: UInt8[np.ndarray, " B"], start: np.uint64, end: np.uint64, tables: Tables) -> np.uint64:
+def _add_word(data: UInt8[np.ndarray, " B"], start: np.uint64, end: np.uint64, tables: CountTables) -> np.uint64:
     """The number of a word, which is new if it has not come before."""
     state, slots, arena = tables.state, tables.word_slots, tables.arena
     hashed = BASIS
@@ -180,7 +182,7 @@ def _add_word(data: UInt8[np.ndarray, " B"], start: np.uint64, end: np.uint64, t
 
 
 @inlined
-def _add_pair(key: np.uint64, tables: Tables) -> None:
+def _add_pair(key: np.uint64, tables: CountTables) -> None:
     state = tables.state
     prefetch(tables.pair_slots, first_slot(tables.pair_slots, key))
     tables.pending[state[PENDING]] = key
@@ -190,7 +192,7 @@ def _add_pair(key: np.uint64, tables: Tables) -> None:
 
 
 @compiled
-def flush(tables: Tables) -> None:
+def flush(tables: CountTables) -> None:
     """Add the pairs that wait."""
     for i in range(tables.state[PENDING]):
         _add_to_pair(tables.pair_slots, tables.pending[i], ONE, tables.state)
@@ -212,7 +214,7 @@ def _add_to_pair(slots: UInt64[np.ndarray, " 2*P"], key: np.uint64, count: np.ui
 
 @compiled
 def add_counted(
-    data: UInt8[np.ndarray, " B"], offsets: Int64[np.ndarray, " N1"], counts: Int64[np.ndarray, " N"], first: np.uint64, tables: Tables
+    data: UInt8[np.ndarray, " B"], offsets: Int64[np.ndarray, " N1"], counts: Int64[np.ndarray, " N"], first: np.uint64, tables: CountTables
 ) -> np.uint64:
     """Add strings that somebody has counted, each as one word, from one on; returns the first that there is no room for."""
     for row in range(first, u64(len(counts))):
@@ -227,7 +229,7 @@ def add_counted(
 
 @compiled
 def add_counted_pairs(
-    data: UInt8[np.ndarray, " B"], offsets: Int64[np.ndarray, " N1"], counts: Int64[np.ndarray, " N"], first: np.uint64, tables: Tables
+    data: UInt8[np.ndarray, " B"], offsets: Int64[np.ndarray, " N1"], counts: Int64[np.ndarray, " N"], first: np.uint64, tables: CountTables
 ) -> np.uint64:
     """Add pairs that somebody has counted: strings 2i and 2i + 1 with a blank between them. The words themselves are not counted."""
     for row in range(first, u64(len(counts))):
@@ -242,7 +244,7 @@ def add_counted_pairs(
 
 
 @compiled
-def place_words(tables: Tables) -> None:
+def place_words(tables: CountTables) -> None:
     """Fill the slots of words, which are empty, from the words that there are."""
     slots = tables.word_slots
     last = u64(len(slots)) - ONE
@@ -255,7 +257,7 @@ def place_words(tables: Tables) -> None:
 
 
 @compiled
-def move_pairs(old: UInt64[np.ndarray, " O"], tables: Tables) -> None:
+def move_pairs(old: UInt64[np.ndarray, " O"], tables: CountTables) -> None:
     """Fill the slots of pairs, which are empty, from those of a smaller table."""
     for place in range(ZERO, u64(len(old)), u64(2)):
         if old[place] != ZERO:

@@ -3,6 +3,8 @@
 Words are sorted by a hash and, of the few that may share one, by their bytes. So a range of hashes is a slice of every run, and ranges
 can be merged one by one, in any order and at the same time; all that is merged stays sorted. Pairs name their words by position in a run,
 which words that are sorted alike keep in order when the positions become those among the words of all runs.
+
+Longer than others: how runs are laid out, written, cut and merged is read as one.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ class DamagedError(ArtifactError):
     """Counted words or pairs are not as they were written."""
 
 
-class Words(NamedTuple):
+class CountedWords(NamedTuple):
     """W words with their counts, in ascending order of hash and then bytes."""
 
     hashes: UInt64[np.ndarray, " W"]
@@ -43,7 +45,7 @@ class Words(NamedTuple):
     counts: Int64[np.ndarray, " W"]
 
 
-class Pairs(NamedTuple):
+class CountedPairs(NamedTuple):
     """P pairs of words with their counts, in ascending order of their keys.
 
     A key is ``first << 32 | second << 2 | between``: the positions of two words, and an index of ``characters.BETWEEN``.
@@ -53,14 +55,14 @@ class Pairs(NamedTuple):
     counts: Int64[np.ndarray, " P"]
 
 
-class Run(NamedTuple):
+class SortedRun(NamedTuple):
     """What was counted in one go."""
 
-    words: Words
-    pairs: Pairs
+    words: CountedWords
+    pairs: CountedPairs
 
 
-def write_words(path: Path, words: Words) -> None:
+def write_words(path: Path, words: CountedWords) -> None:
     """Write words as an Arrow file, which many processes can map."""
     texts = words.words
     column = pa.LargeBinaryArray.from_buffers(
@@ -69,21 +71,21 @@ def write_words(path: Path, words: Words) -> None:
     _write(path, pa.record_batch({"hash": words.hashes, "word": column, "count": words.counts}))
 
 
-def read_words(path: Path) -> Words:
+def read_words(path: Path) -> CountedWords:
     """Map a file of ``write_words``."""
     batch = _read(path)
-    return Words(_numbers(batch, "hash"), from_arrow(batch.column("word")), _numbers(batch, "count"))
+    return CountedWords(_numbers(batch, "hash"), from_arrow(batch.column("word")), _numbers(batch, "count"))
 
 
-def write_pairs(path: Path, pairs: Pairs) -> None:
+def write_pairs(path: Path, pairs: CountedPairs) -> None:
     """Write pairs as an Arrow file."""
     _write(path, pa.record_batch({"key": pairs.keys, "count": pairs.counts}))
 
 
-def read_pairs(path: Path) -> Pairs:
+def read_pairs(path: Path) -> CountedPairs:
     """Map a file of ``write_pairs``."""
     batch = _read(path)
-    return Pairs(_numbers(batch, "key"), _numbers(batch, "count"))
+    return CountedPairs(_numbers(batch, "key"), _numbers(batch, "count"))
 
 
 def _write(path: Path, batch: pa.RecordBatch) -> None:
@@ -179,20 +181,20 @@ def take(words: Strings, positions: Int64[np.ndarray, " K"]) -> Strings:
 # merging
 
 
-def hash_range(words: Words, bucket: int, bits: int) -> slice:
+def hash_range(words: CountedWords, bucket: int, bits: int) -> slice:
     """Where in sorted words the hashes begin with the ``bits`` bits of a bucket."""
     return bucket_slice(words.hashes, bucket, bits)
 
 
-def copy_words(words: Words, some: slice) -> Words:
+def copy_words(words: CountedWords, some: slice) -> CountedWords:
     """Some words that follow each other. A copy: a slice would keep all of their file mapped."""
     offsets = words.words.offsets[some.start : some.stop + 1]
     _check(Strings(words.words.data, offsets, None))
     data = words.words.data[offsets[0] : offsets[-1]].copy()
-    return Words(words.hashes[some].copy(), Strings(data, offsets - offsets[0], None), words.counts[some].copy())
+    return CountedWords(words.hashes[some].copy(), Strings(data, offsets - offsets[0], None), words.counts[some].copy())
 
 
-def merge_words(parts: Sequence[Words]) -> Words:
+def merge_words(parts: Sequence[CountedWords]) -> CountedWords:
     """The words of several sorted lists, each once, with the sums of their counts."""
     hashes = np.concatenate([np.zeros(0, np.uint64), *(part.hashes for part in parts)])
     counts = np.concatenate([np.zeros(0, np.int64), *(part.counts for part in parts)])
@@ -205,7 +207,7 @@ def merge_words(parts: Sequence[Words]) -> Words:
         _mark_new(hashes, words.data, words.offsets, order, new)
     firsts = np.flatnonzero(new)
     summed = np.add.reduceat(counts[order], firsts) if len(firsts) else counts
-    return Words(hashes[order[firsts]], take(words, order[firsts]), summed)
+    return CountedWords(hashes[order[firsts]], take(words, order[firsts]), summed)
 
 
 @compiled
@@ -245,7 +247,7 @@ def _same(
     return True
 
 
-def places_of(words: Words, among: Words) -> UInt32[np.ndarray, " W"]:
+def places_of(words: CountedWords, among: CountedWords) -> UInt32[np.ndarray, " W"]:
     """The position of every word among sorted words, all of which are there.
 
     Raises:
@@ -281,7 +283,7 @@ def _find_all(
     return True
 
 
-def key_range(pairs: Pairs, places: UInt32[np.ndarray, " W"], low: int, high: int) -> slice:
+def key_range(pairs: CountedPairs, places: UInt32[np.ndarray, " W"], low: int, high: int) -> slice:
     """Where in the pairs of a run those are whose keys, as pairs of the words of all runs, are from ``low`` to before ``high``."""
     low, high = (_own_key(bound, places) for bound in (low, high))
     first, end = np.searchsorted(pairs.keys, np.array([low, high], np.uint64))
@@ -330,11 +332,11 @@ def _rename(keys: UInt64[np.ndarray, " P"], places: UInt32[np.ndarray, " W"], ou
     return True
 
 
-def merge_pairs(parts: Sequence[Pairs]) -> Pairs:
+def merge_pairs(parts: Sequence[CountedPairs]) -> CountedPairs:
     """The pairs of several lists, each once, with the sums of their counts."""
     keys = np.concatenate([np.zeros(0, np.uint64), *(part.keys for part in parts)])
     counts = np.concatenate([np.zeros(0, np.int64), *(part.counts for part in parts)])
     order = np.argsort(keys, kind="stable")
     keys = keys[order]
     firsts = np.flatnonzero(np.concatenate([np.ones(min(1, len(keys)), np.bool_), keys[1:] != keys[:-1]]))
-    return Pairs(keys[firsts], np.add.reduceat(counts[order], firsts) if len(firsts) else counts)
+    return CountedPairs(keys[firsts], np.add.reduceat(counts[order], firsts) if len(firsts) else counts)

@@ -8,7 +8,7 @@ from jaxtyping import UInt8
 from tallyclip.core.compiled import ONE, ZERO, compiled, u64
 from tallyclip.core.hashing import find_pair
 from tallyclip.lists.wikitext.signs import BLANK, HASH, SEMICOLON, THREE, TWO, is_digit, is_letter, lower
-from tallyclip.lists.wikitext.tables import Tables
+from tallyclip.lists.wikitext.tables import MarkupTables
 
 LETTER_X, LETTER_A, LETTER_F = (u64(ord(letter)) for letter in "xaf")
 ZERO_DIGIT = u64(ord("0"))
@@ -17,7 +17,7 @@ LAST_CHARACTER = u64(0x10FFFF)
 
 @compiled
 def decode_entity(
-    source: UInt8[np.ndarray, " B"], start: np.uint64, end: np.uint64, tables: Tables, target: UInt8[np.ndarray, " B"], o: np.uint64
+    source: UInt8[np.ndarray, " B"], start: np.uint64, end: np.uint64, tables: MarkupTables, target: UInt8[np.ndarray, " B"], o: np.uint64
 ) -> tuple[np.uint64, np.uint64]:
     """Write the character that an entity stands for; returns the lengths of both, or zeros if none begins here."""
     if u64(source[start + ONE]) == HASH:
@@ -50,7 +50,7 @@ def _read_number(source: UInt8[np.ndarray, " B"], i: np.uint64, end: np.uint64) 
 
 
 @compiled
-def _read_name(source: UInt8[np.ndarray, " B"], i: np.uint64, end: np.uint64, tables: Tables) -> tuple[np.uint64, np.uint64]:
+def _read_name(source: UInt8[np.ndarray, " B"], i: np.uint64, end: np.uint64, tables: MarkupTables) -> tuple[np.uint64, np.uint64]:
     """The code point of a name, of which none has more than 8 bytes, or 0; and where it ends."""
     key, first = ZERO, i
     while i < end and i - first < u64(8) and (is_letter(u64(source[i])) or is_digit(u64(source[i]))):

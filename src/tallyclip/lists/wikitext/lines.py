@@ -33,14 +33,16 @@ from tallyclip.lists.wikitext.signs import (
     put,
     run_end,
 )
-from tallyclip.lists.wikitext.tables import Tables
+from tallyclip.lists.wikitext.tables import MarkupTables
 
 find_line_end = finder("\n\3")
 copy_to_sign = copier("\n\3'_{}[](&")
 
 
 @compiled
-def without_line_markup(source: UInt8[np.ndarray, " B"], size: np.uint64, tables: Tables, target: UInt8[np.ndarray, " B"]) -> np.uint64:
+def without_line_markup(
+    source: UInt8[np.ndarray, " B"], size: np.uint64, tables: MarkupTables, target: UInt8[np.ndarray, " B"]
+) -> np.uint64:
     """Rule 7."""
     i = o = ZERO
     while True:
@@ -82,7 +84,7 @@ def _trimmed(source: UInt8[np.ndarray, " B"], i: np.uint64, end: np.uint64) -> t
 
 @inlined
 def _without_inline_markup(
-    source: UInt8[np.ndarray, " B"], i: np.uint64, end: np.uint64, tables: Tables, target: UInt8[np.ndarray, " B"], o: np.uint64
+    source: UInt8[np.ndarray, " B"], i: np.uint64, end: np.uint64, tables: MarkupTables, target: UInt8[np.ndarray, " B"], o: np.uint64
 ) -> np.uint64:
     """What is left of a part of a line; returns where to write next."""
     while i < end:

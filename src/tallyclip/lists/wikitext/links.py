@@ -25,7 +25,7 @@ from tallyclip.lists.wikitext.signs import (
     is_narrow,
     put,
 )
-from tallyclip.lists.wikitext.tables import Tables, is_word_at
+from tallyclip.lists.wikitext.tables import MarkupTables, is_word_at
 
 MOST = u64(reference.OPEN_LINKS)
 PLACE, FRESH, FIRST, LAST, SINGLE = (u64(column) for column in range(5))  # of an open link; two pipes in it, 0 if there are none
@@ -35,7 +35,11 @@ copy_to_bracket, copy_to_sign_in_link = copier("["), copier("[]|\n")
 
 @compiled
 def without_links(
-    source: UInt8[np.ndarray, " B"], size: np.uint64, tables: Tables, stack: UInt64[np.ndarray, "8 5"], target: UInt8[np.ndarray, " B"]
+    source: UInt8[np.ndarray, " B"],
+    size: np.uint64,
+    tables: MarkupTables,
+    stack: UInt64[np.ndarray, "8 5"],
+    target: UInt8[np.ndarray, " B"],
 ) -> np.uint64:
     """Rule 5. Links that are open are in the stack from ``bottom`` to ``top``, which is a ring."""
     i = o = known = bottom = top = ZERO
@@ -114,7 +118,7 @@ def _is_alone(source: UInt8[np.ndarray, " B"], i: np.uint64) -> bool:
 
 
 @compiled
-def _is_no_title(text: UInt8[np.ndarray, " B"], start: np.uint64, end: np.uint64, tables: Tables) -> bool:
+def _is_no_title(text: UInt8[np.ndarray, " B"], start: np.uint64, end: np.uint64, tables: MarkupTables) -> bool:
     """Is what stands in brackets an address, and so no title of a page?"""
     while start < end and u64(text[start]) == BLANK:
         start += ONE
@@ -126,7 +130,7 @@ def _is_no_title(text: UInt8[np.ndarray, " B"], start: np.uint64, end: np.uint64
 
 
 @compiled
-def _is_no_prose(text: UInt8[np.ndarray, " B"], start: np.uint64, end: np.uint64, tables: Tables, alone: bool) -> bool:
+def _is_no_prose(text: UInt8[np.ndarray, " B"], start: np.uint64, end: np.uint64, tables: MarkupTables, alone: bool) -> bool:
     """Is the target of a link a file, a category or the like?"""
     while start < end and u64(text[start]) in (BLANK, UNDERSCORE):
         start += ONE
@@ -155,7 +159,7 @@ def _is_no_prose(text: UInt8[np.ndarray, " B"], start: np.uint64, end: np.uint64
 
 
 @compiled
-def without_addresses(source: UInt8[np.ndarray, " B"], size: np.uint64, tables: Tables, target: UInt8[np.ndarray, " B"]) -> np.uint64:
+def without_addresses(source: UInt8[np.ndarray, " B"], size: np.uint64, tables: MarkupTables, target: UInt8[np.ndarray, " B"]) -> np.uint64:
     """Rule 6. Up to ``unclosed`` it is known that there is no bracket's end in the line."""
     i = o = unclosed = ZERO
     while True:
@@ -183,7 +187,7 @@ def without_addresses(source: UInt8[np.ndarray, " B"], size: np.uint64, tables: 
 
 
 @compiled
-def _is_address(source: UInt8[np.ndarray, " B"], i: np.uint64, tables: Tables) -> bool:
+def _is_address(source: UInt8[np.ndarray, " B"], i: np.uint64, tables: MarkupTables) -> bool:
     found = False
     for word in range(u64(len(tables.schemes.ends)) - ONE):
         found |= is_word_at(source, i, tables.schemes, u64(word))

@@ -45,6 +45,8 @@ spaces; lines end at line breaks and BREAKs; names are compared without regard t
     or one if there is one; else, with a GAP, nothing before ``,.;:!?)``, and a space if there is a blank or if
     characters of words stand on both sides, which are ASCII letters and digits and all from U+00C0 on but those from U+2000 to U+303F and
     from U+E000 to U+FFFF (mostly punctuation); else a space if there is a blank, else nothing.
+
+Longer than others for the statement of these rules.
 """
 
 from __future__ import annotations

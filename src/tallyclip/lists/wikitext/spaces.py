@@ -21,11 +21,11 @@ from tallyclip.lists.wikitext.signs import (
     is_letter,
     put,
 )
-from tallyclip.lists.wikitext.tables import Tables
+from tallyclip.lists.wikitext.tables import MarkupTables
 
 
 @compiled
-def spaced(source: UInt8[np.ndarray, " B"], size: np.uint64, tables: Tables, out: UInt8[np.ndarray, " C"], o: np.uint64) -> np.uint64:
+def spaced(source: UInt8[np.ndarray, " B"], size: np.uint64, tables: MarkupTables, out: UInt8[np.ndarray, " C"], o: np.uint64) -> np.uint64:
     """Rule 8, into the output from ``o`` on; returns where the text ends in it."""
     table = tables.last_pass
     start = o

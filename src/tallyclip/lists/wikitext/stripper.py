@@ -21,12 +21,12 @@ from tallyclip.lists.wikitext.lines import without_line_markup
 from tallyclip.lists.wikitext.links import without_addresses, without_links
 from tallyclip.lists.wikitext.signs import PAD
 from tallyclip.lists.wikitext.spaces import spaced
-from tallyclip.lists.wikitext.tables import Tables, make_tables, namespace_names
+from tallyclip.lists.wikitext.tables import MarkupTables, make_tables, namespace_names
 from tallyclip.lists.wikitext.tags import without_controls, without_tags
 from tallyclip.lists.wikitext.variants import without_variants
 
 
-class Scratch(NamedTuple):
+class MarkupScratch(NamedTuple):
     """Working memory for texts of up to B bytes."""
 
     one: UInt8[np.ndarray, " B"]
@@ -58,19 +58,19 @@ class Stripper:
         _strip(texts.data, texts.offsets, self._tables, self._scratch, out, offsets)
         return Strings(out[: offsets[-1]], offsets, texts.valid)
 
-    def _make_scratch(self, longest: int) -> Scratch:
+    def _make_scratch(self, longest: int) -> MarkupScratch:
         one, other = np.zeros(longest + PAD, np.uint8), np.zeros(longest + PAD, np.uint8)
         missing = np.zeros(len(self._tables.tags), np.uint8)
         braces, links = np.zeros((reference.OPEN_BRACES, 3), np.uint64), np.zeros((reference.OPEN_LINKS, 5), np.uint64)
-        return Scratch(one, other, missing, braces, links)
+        return MarkupScratch(one, other, missing, braces, links)
 
 
 @compiled
 def _strip(
     data: UInt8[np.ndarray, " B"],
     offsets: Int64[np.ndarray, " N1"],
-    tables: Tables,
-    scratch: Scratch,
+    tables: MarkupTables,
+    scratch: MarkupScratch,
     out: UInt8[np.ndarray, " C"],
     out_offsets: Int64[np.ndarray, " N1"],
 ) -> None:

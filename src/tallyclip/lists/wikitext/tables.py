@@ -19,23 +19,23 @@ DROPPED, BREAKING, NOWIKI = u64(1), u64(2), u64(3)  # what tags do
 LONGEST_TAG = 16  # bytes of a name; no known one is longer
 
 
-class Words(NamedTuple):
+class KnownWords(NamedTuple):
     """Words in lower case: word k is ``data[ends[k]:ends[k + 1]]``."""
 
     data: UInt8[np.ndarray, " B"]
     ends: Int64[np.ndarray, " W1"]
 
 
-class Tables(NamedTuple):
+class MarkupTables(NamedTuple):
     """What the passes look up."""
 
     first_pass: UInt8[np.ndarray, " 256"]  # each byte, controls as blanks
     literal: UInt8[np.ndarray, " 256"]  # each byte as it is in <nowiki>
     last_pass: UInt8[np.ndarray, " 256"]  # each byte, literals as markup again; 0 where a run may begin
     tags: UInt64[np.ndarray, "T 3"]  # names in two halves, and what they do
-    names: Words  # of namespaces without prose
-    media: Words  # how files end
-    schemes: Words  # how addresses begin
+    names: KnownWords  # of namespaces without prose
+    media: KnownWords  # how files end
+    schemes: KnownWords  # how addresses begin
     entities: UInt64[np.ndarray, " E"]  # a pair table of the bytes of names and their code points
 
 
@@ -47,7 +47,7 @@ def namespace_names(namespaces: Mapping[int, str]) -> frozenset[bytes]:
 
 
 @cache
-def make_tables(names: frozenset[bytes]) -> Tables:
+def make_tables(names: frozenset[bytes]) -> MarkupTables:
     """Tables for a wiki with these names of namespaces without prose."""
     first_pass, literal, last_pass = (np.arange(256, dtype=np.uint8) for _ in range(3))
     first_pass[[*range(10), *range(11, 32), 127]] = BLANK
@@ -55,7 +55,7 @@ def make_tables(names: frozenset[bytes]) -> Tables:
         literal[sign], last_pass[i] = i, sign
     last_pass[[BLANK, NEWLINE, GAP, JOIN, ZERO]] = 0
     words = _words(sorted(names)), _words(reference.MEDIA), _words(reference.EXTERNAL)
-    return Tables(first_pass, literal, last_pass, _tags(), *words, _entities())
+    return MarkupTables(first_pass, literal, last_pass, _tags(), *words, _entities())
 
 
 def _tags() -> UInt64[np.ndarray, "T 3"]:
@@ -64,8 +64,8 @@ def _tags() -> UInt64[np.ndarray, "T 3"]:
     return np.array([(name & (1 << 64) - 1, name >> 64, kind) for name, kind in packed], np.uint64)
 
 
-def _words(words: Sequence[bytes]) -> Words:
-    return Words(np.frombuffer(b"".join(words), np.uint8).copy(), np.cumsum([0, *map(len, words)], dtype=np.int64))
+def _words(words: Sequence[bytes]) -> KnownWords:
+    return KnownWords(np.frombuffer(b"".join(words), np.uint8).copy(), np.cumsum([0, *map(len, words)], dtype=np.int64))
 
 
 def _entities() -> UInt64[np.ndarray, " E"]:
@@ -94,7 +94,7 @@ def find_tag(source: UInt8[np.ndarray, " B"], name: np.uint64, name_end: np.uint
 
 
 @compiled
-def is_word_at(source: UInt8[np.ndarray, " B"], i: np.uint64, words: Words, word: np.uint64) -> bool:
+def is_word_at(source: UInt8[np.ndarray, " B"], i: np.uint64, words: KnownWords, word: np.uint64) -> bool:
     """Does the source go on with this word, ``_`` being a blank?"""
     start, k = u64(words.ends[word]), ZERO
     length = u64(words.ends[word + ONE]) - start

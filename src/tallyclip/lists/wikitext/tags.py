@@ -30,14 +30,14 @@ from tallyclip.lists.wikitext.signs import (
     lower,
     put,
 )
-from tallyclip.lists.wikitext.tables import BREAKING, DROPPED, NOWIKI, Tables, find_tag
+from tallyclip.lists.wikitext.tables import BREAKING, DROPPED, NOWIKI, MarkupTables, find_tag
 
 copy_to_tag, find_less = copier("<"), finder("<")
 
 
 @compiled
 def without_controls(
-    data: UInt8[np.ndarray, " B"], start: np.uint64, end: np.uint64, tables: Tables, target: UInt8[np.ndarray, " C"]
+    data: UInt8[np.ndarray, " B"], start: np.uint64, end: np.uint64, tables: MarkupTables, target: UInt8[np.ndarray, " C"]
 ) -> np.uint64:
     """Rule 1, of the text from ``start`` to ``end``; returns the size of what is left, as all passes do."""
     table = tables.first_pass
@@ -55,7 +55,11 @@ def without_controls(
 
 @compiled
 def without_tags(
-    source: UInt8[np.ndarray, " B"], size: np.uint64, tables: Tables, missing: UInt8[np.ndarray, " T"], target: UInt8[np.ndarray, " B"]
+    source: UInt8[np.ndarray, " B"],
+    size: np.uint64,
+    tables: MarkupTables,
+    missing: UInt8[np.ndarray, " T"],
+    target: UInt8[np.ndarray, " B"],
 ) -> np.uint64:
     """Rule 2. In ``missing`` is noted which tags are closed nowhere from here on, so that the end of the text is looked for once."""
     literal, tags = tables.literal, tables.tags

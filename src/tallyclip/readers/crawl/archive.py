@@ -70,15 +70,15 @@ class _Packing(NamedTuple):
     dictionary: bytes | None = None
 
 
-def read_records(path: str, kinds: tuple[str, ...], lose: Lose, *, salvage: bool = False) -> Iterator[WarcRecord]:
+def read_records(path: str, kinds: tuple[str, ...], lose: Lose, *, keep_readable: bool = False) -> Iterator[WarcRecord]:
     """Stream the records of some kinds, in the file's order.
 
     Args:
         path: a local path; gzip, Zstandard and LZ4 are detected by their first bytes, not by the name. A Zstandard file may begin
             with the dictionary of its records, as in the specification of .warc.zst.
         kinds: FastWARC's names: "metadata", "response", "resource", "revisit", ...
-        lose: called for each loss: records that are too large or have no type, and with ``salvage`` also what was damaged.
-        salvage: continue after damage, and keep what precedes the place where a file was cut short, instead of failing.
+        lose: called for each loss: records that are too large or have no type, and with ``keep_readable`` also what was damaged.
+        keep_readable: continue after damage, and keep what precedes the place where a file was cut short, instead of failing.
 
     Raises:
         SourceError: the file is empty, not an archive, damaged, or cut short.
@@ -123,8 +123,8 @@ def read_records(path: str, kinds: tuple[str, ...], lose: Lose, *, salvage: bool
             if padding is not None and padding < size:
                 size, given = padding, given - (held is not None)  # again, without the padding at which the reader failed
                 continue
-        if not salvage:
-            hint = f"{DAMAGED}; or give --salvage to keep what can be read, and count the loss"
+        if not keep_readable:
+            hint = f"{DAMAGED}; or give --keep-readable to keep what can be read, and count the loss"
             raise SourceError(f"{path}: {problem.reason}: {problem.what}, at byte {problem.place:,}", hint) from None
         if held is not None:
             yield held

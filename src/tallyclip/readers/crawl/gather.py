@@ -143,7 +143,11 @@ class Gatherer:
 
     def drop(self, reason: str, sample: str, count: int = 1) -> None:
         """Count something that is left out."""
-        self._ledger.add(Drop(reason, self.counts["records"], _encodable(sample[:LONGEST_SAMPLE])), count)
+        self._ledger.add(Drop(reason, self.counts["records"], _encodable(sample[:LONGEST_SAMPLE]), count))
+
+    def drain(self) -> list[Drop]:
+        """What was dropped since this was last asked."""
+        return self._ledger.drain()
 
     def take(self) -> Rows:
         """The rows of all pages so far, in their order; they are then forgotten."""

@@ -14,56 +14,18 @@ import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from multiprocessing import forkserver, get_context, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from tallyclip.errors import OutputError, TallyclipError, shows_tracebacks
-
-Tick = Callable[[int], None]
-Payload = TypeVar("Payload")
-Result = TypeVar("Result")
+from tallyclip.run.runners.base import Advanced, Done, Event, Failed, Payload, Result, Task, Tick
 
 CRASHES_ALLOWED = 2  # a task that kills a third worker has failed
 SECONDS_BETWEEN_TICKS = 0.2
 SECONDS_TO_LEAVE = 2.0
 LONGEST_SAID = 2_000  # characters of why a task failed: an error of a library may have the data in it
-
-
-@dataclass(frozen=True)
-class Task(Generic[Payload]):
-    """A unit of work: ``function(payload, tick)`` runs in a worker, where ``tick(rows)`` reports progress."""
-
-    key: str
-    payload: Payload
-
-
-@dataclass(frozen=True)
-class Progress:
-    """A task has done that many more rows."""
-
-    key: str
-    rows: int
-
-
-@dataclass(frozen=True)
-class Done(Generic[Result]):
-    key: str
-    result: Result
-
-
-@dataclass(frozen=True)
-class Failed:
-    """A task did not work: ``what`` says why, ``hint`` what may help."""
-
-    key: str
-    what: str
-    hint: str | None = None
-
-
-Event = Progress | Done[Any] | Failed
 
 
 class _Worker:
@@ -161,7 +123,7 @@ class Workers:
                         )
                     continue
                 event = _event(task.key, message)
-                if not isinstance(event, Progress):
+                if not isinstance(event, Advanced):
                     worker.task = None
                     idle.append(worker)
                 yield event
@@ -183,7 +145,7 @@ class Workers:
 def _event(key: str, message: tuple[Any, ...]) -> Event:
     match message:
         case ("tick", rows):
-            return Progress(key, rows)
+            return Advanced(key, rows)
         case ("done", result):
             return Done(key, result)
         case ("unwritable", what, hint):

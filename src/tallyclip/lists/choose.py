@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -13,13 +13,11 @@ from tallyclip.core.strings import to_python
 from tallyclip.errors import OptionError
 from tallyclip.lists.assemble import unfit
 from tallyclip.lists.ngrams.best import Best
+from tallyclip.lists.ngrams.buckets import Buckets, NgramCounts
 from tallyclip.lists.ngrams.characters import BETWEEN
-from tallyclip.lists.ngrams.runs import Words, damaged, of_file, read_pairs, read_words, split_keys, take
+from tallyclip.lists.ngrams.runs import CountedWords, damaged, of_file, read_pairs, read_words, split_keys, take
 from tallyclip.lists.ngrams.scores import PERCENTILE, Percentile, damped, pmi
 from tallyclip.lists.recipe import Bigrams
-from tallyclip.run.build_layout import CountsFolder
-from tallyclip.run.progress import Progress
-from tallyclip.stages.ngrams import Counts
 
 MOST_RANKED = 5_000_000  # each is a Python string: some 300 bytes
 
@@ -34,13 +32,13 @@ class Ranked(NamedTuple):
 class WordList:
     """All words of a folder of counts, by position."""
 
-    def __init__(self, folder: CountsFolder, buckets: int) -> None:
+    def __init__(self, folder: Buckets, buckets: int) -> None:
         self._folder = folder
         self._buckets = [read_words(folder.words(bucket)) for bucket in range(buckets)]
         self._bases = np.cumsum([0] + [len(bucket.hashes) for bucket in self._buckets])
         self.counts: Int64[np.ndarray, " W"] = np.concatenate([np.zeros(0, np.int64), *(bucket.counts for bucket in self._buckets)])
 
-    def buckets(self) -> list[Words]:
+    def buckets(self) -> list[CountedWords]:
         return self._buckets
 
     def texts_of(self, bucket: int, positions: Int64[np.ndarray, " K"]) -> list[str]:
@@ -110,7 +108,7 @@ def most_frequent(words: WordList, min_count: int, top: float | None, most: int)
     return Ranked(best.ranked(), facts)
 
 
-def best_pairs(folder: CountsFolder, counts: Counts, words: WordList, rule: Bigrams, most: int, progress: Progress) -> Ranked:
+def best_pairs(folder: Buckets, counts: NgramCounts, words: WordList, rule: Bigrams, most: int, tick: Callable[[int], None]) -> Ranked:
     """The pairs of words with the best score; the rule says which, and PMI gives way to the damped score where it cannot reach its cut."""
     total = int(words.counts.sum())
     reachable = total > 0 and math.log2(total) >= rule.min_pmi
@@ -119,9 +117,8 @@ def best_pairs(folder: CountsFolder, counts: Counts, words: WordList, rule: Bigr
     if rule.score == "pmi" and not reachable:
         facts["instead of pmi"] = f"no pair of {total:,} words can have a PMI of {rule.min_pmi:g}: ranked by the damped score"
     percentile = 0.0
-    progress.start("score", 0, 0, sum(counts.pairs) * (1 if by_pmi else 2), "pairs")
     if not by_pmi:
-        percentile = _percentile(folder, counts, words, rule, progress)
+        percentile = _percentile(folder, counts, words, rule, tick)
         facts["pmi at 30%"] = percentile
     best = Best(_bounded(most, sum(counts.pairs)), fit)
     candidates = 0
@@ -131,22 +128,21 @@ def best_pairs(folder: CountsFolder, counts: Counts, words: WordList, rule: Bigr
         some = np.flatnonzero(scores >= rule.min_pmi) if by_pmi else np.arange(len(keys))
         candidates += len(some)
         best.add(scores[some], lambda positions, keys=keys, some=some: _phrases(keys[some[positions]], words))
-        progress.advance(counts.pairs[bucket])
+        tick(counts.pairs[bucket])
     facts |= {"score": "pmi" if by_pmi else "damped", "candidates": candidates}
-    progress.finish(f"{candidates:,} candidates by {facts['score']}")
     return Ranked(best.ranked(), facts)
 
 
-def _percentile(folder: CountsFolder, counts: Counts, words: WordList, rule: Bigrams, progress: Progress) -> float:
+def _percentile(folder: Buckets, counts: NgramCounts, words: WordList, rule: Bigrams, tick: Callable[[int], None]) -> float:
     total = int(words.counts.sum())
     percentile = Percentile()
     for bucket in range(len(counts.pairs)):
         percentile.add(_scored(folder, bucket, words, rule, total)[2])
-        progress.advance(counts.pairs[bucket])
+        tick(counts.pairs[bucket])
     return percentile.value(PERCENTILE)
 
 
-def _scored(folder: CountsFolder, bucket: int, words: WordList, rule: Bigrams, total: int) -> tuple[UInt64[np.ndarray, " P"], ...]:
+def _scored(folder: Buckets, bucket: int, words: WordList, rule: Bigrams, total: int) -> tuple[UInt64[np.ndarray, " P"], ...]:
     """The pairs of a bucket that come often enough: their keys, counts and PMI."""
     pairs = read_pairs(folder.pairs(bucket))
     some = pairs.counts >= rule.min_count

@@ -1,0 +1,98 @@
+"""Finding the files of a pool, and checking what can be checked before any work starts."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from tallyclip.errors import OptionError, SourceError
+from tallyclip.io.files import writing
+from tallyclip.io.streams import is_url
+from tallyclip.readers.columns import ColumnChoice
+from tallyclip.readers.others import skipped_notes
+from tallyclip.readers.parquet import Footer
+from tallyclip.readers.read import columns_of, folders_note
+from tallyclip.readers.sources import Pool, PoolFile, find_files
+from tallyclip.run.workspace import Workspace
+from tallyclip.stages.match import footer_file
+from tallyclip.stages.pool import POOL
+
+MOST_KEPT = 256 << 20  # bytes of footers; others are read again
+
+
+def find_pool(run: Workspace, names: Sequence[str], choice: ColumnChoice) -> Pool:
+    """Find the pool's files, and make the run's folder or take up the one that is there.
+
+    Raises:
+        OptionError: nothing can be read under these names, captions cannot be found, or the folder cannot be used.
+        StaleError: another process is working on the run.
+    """
+    footers = _Footers()
+    files, skipped = find_files(names, choice, footers.keep)
+    _refuse_overlap(run.root, names, files)
+    for note in skipped_notes(skipped):
+        run.progress.note(note)
+    _note_columns(run, files, choice)
+    run.create(list(names), len(files))
+    footers.write(run.footers)
+    return Pool(list(names), choice, files)
+
+
+class _Footers:
+    """Footers that were read to list a pool, so that matching does not read them again."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, bytes] = {}
+        self._bytes = 0
+
+    def keep(self, file: PoolFile, footer: Footer) -> None:
+        if self._bytes + len(footer.content) <= MOST_KEPT:
+            self._kept[file.fingerprint] = footer.content
+            self._bytes += len(footer.content)
+
+    def write(self, folder: Path) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        with writing(folder):
+            folder.mkdir(parents=True)
+            for fingerprint, content in self._kept.items():
+                footer_file(str(folder), fingerprint).write_bytes(content)
+
+
+def own_pool(run: Workspace, names: list[str]) -> Pool:
+    """The pool that the run has made itself, of files with these names."""
+    files, _ = find_files([str(run.folder(POOL).path)])
+    return Pool(names, ColumnChoice(), files)
+
+
+def _note_columns(run: Workspace, files: Sequence[PoolFile], choice: ColumnChoice) -> None:
+    """Say how the first file that can be read is read. The shards of those that cannot will fail and say why.
+
+    Raises:
+        OptionError: no file has columns as they should be.
+    """
+    refusal: OptionError | None = None
+    for file in files:
+        try:
+            columns = columns_of(file, choice)
+            if file.is_gathered:
+                return
+            run.progress.note(f"columns: {columns}")
+            for note in (columns.example and f"{file.path}: {columns.example}", folders_note(file, columns)):
+                if note is not None:
+                    run.progress.note(note)
+            return
+        except SourceError:
+            continue
+        except OptionError as error:
+            refusal = refusal or error
+    if refusal is not None:
+        raise refusal
+
+
+def _refuse_overlap(root: Path, names: Sequence[str], files: Sequence[PoolFile]) -> None:
+    """A pool that holds the run folder would take in the run's own results the next time."""
+    local = [name.removeprefix("file://") for name in names if not is_url(name.removeprefix("file://"))]
+    folders = [path for name in local if (path := Path(name).expanduser().resolve()).is_dir()]
+    if any(root.is_relative_to(folder) for folder in folders) or any(Path(file.path).is_relative_to(root) for file in files):
+        raise OptionError(f"{root} and the pool overlap", "give an --out outside of the pool's folders")

@@ -1,0 +1,264 @@
+"""Making a stage: take up what is there, do the pieces of work that are left, and publish when all are done.
+
+A process may do only its share of the pieces (``share``), beside others in the same folder; whoever calls ``make`` without a share when
+they are done finds all marks, and publishes. What a piece is made of does not depend on who does it, so neither does the result.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from tallyclip.errors import IncompleteError, StaleError
+from tallyclip.io.files import with_infinity, write_json
+from tallyclip.io.structs import fingerprint_of
+from tallyclip.run.items import Failure, Piece, Source, StageFolder, Work, do_piece, write_work
+from tallyclip.run.manifest import Manifest, read_manifest
+from tallyclip.run.runners.base import Advanced, Done, Failed, Task
+from tallyclip.run.stage import Making, Section, Stage
+from tallyclip.run.workspace import Workspace
+
+SHOWN_FAILURES = 10
+Share = tuple[int, int]  # the i-th of n processes
+
+
+def make(run: Workspace, stage: Stage, options: Any = None, *, accept_failed: bool = False) -> Manifest:
+    """Make a stage, or take up what is there of it.
+
+    Raises:
+        IncompleteError: what it needs is not whole, or pieces failed and were not accepted.
+        StaleError: a file changed or went after it was read.
+    """
+    begun = _begin(run, stage, options)
+    if isinstance(begun, Manifest):
+        return begun
+    making, fingerprint, inputs, sources = begun
+    for number, section in enumerate(stage.sections):
+        work = _cut(making, section)
+        if not work.items:
+            continue
+        _do(making, stage, section, work, accept_failed=accept_failed)
+        failing = making.failures.keys() & work.items.keys()  # those of sections before were accepted
+        if failing and not (accept_failed and stage.reads_files and not number and len(failing) < len(work.items)):
+            _refuse(making, stage, section, work)
+        if section.said:
+            run.progress.finish(section.said)
+    started = time.perf_counter()
+    if not stage.sections:
+        run.progress.start(stage.name, 1, 0, None)
+    finished = stage.finish(making)
+    run.progress.finish(finished.said)
+    folder: StageFolder = making.folder
+    keys = [key for section in stage.sections for key in making.keys[section.name]]
+    marks = {key: mark for key in keys if (mark := folder.mark(key)) is not None}
+    outputs = {name: size for mark in marks.values() for name, size in mark.outputs.items()}
+    more = [*finished.outputs, *(folder.done(key) for key in marks)]
+    outputs |= {str(path.relative_to(folder.path)): path.stat().st_size for path in more}
+    if stage.reads_files:
+        read = making.keys[stage.sections[0].name]
+        states, failed = _states([key for key in read if key in marks], sources), _states(making.failures, sources)
+        fingerprint = _of_set(fingerprint, states, failed)
+    manifest = Manifest(
+        stage=stage.name,
+        version=stage.version,
+        fingerprint=fingerprint,
+        inputs=inputs,
+        options=making.asked,
+        pieces=[key for key in (making.keys[stage.sections[-1].name] if stage.sections else []) if key in marks],
+        failed={key: failure.what for key, failure in making.failures.items()},
+        result=with_infinity(finished.result),
+        outputs={name: size for name, size in outputs.items() if name.split("/")[0] not in stage.scratch},
+        command=[],
+        versions={},
+        finished="",
+        seconds=round(sum(mark.seconds for mark in marks.values()) + time.perf_counter() - started, 2),
+    )
+    return run.publish(stage, folder, manifest)
+
+
+def do_share(run: Workspace, stage: Stage, options: Any, share: Share) -> None:
+    """Do a share of the pieces of a stage, in a folder that other processes do theirs in; of a stage with several sections, those of the
+    first that is not done yet.
+
+    Raises:
+        IncompleteError: a piece of the share failed.
+    """
+    asked = with_infinity(stage.asked(run, options))
+    _, fingerprint = _inputs(run, stage, asked)
+    making: Making[Any, Any] = Making(run, stage.folder(run.under_way(stage, fingerprint)), options, asked)
+    for section in stage.sections:
+        work = _cut(making, section)
+        if all(making.folder.is_done(key, work.sources.get(key), making.barrier) for key in work.items):
+            continue
+        _do(making, stage, section, work, share=share)
+        if making.failures:
+            _refuse(making, stage, section, work)
+        return
+
+
+def fingerprint_before_work(run: Workspace, stage: Stage, options: Any) -> str:
+    """Of all that the result of a stage depends on, but for the files that its pieces read."""
+    return _inputs(run, stage, with_infinity(stage.asked(run, options)))[1]
+
+
+def _inputs(run: Workspace, stage: Stage, asked: dict[str, Any]) -> tuple[dict[str, str], str]:
+    manifests = {name: run.required(run.stages[name]) for name in stage.needs}
+    used = {name: run.whole(run.stages[name]) for name in run.stages.before(stage.name) if name not in manifests}
+    manifests |= {name: manifest for name, manifest in used.items() if manifest is not None}
+    direct = {name: manifest.fingerprint for name, manifest in manifests.items()}
+    inputs: dict[str, str] = {}
+    for manifest in manifests.values():
+        inputs |= manifest.inputs
+    return inputs | direct, fingerprint_of(stage=stage.name, version=stage.version, inputs=direct, options=asked)
+
+
+def _states(keys: Iterable[str], sources: Mapping[str, Source]) -> dict[str, str]:
+    """The states of what pieces read; where a piece is known by the content of what it reads, its key says that."""
+    return {key: sources[key].fingerprint if key in sources else "" for key in keys}
+
+
+def _of_set(fingerprint: str, states: Mapping[str, str], failed: Mapping[str, str]) -> str:
+    return fingerprint_of(stage=fingerprint, pieces=states, failed=failed)
+
+
+_Begun = tuple[Making[Any, Any], str, dict[str, str], dict[str, Source]]
+
+
+def _begin(run: Workspace, stage: Stage, options: Any) -> Manifest | _Begun:
+    """The manifest of the stage, if it is in place for exactly this; else all that is needed to go on, and what its pieces read."""
+    asked = with_infinity(stage.asked(run, options))
+    inputs, fingerprint = _inputs(run, stage, asked)
+    folder = stage.folder(run.under_way(stage, fingerprint))
+    making: Making[Any, Any] = Making(run, folder, options, asked)
+    if not stage.reads_files:
+        manifest = run.in_place_or_whole(stage, fingerprint)
+        if manifest is not None and (stage.is_sound is None or stage.is_sound(run.folder(stage))):
+            return manifest
+        run.begin(stage, fingerprint)
+        return making, fingerprint, inputs, {}
+    work = stage.sections[0].cut(making)
+    sources = work.sources
+    in_place: StageFolder = run.folder(stage)
+    before = read_manifest(in_place)
+    if before is not None and (before.version, before.inputs, before.options) == (stage.version, inputs, asked):
+        _refuse_changed(in_place, sources)
+        manifest = run.in_place(stage, _of_set(fingerprint, _states(work.items, sources), {}))
+        if manifest is not None:
+            return manifest
+        run.copy_of(stage, fingerprint)
+    run.begin(stage, fingerprint)
+    first = [key for key in folder.marked() if (mark := folder.mark(key)) is None or not mark.barrier]
+    no_longer = {*first, *folder.failures()} - work.items.keys()
+    for key in {*_refuse_changed(folder, sources), *no_longer}:
+        folder.forget(key, outputs=True)
+    return making, fingerprint, inputs, sources
+
+
+def _refuse_changed(folder: StageFolder, sources: Mapping[str, Source]) -> list[str]:
+    """Raise if a file changed or went after it was read.
+
+    That is as it should be if another piece of the file failed: then its pieces are returned, to be done again. A file is known by its
+    path, or in a folder that was moved by its key.
+    """
+    now = {source.path: source.fingerprint for source in sources.values()}
+    broken = {failure.source.path for failure in folder.failures().values() if failure.source is not None}
+    again: list[str] = []
+    for key in folder.marked():
+        mark = folder.mark(key)
+        if mark is None or mark.source is None:
+            continue
+        path, state = mark.source.path, mark.source.fingerprint
+        moved = path not in now and key in sources and sources[key].fingerprint == state
+        if now.get(path) == state or moved:
+            continue
+        if path not in broken:
+            what = "changed" if path in now else "left the pool"
+            hint = f"give a new --out to start afresh, or delete {folder.path} to begin this stage again"
+            raise StaleError(f"{path} {what} after it was read", hint)
+        again.append(key)
+    return again
+
+
+def _cut(making: Making[Any, Any], section: Section) -> Work:
+    """The pieces of a section, written down; those of sections before are all done, or failed and were accepted."""
+    work = section.cut(making)
+    before = {key: mark for keys in making.keys.values() for key in keys if (mark := making.folder.mark(key)) is not None}
+    states = {key: mark.source.fingerprint if mark.source else "" for key, mark in before.items()}
+    making.barrier = fingerprint_of(before=states)[:16] if making.keys else ""
+    making.keys[section.name] = list(work.items)
+    write_work(making.folder, section.name, work, making.barrier)
+    return work
+
+
+def _do(
+    making: Making[Any, Any], stage: Stage, section: Section, work: Work, *, accept_failed: bool = False, share: Share = (0, 1)
+) -> None:
+    """Do the pieces that have no mark yet, and note those that fail."""
+    folder: StageFolder = making.folder
+    sources, run = work.sources, making.run
+    given_up = _given_up(folder, sources) if accept_failed else {}
+    making.failures.update(given_up)
+    mine = [key for key in work.items if _number(key) % share[1] == share[0] and key not in given_up]
+    todo = [key for key in mine if not folder.is_done(key, sources.get(key), making.barrier)]
+    for key in todo:
+        folder.forget(key)
+    rows = {key: section.rows(work.job, work.items[key]) if section.rows else 0 for key in todo}
+    run.progress.start(
+        section.shown or stage.name, len(mine), len(mine) - len(todo), sum(rows.values()) if section.rows else None, section.unit
+    )
+    said: dict[str, int] = {}
+    tasks = [Task(key, Piece(section.work, type(folder), str(folder.path), section.name, key)) for key in todo]
+    for event in run.runner.map(do_piece, tasks):
+        match event:
+            case Advanced(key, count):
+                count = min(count, rows[key] - said.get(key, 0)) if rows[key] else count  # what is estimated may be too little
+                said[key] = said.get(key, 0) + count
+                run.progress.advance(count)
+            case Done(key, count):
+                run.progress.advance((rows[key] or count) - said.get(key, 0))  # of a piece whose worker died the first rows were said twice
+                run.progress.shard_done(key)
+            case Failed(key, what, hint):
+                failure = Failure(what, hint, sources.get(key))
+                making.failures[key] = failure
+                write_json(folder.failed(key), msgspec.to_builtins(failure))
+                run.progress.shard_failed(key, what)
+
+
+def _number(key: str) -> int:
+    """Which share a piece belongs to: by its key, so that it stays the same whatever other pieces there are."""
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big")
+
+
+def _given_up(folder: StageFolder, sources: Mapping[str, Source]) -> dict[str, Failure]:
+    """The pieces that could be done, but whose files could not be read in whole later, and that are as they were."""
+    failures = folder.failures()
+    return {key: failure for key, failure in failures.items() if failure.late and failure.source == sources.get(key)}
+
+
+def _refuse(making: Making[Any, Any], stage: Stage, section: Section, work: Work) -> None:
+    """The barrier: a result belongs to a set of pieces that is whole, or that was accepted without those that failed.
+
+    Raises:
+        IncompleteError: in any case.
+    """
+    if section.failed is not None:
+        section.failed(making)
+    if stage.reads_files and section is stage.sections[0]:
+        raise IncompleteError(*failure_message(making.failures, len(work.items)))
+    key, failure = next((key, failure) for key, failure in making.failures.items() if key in work.items)
+    raise IncompleteError(f"{key}: {failure.what}", failure.hint)
+
+
+def failure_message(failures: Mapping[str, Failure], pieces: int, again: str = "the same command") -> tuple[str, str, list[str]]:
+    """What to say when pieces have failed, what would help, and a line for each of the first: ``again`` is a command that reads the files
+    again, and knows --allow-failed-shards."""
+    first = dict(list(failures.items())[:SHOWN_FAILURES])
+    details = [f"{key}: {failure.what}" for key, failure in first.items()]
+    details += [f"and {len(failures) - len(first):,} more"] if len(failures) > len(first) else []
+    hints = dict.fromkeys(failure.hint for failure in first.values() if failure.hint)
+    help_ = f"repair the files and run {again} again (finished shards are kept), or go on without them with its --allow-failed-shards"
+    return f"{len(failures):,} of {pieces:,} shards failed:", "; ".join([*hints, help_]), details

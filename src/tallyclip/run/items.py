@@ -1,0 +1,223 @@
+"""Pieces of work, and the marks they leave: everything that a stage knows of its work is in files of its folder.
+
+A section's ``_work/<section>.json`` is a snapshot of all its pieces, written before any is done. Whoever does a piece reads it from there,
+writes the piece's files, and then its mark, ``_done/<key>.json``: with that the piece is done. A piece that failed has a mark in
+``_failed/``. So a process knows from the folder alone what is left to do, and a piece may be done anywhere, or twice.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+import msgspec
+
+from tallyclip.errors import ArtifactError
+from tallyclip.io.files import with_infinity, write_json
+from tallyclip.io.structs import read_struct
+
+DONE = "_done"
+FAILED = "_failed"
+WORK = "_work"
+Kind = TypeVar("Kind")
+
+
+class Source(msgspec.Struct, frozen=True):
+    """A file from outside that a piece of work reads, and its state at the time of the snapshot."""
+
+    path: str
+    fingerprint: str
+
+
+class Report(msgspec.Struct, kw_only=True):
+    """What is said of a finished piece; stages add to it. ``rows`` counts what the progress counts."""
+
+    rows: int = 0
+
+
+class Mark(msgspec.Struct, frozen=True):
+    """A piece is done: which files it left, in bytes, relative to the stage's folder; what it read, and how long it took.
+
+    ``barrier`` is the fingerprint of the sections before, whose results it was made from.
+    """
+
+    outputs: dict[str, int]
+    seconds: float
+    source: Source | None
+    barrier: str
+    report: Any
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """Why a piece failed, and what it read in which state.
+
+    ``late``: its file could be read for one stage, and turned out to be broken when another read all of it.
+    """
+
+    what: str
+    hint: str | None = None
+    source: Source | None = None
+    late: bool = False
+
+
+@dataclass(frozen=True)
+class Work:
+    """The pieces of a section by their keys, and ``job``, what they have in common; each a struct. A key serves as a file name.
+
+    An item that reads a file from outside has a property ``source``.
+    """
+
+    items: Mapping[str, Any]
+    job: Any = None
+
+    @property
+    def sources(self) -> dict[str, Source]:
+        """What pieces read from outside."""
+        return {key: item.source for key, item in self.items.items() if hasattr(item, "source")}
+
+
+class StageFolder:
+    """The files of one stage, under way or done. Stages say what else is in theirs, and which files a piece of work writes."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.manifest = path / "_manifest.json"
+
+    def outputs_of(self, key: str) -> Iterable[Path]:  # noqa: ARG002 - for stages with pieces
+        """The files that a piece may write."""
+        return ()
+
+    def done(self, key: str) -> Path:
+        return self.path / DONE / f"{key}.json"
+
+    def failed(self, key: str) -> Path:
+        return self.path / FAILED / f"{key}.json"
+
+    def work(self, section: str) -> Path:
+        return self.path / WORK / f"{section}.json"
+
+    def mark(self, key: str) -> Mark | None:
+        """The mark of a piece, if it can be read."""
+        try:
+            return read_struct(self.done(key), Mark)
+        except ArtifactError:
+            return None
+
+    def is_done(self, key: str, source: Source | None = None, barrier: str = "") -> bool:
+        """Is a piece done, of what it reads in its present state, and are its files whole?"""
+        mark = self.mark(key)
+        if mark is None or mark.barrier != barrier or (source and source.fingerprint) != (mark.source and mark.source.fingerprint):
+            return False
+        try:
+            return all((self.path / name).stat().st_size == size for name, size in mark.outputs.items())
+        except OSError:
+            return False
+
+    def marked(self) -> list[str]:
+        """The pieces with a mark that they are done."""
+        return sorted(mark.stem for mark in (self.path / DONE).glob("*.json"))
+
+    def failures(self) -> dict[str, Failure]:
+        """The pieces that failed last time. A mark that cannot be read is skipped: its piece is not done, whatever the reason."""
+        failures: dict[str, Failure] = {}
+        for mark in sorted((self.path / FAILED).glob("*.json")):
+            try:
+                failure = read_struct(mark, Failure)
+            except ArtifactError:
+                continue
+            if failure is not None:
+                failures[mark.stem] = failure
+        return failures
+
+    def forget(self, key: str, *, outputs: bool = False) -> None:
+        """Take away the marks of a piece, and its files if so asked."""
+        self.done(key).unlink(missing_ok=True)
+        self.failed(key).unlink(missing_ok=True)
+        for path in self.outputs_of(key) if outputs else ():
+            path.unlink(missing_ok=True)
+
+    def reports(self, keys: Sequence[str], kind: type[Kind]) -> dict[str, Kind]:
+        """The reports of pieces, those whose marks are there, in the order of the keys.
+
+        Raises:
+            ArtifactError: a report is not in the form of this version.
+        """
+        marks = {key: mark for key in keys if (mark := self.mark(key)) is not None}
+        try:
+            return {key: msgspec.convert(mark.report, kind, strict=False) for key, mark in marks.items()}
+        except msgspec.ValidationError as error:
+            hint = f"delete {self.path} and run the same command again"
+            raise ArtifactError(f"{self.path / DONE}: not of this version: {error}", hint) from error
+
+    def snapshot(self, section: str) -> list[str] | None:
+        """The keys of a section's pieces, if they are known."""
+        try:
+            work = read_struct(self.work(section), _Snapshot)
+        except ArtifactError:
+            return None
+        return None if work is None else list(work.items)
+
+
+class _Snapshot(msgspec.Struct):
+    barrier: str
+    job: Any
+    items: dict[str, Any]
+
+
+def write_work(folder: StageFolder, section: str, work: Work, barrier: str) -> None:
+    """Write down all pieces of a section, before any is done."""
+    items = {key: msgspec.to_builtins(item) for key, item in work.items.items()}
+    write_json(folder.work(section), with_infinity({"barrier": barrier, "job": msgspec.to_builtins(work.job), "items": items}))
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Where a piece of work is written down, and what does it: all that goes to a worker."""
+
+    work: Callable[[Any, Any, Any, Callable[[int], None]], Report]
+    folder: type[StageFolder]
+    path: str
+    section: str
+    key: str
+
+
+def do_piece(piece: Piece, tick: Callable[[int], None]) -> int:
+    """Do a piece of work and mark it as done; returns its number of rows."""
+    started = time.perf_counter()
+    folder = piece.folder(Path(piece.path))
+    barrier, job, item = _read_piece(folder.work(piece.section), piece.key, piece.work)
+    report = piece.work(job, item, folder, tick)
+    outputs = {str(path.relative_to(folder.path)): path.stat().st_size for path in folder.outputs_of(piece.key) if path.exists()}
+    mark = Mark(outputs, round(time.perf_counter() - started, 3), getattr(item, "source", None), barrier, report)
+    write_json(folder.done(piece.key), with_infinity(msgspec.to_builtins(mark)))  # the last: it is the commit
+    return report.rows
+
+
+def _read_piece(path: Path, key: str, work: Callable[..., Any]) -> tuple[str, Any, Any]:
+    """The barrier before a section, what its pieces have in common, and one of them, in the types that its work takes.
+
+    Raises:
+        ArtifactError: it is not written down, or not in the form of this version.
+    """
+    kinds = list(get_type_hints(work).values())
+    try:
+        snapshot = _read_snapshot(str(path), path.stat().st_mtime_ns)
+        return snapshot["barrier"], _convert(snapshot["job"], kinds[0]), _convert(snapshot["items"][key], kinds[1])
+    except (OSError, KeyError, ValueError) as error:
+        hint = "run the same command again"
+        raise ArtifactError(f"{path}: the piece of work {key!r} cannot be read: {error}", hint) from error
+
+
+def _convert(value: Any, kind: Any) -> Any:
+    return msgspec.convert(value, kind, strict=False)  # so that the text of ``with_infinity`` is a number again
+
+
+@lru_cache(maxsize=2)
+def _read_snapshot(path: str, _: int) -> dict[str, Any]:
+    """A section's work; read once by each worker, until it is written anew."""
+    return json.loads(Path(path).read_bytes())

@@ -1,0 +1,94 @@
+"""What a runner is: something that does pieces of work somewhere, and says of each how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+from tallyclip.run.progress import Progress
+
+Tick = Callable[[int], None]
+Payload = TypeVar("Payload")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Task(Generic[Payload]):
+    """A piece of work: ``function(payload, tick)`` runs somewhere, where ``tick(rows)`` reports progress."""
+
+    key: str
+    payload: Payload
+
+
+@dataclass(frozen=True)
+class Advanced:
+    """A task has done that many more rows."""
+
+    key: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class Done(Generic[Result]):
+    key: str
+    result: Result
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A task did not work: ``what`` says why, ``hint`` what may help."""
+
+    key: str
+    what: str
+    hint: str | None = None
+
+
+Event = Advanced | Done[Any] | Failed
+
+
+class Runner(Protocol):
+    """Runs tasks, in any order and in any number of places.
+
+    A stage needs no more of a runner than this. Tasks are small: they name files that hold the work, and what they do is in files when
+    they are done, so a runner may do one twice, or lose its answer.
+    """
+
+    count: int  # how many tasks run at a time
+
+    def map(self, function: Callable[[Payload, Tick], Result], tasks: Iterable[Task[Payload]]) -> Iterator[Event]:
+        """Run every task, yielding what happens as it happens. A task that raises, or whose process dies, fails alone.
+
+        Raises:
+            OutputError: nothing can be written; going on would only fail again and again.
+        """
+        ...
+
+
+def collect(
+    runner: Runner, progress: Progress, function: Callable[[Payload, Tick], Result], tasks: Iterable[Task[Payload]], *, count: bool = True
+) -> tuple[dict[str, Result], list[Failed]]:
+    """Run tasks whose results are small and kept in no file: what they return, by key, and those that failed.
+
+    Args:
+        runner: where.
+        progress: is told of rows, and if ``count`` is set of each task that has ended.
+        function: what a task does.
+        tasks: the tasks.
+        count: see ``progress``.
+    """
+    results: dict[str, Result] = {}
+    failures: list[Failed] = []
+    for event in runner.map(function, tasks):
+        match event:
+            case Advanced(_, rows):
+                progress.advance(rows)
+            case Done(key, result):
+                results[key] = result
+                if count:
+                    progress.shard_done(key)
+            case Failed(key, what):
+                failures.append(event)
+                if count:
+                    progress.shard_failed(key, what)
+    return results, failures

@@ -1,0 +1,374 @@
+"""The folder that stages are made in: who may work in it, and how a stage gets into its place.
+
+    FOLDER/
+    ├── <record>              what was asked for last, with which versions, and the layout of the folder
+    ├── <stage>/              a stage that is whole; its _manifest.json is written before it gets there
+    ├── <results>             what stages publish beside their folders
+    └── .work/                stages under way, each under its fingerprint; gone when they are done
+
+Names with an underscore are skipped by readers of Parquet folders. Only this module puts things into place. It does so by renaming; where
+nothing can be renamed, writing the manifest last has to do, so nothing but a manifest says that a stage is whole.
+
+Longer than others: what may be interrupted between any two of its steps is read as one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from tallyclip.errors import ArtifactError, IncompleteError, OptionError, StaleError
+from tallyclip.io.files import PART, clear_parts, remove, write_json
+from tallyclip.io.streams import is_url
+from tallyclip.io.structs import read_struct
+from tallyclip.run.items import StageFolder
+from tallyclip.run.manifest import Manifest, read_manifest, write_manifest
+from tallyclip.run.progress import Progress, Silent
+from tallyclip.run.runners.base import Runner
+from tallyclip.run.stage import Stage, Stages
+from tallyclip.run.versions import versions
+
+Value = TypeVar("Value")
+
+LAYOUT = 2  # of the folder; raised with any change that an earlier version's folder does not follow
+
+
+class Kind(msgspec.Struct, frozen=True):
+    """What is made in a folder.
+
+    Attributes:
+        noun: what the folder is called in messages.
+        record: the name of the file that says what was asked for.
+        stages: that it has.
+        start: the command that makes one.
+        others: names in the folder besides those of stages and results.
+    """
+
+    noun: str
+    record: str
+    stages: Stages
+    start: str
+    others: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> set[str]:
+        """Everything that may be in such a folder."""
+        ours = {name for stage in self.stages for name in (stage.name, *stage.results)}
+        return ours | {self.record, ".lock", ".work", *self.others}
+
+
+class Record(msgspec.Struct, frozen=True):
+    """What was asked for last, of how many files under which names."""
+
+    layout: int
+    command: list[str]
+    versions: dict[str, str]
+    sources: list[str]
+    files: int
+
+
+class _AnyRecord(msgspec.Struct):
+    versions: dict[str, str]
+    layout: int = 1
+
+
+class Workspace:
+    """A folder in which stages are made, held by one process at a time, or shared by several that only do pieces of work."""
+
+    def __init__(self, kind: Kind, root: str | Path, runner: Runner, progress: Progress | None = None, command: Sequence[str] = ()) -> None:
+        if is_url(str(root)):
+            raise OptionError(f"{root}: a {kind.noun} folder must be on this machine", "give a local --out and copy the results from there")
+        self.kind = kind
+        self.stages = kind.stages
+        self.root = Path(root).resolve()
+        self.record_file = self.root / kind.record
+        self.downloads = self.root / ".work" / "downloads"
+        self.footers = self.root / ".work" / "footers"  # of files that were listed, until the end of the command
+        self.runner = runner
+        self.progress: Progress = progress or Silent()
+        self.command = list(command)
+        self._work = self.root / ".work"
+        self._trash = self._work / "trash"
+        self._lock: int | None = None
+        self._cache: dict[str, tuple[str, Any]] = {}
+
+    def __enter__(self) -> Workspace:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._lock is not None:
+            shutil.rmtree(self._trash, ignore_errors=True)
+            shutil.rmtree(self.footers, ignore_errors=True)
+            for folder in (self.downloads, self._work):
+                with suppress(OSError):  # something is under way
+                    folder.rmdir()
+            os.close(self._lock)
+            self._lock = None
+
+    # Who may work in it
+
+    def create(self, sources: Sequence[str], files: int) -> None:
+        """Make the folder, or take up one that is there.
+
+        Raises:
+            OptionError: the folder cannot be made or written, holds something else, or has another layout.
+            StaleError: another process is working in it.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            there = [name for name in os.listdir(self.root) if PART not in name]
+        except OSError as error:
+            raise OptionError(f"{self.root}: cannot be a {self.kind.noun} folder: {error.strerror}", "give another --out") from error
+        strangers = sorted(name for name in there if name != ".lock")
+        if strangers and not self.record_file.exists():
+            what = f"{self.root} holds files but no {self.kind.noun} ({', '.join(strangers[:3])})"
+            raise OptionError(what, "give a new or empty --out")
+        with suppress(ArtifactError):  # a broken record is written anew
+            check_layout(self.kind, self.root)
+        self._take(fcntl.LOCK_EX)
+        if not self.record_file.exists():
+            self.record(sources, files)
+
+    def open(self, *, shared: bool = False) -> None:
+        """Take up a folder that is there; ``shared`` with other processes that, like this one, only do pieces of work.
+
+        Raises:
+            ArtifactError: there is none.
+            OptionError: it cannot be written, or has another layout.
+            StaleError: another process is working in it.
+        """
+        if not self.record_file.exists():
+            raise ArtifactError(f"{self.root}: no {self.kind.noun} here", f"start one with '{self.kind.start}'")
+        check_layout(self.kind, self.root)
+        self._take(fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+
+    def _take(self, how: int) -> None:
+        try:
+            lock = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            what = f"{self.root}: cannot be written: {error.strerror}"
+            raise OptionError(what, "check its permissions, or give another --out") from error
+        try:
+            fcntl.flock(lock, how | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            what = f"{self.root}: another process is working on this {self.kind.noun}"
+            raise StaleError(what, "wait for it, or stop it") from None
+        self._lock = lock
+        if how == fcntl.LOCK_EX:  # else these may be another's, who is at work
+            shutil.rmtree(self._trash, ignore_errors=True)
+            clear_parts(self.root)
+
+    def record(self, sources: Sequence[str], files: int) -> None:
+        """Write down what was asked for."""
+        record = Record(LAYOUT, self.command, versions(), list(sources), files)
+        write_json(self.record_file, msgspec.to_builtins(record))
+
+    # What is in it
+
+    def is_own(self, path: Path) -> bool:
+        """Is a file one that is made here?"""
+        return path.is_relative_to(self.root) and path.relative_to(self.root).parts[0] in self.kind.names
+
+    def folder(self, stage: Stage) -> Any:
+        """The files of a stage in place."""
+        return stage.folder(self.root / stage.name)
+
+    def whole(self, stage: Stage) -> Manifest | None:
+        """The manifest of a stage in place, or None if the stage is not whole."""
+        manifest = read_manifest(self.folder(stage))
+        return manifest if manifest is not None and self._is_whole(manifest, self.root / stage.name) else None
+
+    def required(self, stage: Stage) -> Manifest:
+        """The manifest of a stage in place.
+
+        Raises:
+            IncompleteError: the stage is not whole.
+            StaleError: another version of the stage made it.
+        """
+        manifest = self.whole(stage)
+        if manifest is None:
+            raise IncompleteError(f"{self.root}: the stage '{stage.name}' is not whole", f"run '{stage.command}' first")
+        if manifest.version != stage.version:
+            what = f"{self.root}: another version of tallyclip made the stage '{stage.name}'"
+            raise StaleError(what, f"make it again: run '{stage.command}'")
+        return manifest
+
+    def reports(self, stage: Stage, section: int = -1) -> dict[str, Any]:
+        """The reports of a stage in place, of the pieces of a section, by key, in order.
+
+        Raises:
+            IncompleteError: the stage is not whole, or a report is gone.
+        """
+        manifest = self.required(stage)
+        reports = self.folder(stage).reports(manifest.pieces, stage.sections[section].report)
+        gone = [key for key in manifest.pieces if key not in reports]
+        if gone:
+            what = f"{self.root / stage.name}: the marks of {', '.join(gone[:3])} are gone or not whole"
+            raise IncompleteError(what, f"delete {self.root / stage.name} and run '{stage.command}' again")
+        return reports
+
+    def remember(self, stage: Stage, load: Callable[[], Value]) -> Value:
+        """What was read of a stage in place, read once as long as that stays."""
+        fingerprint = self.required(stage).fingerprint
+        known = self._cache.get(stage.name)
+        if known is None or known[0] != fingerprint:
+            known = self._cache[stage.name] = (fingerprint, load())
+        return known[1]
+
+    def _is_whole(self, manifest: Manifest, folder: Path) -> bool:
+        """Are a stage's files all there, in its folder or among the results?"""
+        places = (folder, self.root)
+        return all(any(_size(place / name) == size for place in places) for name, size in manifest.outputs.items())
+
+    # Stages under way
+
+    def under_way(self, stage: Stage, fingerprint: str) -> Path:
+        """Where a stage is made."""
+        return self._work / f"{stage.name}-{fingerprint[:16]}"
+
+    def attempts(self, stage: Stage) -> list[Path]:
+        """The folders in which a stage is, or was, under way."""
+        return attempts(self.root, stage)
+
+    def begin(self, stage: Stage, fingerprint: str) -> Path:
+        """The folder to make a stage in, with what earlier attempts finished in it."""
+        path = self.under_way(stage, fingerprint)
+        path.mkdir(parents=True, exist_ok=True)
+        clear_parts(path, below=True)
+        return path
+
+    def in_place(self, stage: Stage, fingerprint: str) -> Manifest | None:
+        """The manifest of a stage that is in place and whole; attempts at it with other options are given up."""
+        manifest = self.whole(stage)
+        if manifest is None or manifest.fingerprint != fingerprint:
+            return None
+        self._clear_attempts(stage)
+        self._clear_scratch(stage, manifest)
+        return manifest
+
+    def in_place_or_whole(self, stage: Stage, fingerprint: str) -> Manifest | None:
+        """The manifest of a stage that needs no more work: it is in place, or was interrupted on its way there and now is."""
+        manifest = self.in_place(stage, fingerprint)
+        if manifest is not None:
+            return manifest
+        under_way = stage.folder(self.under_way(stage, fingerprint))
+        manifest = read_manifest(under_way)
+        if manifest is None or not self._is_whole(manifest, under_way.path):
+            return None
+        self.put_in_place(stage, under_way, manifest)
+        return manifest
+
+    def copy_of(self, stage: Stage, fingerprint: str) -> None:
+        """Begin from a copy of the stage in place, which stays there until the changed one is whole.
+
+        Its files are links to those in place, which are never written to, only replaced.
+        """
+        path = self.under_way(stage, fingerprint)
+        if not path.exists():
+            fresh = self._trash / path.name
+            shutil.rmtree(fresh, ignore_errors=True)
+            ignored = shutil.ignore_patterns(stage.folder(path).manifest.name)
+            shutil.copytree(self.root / stage.name, fresh, copy_function=_link, ignore=ignored)
+            fresh.rename(path)
+
+    def withdraw(self, stage: Stage, fingerprint: str) -> Path:
+        """Take a stage in place back under way, because what it was made from turns out to be broken; what was built on it goes."""
+        for later in reversed(self.stages.built_on(stage.name)):
+            self._remove(self.stages[later])
+        path = self.under_way(stage, fingerprint)
+        remove(path, self._trash)
+        self._work.mkdir(exist_ok=True)
+        (self.root / stage.name).rename(path)
+        return path
+
+    def publish(self, stage: Stage, under_way: StageFolder, manifest: Manifest) -> Manifest:
+        """Write the manifest of a stage that is done, and put the stage into place."""
+        manifest.command, manifest.versions = self.command, versions()
+        manifest.finished = datetime.now(UTC).isoformat(timespec="seconds")
+        write_manifest(under_way, manifest)
+        self.put_in_place(stage, under_way, manifest)
+        return manifest
+
+    def put_in_place(self, stage: Stage, under_way: StageFolder, manifest: Manifest) -> None:
+        """Rename a whole stage into place, together with its results outside its folder.
+
+        First everything goes that was built on another state of this stage, the last of it first, so that results never stand beside
+        inputs they were not made from. Then the stage that was in place goes, its folder first and its most telling result next, which
+        comes back last but one: as long as RUN/curated is there, it is whole and belongs to what is beside it. An interruption between
+        two renames is taken up here; so other attempts, whose results may be half in place, go before any of that.
+
+        No worker writes any more, so a part that is still there is of one that was killed: its task was done again by another.
+        """
+        clear_parts(under_way.path, below=True)
+        self._clear_attempts(stage, but=under_way.path)
+        for later in reversed(self.stages.built_on(stage.name)):
+            known = read_manifest(self.folder(self.stages[later]))
+            if known is None or known.inputs.get(stage.name) != manifest.fingerprint:
+                self._remove(self.stages[later])
+        fresh = [(source, self.root / name) for name in stage.results if (source := under_way.path / name).exists()]
+        folder = self.root / stage.name
+        remove(folder, self._trash)
+        for _, place in reversed(fresh):
+            remove(place, self._trash)
+        for source, place in fresh:
+            source.rename(place)
+        under_way.path.rename(folder)
+        self._clear_scratch(stage, manifest)
+
+    def _remove(self, stage: Stage) -> None:
+        for name in (stage.name, *reversed(stage.results)):
+            remove(self.root / name, self._trash)
+
+    def _clear_attempts(self, stage: Stage, but: Path | None = None) -> None:
+        for attempt in self.attempts(stage):
+            if attempt != but:
+                remove(attempt, self._trash)
+
+    def _clear_scratch(self, stage: Stage, manifest: Manifest) -> None:
+        """Delete what only the making needed; where pieces failed it is kept, since the others are not to be done again."""
+        for name in () if manifest.failed else stage.scratch:
+            remove(self.root / stage.name / name, self._trash)
+
+
+def check_layout(kind: Kind, root: Path) -> None:
+    """Refuse a folder of another layout.
+
+    Raises:
+        OptionError: it is one.
+        ArtifactError: its record is broken.
+    """
+    record = read_struct(root / kind.record, _AnyRecord)
+    if record is not None and record.layout != LAYOUT:
+        version = record.versions.get("tallyclip", "?")
+        what = f"{root}: made by another version of tallyclip ({version}), whose {kind.noun} folders have another layout"
+        raise OptionError(
+            what, f"give a new --out, or use the version that made it (pip install tallyclip=={version}); its results stay as they are"
+        )
+
+
+def attempts(root: Path, stage: Stage) -> list[Path]:
+    """The folders in which a stage is, or was, under way."""
+    return sorted((root / ".work").glob(f"{stage.name}-*"))
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # a file system without links
+        shutil.copy2(source, target)
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None

@@ -1,0 +1,153 @@
+"""The stage of counting: the barrier, where the snapshot of shards becomes one vector of counts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int64
+
+from tallyclip.core.counts import add_to_counts
+from tallyclip.core.data import Matches, Metadata
+from tallyclip.errors import ArtifactError, IncompleteError
+from tallyclip.export.entry_counts import write_entry_counts
+from tallyclip.io.files import read_array, read_arrays, write_array
+from tallyclip.match.coverage import unmatchable_entries
+from tallyclip.match.matcher import Matcher
+from tallyclip.report.card import SHOWN_ENTRIES, SHOWN_SAMPLES, Part, Unmatchable
+from tallyclip.run.items import StageFolder
+from tallyclip.run.manifest import Manifest
+from tallyclip.run.stage import Finished, Making, Stage
+from tallyclip.run.workspace import Workspace
+from tallyclip.stages.match import MATCH
+from tallyclip.stages.metadata import METADATA, entries_of
+
+
+class CountsFolder(StageFolder):
+    """How often each entry is matched."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.counts = path / "counts.npy"
+        self.entry_counts = path / "entry_counts.json"
+
+
+def _finish(making: Making[CountsFolder, None]) -> Finished:
+    run, folder = making.run, making.folder
+    matched = run.required(MATCH)
+    if matched.result["matched"] == 0:
+        raise IncompleteError(*_nothing_matched(matched))
+    entries = entries_of(run).entries
+    counts = np.zeros(len(entries), np.int64)
+    for key in matched.pieces:
+        add_shard(counts, run.folder(MATCH).counts(key))
+        run.progress.shard_done(key)
+    write_array(folder.counts, counts)
+    write_entry_counts(folder.entry_counts, entries, counts)
+    named, matches = int(np.count_nonzero(counts)), int(counts.sum())
+    result = {"matches": matches, "entries": len(counts), "matched_entries": named}
+    return Finished(result, f"{matches:,} matches of {named:,} of {len(counts):,} entries", (folder.counts, folder.entry_counts))
+
+
+def add_shard(counts: Int64[np.ndarray, " V"], path: Path) -> None:
+    """Add the counts that a shard has left in a file.
+
+    Raises:
+        ArtifactError: the file is not whole.
+    """
+    shard = read_arrays(path)
+    ids, more = shard.get("entry_ids"), shard.get("counts")
+    if ids is None or more is None or len(ids) != len(more) or ids.max(initial=0) >= len(counts):
+        raise ArtifactError(f"{path}: broken: not the counts of a shard", f"delete {path.parent} and run the same command again")
+    counts[ids] += more
+
+
+def load_counts(run: Workspace) -> Int64[np.ndarray, " V"]:
+    """The counts in place.
+
+    Raises:
+        ArtifactError: they are not what was counted.
+    """
+    path, entries = run.folder(COUNTS).counts, run.required(COUNTS).result["entries"]
+    counts = read_array(path)
+    if counts.dtype != np.int64 or counts.shape != (entries,):
+        what = f"{path}: broken: {counts.dtype}{list(counts.shape)}, not the counts of {entries:,} entries"
+        raise ArtifactError(what, f"delete {path.parent} and run the same command again")
+    return counts
+
+
+def _nothing_matched(matched: Manifest) -> tuple[str, str]:
+    texts, records = matched.result["texts"], matched.result["records"]
+    if texts:
+        hint = "is this the right entry list, and the right column of captions? see 'tallyclip match --text'"
+        return f"none of the pool's {texts:,} captions matches an entry: there is nothing to balance", hint
+    drops = ", ".join(f"{count:,} {reason}" for reason, count in matched.result["drops"].items())
+    what = f"the pool has no captions: its {records:,} records were dropped ({drops})" if records else "the pool has no records"
+    return what, "is this the right pool, and the right column of captions?"
+
+
+class CountsPart(Part):
+    """The entry list, and which of its entries were matched."""
+
+    entries: int
+    metadata_fingerprint: str
+    mode: str
+    matched_captions: int
+    captions: int
+    matches: int
+    named: int
+    never_named: list[str]
+    never_named_count: int
+    unmatchable: list[Unmatchable]
+
+    @property
+    def never_matchable_count(self) -> int:
+        return sum(group.count for group in self.unmatchable)
+
+    def summary(self) -> list[str]:
+        each, share = self.matches / self.matched_captions, self.matched_captions / self.captions
+        return [
+            f"entries     {self.entries:,} ({self.mode}); {self.named:,} matched, {self.never_named_count:,} never",
+            f"matched     {self.matched_captions:,} captions ({share:.1%}), {each:.2f} matches each",
+        ]
+
+
+def _card(run: Workspace) -> CountsPart:
+    counts, metadata, matched = load_counts(run), entries_of(run), run.required(MATCH)
+    mode = run.required(METADATA).options["mode"]
+    never = np.flatnonzero(counts == 0)
+    shown = never[np.linspace(0, len(never) - 1, min(len(never), SHOWN_ENTRIES)).astype(int)]
+    entries = metadata.entries
+    return CountsPart(
+        entries=len(entries),
+        metadata_fingerprint=metadata.fingerprint,
+        mode=mode,
+        matched_captions=matched.result["matched"],
+        captions=matched.result["texts"],
+        matches=int(counts.sum()),
+        named=int(np.count_nonzero(counts)),
+        never_named=[entries[i] for i in shown],
+        never_named_count=len(never),
+        unmatchable=[
+            Unmatchable(reason, len(ids), [entries[i] for i in ids[:SHOWN_SAMPLES]])
+            for reason, ids in unmatchable_entries(entries, mode).items()
+        ],
+    )
+
+
+def _warm() -> None:
+    matches: Matches = Matcher(Metadata(["a"])).match(["a"])
+    add_to_counts(np.zeros(1, np.int64), matches)
+
+
+COUNTS = Stage(
+    name="counts",
+    version=2,
+    command="tallyclip count RUN",
+    needs=("metadata", "match"),
+    folder=CountsFolder,
+    finish=_finish,
+    results=("entry_counts.json",),
+    card=_card,
+    warm=_warm,
+)

@@ -1,0 +1,269 @@
+"""The stage of gathering: crawl files, each by itself, become pairs, and the keys by which repeated pairs are found.
+
+What only one pair may have is its key: the pair's uid, or that of its URL. Keys are sorted here, so that a bucket of them is one slice of
+each file's keys (``stages/duplicates.py``).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+from jaxtyping import UInt64
+
+from tallyclip.core.duplicates import first_of_each, preferences, sorted_records
+from tallyclip.core.sorting import sort_rows
+from tallyclip.core.uids import column_uids, make_uids
+from tallyclip.errors import OptionError
+from tallyclip.io.files import replacing, write_array
+from tallyclip.io.tables import TableWriter
+from tallyclip.readers.columns import ColumnChoice
+from tallyclip.readers.crawl.read import PAGE_COLUMN, PAIRS, UID_COLUMN, CrawlReading
+from tallyclip.readers.estimate import estimate_rows
+from tallyclip.readers.ledger import Ledger, Samples
+from tallyclip.readers.read import open_file, read_shard
+from tallyclip.readers.sources import Pool, cut
+from tallyclip.run.items import Report, StageFolder, Work
+from tallyclip.run.shards import ShardItem
+from tallyclip.run.stage import Finished, Making, Section, Stage
+from tallyclip.run.workspace import Workspace
+from tallyclip.steps.base import Step, apply
+from tallyclip.steps.filters import Filters, Screen, host_of
+from tallyclip.steps.languages import LANGUAGE, SCORE, LanguageChoice, Languages, asked_languages
+
+Duplicates = Literal["pair", "url", "off"]
+_NOTHING = ColumnChoice()  # crawl files have no columns to choose from
+
+
+class GatherFolder(StageFolder):
+    """Per file its pairs, their keys in ascending order, the rows that repeat others of the file; if asked for, keys by site."""
+
+    def pairs(self, key: str) -> Path:
+        return self.path / f"{key}.parquet"
+
+    def keys(self, key: str) -> Path:
+        return self.path / f"{key}.keys.npy"
+
+    def repeats(self, key: str) -> Path:
+        return self.path / f"{key}.repeats.npy"
+
+    def sites(self, key: str) -> Path:
+        return self.path / f"{key}.sites.npy"
+
+    def outputs_of(self, key: str) -> Iterable[Path]:
+        return self.pairs(key), self.keys(key), self.repeats(key), self.sites(key)
+
+
+class PoolOptions(msgspec.Struct, frozen=True):
+    """What is done to the pairs of crawl files before they are a pool.
+
+    Attributes:
+        duplicates: of what only one is kept: "pair" (URL and caption), "url", or "off".
+        exclude: run folders of earlier pools, whose pairs are skipped.
+        languages: which to keep, or None to detect none.
+        filters: what else to drop.
+        keep_readable: keep what can be read of damaged files.
+        max_site_repeats: drop captions that are used with more different images than that on the pages of one host.
+        max_download: bytes of a file; larger ones are not fetched.
+    """
+
+    duplicates: Duplicates = "pair"
+    exclude: list[str] = []
+    languages: LanguageChoice | None = None
+    filters: Filters = Filters()
+    keep_readable: bool = False
+    max_site_repeats: int | None = None
+    max_download: int = CrawlReading().max_download
+
+    @property
+    def early_languages(self) -> LanguageChoice | None:
+        """The languages, if they must be detected before duplicates are found: the caption kept for a URL must be in one of them."""
+        return self.languages if self.duplicates == "url" else None
+
+    def check(self) -> None:
+        """Refuse what is not possible, before any work.
+
+        Raises:
+            OptionError: a language, a filter or a number that is not possible.
+        """
+        if self.languages is not None:
+            self.languages.check()
+        self.filters.check()
+        if self.max_site_repeats is not None and self.max_site_repeats < 1:
+            raise OptionError(f"--max-site-repeats {self.max_site_repeats} would keep nothing", "give a number of at least 1")
+
+
+class GatherOptions(msgspec.Struct, frozen=True):
+    """Crawl files, and what is done to their pairs."""
+
+    pool: Pool
+    steps: PoolOptions
+
+
+class GatherJob(msgspec.Struct, frozen=True):
+    """What all shards have in common.
+
+    ``collapse``: pairs that repeat others of the file are removed at once, which keeps a pair that is everywhere from filling its bucket.
+    """
+
+    how: CrawlReading
+    duplicates: Duplicates
+    filters: Filters
+    by_site: bool
+    collapse: bool
+    languages: LanguageChoice | None
+
+
+class GatherReport(Report):
+    """``rows`` counts the pairs; ``seen`` what was met on the way; ``repeats`` how many of the pairs repeat others of this file."""
+
+    seen: dict[str, int]
+    drops: dict[str, int]
+    samples: Samples
+    repeats: int
+
+
+def gather_shard(job: GatherJob, item: ShardItem, folder: GatherFolder, tick: Callable[[int], None]) -> GatherReport:
+    """Write a file's pairs, their sorted keys, and which of them repeat others of the file."""
+    shard, key = item.shard, item.shard.key
+    columns = open_file(shard.file, _NOTHING).columns
+    steps: list[Step] = [_screen(job.filters), *([] if job.languages is None else [Languages(job.languages)])]
+    seen, ledger, keys = Counter[str](), Ledger(), _Keys(job.duplicates, by_site=job.by_site)
+    schema = gathered_schema(job.languages)
+    repetitive = ["field", "page_url", "crawl_file", LANGUAGE]
+    with replacing(folder.pairs(key)) as part, TableWriter(part, schema, repetitive) as writer:
+        for records in read_shard(shard, columns, _NOTHING, how=job.how):
+            seen.update(records.seen)
+            for drop in records.drops:
+                ledger.add(drop)
+            table = apply(steps, records.table, ledger)
+            keys.add(table)
+            writer.write(table.select(schema.names).cast(schema))
+            tick(len(table))
+    found, repeats = keys.resolved(collapse=job.collapse)
+    write_array(folder.keys(key), found)
+    write_array(folder.repeats(key), repeats)
+    if job.by_site:
+        write_array(folder.sites(key), keys.by_site())
+    return GatherReport(rows=keys.rows, seen=dict(seen), drops=dict(ledger.counts), samples=ledger.report(), repeats=len(repeats))
+
+
+def gathered_schema(languages: LanguageChoice | None) -> pa.Schema:
+    """The columns of a file's pairs: those of the reader but for the page, which only says which of repeated pairs is kept."""
+    fields = [field for field in PAIRS if field.name != PAGE_COLUMN]
+    return pa.schema([*fields, *([(LANGUAGE, pa.dictionary(pa.int32(), pa.string())), (SCORE, pa.float32())] if languages else [])])
+
+
+@lru_cache(maxsize=1)
+def _screen(filters: Filters) -> Screen:
+    """A worker reads the lists of its filters once."""
+    return Screen(filters)
+
+
+class _Keys:
+    """The keys of a file's rows, batch by batch: 32 bytes a row are held."""
+
+    def __init__(self, duplicates: Duplicates, *, by_site: bool) -> None:
+        self._duplicates: Duplicates = duplicates
+        self._sites: list[UInt64[np.ndarray, "_ 3"]] | None = [] if by_site else None
+        self._keys: list[UInt64[np.ndarray, "_ 2"]] = []
+        self._preferences: list[UInt64[np.ndarray, " _"]] = []
+        self.rows = 0
+
+    def add(self, table: pa.Table) -> None:
+        self.rows += len(table)
+        uids = column_uids(table[UID_COLUMN].combine_chunks())
+        if self._sites is not None:
+            self._sites.append(np.column_stack([_site_keys(table), uids[:, 0]]))
+        if self._duplicates == "off":
+            return
+        fields = table["field"].combine_chunks().indices.to_numpy().astype(np.uint64)
+        self._keys.append(make_uids(None, table["url"]) if self._duplicates == "url" else uids)
+        self._preferences.append(preferences(table[PAGE_COLUMN].combine_chunks().to_numpy(), fields, uids[:, 0]))
+
+    def resolved(self, *, collapse: bool) -> tuple[UInt64[np.ndarray, "K 4"], UInt64[np.ndarray, " R"]]:
+        """The sorted records of the rows that are kept in this file, and the others' numbers in ascending order."""
+        keys = np.concatenate([np.zeros((0, 2), np.uint64), *self._keys])
+        preferences = np.concatenate([np.zeros(0, np.uint64), *self._preferences])
+        records = sorted_records(keys, preferences, np.arange(len(keys), dtype=np.uint64))
+        first = first_of_each(records) if collapse else np.ones(len(records), np.bool_)
+        return records[first], np.sort(records[~first, 3])
+
+    def by_site(self) -> UInt64[np.ndarray, "N 4"]:
+        """Sorted records of host and caption, with the pair's uid and the row."""
+        sites = np.concatenate([np.zeros((0, 3), np.uint64), *(self._sites or [])])
+        return sort_rows(np.column_stack([sites, np.arange(len(sites), dtype=np.uint64)]))
+
+
+def _site_keys(table: pa.Table) -> UInt64[np.ndarray, "N 2"]:
+    pages = table["page_url"].combine_chunks()
+    hosts = pa.array([host_of(page) for page in pages.dictionary.to_pylist()], pa.string())
+    return make_uids(hosts, table["text"], image_kind="key", image_of=pages.indices.to_numpy().astype(np.int64))
+
+
+def _asked(_: Workspace, options: GatherOptions) -> dict[str, Any]:
+    steps = options.steps
+    return {
+        "duplicates": steps.duplicates,
+        "filters": Screen(steps.filters).fingerprint,
+        "keep_readable": steps.keep_readable,
+        "by_site": steps.max_site_repeats is not None,
+        "exclude": bool(steps.exclude),
+        "languages": asked_languages(steps.early_languages),
+    }
+
+
+def _cut(making: Making[GatherFolder, GatherOptions]) -> Work:
+    steps = making.options.steps
+    by_site = steps.max_site_repeats is not None
+    job = GatherJob(
+        how=CrawlReading(str(making.run.downloads), steps.keep_readable, steps.max_download),
+        duplicates=steps.duplicates,
+        filters=steps.filters,
+        by_site=by_site,
+        collapse=not by_site and not steps.exclude,
+        languages=steps.early_languages,
+    )
+    return Work({shard.key: ShardItem(shard) for shard in cut(making.options.pool.files)}, job)
+
+
+def _finish(making: Making[GatherFolder, GatherOptions]) -> Finished:
+    reports: dict[str, GatherReport] = making.reports(SHARDS)
+    seen, drops = Counter[str](), Counter[str]()
+    for report in reports.values():
+        seen.update(report.seen)
+        drops.update(report.drops)
+    pairs = sum(report.rows for report in reports.values())
+    filters = {name: value for name, value in msgspec.to_builtins(making.options.steps.filters).items() if value}
+    pool = making.options.pool
+    result = {
+        "pairs": pairs,
+        "repeats": sum(report.repeats for report in reports.values()),
+        "seen": dict(sorted(seen.items())),
+        "drops": dict(sorted(drops.items())),
+        "filters": filters,
+        "sources": pool.names,
+        "files": len(pool.files),
+        "bytes": sum(file.size for file in pool.files),
+    }
+    return Finished(result, f"{pairs:,} pairs from {seen['images']:,} images of {seen['pages']:,} pages")
+
+
+SHARDS = Section(cut=_cut, work=gather_shard, name="shards", rows=lambda _, item: estimate_rows(item.shard))
+GATHER = Stage(
+    name="gather",
+    version=1,
+    command="tallyclip pool CRAWL... --out RUN",
+    sections=(SHARDS,),
+    reads_files=True,
+    folder=GatherFolder,
+    asked=_asked,
+    finish=_finish,
+    optional=True,
+)

@@ -1,0 +1,42 @@
+"""The stages of a run, and the folder they are made in.
+
+RUN/
+├── run.json                     what was asked for, and with which versions
+├── crawl.json                   of a crawl by its name: which of its files were chosen
+├── gather/                      of crawl files: their pairs, and the keys of these
+├── duplicates/                  of crawl files: which pairs repeat others
+├── pool/*.parquet               of crawl files: the pool they become, and in _index/ the keys of its pairs
+├── metadata/                    the entry list and the matcher's tables
+├── match/                       which pairs match which entries, a file a shard; and the snapshot of the shards
+├── counts/                      how often each entry is matched
+├── plan/                        t against expected size, tail share, head entries and matches
+├── balance/                     the manifest of the results below
+├── probabilities/*.parquet      uid, place and keep probability of every matched pair
+├── curated/*.parquet            the pairs that are kept
+├── uids.npy                     their uids, sorted, each once
+├── entry_counts.json            entry → count in the pool
+├── entry_counts_curated.json    entry → count in the curated set
+└── card/                        the data card
+"""
+
+from __future__ import annotations
+
+from tallyclip.readers.run_folders import RUN_RECORD
+from tallyclip.run.stage import Stages
+from tallyclip.run.workspace import Kind
+from tallyclip.stages.balance import BALANCE
+from tallyclip.stages.card import CARD
+from tallyclip.stages.counts import COUNTS
+from tallyclip.stages.duplicates import DUPLICATES
+from tallyclip.stages.gather import GATHER
+from tallyclip.stages.match import MATCH
+from tallyclip.stages.metadata import METADATA
+from tallyclip.stages.plan import PLAN
+from tallyclip.stages.pool import POOL
+
+RUN = Kind(
+    noun="run",
+    record=RUN_RECORD,
+    stages=Stages(GATHER, DUPLICATES, POOL, METADATA, MATCH, COUNTS, PLAN, BALANCE, CARD),
+    start="tallyclip curate POOL... --out RUN",
+)

@@ -1,0 +1,108 @@
+"""What holds of the code itself: each name means one thing, imports stand where they can be seen and run one way, long modules say why."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatch
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import NamedTuple
+
+SRC = Path(__file__).parents[1] / "src"
+LONGEST = 300  # lines of a module that needs no reason
+REASON = re.compile(r"\blonger\b|\bover 300 lines\b|\bis long because\b", re.IGNORECASE)
+ANYTHING = "*"
+# Which modules may import what inside functions, and why: modules and packages as patterns of ``fnmatch``.
+LATE_IMPORTS = [
+    ("tallyclip.cli*", ANYTHING, "commands start at once: the heavy libraries are loaded when one needs them"),
+    ("tallyclip.io.fetch", "requests", "an extra"),
+    ("tallyclip.io.fetch", "urllib3*", "an extra: it comes with requests"),
+]
+
+
+class Import(NamedTuple):
+    """A module of ours, or a package of others, that a line imports."""
+
+    line: int
+    module: str
+    is_late: bool
+
+
+@cache
+def sources() -> dict[str, str]:
+    """All modules of the package, by name."""
+    found: dict[str, str] = {}
+    for path in sorted((SRC / "tallyclip").rglob("*.py")):
+        parts = path.relative_to(SRC).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path.read_text(encoding="utf-8")
+    return found
+
+
+@cache
+def modules() -> dict[str, ast.Module]:
+    """The same, parsed."""
+    return {name: ast.parse(source) for name, source in sources().items()}
+
+
+def imports(tree: ast.Module) -> Iterator[Import]:
+    """What a module imports when it runs: not what only type checkers see."""
+
+    def visit(node: ast.AST, *, is_late: bool) -> Iterator[Import]:
+        match node:
+            case ast.If(test=ast.Name(id="TYPE_CHECKING")):
+                return
+            case ast.Import(names=names):
+                yield from (Import(node.lineno, name.name, is_late) for name in names)
+            case ast.ImportFrom(module=str(module), names=names):
+                inner = [f"{module}.{name.name}" for name in names]
+                yield from (Import(node.lineno, name if name in modules() else module, is_late) for name in inner)
+            case _:
+                inside = is_late or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+                for child in ast.iter_child_nodes(node):
+                    yield from visit(child, is_late=inside)
+
+    return visit(tree, is_late=False)
+
+
+def circle_of(graph: Mapping[str, set[str]]) -> list[str] | None:
+    """Nodes that lead to each other in a circle, if there are any."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return error.args[1]
+    return None
+
+
+def test_no_two_classes_have_one_name() -> None:
+    """Private ones neither: whoever looks for a name finds one thing."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for module, tree in modules().items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef):
+                found[node.name].append(f"{module}:{node.lineno}")
+    assert len(found) > 200
+    assert {name: places for name, places in found.items() if len(places) > 1} == {}
+
+
+def test_imports_stand_at_the_top_of_their_module_but_for_those_with_a_reason() -> None:
+    late = {(module, found.module): found.line for module, tree in modules().items() for found in imports(tree) if found.is_late}
+    allowed = {key: [rule for rule in LATE_IMPORTS if fnmatch(key[0], rule[0]) and fnmatch(key[1], rule[1])] for key in late}
+    assert [f"{module}:{late[module, name]} imports {name}" for (module, name), rules in allowed.items() if not rules] == []
+    unused = [rule for rule in LATE_IMPORTS if not any(rule in rules for rules in allowed.values())]
+    assert unused == [], "no module needs these any more"
+
+
+def test_no_modules_import_each_other_in_a_circle_not_even_inside_functions() -> None:
+    graph = {name: {found.module for found in imports(tree)} & modules().keys() - {name} for name, tree in modules().items()}
+    assert sum(map(len, graph.values())) > 500
+    assert circle_of(graph) is None
+    assert circle_of(graph | {"tallyclip.errors": {"tallyclip.flows.curate"}}) is not None
+
+
+def test_a_long_module_says_why_it_is_one() -> None:
+    long = {name: tree for name, tree in modules().items() if len(sources()[name].splitlines()) > LONGEST}
+    assert [name for name, tree in long.items() if not REASON.search(ast.get_docstring(tree) or "")] == []
