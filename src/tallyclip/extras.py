@@ -1,4 +1,4 @@
-"""The packages that only some features need; importing tallyclip does not ask for them."""
+"""Packages that only some features need; importing tallyclip does not import them."""
 
 from __future__ import annotations
 

@@ -290,7 +290,7 @@ def test_a_server_that_gives_a_little_each_time_is_not_given_up(server: Server, 
 def test_a_server_that_always_breaks_off_at_one_place_is_given_up(server: Server, target: Path, answer: Answer) -> None:
     error = refused(server, target, answer)
     assert re.search(r"given up after [34] tries", error.what)
-    assert "goes on from there" in str(error.hint)
+    assert "resumes from there" in str(error.hint)
 
 
 def test_the_next_fetch_resumes_what_a_failed_one_left(server: Server, target: Path) -> None:
@@ -444,8 +444,8 @@ def test_a_web_page_in_place_of_a_gzip_file_is_asked_for_again_and_costs_nothing
     page = Answer(PAGE, etag='"page"', ranges=False)
     assert fetched(server, target, page, Answer(packed, sent=20_000), page, Answer(packed), name="a.gz?x=1") == packed
     assert ranges(server) == [None, None, "bytes=20000-", "bytes=20000-"]
-    assert "what comes is no gzip file" in refused(server, target.with_name("b"), page, name="a.gz").what
-    assert "what comes is no gzip file" in refused(server, target.with_name("b"), Answer(b""), name="a.gz").what
+    assert "the response is not a gzip file" in refused(server, target.with_name("b"), page, name="a.gz").what
+    assert "the response is not a gzip file" in refused(server, target.with_name("b"), Answer(b""), name="a.gz").what
     assert fetched(server, target, page) == PAGE
 
 
@@ -552,7 +552,7 @@ def test_two_processes_do_not_fetch_to_one_place(server: Server, target: Path) -
     thread.start()
     while not server.asked:
         time.sleep(0.01)
-    with pytest.raises(StaleError, match="another process is fetching it"):
+    with pytest.raises(StaleError, match="another process is downloading it"):
         fetch(f"{server.url}/a.bin", target)
     thread.join()
     assert (errors, target.read_bytes(), files_in(target.parent)) == ([], CONTENT, ["a.bin"])
@@ -686,7 +686,7 @@ def test_a_store_with_errors_is_asked_again_and_a_short_copy_is_refused(flaky: s
     Flaky.days[:] = ["short", "broken"]
     with local_copy(flaky, tmp_path / "scratch", QUICK) as copy:
         assert Path(copy).read_bytes() == CONTENT
-    for day, reason in {"short": "7 bytes came of 50,000", "broken": "Connection reset by peer"}.items():
+    for day, reason in {"short": "received 7 of 50,000 bytes", "broken": "Connection reset by peer"}.items():
         Flaky.days[:] = [day] * 9
         with (
             pytest.raises(SourceError, match=re.escape(f"{flaky}: {reason}; given up after 3 tries")),

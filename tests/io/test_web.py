@@ -163,13 +163,13 @@ def test_an_answer_without_an_end_is_broken_off(hostile: Callable[..., Hostile],
 def test_without_a_size_the_largest_that_is_allowed_bounds_a_body(hostile: Callable[..., Hostile], tmp_path: Path) -> None:
     server = hostile(ENDLESS["body without a size"])
     error = error_of(f"{server.url}/a", tmp_path / "a", SMALL)
-    assert "more than 100,000 bytes came" in error.what
+    assert "more than 100,000 bytes received" in error.what
     assert "--max-download" in str(error.hint)
     assert len(server.asked) == 1
     assert list(tmp_path.iterdir()) == []
     for size, name in ((100_000, "just"), (100_001, "over")):
         whole = hostile(lambda _, size=size: [OK + END + b"x" * size])
-        with contextlib.nullcontext() if name == "just" else pytest.raises(SourceError, match="more than 100,000 bytes came"):
+        with contextlib.nullcontext() if name == "just" else pytest.raises(SourceError, match="more than 100,000 bytes received"):
             fetch(f"{whole.url}/{name}", tmp_path / name, SMALL)
     assert (tmp_path / "just").stat().st_size == 100_000
 
@@ -193,7 +193,7 @@ def test_data_after_a_body_of_a_known_size_is_not_part_of_it(hostile: Callable[.
 
 def test_more_than_the_size_that_was_named_is_an_error(hostile: Callable[..., Hostile], tmp_path: Path) -> None:
     server = hostile(lambda _: [OK + b"Content-Length: 5\r\n" + CHUNKED + b"8\r\n12345678\r\n0\r\n\r\n"])
-    assert "8 bytes came of 5; given up" in error_of(f"{server.url}/a", tmp_path / "a", SMALL).what
+    assert "received 8 of 5 bytes; given up" in error_of(f"{server.url}/a", tmp_path / "a", SMALL).what
 
 
 @pytest.mark.parametrize("target", ["/a", "//127.0.0.1:{port}/a", "http://127.0.0.1:{port}/a", "?", "#x"])

@@ -1,11 +1,11 @@
-"""One file from a web server or an fsspec URL to this machine, politely.
+"""Downloads one file from a web server or an fsspec URL, politely.
 
-A transfer that breaks goes on where it was, also after the process was killed. Beside what there is of a file lies a note with its ETag and
-size, and a server is asked for the rest of that very version (If-Range); whatever else it answers, the file is begun again. So a file is
-one version from end to end, and where a server does not name versions, nothing is ever resumed. A server that is too slow, or sends
-more than it said or than is wanted, is broken off (``web.py``).
+A broken transfer resumes where it stopped, even after the process was killed. Beside the partial file is a note with its ETag and size, and
+the server is asked for the rest of exactly that version (If-Range); if it answers anything else, the download starts again. So a file is
+one version from end to end, and without an ETag nothing is resumed. A response that is too slow, or larger than announced or allowed, is
+aborted (``web.py``).
 
-The module is longer than others: all that a server may do wrong is in one place.
+The module is long because everything that a server may do wrong is in one place.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ Result = TypeVar("Result")
 
 WEB = ("http://", "https://")
 GZIP = b"\x1f\x8b"
-BITE = 1 << 18  # bytes asked of the network at once
+READ_AT_ONCE = 1 << 18  # bytes of a response
 LONGEST_NAME = 80
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-# Common Crawl answers 403 as well as 503 to those who ask too much.
+# Common Crawl answers 403 or 503 to clients that send too many requests.
 BUSY = (403, 429, 503)
-LATER = "try again later: what was fetched is kept, and the same command goes on from there"
+LATER = "try again later: what was downloaded is kept, and the same command resumes from there"
 LARGER = "--max-download SIZE, such as 100G, allows larger files"
 SLOWER = "the server may want fewer requests: try again later, or with fewer --workers"
 
@@ -57,7 +57,7 @@ class TooLargeError(SourceError):
 
 
 class TryAgainError(Exception):
-    """An attempt that failed, and how far into the file it came."""
+    """An attempt that failed, and how far into the file it got."""
 
     def __init__(self, reason: str, reached: int = 0, wait: float = 0.0, hint: str = LATER) -> None:
         super().__init__(reason)
@@ -67,7 +67,7 @@ class TryAgainError(Exception):
 
 
 class _Version(msgspec.Struct, frozen=True):
-    """What tells one version of a file from all others."""
+    """Identifies one version of a file."""
 
     url: str
     etag: str
@@ -75,17 +75,17 @@ class _Version(msgspec.Struct, frozen=True):
 
 
 def fetch(url: str, target: Path, policy: FetchPolicy = POLITE, tick: Callable[[int], None] | None = None) -> None:
-    """Fetch a file from a web server; it takes its name once it is whole.
+    """Download a file from a web server; it gets its name once it is complete.
 
     Args:
         url: of the file.
         target: where to write it.
         policy: how patient to be with the server.
-        tick: called with the number of new bytes as they arrive: those of an earlier transfer too, and none twice.
+        tick: called with the number of new bytes as they arrive, once for each byte, also of an earlier transfer.
 
     Raises:
-        SourceError: there is no such file (``MissingFileError``), the server does not give it, or it is too large (``TooLargeError``).
-        StaleError: another process is fetching to the same place.
+        SourceError: there is no such file (``MissingFileError``), the server refuses it, or it is too large (``TooLargeError``).
+        StaleError: another process is downloading to the same place.
         OutputError: the disk is full, or the folder cannot be written.
         MissingExtraError: requests is not installed.
     """
@@ -96,13 +96,13 @@ def fetch(url: str, target: Path, policy: FetchPolicy = POLITE, tick: Callable[[
 
 @contextmanager
 def local_copy(path: str, scratch: Path, policy: FetchPolicy = POLITE) -> Generator[str]:
-    """A file on this machine: a local one as it is, that of a URL as a copy in a folder, deleted at the end of the block.
+    """A local path for a file: a local file itself, or a copy of a URL's in a folder, deleted at the end of the block.
 
-    Interrupted or killed, it leaves what it has in the folder, and the next copy of the same URL there goes on with that.
+    If it is interrupted or killed, it leaves the partial copy in the folder, and the next copy of the same URL resumes it.
 
     Raises:
         SourceError, StaleError, OutputError, MissingExtraError: as ``fetch``.
-        OptionError: nobody knows this kind of URL.
+        OptionError: fsspec does not know this kind of URL.
     """
     if not is_url(path):
         yield path
@@ -124,26 +124,26 @@ def local_copy(path: str, scratch: Path, policy: FetchPolicy = POLITE) -> Genera
         copy.unlink(missing_ok=True)
 
 
-# what there is of a file
+# the partial file
 
 
 class _Part:
-    """What there is of a file so far, and a note that says of which version.
+    """A partial file, and a note that says of which version it is.
 
-    The part is deleted before its note is changed, so that a part is of the version in the note whenever the process is killed.
+    The part is deleted before its note is changed, so that the two agree whenever the process is killed.
     """
 
     def __init__(self, url: str, target: Path, note: int, tick: Callable[[int], None] | None) -> None:
         self.url = url
         self.target = target
         self.path = _part_path(target)
-        self.noted = [self.path]  # as long as one of these is there, the note stays
+        self.noted = [self.path]  # as long as one of these exists, the note is kept
         self._note = note
         self._tick = tick
         self._ticked = 0
 
     def version(self) -> _Version | None:
-        """The version that the part is of, if that is known."""
+        """The version of the part, if known."""
         try:
             version = msgspec.json.decode(os.pread(self._note, 1 << 16, 0), type=_Version)
         except msgspec.DecodeError:
@@ -157,7 +157,7 @@ class _Part:
         self.path.unlink(missing_ok=True)
 
     def reached(self, size: int) -> None:
-        """Report bytes beyond those reported so far: what is fetched again counts once."""
+        """Report bytes beyond those reported so far: those downloaded again count once."""
         if self._tick is not None and size > self._ticked:
             self._tick(size - self._ticked)
             self._ticked = size
@@ -167,14 +167,14 @@ class _Part:
             self.path.replace(self.target)
 
     def take_back(self) -> None:
-        """Make a copy that was left behind a part again: the server is asked whether it is still that."""
+        """Turn a copy that an earlier process left into a part again: the server is asked if it is still current."""
         if self.target.exists():
             with writing(self.target):
                 self.target.replace(self.path)
 
     @contextmanager
     def open(self, start: int, version: _Version | None) -> Generator[BinaryIO]:
-        """The part, to write on from a place in it; at the start, of another version."""
+        """The part, opened to write from byte ``start``; 0 begins another version."""
         with writing(self.path, self.target):
             if start == 0:
                 self.forget()
@@ -188,7 +188,7 @@ class _Part:
 
 @contextmanager
 def _hold(url: str, target: Path, tick: Callable[[int], None] | None = None) -> Generator[_Part]:
-    """The part of a file, for this process alone; without a part, the note goes too when it is let go."""
+    """The part of a file, locked for this process; without a part, its note is deleted in the end."""
     path = Path(f"{_part_path(target)}.etag")
     with writing(path, target):
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -197,9 +197,9 @@ def _hold(url: str, target: Path, tick: Callable[[int], None] | None = None) -> 
         try:
             fcntl.flock(note, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.fstat(note).st_nlink == 0:
-                raise BlockingIOError  # whoever held it has just deleted it, and there may be a new one
+                raise BlockingIOError  # the process that held it has just deleted it, and there may be a new one
         except BlockingIOError:
-            raise StaleError(f"{target}: another process is fetching it", "wait for it, or stop it") from None
+            raise StaleError(f"{target}: another process is downloading it", "wait for it, or stop it") from None
         part = _Part(url, target, note, tick)
         try:
             yield part
@@ -215,7 +215,7 @@ def _part_path(target: Path) -> Path:
 
 
 def _copy_name(url: str) -> str:
-    """A name that is safe on every disk, of one URL alone, and with its suffix."""
+    """A file name that is valid on every disk, unique to the URL, and has its suffix."""
     last = re.sub(r"[^A-Za-z0-9._-]+", "_", file_name(url).rpartition("/")[2])
     return f"{hashlib.blake2b(url.encode('utf-8', 'surrogateescape'), digest_size=8).hexdigest()}-{last[-LONGEST_NAME:]}"
 
@@ -236,18 +236,18 @@ def persist(url: str, attempt: Callable[[], Result], policy: FetchPolicy) -> Res
             return attempt()
         except TryAgainError as error:
             tried += 1
-            # Where an attempt before it has been is nothing new: a server that always breaks off at one place is given up. So is one that
-            # gives a few bytes each time, for it could be asked for ever.
+            # Only bytes beyond those of earlier attempts are progress: a server that always breaks off at one place is given up. So is one
+            # that sends a few bytes each time, or this could go on forever.
             fresh, seconds = error.reached - farthest, min(time.monotonic() - began, policy.rate_window)
             failed = 0 if fresh > policy.lowest_rate * seconds else failed + 1
             farthest = max(farthest, error.reached)
             if failed >= policy.tries:
                 raise SourceError(f"{url}: {error}; given up after {tried} tries", error.hint) from error
             asked = error.wait
-        # By chance, so that many who were turned away together do not come back together.
+        # Random, so that clients that were refused together do not return together.
         backoff = random.uniform(0, policy.first_wait * 2 ** max(failed - 1, 0))
         time.sleep(min(asked + backoff, policy.longest_wait))
-        began = time.monotonic()  # a wait that we keep is not the server's slowness
+        began = time.monotonic()  # our own wait does not make the server slow
 
 
 def _download(part: _Part, policy: FetchPolicy, extra: str) -> None:
@@ -259,7 +259,7 @@ def _download(part: _Part, policy: FetchPolicy, extra: str) -> None:
 def _ask(web: Web, part: _Part, policy: FetchPolicy) -> None:
     version, start, asked = part.version(), 0, {}
     if version is not None:
-        # Of a part that is whole the last byte is asked for again, so that the server says whether it is still that version.
+        # Of a complete part the last byte is requested again, so that the server says if it is still that version.
         start = max(0, min(part.size(), version.size - 1))
     if version is not None and start > 0:
         asked = {"Range": f"bytes={start}-", "If-Range": version.etag}
@@ -269,7 +269,7 @@ def _ask(web: Web, part: _Part, policy: FetchPolicy) -> None:
         check_status(part.url, response)
         if response.status_code == 200:
             start = 0
-        elif version is None or start == 0 or not _goes_on(response, start, version):
+        elif version is None or start == 0 or not _continues(response, start, version):
             part.forget()
             raise TryAgainError("the file has changed on the server")
         _receive(response, part, start, policy)
@@ -277,11 +277,11 @@ def _ask(web: Web, part: _Part, policy: FetchPolicy) -> None:
 
 @contextmanager
 def web_errors(url: str, hint: str = LATER) -> Generator[None]:
-    """Turn what requests raises into errors of ours.
+    """Turn the errors of requests into ours.
 
     Raises:
         SourceError: the URL is not valid.
-        TryAgainError: the server cannot be reached, or its answer breaks off.
+        TryAgainError: the server cannot be reached, or its response breaks off.
     """
     import requests
 
@@ -294,25 +294,25 @@ def web_errors(url: str, hint: str = LATER) -> Generator[None]:
 
 
 def check_status(url: str, response: requests.Response) -> None:
-    """Return if there is something to read.
+    """Return if the response has content to read.
 
     Raises:
-        SourceError: there never will be.
-        TryAgainError: there may be another time.
+        SourceError: another attempt would not help.
+        TryAgainError: it may help.
     """
     status = response.status_code
-    if status in (200, 206, 416):  # the last is asked for more than there is: of another version
+    if status in (200, 206, 416):  # 416: the range is beyond the file's end, so the version is another
         return
     said = f"the server answers {status} {response.reason or ''}".rstrip()
     if status in BUSY or status >= 500:
         raise TryAgainError(said, wait=_wait_asked(response), hint=SLOWER)
     if status in (404, 410):
-        raise MissingFileError(f"{url}: {said}", "there is no such file: check the address")
-    raise SourceError(f"{url}: {said}", "check the address and your access to it")
+        raise MissingFileError(f"{url}: {said}", "there is no such file: check the URL")
+    raise SourceError(f"{url}: {said}", "check the URL and your access to it")
 
 
-def _goes_on(response: requests.Response, start: int, version: _Version) -> bool:
-    """Is this what comes after a part?"""
+def _continues(response: requests.Response, start: int, version: _Version) -> bool:
+    """Does this response continue the part?"""
     place = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", ""))
     if place is None or response.headers.get("ETag") != version.etag:
         return False
@@ -320,64 +320,64 @@ def _goes_on(response: requests.Response, start: int, version: _Version) -> bool
 
 
 def _receive(response: requests.Response, part: _Part, start: int, policy: FetchPolicy) -> None:
-    """Write an answer to the part, from a place on.
+    """Write a response to the part, from byte ``start``.
 
     Raises:
         SourceError: it is too large.
-        TryAgainError: it is not whole.
+        TryAgainError: it is not complete.
     """
     version = part.version() if start else _version_of(part.url, response)
     size = version.size if version else size_of(response)
     if size is not None and size > policy.largest:
         raise TooLargeError(f"{part.url}: the file has {size:,} bytes, over the limit of {policy.largest:,}", LARGER)
-    bite = _read(response)
+    piece = _read(response)
     if start == 0 and compression_of(part.url) == "gzip":
-        while len(bite) < len(GZIP) and (more := _read(response)):
-            bite += more
-        if not bite.startswith(GZIP):  # and what there is stays: servers under load send web pages that say so
-            raise TryAgainError("what comes is no gzip file", hint=SLOWER)
+        while len(piece) < len(GZIP) and (more := _read(response)):
+            piece += more
+        if not piece.startswith(GZIP):  # the part is kept: servers under load send web pages that say so
+            raise TryAgainError("the response is not a gzip file", hint=SLOWER)
     reached, most = start, policy.largest if size is None else size
     with part.open(start, version) as file:
         try:
-            while bite and reached <= most:
-                file.write(bite)
-                reached += len(bite)
+            while piece and reached <= most:
+                file.write(piece)
+                reached += len(piece)
                 part.reached(reached)
-                bite = _read(response)
+                piece = _read(response)
         except TryAgainError as error:
             raise TryAgainError(str(error), reached) from error
     if reached > most:
         part.forget()
         if size is None:
-            raise TooLargeError(f"{part.url}: more than {most:,} bytes came, and the server does not say how many there are", LARGER)
+            raise TooLargeError(f"{part.url}: more than {most:,} bytes received; the server does not state the size", LARGER)
     if size is not None and reached != size:
-        raise TryAgainError(f"{reached:,} bytes came of {size:,}", reached)
+        raise TryAgainError(f"received {reached:,} of {size:,} bytes", reached)
 
 
 def _read(response: requests.Response) -> bytes:
-    """The next bytes as soon as there are some, as they were sent; none at the end."""
+    """The next bytes as soon as some arrive, as they were sent; empty at the end."""
     from urllib3.exceptions import HTTPError
 
     try:
-        return response.raw.read1(BITE, decode_content=False)
+        return response.raw.read1(READ_AT_ONCE, decode_content=False)
     except (HTTPError, OSError) as error:
         raise TryAgainError(_reason(error)) from error
 
 
 def size_of(response: requests.Response) -> int | None:
-    """The size of an answer, if its headers give it."""
+    """The size of a response, if its headers give it."""
     said = response.headers.get("Content-Length", "")
     return int(said) if re.fullmatch("[0-9]{1,18}", said) else None
 
 
 def _version_of(url: str, response: requests.Response) -> _Version | None:
-    """The version that a whole answer is of; a weak ETag (W/) may stand for several."""
+    """The version of a complete response; None for a weak ETag (W/), which several versions may share."""
     etag, size = response.headers.get("ETag", ""), size_of(response)
     return _Version(url, etag, size) if re.fullmatch('".*"', etag) and size is not None else None
 
 
 def _wait_asked(response: requests.Response) -> float:
-    """How long a server asks to wait: it may say seconds, or a date."""
+    """How long a server asks to wait, in seconds or until a date."""
     said = response.headers.get("Retry-After", "").strip()
     if re.fullmatch("[0-9]{1,9}", said):
         return float(said)
@@ -401,7 +401,7 @@ def _reason(error: BaseException) -> str:
 
 
 def _copy(part: _Part, policy: FetchPolicy) -> None:
-    """Fill a part from what fsspec opens, as a whole."""
+    """Fill a part through fsspec, in one piece."""
     fs, inner = filesystem(part.url)
 
     def attempt() -> None:
@@ -409,7 +409,7 @@ def _copy(part: _Part, policy: FetchPolicy) -> None:
             fs.invalidate_cache()
             info: dict[str, Any] = fs.info(inner)
             if info["type"] == "directory":
-                raise SourceError(f"{part.url}: a folder, no file", "check the address")
+                raise SourceError(f"{part.url}: a folder, not a file", "check the URL")
             size = info.get("size")
             if size is not None and size > policy.largest:
                 raise TooLargeError(f"{part.url}: the file has {size:,} bytes, over the limit of {policy.largest:,}", LARGER)
@@ -417,18 +417,18 @@ def _copy(part: _Part, policy: FetchPolicy) -> None:
         except SourceError:
             raise
         except FileNotFoundError:
-            raise MissingFileError(f"{part.url}: there is no such file", "check the address and your access to it") from None
+            raise MissingFileError(f"{part.url}: there is no such file", "check the URL and your access to it") from None
         except Exception as error:  # whatever the package for these URLs raises
             if isinstance(error, OSError) and (error.errno in FULL or error.filename == str(part.path)):
                 raise OutputError.of(part.target, error) from error
             if isinstance(error, PermissionError):
-                raise SourceError(f"{part.url}: {_reason(error)}", "check the address and your access to it") from error
+                raise SourceError(f"{part.url}: {_reason(error)}", "check the URL and your access to it") from error
             raise TryAgainError(_reason(error)) from error
         if size is not None and part.size() != size:
-            raise TryAgainError(f"{part.size():,} bytes came of {size:,}")
+            raise TryAgainError(f"received {part.size():,} of {size:,} bytes")
 
     try:
         persist(part.url, attempt, policy)
     except BaseException:
-        part.forget()  # there is no going on with it
+        part.forget()  # it cannot be resumed
         raise

@@ -19,8 +19,13 @@ def fingerprint_of(**parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def read_struct(path: Path, kind: type[Kind]) -> Kind | None:
+def read_struct(path: Path, kind: type[Kind], *, delete: Path | None = None) -> Kind | None:
     """Read one of our own JSON files; None if there is none.
+
+    Args:
+        path: of the file.
+        kind: of struct.
+        delete: what to delete if the file is broken, so that it is made again; by default the file.
 
     Raises:
         ArtifactError: it is broken, or another version wrote it.
@@ -34,5 +39,5 @@ def read_struct(path: Path, kind: type[Kind]) -> Kind | None:
     try:
         return msgspec.convert(json.loads(content), kind, strict=False)  # turns the text of ``with_infinity`` back into a number
     except ValueError as error:  # msgspec's errors are ValueErrors too
-        hint = f"delete {path.parent if path.name == '_manifest.json' else path} and run the same command again, or give a new --out"
+        hint = f"delete {delete or path} and run the same command again, or give a new --out"
         raise ArtifactError(f"{path}: broken, or written by another version: {error}", hint) from error

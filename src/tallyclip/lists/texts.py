@@ -43,10 +43,9 @@ class TextPart(msgspec.Struct, frozen=True):
 
 
 class TextCounts(msgspec.Struct):
-    """What was read. A file of plain text counts as one page and one article. In plain text, and between lines ``<doc>``, drops are lines;
-    otherwise
+    """What was read: pages = articles + redirects + other_namespaces + drops.
 
-    pages = articles + redirects + other_namespaces + drops.
+    A file of plain text counts as one page and one article. There, and between lines ``<doc>``, drops are lines instead of pages.
     """
 
     pages: int = 0

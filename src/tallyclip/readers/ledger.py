@@ -1,6 +1,6 @@
 """Dropped records and captions, counted by reason with a few samples.
 
-The reasons are a fixed list, so that a shard's report stays small whatever the data: data belongs into the sample, never into the reason.
+The reasons are a fixed list, so that a shard's report stays small whatever the data: data goes in the sample, never in the reason.
 ``Ledger`` counts for every reader and stage, and refuses a reason that is not on the list.
 """
 

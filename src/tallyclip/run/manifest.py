@@ -56,4 +56,4 @@ def read_manifest(folder: StageFolder) -> Manifest | None:
     Raises:
         ArtifactError: there is one, but not in the form of this version.
     """
-    return read_struct(folder.manifest, Manifest)
+    return read_struct(folder.manifest, Manifest, delete=folder.path)

@@ -1,1 +1,1 @@
-"""Crawl files: from WAT and WARC to image addresses and their texts."""
+"""Crawl files: from WAT and WARC to image URLs and their texts."""
