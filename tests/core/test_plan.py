@@ -87,7 +87,7 @@ def test_the_largest_size_is_every_matched_pair() -> None:
     matched = int((matches.lengths > 0).sum())
     t = tc.threshold_for_size(matches, counts, matched)
     assert tc.expected_size(matches, counts, t) == matched
-    with pytest.raises(tc.OptionError, match=f"more than the {matched} pairs that name an entry"):
+    with pytest.raises(tc.OptionError, match=f"more than the {matched} pairs that match an entry"):
         tc.threshold_for_size(matches, counts, matched + 1)
 
 

@@ -1,8 +1,8 @@
-"""Which pairs stay: from counts to probabilities, and from probabilities to a draw that depends on the pair alone.
+"""Which pairs are kept: from counts to probabilities, and from probabilities to a draw that depends on the pair alone.
 
-Algorithm 1 of arXiv 2309.16671 goes through a pair's entries and keeps the pair at the first whose number comes up. The chance that one
-does is ``keep_probability``; ``draw`` asks it once, with a number made from the seed and the pair's uid, so that the answer is the same
-in any order, file, process or machine, and what a smaller t keeps a larger t keeps too.
+Algorithm 1 of arXiv 2309.16671 visits a pair's entries and keeps the pair at the first one that a random number selects. The probability
+that one does is ``keep_probability``; ``draw`` decides once for each pair, with a number hashed from the seed and the pair's uid. So the
+result is the same in any order, file, process or machine, and what a smaller t keeps, a larger t keeps too.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from tallyclip.core.hashing import mix
 from tallyclip.core.uids import as_columns
 from tallyclip.errors import OptionError
 
-TextsPolicy = Literal["pairs", "one-per-image"]  # several texts of an image: each a pair of its own, or one picked for the image
-PICK_SALT = u64(0x7069636B20746578)  # "pick tex": so that picking a text and drawing it are independent
+TextsPolicy = Literal["pairs", "one-per-image"]  # several captions of an image: each a pair of its own, or one picked for the image
+PICK_SALT = u64(0x7069636B20746578)  # "pick tex": so that picking a caption and drawing it are independent
 
 
 def entry_probability(counts: Int64[np.ndarray, " V"], t: float) -> Float64[np.ndarray, " V"]:
-    """The chance that an entry selects a pair that names it: min(1, t / count), and 1 for a count of 0.
+    """The probability that an entry selects a pair that matches it: min(1, t / count), and 1 for a count of 0.
 
     So a tail entry (count < t) selects every pair, and a head entry about t of them (section 3.4 of arXiv 2309.16671).
 
@@ -43,12 +43,12 @@ def entry_probability(counts: Int64[np.ndarray, " V"], t: float) -> Float64[np.n
 
 
 def keep_probability(matches: Matches, p: Float64[np.ndarray, " V"]) -> Float64[np.ndarray, " N"]:
-    """The chance that a pair stays: 1 - prod(1 - p) over the entries it names; 0 if it names none, exactly 1 if it names a tail entry.
+    """The probability that a pair is kept: 1 - prod(1 - p) over the entries it matches; 0 if there are none, exactly 1 with a tail entry.
 
     A plain float64 product in ascending order of the ids: the same bits on every machine.
 
     Raises:
-        OptionError: the matches name an entry that ``p`` lacks.
+        OptionError: an entry id of the matches is not below V.
 
     >>> keep_probability(Matches(np.array([0, 2, 2]), np.array([0, 1], dtype=np.uint32)), np.array([0.5, 0.25]))
     array([0.625, 0.   ])
@@ -69,7 +69,7 @@ def draw(keep: Float64[np.ndarray, " N"], uids: np.ndarray, seed: int = 0) -> Bo
         seed: 0 to 2^64 - 1.
 
     Raises:
-        OptionError: the seed is out of range, the uids are none, or there are not as many as probabilities.
+        OptionError: the seed is out of range, ``uids`` does not hold uids, or there are not N of them.
 
     >>> draw(np.array([0.0, 1.0]), np.array([[1, 2], [3, 4]], dtype=np.uint64)).tolist()
     [False, True]
@@ -83,14 +83,14 @@ def draw(keep: Float64[np.ndarray, " N"], uids: np.ndarray, seed: int = 0) -> Bo
 
 
 def pick_one(images: Int64[np.ndarray, " N"], uids: np.ndarray) -> Bool[np.ndarray, " N"]:
-    """For the policy "one text per image": True for the one of an image's texts whose hash is smallest.
+    """For the policy "one caption per image": True for the caption of each image whose hash is smallest.
 
     Args:
-        images: a number for each text's image; the texts of an image stand together.
-        uids: of the pairs; of texts with equal uids the first is picked.
+        images: the number of each caption's image; captions of the same image must be adjacent.
+        uids: of the pairs; of equal uids the first is picked.
 
     Raises:
-        OptionError: the uids are none, or there are not as many as images.
+        OptionError: ``uids`` does not hold uids, or there are not N of them.
     """
     uids = as_columns(uids)
     if len(images) != len(uids):
@@ -123,11 +123,11 @@ def _keep(
     p: Float64[np.ndarray, " V"],
     keep: Float64[np.ndarray, " N"],
 ) -> None:
-    for text in range(u64(len(keep))):
+    for pair in range(u64(len(keep))):
         miss = 1.0
-        for i in range(u64(offsets[text]), u64(offsets[text + ONE])):
+        for i in range(u64(offsets[pair]), u64(offsets[pair + ONE])):
             miss *= 1.0 - p[entry_ids[i]]
-        keep[text] = 1.0 - miss
+        keep[pair] = 1.0 - miss
 
 
 @compiled

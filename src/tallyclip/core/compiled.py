@@ -34,7 +34,7 @@ u64 = np.uint64
 ZERO = np.uint64(0)
 ONE = np.uint64(1)
 
-_numba: Any = numba  # whose decorators come with types that say less than they take
+_numba: Any = numba  # the types of its decorators do not know all options
 _OWN_IMPORT = re.compile(r"^from (tallyclip[\w.]*) import (\([^)]*\)|.*)$", re.MULTILINE)
 
 
@@ -59,10 +59,10 @@ _njit = partial(_numba.njit, **OPTIONS)
 def compiled(function: F) -> F:
     """Compile a function of arrays at its first call; the type checker sees the plain function.
 
-    Unwrapped, because a checker of shapes may have wrapped it, as in the tests.
+    The function is unwrapped first, since a checker of shapes may have wrapped it, as in the tests.
 
     Raises:
-        TypeError: by the call: an argument is not of the type that its annotation declares.
+        TypeError: when called: an argument is not of the type that its annotation declares.
     """
     plain = inspect.unwrap(function)
     try:
@@ -77,7 +77,7 @@ def compiled(function: F) -> F:
             _refuse_undeclared(plain, signature)
         return compile_version(signature)
 
-    dispatcher.compile = compile_declared  # called once for each version, so calls cost what they did
+    dispatcher.compile = compile_declared  # Numba calls it once for each version, so calls are as fast as before
     return dispatcher
 
 
@@ -87,12 +87,12 @@ def inlined(function: F) -> F:
 
 
 def as_compiled_takes(array: np.ndarray, kind: type[np.generic]) -> np.ndarray:
-    """An array that came from outside, as compiled code takes it: itself, or a copy of one that has gaps or another dtype."""
+    """An array from outside in the form that compiled code takes: itself, or a copy if it has gaps or another dtype."""
     return np.require(array, kind, ("C_CONTIGUOUS", "ALIGNED"))
 
 
 def read_only(array: np.ndarray) -> np.ndarray:
-    """A view that cannot be written to, so that what is made here and what is mapped from a file are of one type to compiled code."""
+    """A read-only view, so that compiled code sees one type, whether an array was made here or is mapped from a file."""
     view = array.view()
     view.flags.writeable = False
     return view
@@ -136,11 +136,11 @@ def _refuse_undeclared(function: Callable[..., object], signature: tuple[types.T
     hints = get_type_hints(function)
     for name, found in zip(inspect.signature(function).parameters, signature, strict=True):
         if not _is_declared(hints[name], found):
-            raise TypeError(f"{function.__module__}.{function.__name__} was given {found} for {name}, which is a {hints[name]}")
+            raise TypeError(f"{function.__module__}.{function.__name__} was given {found} for {name}, which must be a {hints[name]}")
 
 
 def _is_declared(hint: Any, found: types.Type) -> bool:
-    """Is a type of Numba the one that an annotation stands for?"""
+    """Whether an annotation declares this type of Numba."""
     if isinstance(found, types.Array):
         is_array = getattr(hint, "array_type", None) is np.ndarray
         return is_array and str(found.dtype) in hint.dtypes and found.ndim == len(hint.dims) and found.layout == "C"

@@ -1,4 +1,4 @@
-"""How often each entry is named, and where head and tail part.
+"""How many captions match each entry, and where the tail ends and the head begins.
 
 Section 3.3 of arXiv 2309.16671 for the counts; section 3.3 and Algorithm 1 of arXiv 2507.22062 for tail shares.
 """
@@ -16,7 +16,7 @@ from tallyclip.errors import OptionError
 
 
 def count_entries(matches: Matches, size: int) -> Int64[np.ndarray, " V"]:
-    """How many of N texts name each of ``size`` entries; a text counts an entry once. Counts of disjoint texts add.
+    """How many of N captions match each of ``size`` entries; a caption counts once for an entry. Counts of disjoint captions add up.
 
     Raises:
         OptionError: an entry id is not below ``size``: the matches belong to another list.
@@ -30,7 +30,7 @@ def count_entries(matches: Matches, size: int) -> Int64[np.ndarray, " V"]:
 
 
 def add_to_counts(counts: Int64[np.ndarray, " V"], matches: Matches) -> None:
-    """Add the matches of some texts to counts, in place."""
+    """Add the matches of some captions to counts, in place."""
     check_ids(matches, len(counts))
     added = as_compiled_takes(counts, np.int64)
     _add(matches.entry_ids, added)
@@ -55,10 +55,10 @@ def tail_share(counts: Int64[np.ndarray, " V"], t: float) -> float:
 
 
 def threshold_for_tail(counts: Int64[np.ndarray, " V"], share: float) -> float:
-    """The count, of those of entries that are named, whose tail share is nearest to ``share``; of two as near the smaller; 1 if none is.
+    """The count above 0 whose tail share is nearest to ``share``; of two equally near counts the smaller; 1 if all counts are 0.
 
-    ``p_to_t`` of Algorithm 1 in arXiv 2507.22062, with its shares made those of ``tail_share``, and entries that are never named left out:
-    with them it can return 0, at which every matched pair would be dropped.
+    ``p_to_t`` of Algorithm 1 in arXiv 2507.22062, but with the shares of ``tail_share``, and without entries that have a count of 0: with
+    them it can return 0, which would drop every matched pair.
 
     Raises:
         OptionError: ``share`` is not between 0 and 1.

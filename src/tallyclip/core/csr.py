@@ -1,4 +1,4 @@
-"""Compressed sparse rows: N rows of any lengths in one array, where row i is ``values[offsets[i]:offsets[i + 1]]``."""
+"""Compressed sparse rows (CSR): N rows of any lengths in one array, where row i is ``values[offsets[i]:offsets[i + 1]]``."""
 
 from __future__ import annotations
 

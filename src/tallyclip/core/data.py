@@ -1,4 +1,4 @@
-"""The types that everything passes: the list of entries, and which texts name which of them."""
+"""The types that all stages share: the list of entries, and which captions match which of them."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from tallyclip.core.strings import from_python
 from tallyclip.errors import ArtifactError, OptionError
 from tallyclip.io.artifacts import EntryColumns, read_entries, write_entries
 
-CLEAN_HINT = "Metadata(..., clean=True), or --clean-metadata, drops empty and repeated entries (of repeats the first stays)"
+CLEAN_HINT = "Metadata(..., clean=True), or --clean-metadata, drops empty and repeated entries (the first of equal entries is kept)"
 
 
 class Metadata:
-    """The ordered list of entries ("queries" in CLIP's paper): what there is to count. An entry's id is its position.
+    """The ordered list of entries ("queries" in CLIP's paper) to match and count. An entry's id is its position.
 
     Args:
         entries: V strings, none empty, no two the same.
         sources: for each entry, where it comes from ("wordnet", "unigram", ...), or None, if known.
-        scores: for each entry, what it was ranked by in its source, if known.
-        ranks: for each entry, which of its source's candidates it was by that, from 1, if known.
-        clean: drop empty and repeated entries instead of raising; of repeats the first stays.
+        scores: for each entry, the score it was ranked by in its source, if known.
+        ranks: for each entry, its rank by that score among its source's candidates, from 1, if known.
+        clean: drop empty and repeated entries instead of raising; the first of equal entries is kept.
 
     Raises:
-        ArtifactError: there is no entry, or an empty or repeated one; the message gives positions.
+        ArtifactError: the list is empty, or has an empty or repeated entry; the message gives positions.
 
     >>> metadata = Metadata(["dog", "New York"])
     >>> len(metadata), metadata.entries[1]
@@ -92,7 +92,7 @@ class Metadata:
             raise ArtifactError(f"{path}: {error.what}", error.hint) from None
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the list; the suffix (``.json``, ``.txt``, ``.parquet``) chooses the form. Only Parquet keeps the rest."""
+        """Write the list; the suffix (``.json``, ``.txt``, ``.parquet``) selects the format. Only Parquet keeps more than entries."""
         known = [None if column is None else list(column) for column in (self.sources, self.scores, self.ranks)]
         write_entries(str(path), EntryColumns(list(self.entries), *known))  # type: ignore[arg-type]
 
@@ -136,11 +136,11 @@ def _describe_unclean(entries: list[str], keep: list[int]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Matches:
-    """Which entries each of N texts names, as compressed sparse rows: text i names ``entry_ids[offsets[i]:offsets[i + 1]]``.
+    """Which entries each of N captions matches, as compressed sparse rows: caption i matches ``entry_ids[offsets[i]:offsets[i + 1]]``.
 
     Attributes:
-        offsets: int64[N+1], rising from 0 to M.
-        entry_ids: uint32[M]; within a text ascending and without repeats.
+        offsets: int64[N+1], ascending from 0 to M.
+        entry_ids: uint32[M]; ascending and without repeats within each caption.
 
     >>> matches = Matches(np.array([0, 2, 2]), np.array([4, 7], dtype=np.uint32))
     >>> len(matches), matches[0].tolist(), matches[1].tolist()
@@ -151,36 +151,36 @@ class Matches:
     entry_ids: UInt32[np.ndarray, " M"]
 
     def __post_init__(self) -> None:
-        """Compiled code will read what the offsets say, wherever that is.
+        """Check the offsets, since compiled code reads wherever they point.
 
         Raises:
-            OptionError: these are not the parts of compressed sparse rows.
+            OptionError: the arrays are not compressed sparse rows.
         """
         offsets, ids = self.offsets, self.entry_ids
         if offsets.dtype != np.int64 or offsets.ndim != 1 or ids.dtype != np.uint32 or ids.ndim != 1:
-            raise OptionError(f"matches are int64[N+1] offsets and uint32[M] ids, not {offsets.dtype} and {ids.dtype}")
+            raise OptionError(f"matches are int64[N+1] offsets and uint32[M] entry ids, not {offsets.dtype} and {ids.dtype}")
         if not len(offsets) or offsets[0] != 0 or offsets[-1] != len(ids) or (offsets[1:] < offsets[:-1]).any():
-            raise OptionError(f"offsets of matches rise from 0 to the number of ids, {len(ids):,}")
+            raise OptionError(f"offsets of matches must ascend from 0 to the number of ids, {len(ids):,}")
         object.__setattr__(self, "offsets", as_compiled_takes(offsets, np.int64))
         object.__setattr__(self, "entry_ids", as_compiled_takes(ids, np.uint32))
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
-    def __getitem__(self, text: int) -> UInt32[np.ndarray, " m"]:
-        """The entry ids of one text; as in lists, -1 is the last."""
-        text = range(len(self))[text]
-        return self.entry_ids[self.offsets[text] : self.offsets[text + 1]]
+    def __getitem__(self, caption: int) -> UInt32[np.ndarray, " m"]:
+        """The entry ids of one caption; as in lists, -1 is the last."""
+        caption = range(len(self))[caption]
+        return self.entry_ids[self.offsets[caption] : self.offsets[caption + 1]]
 
     @property
     def lengths(self) -> Int64[np.ndarray, " N"]:
-        """How many entries each text names."""
+        """How many entries each caption matches."""
         return np.diff(self.offsets)
 
-    def take(self, texts: Int64[np.ndarray, " K"]) -> Matches:
-        """The matches of some texts, in the order given."""
-        offsets = offsets_of(self.lengths[texts])
-        return Matches(offsets, self.entry_ids[positions_of(self.offsets[texts], offsets)])
+    def take(self, captions: Int64[np.ndarray, " K"]) -> Matches:
+        """The matches of some captions, in the given order."""
+        offsets = offsets_of(self.lengths[captions])
+        return Matches(offsets, self.entry_ids[positions_of(self.offsets[captions], offsets)])
 
     def to_arrow(self) -> pa.LargeListArray:
         """The same as an Arrow array of lists of uint32, for data frames and query engines."""
@@ -188,17 +188,17 @@ class Matches:
 
 
 def check_ids(matches: Matches, size: int) -> None:
-    """Do matches belong to a list of ``size`` entries?
+    """Check that matches belong to a list of ``size`` entries.
 
     Raises:
-        OptionError: one names an entry that the list lacks.
+        OptionError: an entry id is not below ``size``.
     """
     if len(matches.entry_ids) and int(matches.entry_ids.max()) >= size:
         raise OptionError(f"entry id {matches.entry_ids.max()} does not belong to a list of {size:,} entries")
 
 
 def concatenate(parts: Sequence[Matches]) -> Matches:
-    """The matches of several batches of texts, one after the other."""
+    """The matches of several batches of captions, one after the other."""
     if len(parts) == 1:
         return parts[0]
     starts = np.cumsum([0] + [len(part.entry_ids) for part in parts])

@@ -1,11 +1,11 @@
-"""Which rows of a pool repeat others: sorted keys, and of each key one row that stays; or none, if it comes too often.
+"""Which rows of a pool are duplicates: of all rows with the same key one is kept, or none if the key is too frequent.
 
-Rows are known by four numbers: the two halves of the key (the pair's uid, or that of its address), a number made of the row's content
-that says who stays, and where the row is. So who stays depends on what the rows are, not on their order, nor on how they are split; only
-of rows that are equal in everything the place decides, and then it does not matter.
+A row is represented by a record of four numbers: the two halves of its key (the pair's uid, or that of its URL), a preference hashed from
+the row's content, and the row's place. Of equal keys the smallest preference is kept. So the result depends on what the rows are, not on
+their order, nor on how they are split into files; the place decides only between rows that are equal in everything.
 
-Keys are spread evenly, so buckets by their first bits hold about as many each; a bucket is resolved by itself (section 6 of the design's
-notes on scale: a file shuffle, but over files that are sorted already, so that a bucket is one slice of each).
+Keys are hashes, so buckets by their first bits are of about equal size, and each bucket is resolved by itself. The records of a file are
+sorted, so a bucket is one slice of each file.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from tallyclip.core.hashing import mix_in
 from tallyclip.core.sorting import sort_rows
 from tallyclip.errors import OptionError
 
-ROW_BITS = 40  # of a place: the rest says which shard
+ROW_BITS = 40  # of a place; the other bits are the shard's number
 MOST_ROWS, MOST_SHARDS = 1 << ROW_BITS, 1 << (64 - ROW_BITS)
-KNOWN = np.uint64(0)  # who stays: a key of an earlier pool, before any row
+KNOWN = np.uint64(0)  # the preference of a key of an existing pool: smaller than that of any row
 
 
 def preferences(*parts: UInt64[np.ndarray, " N"]) -> UInt64[np.ndarray, " N"]:
-    """A number for each of N rows, made of several of its content: one order for all rows that favours none."""
+    """A hash for each of N rows of several numbers of its content: an order of all rows that favors none."""
     numbers = np.zeros(len(parts[0]), np.uint64)
     for part in parts:
         mix_in(numbers, as_compiled_takes(part, np.uint64))
@@ -36,33 +36,33 @@ def preferences(*parts: UInt64[np.ndarray, " N"]) -> UInt64[np.ndarray, " N"]:
 def sorted_records(
     keys: UInt64[np.ndarray, "N 2"], preferences: UInt64[np.ndarray, " N"], places: UInt64[np.ndarray, " N"]
 ) -> UInt64[np.ndarray, "N 4"]:
-    """N rows as records of two halves of a key, preference and place, in ascending order.
+    """N rows as records (two halves of a key, preference, place) in ascending order.
 
     Args:
-        keys: equal for rows of which one is to stay.
-        preferences: of equal keys the smallest stays; 0 counts as 1, for ``KNOWN`` comes before all.
-        places: of equal preferences the first stays.
+        keys: equal for rows of which one is to be kept.
+        preferences: of equal keys the smallest is kept; 0 counts as 1, since ``KNOWN`` must be smaller.
+        places: of equal preferences the first is kept.
     """
     return sort_rows(np.column_stack([keys, np.maximum(preferences, np.uint64(1)), places]))
 
 
 def first_of_each(records: UInt64[np.ndarray, "N 4"]) -> Bool[np.ndarray, " N"]:
-    """Of sorted records, the first with each key."""
+    """True for the first of sorted records with each key."""
     first = np.ones(len(records), np.bool_)
     first[1:] = (records[1:, :2] != records[:-1, :2]).any(axis=1)
     return first
 
 
 def bucket_bits(rows: int, rows_per_bucket: int) -> int:
-    """How many bits of a key say its bucket, so that buckets hold about so many rows; 0 for a single one."""
+    """How many bits of a key select its bucket, for about ``rows_per_bucket`` rows in each; 0 for a single bucket."""
     return (max(1, -(-rows // rows_per_bucket)) - 1).bit_length()
 
 
 def shard_places(shard: int, rows: UInt64[np.ndarray, " N"]) -> UInt64[np.ndarray, " N"]:
-    """Places in the whole pool, of rows of one of its shards.
+    """The places in the whole pool of rows of one shard.
 
     Raises:
-        OptionError: there are more shards than a place has room for.
+        OptionError: the number of the shard has too many bits for a place.
     """
     if shard >= MOST_SHARDS:
         raise OptionError(f"more than {MOST_SHARDS:,} shards", "put several crawl files into one")
@@ -72,39 +72,39 @@ def shard_places(shard: int, rows: UInt64[np.ndarray, " N"]) -> UInt64[np.ndarra
 def resolve(
     runs: Sequence[UInt64[np.ndarray, "_ 4"]], known: Sequence[UInt64[np.ndarray, "_ 2"]] = ()
 ) -> tuple[UInt64[np.ndarray, " L"], int]:
-    """Of the records of one bucket, from several sorted runs: who goes.
+    """Find the duplicates in one bucket of several sorted runs.
 
     Args:
         runs: sorted records.
-        known: keys of earlier pools; no row with one of them stays.
+        known: keys of existing pools; all rows with one of them are removed.
 
     Returns:
-        the places of the rows that go, ascending; and how many of them because their key is known.
+        the places of the removed rows, ascending; and how many of them have a known key.
     """
-    earlier = [np.column_stack([keys, np.full((len(keys), 2), KNOWN)]) for keys in known]
-    records = sort_rows(np.concatenate([np.zeros((0, 4), np.uint64), *earlier, *runs]))
+    existing = [np.column_stack([keys, np.full((len(keys), 2), KNOWN)]) for keys in known]
+    records = sort_rows(np.concatenate([np.zeros((0, 4), np.uint64), *existing, *runs]))
     first = first_of_each(records)
     is_known = records[:, 2] == KNOWN
-    leaders = np.flatnonzero(first)
-    led_by_known = np.repeat(is_known[leaders], np.diff(np.append(leaders, len(records))))
-    going = ~is_known & (~first | led_by_known)
-    return np.sort(records[going, 3]), int(np.count_nonzero(led_by_known & ~is_known))
+    firsts = np.flatnonzero(first)
+    has_known_key = np.repeat(is_known[firsts], np.diff(np.append(firsts, len(records))))
+    removed = ~is_known & (~first | has_known_key)
+    return np.sort(records[removed, 3]), int(np.count_nonzero(has_known_key & ~is_known))
 
 
-def without(records: UInt64[np.ndarray, "N 4"], going: UInt64[np.ndarray, " L"]) -> UInt64[np.ndarray, "n 4"]:
-    """The records whose places are not among ascending ones."""
-    if len(going) == 0:
+def without(records: UInt64[np.ndarray, "N 4"], removed: UInt64[np.ndarray, " L"]) -> UInt64[np.ndarray, "n 4"]:
+    """The records without those at the removed places, which ascend."""
+    if len(removed) == 0:
         return records
-    spots = np.minimum(np.searchsorted(going, records[:, 3]), len(going) - 1)
-    return records[going[spots] != records[:, 3]]
+    spots = np.minimum(np.searchsorted(removed, records[:, 3]), len(removed) - 1)
+    return records[removed[spots] != records[:, 3]]
 
 
 def frequent(runs: Sequence[UInt64[np.ndarray, "_ 4"]], limit: int) -> UInt64[np.ndarray, " L"]:
-    """Of the records of one bucket: the places, ascending, of all rows whose key comes with more than ``limit`` different third numbers."""
+    """The places, ascending, of all rows of a bucket whose key has more than ``limit`` different preferences."""
     records = sort_rows(np.concatenate([np.zeros((0, 4), np.uint64), *runs]))
     first = first_of_each(records)
-    fresh = first.copy()
-    fresh[1:] |= records[1:, 2] != records[:-1, 2]
+    is_new = first.copy()
+    is_new[1:] |= records[1:, 2] != records[:-1, 2]
     starts = np.flatnonzero(first)
-    different = np.add.reduceat(fresh, starts, dtype=np.int64) if len(starts) else np.zeros(0, np.int64)
+    different = np.add.reduceat(is_new, starts, dtype=np.int64) if len(starts) else np.zeros(0, np.int64)
     return np.sort(records[np.repeat(different > limit, np.diff(np.append(starts, len(records)))), 3])

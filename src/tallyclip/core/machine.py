@@ -1,4 +1,4 @@
-"""The machine operations that Numba has no words for, written as LLVM code.
+"""The machine operations that Numba does not offer, written as LLVM code.
 
 They assume a little-endian machine (x86-64, 64-bit Arm); LLVM chooses the vector instructions of the machine at hand.
 """
@@ -14,7 +14,7 @@ from jaxtyping import UInt8, UInt32, UInt64
 if TYPE_CHECKING:
 
     def load_u64(data: UInt8[np.ndarray, " B"], index: np.uint64) -> np.uint64:
-        """The eight bytes from ``data[index]`` on as one number, at any alignment; the caller sees to the bounds."""
+        """The eight bytes from ``data[index]`` on as one number, at any alignment; the caller checks the bounds."""
         ...
 
     def byte_mask(characters: str) -> Callable[[UInt8[np.ndarray, " B"], np.uint64], np.uint64]:

@@ -1,7 +1,7 @@
-"""What a threshold would keep, before anything is drawn.
+"""How many pairs a threshold would keep, before anything is drawn.
 
-The expected size of the curated set is the sum of the pairs' keep probabilities. Sums are taken in whole numbers, each probability
-rounded to 2^-40, so that they are the same in any order and any split of the pairs. One pass over the matches serves many thresholds.
+The expected size of the curated set is the sum of the pairs' keep probabilities. Sums are whole numbers, in fixed point of 40 bits, so that
+they are the same in any order and any split of the pairs. One pass over the matches evaluates many thresholds.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from tallyclip.core.counts import checked_threshold
 from tallyclip.core.data import Matches, check_ids
 from tallyclip.errors import OptionError
 
-UNIT = 2.0**40  # parts of a pair
-ROWS_AT_ONCE = 1 << 22  # so that sums of parts fit 63 bits
+UNIT = 2.0**40  # one pair in fixed point
+ROWS_AT_ONCE = 1 << 22  # so that sums fit 63 bits
 CLOSE_ENOUGH = 0.25  # pairs
 
 
 @dataclass(frozen=True)
 class PlanRow:
-    """What one threshold does.
+    """The result of one threshold.
 
     Attributes:
         t: the threshold.
         expected_size: pairs kept on average.
-        kept_share: the same as a share of the pairs that name an entry.
+        kept_share: the same as a share of the pairs that match an entry.
         tail_share: the share of matches on tail entries (count < t).
         head_entries: entries with a count of at least t.
-        head_matches: matches on them.
+        head_matches: the sum of their counts.
     """
 
     t: float
@@ -64,16 +64,16 @@ def expected_parts(
     thresholds: Sequence[float],
     picked: Bool[np.ndarray, " N"] | None = None,
 ) -> list[int]:
-    """Expected sizes at several thresholds, in parts of 2^-40 pairs; those of disjoint pairs add without any rounding.
+    """Expected sizes at several thresholds, in fixed point: units of 2^-40 pairs. Those of disjoint pairs add up without rounding.
 
     Args:
-        matches: N pairs.
-        counts: int64[V] of the whole pool, of which ``matches`` may be a part.
+        matches: of N pairs.
+        counts: int64[V] of the whole pool; ``matches`` may be of a part of it.
         thresholds: T numbers above 0, in ascending order.
         picked: which pairs can be drawn, if not all (``balance.pick_one``).
 
     Raises:
-        OptionError: a threshold is not above 0, or the matches name an entry without a count.
+        OptionError: a threshold is not above 0, or an entry id of the matches is not below V.
     """
     counts = as_compiled_takes(counts, np.int64)
     check_ids(matches, len(counts))
@@ -91,10 +91,10 @@ def expected_parts(
 
 
 def threshold_for_size(matches: Matches, counts: Int64[np.ndarray, " V"], size: float) -> float:
-    """The t whose expected size is ``size``, to a quarter of a pair where float64 allows.
+    """The t whose expected size is ``size``, to a quarter of a pair where float64 allows it.
 
     Raises:
-        OptionError: ``size`` is not above 0, or above the number of pairs that name an entry, which the message gives.
+        OptionError: ``size`` is not above 0, or above the number of pairs that match an entry, which the message gives.
     """
     matched = int(np.count_nonzero(matches.lengths))
     return solve_threshold(size, matched, counts, lambda thresholds: expected_parts(matches, counts, thresholds))
@@ -105,18 +105,18 @@ def solve_threshold(size: float, matched: int, counts: Int64[np.ndarray, " V"], 
 
     Args:
         size: the wanted number of pairs.
-        matched: how many pairs could be drawn at all.
+        matched: the number of pairs that match an entry.
         counts: int64[V] of the pool.
-        evaluate: ascending thresholds to expected sizes in parts, as ``expected_parts`` gives.
+        evaluate: ascending thresholds to expected sizes in fixed point, as ``expected_parts`` returns.
     """
     if not size > 0:
         raise OptionError(f"a size of {size} is not possible", f"give a number of pairs from 1 to {matched:,}")
     if size > matched:
-        raise OptionError(f"a size of {size:,.0f} is more than the {matched:,} pairs that name an entry", "give at most that number")
+        raise OptionError(f"a size of {size:,.0f} is more than the {matched:,} pairs that match an entry", "give at most that number")
     most = float(counts.max())
     if size == matched:
         return most
-    # An entry selects t pairs at most, so the set has at most t pairs for every entry named: a t from which the search can go up.
+    # An entry selects at most t pairs, so the set has at most t pairs for each matched entry: the lowest t that can give this size.
     low, high = size / np.count_nonzero(counts), most
     while True:
         grid = _between(low, high)
@@ -131,7 +131,7 @@ def solve_threshold(size: float, matched: int, counts: Int64[np.ndarray, " V"], 
 
 
 def _between(low: float, high: float) -> list[float]:
-    """Both and fifteen more at equal ratios, by square roots: they are the same on every machine, which logarithms are not."""
+    """Both and fifteen more at equal ratios, by square roots: they are the same on every machine, unlike logarithms."""
     grid = [low, high]
     for _ in range(4):
         grid = [*(t for one, other in pairwise(grid) for t in (one, math.sqrt(one * other))), high]
@@ -139,7 +139,7 @@ def _between(low: float, high: float) -> list[float]:
 
 
 def parts_of(keep: Float64[np.ndarray, " N"]) -> int:
-    """The sum of keep probabilities in the same parts, as ``expected_parts`` gives it at one threshold."""
+    """The sum of keep probabilities in the fixed point of ``expected_parts``."""
     return sum(int((keep[i : i + ROWS_AT_ONCE] * UNIT + 0.5).astype(np.int64).sum()) for i in range(0, len(keep), ROWS_AT_ONCE))
 
 
@@ -154,13 +154,13 @@ def _sum_parts(
     certain: Int64[np.ndarray, " T+1"],
     miss: Float64[np.ndarray, " T"],
 ) -> None:
-    """Add up keep probabilities. ``certain[k]`` counts the pairs kept for certain from the k-th threshold on, which need no product.
+    """Add up keep probabilities. ``certain[k]`` counts the pairs that are certainly kept from the k-th threshold on and need no product.
 
     Eight arguments: the last three are results and working space.
     """
-    for text in range(u64(len(offsets)) - ONE):
-        start, end = u64(offsets[text]), u64(offsets[text + ONE])
-        if start == end or not picked[text]:
+    for pair in range(u64(len(offsets)) - ONE):
+        start, end = u64(offsets[pair]), u64(offsets[pair + ONE])
+        if start == end or not picked[pair]:
             continue
         fewest = counts[entry_ids[start]]
         for i in range(start + ONE, end):

@@ -1,7 +1,7 @@
-"""Strings as bytes and offsets: the form every compiled function reads. (In shapes, here and elsewhere, N1 stands for N + 1.)
+"""Strings as bytes and offsets, which every compiled function reads. (In shapes, here and elsewhere, N1 stands for N + 1.)
 
-Text of any origin becomes UTF-8 with no check and no change. Lone surrogates, which Python strings can hold, become the three bytes
-that UTF-8's rule would give them, so two texts are equal, or one contains the other, exactly when their bytes are or do.
+Text of any origin becomes UTF-8, unchecked and unchanged. Lone surrogates, which Python strings can hold, become the three bytes
+that UTF-8's rule would give them. So two texts are equal, or one contains the other, exactly when that is true of their bytes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from jaxtyping import Bool, Int64, UInt8
 
 @runtime_checkable
 class ArrowColumn(Protocol):
-    """A column of pandas, Polars or another library that hands itself over as Arrow's C stream; its missing values are nulls."""
+    """A column of pandas, Polars or another library that exports itself as an Arrow C stream; its missing values are nulls."""
 
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any: ...
 
@@ -54,7 +54,7 @@ def from_python(texts: Sequence[str | None]) -> Strings:
 
 
 def from_arrow(array: pa.Array) -> Strings:
-    """View an Arrow array of strings or binaries without copying its text (views are first laid out in one buffer).
+    """View an Arrow array of strings or binaries without copying its text (string views are first copied into one buffer).
 
     Raises:
         TypeError: the array holds something else.
@@ -85,10 +85,10 @@ def from_arrow(array: pa.Array) -> Strings:
 
 
 def to_strings(texts: StringArray) -> list[Strings]:
-    """The chunks of any accepted array of strings.
+    """The chunks of an array of strings of any kind.
 
     Raises:
-        TypeError: ``texts`` is a single string, or holds something other than strings.
+        TypeError: ``texts`` is a single string, or holds something else than strings.
     """
     if isinstance(texts, pa.ChunkedArray):
         chunks: list[pa.Array] = cast(Any, texts).chunks
@@ -107,7 +107,7 @@ def _decoded(array: pa.Array) -> pa.Array:
 
 
 def concatenated(texts: StringArray) -> Strings:
-    """The same as one run of strings."""
+    """An array of strings of any kind, as one chunk."""
     chunks = to_strings(texts)
     if len(chunks) == 1:
         return chunks[0]
@@ -115,7 +115,7 @@ def concatenated(texts: StringArray) -> Strings:
 
 
 def joined(chunks: Sequence[Strings]) -> Strings:
-    """Several runs of strings as one."""
+    """Several chunks as one."""
     data = np.concatenate([np.zeros(0, np.uint8), *(chunk.data[chunk.offsets[0] : chunk.offsets[-1]] for chunk in chunks)])
     lengths = np.concatenate([np.zeros(0, np.int64), *(np.diff(chunk.offsets) for chunk in chunks)])
     valid = None
@@ -125,7 +125,7 @@ def joined(chunks: Sequence[Strings]) -> Strings:
 
 
 def to_python(strings: Strings) -> list[str]:
-    """What ``from_python`` was given; a null is an empty string.
+    """The opposite of ``from_python``; a null becomes an empty string.
 
     >>> to_python(from_python(["dog", None, "é"]))
     ['dog', '', 'é']

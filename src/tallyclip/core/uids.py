@@ -1,8 +1,8 @@
-"""The uid of a pair: 128 bits that say which image and which text, wherever the pair stands.
+"""The uid of a pair: 128 bits that identify its image and its caption, in whatever file the pair is.
 
-A uid is MurmurHash3_x64_128 of the image's address and the text, each as its length in eight bytes (little-endian; 2^64 - 1 for a null)
-and then its bytes, unchanged. The hash's seed names what the image is known by, and a later version of the rule would take new seeds, so
-that two uids agree only if they mean the same. The same number is the key for duplicates and the random number of the draw.
+A uid is MurmurHash3_x64_128 of the image's URL and the caption, each as its length in eight bytes (little-endian; 2^64 - 1 for a null)
+and then its bytes, unchanged. The hash's seed depends on what identifies the image, and a later version of the rule would use new seeds, so
+that two uids are equal only if they mean the same. The same number is the key of deduplication and the random number of the draw.
 
 The two halves of the hash, as unsigned 64-bit numbers, are the two columns of an array of uids, and the first and the last 16 of the 32
 hex digits of a printed uid: DataComp's form.
@@ -43,47 +43,47 @@ def make_uids(
     """The uids of N pairs, from their content alone.
 
     Args:
-        images: what each image is known by, or None if that is nothing but the text.
-        captions: the texts. Images and captions are taken as the bytes they are: no canonical form of URLs, no normal form of text.
-        image_kind: "url"; "key", the sample's key in a tar without URLs; or "uid", the image's own uid where it has several texts.
-        image_of: for each text the place of its image in ``images``, where these are not as many as the texts. Texts of an image that
-            stand together cost no more than theirs, however long the name of the image.
+        images: what identifies each image, or None if only the captions do.
+        captions: the captions. Images and captions are hashed as the bytes they are: URLs and Unicode are not normalized.
+        image_kind: "url"; "key", the sample's key in a tar without URLs; or "uid", the image's own uid where it has several captions.
+        image_of: for each caption the position of its image in ``images``, where images have several. An image is hashed once for captions
+            of it that are adjacent.
 
     Returns:
         uint64[N, 2]; the first column is the first 16 of a uid's 32 hex digits.
 
     Raises:
-        OptionError: the numbers of images and captions differ, there is no such kind, or no such image.
+        OptionError: the numbers of images and captions differ, the kind is unknown, or a position is out of range.
 
     >>> uid_strings(make_uids(["http://a.example/1.jpg"], ["a dog"])).to_pylist()
     ['9b144afbde52182ff7d4381eb7c2af41']
     """
     if image_kind not in get_args(ImageKind):
-        raise OptionError(f"no kind of image {image_kind!r}", f"the kinds are {', '.join(get_args(ImageKind))}")
-    texts = concatenated(captions)
-    rows = len(texts.offsets) - 1
+        raise OptionError(f"unknown image kind {image_kind!r}", f"the kinds are {', '.join(get_args(ImageKind))}")
+    caption_strings = concatenated(captions)
+    rows = len(caption_strings.offsets) - 1
     if images is None:
-        addresses, image_of = Strings(np.zeros(0, np.uint8), np.zeros(2, np.int64), np.zeros(1, np.bool_)), np.zeros(rows, np.int64)
+        image_names, image_of = Strings(np.zeros(0, np.uint8), np.zeros(2, np.int64), np.zeros(1, np.bool_)), np.zeros(rows, np.int64)
     else:
-        addresses = concatenated(images)
-    count = len(addresses.offsets) - 1
+        image_names = concatenated(images)
+    count = len(image_names.offsets) - 1
     places = np.arange(count) if image_of is None else as_compiled_takes(np.asarray(image_of), np.int64)
     if len(places) != rows:
         raise OptionError(f"{len(places):,} images but {rows:,} captions")
     if rows and not 0 <= places.min() <= places.max() < count:
-        raise OptionError(f"images {places.min()} to {places.max()} of {count:,}", "image_of holds places in images")
-    longest = np.diff(addresses.offsets).max(initial=0) + np.diff(texts.offsets).max(initial=0)
+        raise OptionError(f"images {places.min()} to {places.max()} of {count:,}", "image_of holds positions in images")
+    longest = np.diff(image_names.offsets).max(initial=0) + np.diff(caption_strings.offsets).max(initial=0)
     uids = np.empty((rows, 2), np.uint64)
     scratch = np.zeros(longest + 64, np.uint8)
     seed = u64(SEEDS[image_kind])
     _hash_pairs(
-        addresses.data,
-        addresses.offsets,
-        _valid(addresses),
+        image_names.data,
+        image_names.offsets,
+        _valid(image_names),
         places,
-        texts.data,
-        texts.offsets,
-        _valid(texts),
+        caption_strings.data,
+        caption_strings.offsets,
+        _valid(caption_strings),
         seed,
         scratch,
         uids,
@@ -92,10 +92,10 @@ def make_uids(
 
 
 def as_columns(uids: np.ndarray) -> UInt64[np.ndarray, "N 2"]:
-    """Uids as two columns, also those of dtype ``u8,u8``, as a file ``uids.npy`` has them.
+    """Uids as two columns, also those of dtype ``u8,u8``, as in a file ``uids.npy``.
 
     Raises:
-        OptionError: these are no uids.
+        OptionError: the array has another dtype or shape.
     """
     if uids.dtype == SUBSET:
         return np.ascontiguousarray(uids).view(np.uint64).reshape(-1, 2)
@@ -108,7 +108,7 @@ def uid_strings(uids: UInt64[np.ndarray, "N 2"]) -> pa.StringArray:
     """Uids as strings of 32 hex digits, in lower case.
 
     Raises:
-        OptionError: there are more than one array of strings can hold, 67 million.
+        OptionError: there are more than 67 million, the most that one array of strings can hold.
     """
     if len(uids) * HEX_DIGITS > np.iinfo(np.int32).max:
         raise OptionError(f"{len(uids):,} uids are too many for one array of strings", "take them in parts")
@@ -119,7 +119,7 @@ def uid_strings(uids: UInt64[np.ndarray, "N 2"]) -> pa.StringArray:
 
 
 def parse_uids(texts: StringArray) -> tuple[UInt64[np.ndarray, "N 2"], Bool[np.ndarray, " N"]]:
-    """Read strings of 32 hex digits, and say which of them are that; the others become 0."""
+    """Read strings of 32 hex digits; returns the uids, and which strings are valid. The uids of the others are 0."""
     strings = concatenated(texts)
     uids = np.zeros((len(strings.offsets) - 1, 2), np.uint64)
     good = np.zeros(len(uids), np.bool_)
@@ -183,16 +183,16 @@ def _hash_pairs(
     image_offsets: Int64[np.ndarray, " K1"],
     image_valid: Bool[np.ndarray, " K"],
     image_of: Int64[np.ndarray, " N"],
-    text_data: UInt8[np.ndarray, " C"],
-    text_offsets: Int64[np.ndarray, " N1"],
-    text_valid: Bool[np.ndarray, " N"],
+    caption_data: UInt8[np.ndarray, " C"],
+    caption_offsets: Int64[np.ndarray, " N1"],
+    caption_valid: Bool[np.ndarray, " N"],
     seed: np.uint64,
     scratch: UInt8[np.ndarray, " S"],
     uids: UInt64[np.ndarray, "N 2"],
 ) -> None:
     """Ten arguments: two columns of strings are three arrays each.
 
-    The image's part is written, and its whole blocks are hashed, once for all texts of the image that stand together.
+    The image's part is written, and its whole blocks are hashed, once for all adjacent captions of the image.
     """
     before = head = whole = ZERO
     first1 = first2 = seed
@@ -209,8 +209,8 @@ def _hash_pairs(
                 first2 ^= _rotate(load_u64(scratch, whole + u64(8)) * _C2, u64(33)) * _C1
                 first2 = (_rotate(first2, u64(31)) + first1) * u64(5) + u64(0x38495AB5)
                 whole += u64(16)
-        start, end = u64(text_offsets[row]), u64(text_offsets[row + ONE])
-        size = _put_string(scratch, head, text_data, start, end, text_valid[row])
+        start, end = u64(caption_offsets[row]), u64(caption_offsets[row + ONE])
+        size = _put_string(scratch, head, caption_data, start, end, caption_valid[row])
         _put_u64(scratch, size, ZERO)
         _put_u64(scratch, size + u64(8), ZERO)  # the last block is padded with zeros, which change nothing
         h1, h2, place = first1, first2, whole

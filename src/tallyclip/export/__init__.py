@@ -1,1 +1,1 @@
-"""Results in the forms that others read."""
+"""Results in the formats that other tools read."""

@@ -1,6 +1,6 @@
-"""The uids of a set, sorted and each once: DataComp's form of a subset, which its resharder reads.
+"""The uids of a set, sorted and without repeats: DataComp's format of a subset, which its resharder reads.
 
-Sorted runs are written as they come and merged range by range, so neither step holds more than a fixed number of uids.
+Uids are written in sorted runs, which are merged range by range, so no step holds more than a fixed number of uids in memory.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from tallyclip.core.uids import SUBSET, as_columns
 from tallyclip.io.files import replacing
 
 HELD = 1 << 22  # uids in memory, 64 MB
-SAMPLED = 1 << 16  # uids to choose ranges by
-RUNS_AT_ONCE = 64  # open at a time
+SAMPLED = 1 << 16  # uids by which ranges are chosen
+RUNS_AT_ONCE = 64  # files open at the same time
 
 
 class Merged(NamedTuple):
-    """How many uids were written, and how many there were with repeats."""
+    """How many different uids were written, and how many there were."""
 
     unique: int
     total: int
 
 
 class RunWriter:
-    """Collects uids and writes them as sorted runs, files ``path(0)``, ``path(1)`` and so on, repeats kept."""
+    """Collects uids and writes them as sorted runs, with repeats, to ``FOLDER/NAME.0.npy``, ``FOLDER/NAME.1.npy`` and so on."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self._folder = folder
@@ -63,42 +63,39 @@ class RunWriter:
 def merge_runs(paths: Sequence[Path], out: Path) -> Merged:
     """Merge sorted runs into one ``.npy`` of dtype ``u8,u8``, sorted and without repeats.
 
-    A number of runs at a time, into longer runs beside them, until that number is left: a process may not have all open at once.
+    ``RUNS_AT_ONCE`` runs at a time are merged into longer runs beside them until no more than that are left: a process may have only so
+    many files open.
     """
     total = sum(len(np.load(path, mmap_mode="r")) for path in paths)
     runs, longer = list(paths), 0
     while len(runs) > RUNS_AT_ONCE:
-        target = runs[0].with_name(f"_merged.{longer}.npy")  # no shard's: their keys begin with no underscore
+        target = runs[0].with_name(f"_merged.{longer}.npy")  # not a name of a shard's run: keys of shards do not begin with an underscore
         _merge(runs[:RUNS_AT_ONCE], target)
         runs, longer = [*runs[RUNS_AT_ONCE:], target], longer + 1
     return Merged(_merge(runs, out), total)
 
 
 def _merge(paths: Sequence[Path], out: Path) -> int:
-    """Merge a few runs, range by range; returns how many uids there are. Equal uids fall into one range."""
+    """Merge a few runs, range by range; returns how many different uids there are. Equal uids are always in the same range."""
     runs = [as_columns(np.load(path, mmap_mode="r")) for path in paths]
     bounds = _bounds(runs)
     unique = 0
     with replacing(out) as part, part.open("wb") as file:
         _write_header(file, 0)
         for low, high in zip([None, *bounds], [*bounds, None], strict=True):
-            slices = [run[_place(run, low) : _place(run, high)] for run in runs]
+            slices = [run[_position(run, low) : _position(run, high)] for run in runs]
             merged = sort_rows(np.concatenate([np.zeros((0, 2), np.uint64), *slices]))
-            fresh = np.ones(len(merged), np.bool_)
-            fresh[1:] = (merged[1:] != merged[:-1]).any(axis=1)
-            merged[fresh].tofile(file)
-            unique += int(np.count_nonzero(fresh))
+            is_first = np.ones(len(merged), np.bool_)
+            is_first[1:] = (merged[1:] != merged[:-1]).any(axis=1)
+            merged[is_first].tofile(file)
+            unique += int(np.count_nonzero(is_first))
         file.seek(0)
         _write_header(file, unique)
     return unique
 
 
 def _bounds(runs: Sequence[UInt64[np.ndarray, "_ 2"]]) -> list[tuple[int, int]]:
-    """Where ranges end, each of which has about HELD uids, by a sample.
-
-    Of every run each so-manieth is taken, but not from the first on: from a place that differs from run to run, in steps of the golden
-    ratio. Else a sample of many short runs would have their smallest uids alone.
-    """
+    """Where ranges of about HELD uids end, chosen by a sample of the runs."""
     total = sum(map(len, runs))
     ranges = -(-total // HELD)
     if ranges <= 1:
@@ -111,8 +108,8 @@ def _bounds(runs: Sequence[UInt64[np.ndarray, "_ 2"]]) -> list[tuple[int, int]]:
     return sorted({(int(high), int(low)) for high, low in chosen})
 
 
-def _place(run: UInt64[np.ndarray, "n 2"], bound: tuple[int, int] | None) -> int | None:
-    """Where in a sorted run the uids begin that are not below a bound."""
+def _position(run: UInt64[np.ndarray, "n 2"], bound: tuple[int, int] | None) -> int | None:
+    """The position in a sorted run of the first uid that is not below a bound."""
     if bound is None:
         return None
     high, low = bound
@@ -122,6 +119,6 @@ def _place(run: UInt64[np.ndarray, "n 2"], bound: tuple[int, int] | None) -> int
 
 
 def _write_header(file: object, size: int) -> None:
-    """A header of ``.npy``, the same length for any size: numpy leaves room for the digits."""
+    """Write a header of ``.npy``, which has the same length for any size: numpy leaves room for the digits."""
     header = {"descr": np.lib.format.dtype_to_descr(SUBSET), "fortran_order": False, "shape": (size,)}
     np.lib.format.write_array_header_1_0(file, header)  # type: ignore[arg-type]

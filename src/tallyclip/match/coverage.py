@@ -1,4 +1,4 @@
-"""Entries that no text can ever name, and why."""
+"""Entries that no caption can ever match, and why."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from itertools import pairwise
 from tallyclip.match.reference import Mode
 from tallyclip.match.spacing import BLANKS, PUNCTUATION
 
-LINE_BREAK = "has a tab or line break, which every text's become spaces"
-GLUED_MARK = "has a mark next to another character, and in a text every mark stands between spaces"
-CLOSE_MARKS = "has two marks with one space between them, and in a text there are always two"
+LINE_BREAK = "has a tab or line break; in captions these become spaces"
+GLUED_MARK = "has a mark next to another character; in captions every mark gets spaces around it"
+CLOSE_MARKS = "has two marks with one space between them; in captions there are always two spaces"
 
 _SPECIAL = re.compile(f"[{re.escape(PUNCTUATION + BLANKS.replace(' ', ''))}]")
 
 
 def why_unmatchable(entry: str, mode: Mode) -> str | None:
-    """The reason why no text can name an entry, or None if some text does.
+    """The reason why no caption can match an entry, or None if some caption does.
 
-    An entry's words, cut at every space, must be words that a spaced text can have: a mark alone, or no mark in it; and between two
-    marks a text has an empty word at least. Any such row of words is the spacing of some text, so there is no other reason. An entry
-    that is itself spaced is named by itself.
+    An entry's words, cut at every space, must be words that a spaced caption can have: a mark alone, or a word without marks; and between
+    two marks a caption has at least an empty word. Any such row of words is the spacing of some caption, so there is no other reason. An
+    entry that is spaced itself matches itself as a caption.
 
     >>> why_unmatchable("St. Louis", "exact") is GLUED_MARK, why_unmatchable("a , b", "exact")
     (True, None)
@@ -30,7 +30,7 @@ def why_unmatchable(entry: str, mode: Mode) -> str | None:
         return None
     if mode == "casefold":
         entry = entry.casefold()
-    if not _SPECIAL.search(entry):  # as most entries have no mark
+    if not _SPECIAL.search(entry):  # most entries have no mark
         return None
     words = entry.split(" ")
     if any(blank in entry for blank in BLANKS if blank != " "):
@@ -44,7 +44,7 @@ def why_unmatchable(entry: str, mode: Mode) -> str | None:
 
 
 def unmatchable_entries(entries: Sequence[str], mode: Mode) -> dict[str, list[int]]:
-    """For every reason the ids of the entries that no text can name for it."""
+    """The ids of the entries that no caption can match, by reason."""
     found: dict[str, list[int]] = {}
     for entry_id, entry in enumerate(entries):
         reason = why_unmatchable(entry, mode)

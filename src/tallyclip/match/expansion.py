@@ -1,4 +1,4 @@
-"""From patterns back to entries, where a mode writes several entries alike."""
+"""From patterns back to entries, where several entries have the same pattern in a mode."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def group_patterns(written: Strings) -> tuple[Strings, PatternGroups | None]:
 
 
 def expand(matches: Matches, groups: PatternGroups) -> Matches:
-    """Replace patterns by their entries; the entries of a text ascend again."""
+    """Replace patterns by their entries; the entries of a caption ascend again."""
     ends = offsets_of(np.diff(groups.offsets)[matches.entry_ids])
     entries = groups.entries[positions_of(groups.offsets[matches.entry_ids], ends)]
     offsets = ends[matches.offsets]
-    texts = np.repeat(np.arange(len(matches)), np.diff(offsets))
-    return Matches(offsets, entries[np.lexsort((entries, texts))])
+    captions = np.repeat(np.arange(len(matches)), np.diff(offsets))
+    return Matches(offsets, entries[np.lexsort((entries, captions))])

@@ -13,11 +13,11 @@ from tallyclip.core.compiled import ONE, ZERO, compiled, u64
 from tallyclip.core.strings import Strings, from_python
 from tallyclip.core.utf8 import checked_code_point
 
-GROWTH = 3  # two bytes become six at most (U+03B0), and no other code point grows by more
+GROWTH = 3  # two bytes become at most six (U+03B0), and no other code point grows by a larger factor
 
 
 class FoldTable(NamedTuple):
-    """The folded form of code point c is ``data[offsets[c]:offsets[c + 1]]``; an empty form means that c stays."""
+    """The folded form of code point c is ``data[offsets[c]:offsets[c + 1]]``; an empty form means that c does not change."""
 
     offsets: UInt32[np.ndarray, " 1114113"]
     data: UInt8[np.ndarray, " B"]
@@ -25,9 +25,9 @@ class FoldTable(NamedTuple):
 
 @cache
 def build_fold_table() -> FoldTable:
-    """``str.casefold`` of every code point; it looks at one at a time, so this is the whole of it.
+    """``str.casefold`` of every code point. Folding looks at one code point at a time, so this table is all of it.
 
-    It follows the Unicode version of the Python that builds it; a saved matcher keeps the table it was built with.
+    The table follows the Unicode version of the Python that builds it; a saved matcher keeps its table.
     """
     folded = (chr(code).casefold() for code in range(sys.maxunicode + 1))
     strings = from_python([form if form != chr(code) else "" for code, form in enumerate(folded)])
@@ -35,7 +35,7 @@ def build_fold_table() -> FoldTable:
 
 
 def fold(texts: Strings, table: FoldTable) -> Strings:
-    """Fold every text; bytes that are not UTF-8 stay as they are."""
+    """Fold every text; bytes that are not valid UTF-8 do not change."""
     size = int(texts.offsets[-1] - texts.offsets[0])
     data = np.empty(size * GROWTH, np.uint8)
     offsets = np.zeros_like(texts.offsets)

@@ -1,16 +1,16 @@
-"""The compiled matcher: texts in, entry ids out.
+"""The compiled matcher: captions in, entry ids out.
 
-Texts are worked on in blocks that fit the cache, and a block in steps that are plain loops over flat arrays, so that the processor has
-many independent look-ups under way at once:
+Captions are processed in blocks that fit the cache, and a block in steps that are plain loops over flat arrays, so that the processor works
+on many independent look-ups at once:
 
 1. split     64 bytes at a time become bit masks of blanks and punctuation, and the masks become words
-2. key       a word becomes a 64-bit key, and the cache line it will be looked up in is asked for
-3. look up   the key becomes a node of the trie (tables.py); a long word's bytes are compared
-4. filter    pairs of neighbours that may start a phrase are singled out by a bitmap
-5. emit      a text's words and phrases are collected, sorted and rid of repeats
+2. key       a word becomes a 64-bit key, and the cache line where it will be looked up is prefetched
+3. look up   the key becomes a node of the trie (tables.py); the bytes of long words are compared
+4. filter    pairs of neighbors that may start a phrase are selected by a bitmap
+5. emit      the words and phrases of each caption are collected and sorted, and repeats dropped
 
-A text longer than a block, or with so many words that its matches might outgrow the scratch, goes through ``_match_long``: the same
-rule, one word after the other. It is also the simplest statement of what the steps above compute.
+A caption longer than a block, or with so many words that its matches might outgrow the scratch, is matched by ``_match_long``: the same
+rule, word by word. It is also the simplest description of what the steps above compute.
 
 Over 300 lines, because the steps share their scratch and are read as one.
 """
@@ -40,24 +40,24 @@ PUNCTUATION_BYTES = tuple(map(np.uint8, PUNCTUATION.encode()))
 
 
 class MatchScratch(NamedTuple):
-    """Working memory of one thread, used again for every batch. T bounds the words of a block: two a byte, and one a row."""
+    """Working memory of one thread, reused for every batch. T is the most words of a block: two per byte, and one per row."""
 
     text: UInt8[np.ndarray, " BLOCK_BYTES+2*PAD"]
     starts: UInt32[np.ndarray, " T"]  # of words, in ``text``
     lengths: UInt32[np.ndarray, " T"]
     keys: UInt64[np.ndarray, " T"]
     nodes: UInt32[np.ndarray, " T"]
-    picked: UInt32[np.ndarray, " T"]  # positions of words that a step looks at again
+    picked: UInt32[np.ndarray, " T"]  # positions of words that a step looks at twice
     phrases: UInt32[np.ndarray, " T"]  # nodes of the phrases of two words that start at each word
-    longer: UInt64[np.ndarray, " T"]  # (word << 32) + node, where such a phrase may go on
+    longer: UInt64[np.ndarray, " T"]  # (word << 32) + node, where such a phrase may continue
     ids: UInt32[np.ndarray, " 2*T"]  # entry ids in the order of the words
-    id_ends: UInt32[np.ndarray, " T"]  # for each word, how many of these there are up to it
+    id_ends: UInt32[np.ndarray, " T"]  # for each word, how many ids there are up to it
     row_ends: UInt64[np.ndarray, " BLOCK_ROWS"]  # in words
-    row: UInt32[np.ndarray, " R"]  # the entry ids of one text, unsorted
+    row: UInt32[np.ndarray, " R"]  # the entry ids of one caption, unsorted
 
 
 def make_scratch(patterns: int) -> MatchScratch:
-    """Scratch for tables of that many patterns. ``row`` holds them all and as many again, up to a limit, before repeats go."""
+    """Scratch for tables of that many patterns. ``row`` has room for all of them, and for some repeats before these are dropped."""
     words = 2 * BLOCK_BYTES + BLOCK_ROWS + SPARE
     return MatchScratch(
         text=np.zeros(BLOCK_BYTES + 2 * PAD, np.uint8),
@@ -85,11 +85,11 @@ def match_rows(
     out_ids: UInt32[np.ndarray, " C"],
     out_offsets: Int64[np.ndarray, " N1"],
 ) -> np.uint64:
-    """Match texts from ``first`` on until all are done or ``out_ids`` is full; returns the first text not done.
+    """Match captions from ``first`` on until all are done or ``out_ids`` is full; returns the first caption not done.
 
-    If a text is longer than BLOCK_BYTES, ``data`` must be readable PAD bytes before the first text and after the last.
+    If a caption is longer than BLOCK_BYTES, PAD bytes of ``data`` before the first caption and after the last must be readable.
 
-    ``out_offsets[first]`` says where to write; ``out_offsets`` up to the returned text is filled in.
+    Ids are written from ``out_offsets[first]`` on; ``out_offsets`` is filled in up to the returned caption.
     """
     rows = u64(len(offsets)) - ONE
     while first < rows:
@@ -127,10 +127,10 @@ def _copy(data: UInt8[np.ndarray, " B"], start: np.uint64, end: np.uint64, text:
 
 @compiled
 def _split(offsets: Int64[np.ndarray, " N1"], first: np.uint64, last: np.uint64, scratch: MatchScratch) -> np.uint64:
-    """Cut the block's texts into words; returns how many.
+    """Split the block's captions into words; returns how many.
 
-    A blank or a mark ends a word, which may be empty, and a mark is a word of its own: this is what splitting the spaced text at each
-    space gives. Every step writes two words and counts as many as there were, which costs less than asking.
+    A blank or a mark ends a word, which may be empty, and a mark is a word of its own: the same as splitting the spaced caption at each
+    space. Every step writes two words and counts one or two of them, which is faster than a branch.
     """
     text, starts, lengths, row_ends = scratch.text, scratch.starts, scratch.lengths, scratch.row_ends
     shift = u64(offsets[first]) - u64(PAD)
@@ -174,7 +174,7 @@ def _key(words: np.uint64, tables: MatchTables, scratch: MatchScratch) -> None:
 
 @compiled
 def _look_up(words: np.uint64, tables: MatchTables, scratch: MatchScratch) -> None:
-    """Nodes of words; 0 for a word that no entry has."""
+    """Nodes of words; 0 for a word that is in no entry."""
     text, starts, lengths, keys = scratch.text, scratch.starts, scratch.lengths, scratch.keys
     nodes, picked = scratch.nodes, scratch.picked
     table, spill, known_starts, known_bytes = tables.words, tables.spill, tables.word_starts, tables.word_bytes
@@ -194,7 +194,7 @@ def _look_up(words: np.uint64, tables: MatchTables, scratch: MatchScratch) -> No
 
 @compiled
 def _find_phrases(words: np.uint64, rows: np.uint64, tables: MatchTables, scratch: MatchScratch) -> np.uint64:
-    """Nodes of phrases of two words; returns how many of them may go on, which are left for ``_write``."""
+    """Nodes of phrases of two words; returns how many of them may continue, which ``_write`` looks up."""
     nodes, picked, phrases, longer, row_ends = (
         scratch.nodes,
         scratch.picked,
@@ -214,22 +214,22 @@ def _find_phrases(words: np.uint64, rows: np.uint64, tables: MatchTables, scratc
         prefetch(table, first_slot(table, (u64(nodes[i]) << u64(32)) | u64(nodes[i + ONE])))
     for i in range(words):
         phrases[i] = np.uint32(0)
-    going_on = ZERO
+    continued = ZERO
     for k in range(count):
         i = u64(picked[k])
         node = find_pair(table, (u64(nodes[i]) << u64(32)) | u64(nodes[i + ONE]))
         phrases[i] = np.uint32(node & NODE)
-        longer[going_on] = (i << u64(32)) | (node & NODE)
+        longer[continued] = (i << u64(32)) | (node & NODE)
         bit = filter_bit(node & NODE, u64(nodes[i + u64(2)]), bits)
-        going_on += (node >> u64(31)) & (bitmap[bit >> u64(6)] >> (bit & u64(63)))
+        continued += (node >> u64(31)) & (bitmap[bit >> u64(6)] >> (bit & u64(63)))
     for row in range(rows):
-        phrases[row_ends[row] - ONE] = np.uint32(0)  # the last word of a text and the first of the next are no phrase
-    return going_on
+        phrases[row_ends[row] - ONE] = np.uint32(0)  # the last word of a caption and the first of the next are not a phrase
+    return continued
 
 
 @compiled
 def _collect(words: np.uint64, tables: MatchTables, scratch: MatchScratch) -> None:
-    """Gather the entries among the nodes, text after text; node 0 becomes the largest number, which is no entry."""
+    """Collect the entries among the nodes, caption by caption; node 0 becomes the largest number, which is not an entry."""
     patterns = np.uint32(tables.sizes[ZERO])
     nodes, phrases, ids, id_ends = scratch.nodes, scratch.phrases, scratch.ids, scratch.id_ends
     count = ZERO
@@ -253,7 +253,7 @@ def _write(
     out_ids: UInt32[np.ndarray, " C"],
     out_offsets: Int64[np.ndarray, " N1"],
 ) -> np.uint64:
-    """Write each text's entry ids in order and without repeats; returns the first text for which there was no room."""
+    """Write each caption's entry ids in order and without repeats; returns the first caption for which there was no room."""
     ids, id_ends, row_ends, row = scratch.ids, scratch.id_ends, scratch.row_ends, scratch.row
     depth = tables.sizes[u64(2)]
     shift = u64(offsets[first]) - u64(PAD)
@@ -297,7 +297,7 @@ def _write(
 
 @inlined
 def _follow(longer: np.uint64, word_end: np.uint64, tables: MatchTables, scratch: MatchScratch, count: np.uint64) -> np.uint64:
-    """Add the phrases of three words and more that begin with a phrase of two."""
+    """Add the phrases of three or more words that begin with a phrase of two."""
     nodes, row, table = scratch.nodes, scratch.row, tables.phrases
     patterns = np.uint32(tables.sizes[ZERO])
     node = longer & NODE
@@ -319,8 +319,8 @@ def _follow(longer: np.uint64, word_end: np.uint64, tables: MatchTables, scratch
 def _match_long(
     text: UInt8[np.ndarray, " B"], start: np.uint64, end: np.uint64, tables: MatchTables, row: UInt32[np.ndarray, " R"]
 ) -> np.uint64:
-    """Collect the entry ids of one text of any length, word after word; returns how many, repeats among them. PAD bytes beside the
-    text must be readable."""
+    """Collect the entry ids of one caption of any length, word by word; returns how many, with repeats. PAD bytes before and after the
+    caption must be readable."""
     patterns = np.uint32(tables.sizes[ZERO])
     count = ZERO
     cursor = start << ONE
@@ -346,7 +346,7 @@ def _match_long(
 
 @inlined
 def _next_word(text: UInt8[np.ndarray, " B"], cursor: np.uint64, end: np.uint64) -> tuple[np.uint64, np.uint64, np.uint64]:
-    """The word at a cursor, and the cursor of the next word or 0. A cursor is twice a position, plus 1 where a mark is the word."""
+    """The word at a cursor, and the cursor of the next word, or 0. A cursor is twice a position, plus 1 if the word is a mark."""
     start = cursor >> ONE
     if cursor & ONE:
         return start, start + ONE, (start + ONE) << ONE
@@ -363,7 +363,7 @@ def _next_word(text: UInt8[np.ndarray, " B"], cursor: np.uint64, end: np.uint64)
 
 @inlined
 def _find_word(text: UInt8[np.ndarray, " B"], start: np.uint64, end: np.uint64, tables: MatchTables) -> np.uint64:
-    """The node of one word, 0 if no entry has it."""
+    """The node of one word, 0 if it is in no entry."""
     key = word_key(text, start, end - start, tables.sizes[ONE])
     node = find_word(tables.words, _bucket_bits(tables.words), tables.spill, key)
     length = end - start
@@ -382,7 +382,7 @@ def _bucket_bits(words: UInt64[np.ndarray, " W"]) -> np.uint64:
 
 @inlined
 def _append_sorted(row: UInt32[np.ndarray, " R"], count: np.uint64, out_ids: UInt32[np.ndarray, " C"], at: np.uint64) -> np.uint64:
-    """Append a sorted row, which the largest number ends, without repeats; returns where the output now ends."""
+    """Append a sorted row, which ends with the largest number, without repeats; returns where the output ends."""
     for i in range(count):
         out_ids[at] = row[i]
         at += u64(row[i] != row[i + ONE])
@@ -391,7 +391,7 @@ def _append_sorted(row: UInt32[np.ndarray, " R"], count: np.uint64, out_ids: UIn
 
 @inlined
 def _append_distinct(row: UInt32[np.ndarray, " R"], count: np.uint64, out_ids: UInt32[np.ndarray, " C"], at: np.uint64) -> np.uint64:
-    """Sort a row and append it without repeats; returns where the output now ends."""
+    """Sort a row and append it without repeats; returns where the output ends."""
     count = _sort_distinct(row, count)
     for i in range(count):
         out_ids[at + i] = row[i]

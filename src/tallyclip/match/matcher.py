@@ -1,4 +1,4 @@
-"""The matcher that users hold: entries in, then texts in and matches out."""
+"""The matcher that users have: made of entries, it turns captions into matches."""
 
 from __future__ import annotations
 
@@ -26,22 +26,23 @@ FIRST_ROOM = 1 << 12
 
 
 class Matcher:
-    """Finds which entries each text names; exact, compiled, and safe to use from many threads at once.
+    """Finds which entries each caption matches; exact, compiled, and safe to use from many threads at once.
 
-    Entry e matches a text when ``" " + e + " "`` is a part of the spaced text (see ``spacing.py``; arXiv 2309.16671, section 3.2).
+    Entry e matches a caption if ``" " + e + " "`` is a substring of the spaced caption (see ``spacing.py``; arXiv 2309.16671, section 3.2).
 
-    Modes, of which every manifest names the one used:
+    Modes (a run's manifest records which one was used):
 
-    - ``exact``: the entry is taken as it is. This is the published rule, so "St. Louis" can never match: in a text its full stop
-      stands between spaces.
-    - ``spaced-entries``: the entry is spaced as the text is, so "St. Louis" and "8:30" match where they stand between spaces, marks
-      or the ends of the text.
-    - ``casefold``: entry and text are case-folded (``str.casefold``) first; entries that fold to the same all match.
+    - ``exact``: the entry is not changed. This is the published rule, so "St. Louis" can never match: in a spaced caption its period is
+      between spaces.
+    - ``spaced-entries``: the entry is spaced like the caption, so "St. Louis" and "8:30" match if spaces, marks or the ends of the caption
+      are around them.
+    - ``casefold``: entry and caption are case-folded (``str.casefold``) first; all entries with the same folded form match.
 
-    Any text is allowed: empty, of many megabytes, with NULs or lone surrogates. A null matches nothing.
+    Any caption is allowed: empty, of many megabytes, with NULs or lone surrogates. A null matches nothing.
 
     Args:
         metadata: the V entries.
+        mode: how entries and captions are compared.
 
     >>> import tallyclip as tc
     >>> matcher = tc.Matcher(tc.Metadata(["dog", "New York", "York"]))
@@ -51,7 +52,7 @@ class Matcher:
 
     def __init__(self, metadata: Metadata, mode: Mode = "exact") -> None:
         if mode not in get_args(Mode):
-            raise OptionError(f"no matching mode {mode!r}", f"the modes are {', '.join(get_args(Mode))}")
+            raise OptionError(f"unknown matching mode {mode!r}", f"the modes are {', '.join(get_args(Mode))}")
         fold_table = build_fold_table() if mode == "casefold" else None
         patterns, groups = _patterns(metadata, mode, fold_table)
         self._set(mode, metadata.fingerprint, len(metadata), build_tables(patterns), groups, fold_table)
@@ -82,22 +83,21 @@ class Matcher:
 
     @property
     def fingerprint(self) -> str:
-        """Changes with the entries, the mode, and any change to how tables are laid out."""
+        """Changes with the entries, the mode and the layout of the tables."""
         return matcher_fingerprint(self.metadata_fingerprint, self.mode)
 
     def match(self, captions: StringArray) -> Matches:
-        """Which entries does each of N texts name?
+        """Find which entries each of N captions matches.
 
         Args:
             captions: an Arrow array (string, large_string, string_view, dictionary, and the same of binary) or chunked array, a column
-                of pandas or Polars, or a list of strings; None and null match nothing. Arrow text is taken as the bytes it is,
-                without a check.
+                of pandas or Polars, or a list of strings; None and null match nothing. The bytes of Arrow text are used unchecked.
 
         Returns:
-            Matches with N rows; a text's entry ids ascend and do not repeat.
+            Matches with N rows; the entry ids of a caption ascend and do not repeat.
 
         Raises:
-            TypeError: ``captions`` holds something other than strings.
+            TypeError: ``captions`` holds something else than strings.
         """
         return concatenate([self._match_chunk(chunk) for chunk in to_strings(captions)])
 
@@ -110,7 +110,7 @@ class Matcher:
         return expand(matches, self._groups) if self._groups is not None else matches
 
     def save(self, folder: str | Path) -> None:
-        """Write the tables as plain ``.npy`` files that ``open`` maps."""
+        """Write the tables as plain ``.npy`` files, which ``open`` maps."""
         header = {
             "mode": self.mode,
             "metadata_fingerprint": self.metadata_fingerprint,
@@ -129,8 +129,8 @@ class Matcher:
         """Map a saved matcher: nothing is copied, and processes on one machine share the memory.
 
         Raises:
-            ArtifactError: the folder holds no whole matcher, one that is not as it was saved, or one that another version of tallyclip
-                laid out.
+            ArtifactError: the folder does not hold a complete matcher, its files were changed, or a version of tallyclip with another layout
+                of the tables saved it.
         """
         header = read_header(Path(folder))
         if header.get("layout") != LAYOUT:
@@ -148,12 +148,12 @@ class Matcher:
 
 
 def matcher_fingerprint(metadata_fingerprint: str, mode: Mode) -> str:
-    """The fingerprint that a matcher of this list would have."""
+    """The fingerprint of a matcher of the list with this fingerprint."""
     return hashlib.sha256(f"{metadata_fingerprint} {mode} layout {LAYOUT}".encode()).hexdigest()
 
 
 def _patterns(metadata: Metadata, mode: Mode, folds: FoldTable | None) -> tuple[Strings, PatternGroups | None]:
-    """What to look for, as bytes: distinct patterns, and which entries each stands for unless every entry is its own."""
+    """What to search for: distinct patterns, and the entries of each, or None if every entry is its own pattern."""
     if mode == "exact":
         return from_python(metadata.entries), None
     written = [spaced(entry)[1:-1] for entry in metadata.entries] if mode == "spaced-entries" else metadata.entries
@@ -178,7 +178,7 @@ def _run(texts: Strings, tables: MatchTables, scratch: MatchScratch) -> Matches:
 
 
 def _padded(texts: Strings) -> Strings:
-    """A copy with readable bytes on both sides, which texts longer than a block need."""
+    """A copy with readable bytes on both sides, which captions longer than a block need."""
     first, last = texts.offsets[0], texts.offsets[-1]
     side = np.zeros(PAD, np.uint8)
     return Strings(np.concatenate([side, texts.data[first:last], side]), texts.offsets - first + PAD, texts.valid)

@@ -1,8 +1,8 @@
 """The spacing rule: what surrounds a word.
 
-The rule of "Demystifying CLIP Data" (arXiv 2309.16671, section 3.2; its exact form is in the authors' released code): a text gets one
+The rule of "Demystifying CLIP Data" (arXiv 2309.16671, section 3.2; its exact form is in the authors' released code): a caption gets one
 space at each end, each of ``, . ; : ? ! ` `` gets one space on both sides, and tab, newline and carriage return become a space.
-Nothing else changes: no case folding, no Unicode normalisation, and runs of spaces stay as they are.
+Nothing else changes: no case folding, no Unicode normalization, and runs of spaces are not collapsed.
 """
 
 from __future__ import annotations

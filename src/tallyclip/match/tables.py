@@ -1,10 +1,10 @@
 """Building the matcher's tables: a trie over words, laid out in flat arrays.
 
-A pattern is a row of words with one space between two of them, and it matches where the spaced text has the same words in a row. So
-the patterns form a trie whose edges are words. Its nodes are numbered from 1: node p + 1 is where pattern p ends, and nodes that end no
-pattern follow after them. The first edge is the table ``words`` (key of a word → node); all further edges are in ``phrases`` ((node,
-node of the next word alone) → node), guarded by the bitmap ``phrase_filter``, which small enough stays in cache and says no to nearly
-every pair of words that starts no phrase.
+A pattern is a sequence of words with one space between neighbors, and it matches where the spaced caption has the same words in sequence.
+So the patterns form a trie whose edges are words. Its nodes are numbered from 1: pattern p ends at node p + 1, and nodes where no pattern
+ends have the numbers after these. First edges are in the table ``words`` (key of a word → node); all others are in ``phrases`` ((node,
+node of the next word alone) → node), behind the bitmap ``phrase_filter``, which is small enough to stay in cache and rejects nearly every
+pair of words that does not start a phrase.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tallyclip.match.words import SHORT_WORD, SLOTS, bucket_of, filter_bit, same
 
 LAYOUT = 1  # part of every fingerprint: raise it when a table's meaning changes
 PAD = 64  # readable bytes before and after the text of words
-WORDS_PER_BUCKET = 3  # of eight slots, on average at most: a full bucket costs a branch that the processor did not expect
+WORDS_PER_BUCKET = 3  # of eight slots, at most, on average: a full bucket costs a mispredicted branch
 FILTER_BITS_PER_PHRASE = 16
 MAX_NODES = (1 << 31) - 2  # the top bit of a phrase's node says that longer phrases follow
 HAS_LONGER = u64(1 << 31)
@@ -33,9 +33,9 @@ NODE = u64((1 << 31) - 1)
 class MatchTables(NamedTuple):
     """The arrays; every length but those of ``word_starts`` and ``word_bytes`` is a power of two."""
 
-    words: UInt64[np.ndarray, " W"]  # buckets of eight slots: what of a word's key its bucket does not tell, above its node
+    words: UInt64[np.ndarray, " W"]  # buckets of eight slots: the bits of a word's key that its bucket does not imply, above its node
     spill: UInt64[np.ndarray, " S"]  # (key, node) of the words whose bucket was full
-    word_starts: UInt32[np.ndarray, " nodes"]  # for a node that is a long word: where its bytes are
+    word_starts: UInt32[np.ndarray, " nodes"]  # where the bytes of a node's word are, if it is long
     word_bytes: UInt8[np.ndarray, " B"]
     phrase_filter: UInt64[np.ndarray, " F"]
     phrases: UInt64[np.ndarray, " P"]  # ((node << 32) + node of the next word, node and HAS_LONGER)
@@ -58,15 +58,15 @@ def build_tables(patterns: Strings) -> MatchTables:
         trie = _walk(text, starts, u64(seed), words)
         if trie is not None:
             return _lay_out(text, trie, count, seed)
-    raise AssertionError("two words shared every hash")
+    raise AssertionError("two words have the same hash with every seed")
 
 
 class _Trie(NamedTuple):
-    """Words and edges, both numbered from 1 by first use. An edge leads from its parent, a word or (with HAS_LONGER) an edge."""
+    """Words and edges, both numbered from 1 by first use. The parent of an edge is a word or, with HAS_LONGER, an edge."""
 
     keys: UInt64[np.ndarray, " n"]
     word_spans: UInt64[np.ndarray, " 2 n"]  # start and length in the text
-    word_ends: UInt64[np.ndarray, " n"]  # the pattern, from 1, that a word alone is; 0 for none
+    word_ends: UInt64[np.ndarray, " n"]  # the number, from 1, of the pattern that consists of the word alone; 0 for none
     edges: UInt64[np.ndarray, " m"]  # (parent << 32) + word
     edge_ends: UInt64[np.ndarray, " m"]
     depth: int
@@ -83,7 +83,7 @@ def _walk(text: UInt8[np.ndarray, " B"], starts: UInt64[np.ndarray, " N1"], seed
 
 @compiled
 def _next_word(text: UInt8[np.ndarray, " B"], start: np.uint64, end: np.uint64) -> np.uint64:
-    """Where the word from ``start`` on ends: at the next space, or with the pattern."""
+    """Where the word from ``start`` on ends: at the next space, or at the end of the pattern."""
     while start < end and text[start] != np.uint8(32):
         start += ONE
     return start
@@ -101,9 +101,9 @@ def _number(
     edges: UInt64[np.ndarray, " E"],
     ends: UInt64[np.ndarray, " 2 E"],
 ) -> tuple[np.uint64, np.uint64, np.uint64]:
-    """Number words and edges by first use, and note which pattern ends at each.
+    """Number words and edges by first use, and record which pattern ends at each.
 
-    Returns the counts of words and edges and the longest pattern's words; (0, 0, 0) if two long words share a key.
+    Returns the numbers of words, of edges, and of words in the longest pattern; (0, 0, 0) if two long words have the same key.
     """
     n_words = n_edges = depth = ZERO
     for pattern in range(u64(len(starts)) - ONE):
@@ -181,7 +181,7 @@ def _lay_out(text: UInt8[np.ndarray, " B"], trie: _Trie, count: int, seed: int) 
 
 
 def _name_nodes(ends: UInt64[np.ndarray, " n"], free: int) -> tuple[UInt64[np.ndarray, " n"], int]:
-    """Node numbers: the pattern's where one ends, the next free ones elsewhere."""
+    """Node numbers: that of the pattern if one ends there, else the next free number."""
     nodes = ends.copy()
     unnamed = ends == 0
     nodes[unnamed] = np.arange(free, free + np.count_nonzero(unnamed), dtype=np.uint64)
@@ -196,7 +196,7 @@ def _fill_buckets(
     nodes: UInt64[np.ndarray, " n"],
     spilled: Bool[np.ndarray, " n"],
 ) -> None:
-    """Put words into the first free slot of their bucket, and mark those that found it full."""
+    """Put words into the first free slot of their buckets, and mark those whose bucket is full."""
     for i in range(u64(len(keys))):
         slot = bucket_of(keys[i], bits)
         last = slot + SLOTS - ONE

@@ -1,8 +1,8 @@
-"""Words as 64-bit keys, and the two hash tables that the matcher asks.
+"""Words as 64-bit keys, and the hash table of words.
 
 A word of up to seven bytes is its own key: its bytes and its length. A longer word's key is a hash, which a comparison of bytes must
 confirm. Keys have 60 significant bits and are spread by an odd multiplication, which loses nothing; so a table of 2^b buckets needs to
-keep only the 60 - b bits that the bucket's number does not tell, and what is left of a 64-bit slot holds the number of the word.
+store only the 60 - b bits that the bucket's number does not imply, and the rest of a 64-bit slot holds the number of the word.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SHORT_WORD = u64(8)  # words below this length are their own key
 SPREAD_2 = u64(0xD6E8FEB86659FD93)
 LONG_WORD_BIT = u64(1 << 63)
 KEY_BITS = u64(0xFFFF_FFFF_FFFF_FFF0)
-NEVER_A_WORD = ONE  # length 0 and yet a byte: so that no key is 0, which marks a free place
+NEVER_A_WORD = ONE  # length 0 but a byte: makes every key differ from 0, which marks a free slot
 SLOTS = u64(8)  # in a bucket: 64 bytes, one cache line
 
 
@@ -54,19 +54,19 @@ def bucket_of(key: np.uint64, bits: np.uint64) -> np.uint64:
 
 @inlined
 def find_word(words: UInt64[np.ndarray, " W"], bits: np.uint64, spill: UInt64[np.ndarray, " S"], key: np.uint64) -> np.uint64:
-    """The number of the word with this key, 0 if there is none; a long word is still to be confirmed."""
+    """The number of the word with this key, 0 if there is none; the bytes of a long word must still be compared."""
     bucket = bucket_of(key, bits)
     low_bits = bits + u64(4)
     hit = find_in_bucket(words, bucket, key << bits, low_bits)
     full = u64(words[bucket + SLOTS - ONE] != ZERO)
-    if full & u64(hit == ZERO):  # one branch, nearly never taken; ``and`` would make two, and nobody can foretell the first
+    if full & u64(hit == ZERO):  # one branch, rarely taken; ``and`` would make two, the first of them unpredictable
         return find_pair(spill, key)
     return hit & ((ONE << low_bits) - ONE)
 
 
 @inlined
 def filter_bit(parent: np.uint64, word: np.uint64, bits: np.uint64) -> np.uint64:
-    """The place in the phrase filter of a word that follows a node."""
+    """The bit in the phrase filter for a word that follows a node."""
     return ((parent * SPREAD) ^ (word * SPREAD_2)) * SPREAD >> (u64(64) - bits)
 
 
@@ -78,7 +78,7 @@ def same_bytes(
     at_right: np.uint64,
     length: np.uint64,
 ) -> bool:
-    """Are two runs of at least eight bytes equal? The first and the last eight, which may overlap, are the whole of most words."""
+    """Whether two runs of at least eight bytes are equal. The first and the last eight, which may overlap, cover most words."""
     last = length - u64(8)
     difference = load_u64(left, at_left) ^ load_u64(right, at_right)
     difference |= load_u64(left, at_left + last) ^ load_u64(right, at_right + last)
