@@ -1,17 +1,17 @@
-"""Words of scripts written without spaces: joints are put where words end, and counting takes it from there.
+"""Words of scripts written without spaces: a joint is put where a word ends, so that counting finds words as in other texts.
 
-ICU's dictionaries part Chinese, Japanese, Thai, Lao, Khmer and Burmese; syllables of Tibetan are parted by the tsheg that it writes
-between them. A joint stands where a word ends and nothing else shows it:
+ICU's dictionaries segment Chinese, Japanese, Thai, Lao, Khmer and Burmese; in Tibetan, syllables are separated by the tsheg that is
+written between them. A joint is put where a word ends and nothing else shows it:
 
-- where ICU cuts and a character of such a script is on one side at least, be it a letter, a mark or a sign. Marks count because they
-  stand between words there without a space, as in ``北京，上海``. Where ICU cuts between two characters of other scripts, as around the
-  hyphen of ``x-ray``, the text stays as in a language with spaces;
-- between a letter of Thai, Lao, Khmer, Burmese or Tibetan and anything else, which ICU takes for one word, as in ``ปี2563``;
-- in place of a zero width space between two such letters: it is how Khmer is often typed, and means the same;
+- where ICU cuts and a character of such a script (a letter, mark or sign) is on at least one side. Marks count because they are written
+  between words without a space, as in ``北京，上海``. Where ICU cuts between two characters of other scripts, as around the hyphen of
+  ``x-ray``, the text is not changed, as in a language with spaces;
+- between a letter of Thai, Lao, Khmer, Burmese or Tibetan and anything else, which ICU treats as one word, as in ``ปี2563``;
+- in place of a zero width space between two such letters, which means the same: Khmer is often typed like this;
 - never at a blank, nor before a combining mark.
 
-So a text without its joints is the text, but for those zero width spaces, and for the tshegs, which have a joint of their own: what a
-phrase is written with can be told. Characters that are joints become spaces beforehand, and bytes that are no UTF-8 become U+FFFD.
+So a text without its joints is the original text, except for those zero width spaces, and for tshegs, which have a joint of their own, so
+that phrases can be written with them again. Joint characters in the text become spaces first, and invalid UTF-8 becomes U+FFFD.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ TSHEG_JOINT = 0x1E
 TSHEGS = "\u0f0b\u0f0c"  # the second does not end a line
 ZERO_WIDTH_SPACE = "\u200b"
 
-# What a character is. The last two never have a joint before them: they belong to what comes before.
+# Classes of characters. The last two never have a joint before them: they belong to the character before.
 BLANK, SPACED, WIDE, BRAHMIC, ATTACHED, PLACE = map(np.uint8, range(6))
-# Blocks of Unicode with the scripts of East Asia, and whole planes: what is added to those will be Han. Hangul has spaces.
+# Blocks of Unicode with the scripts of East Asia, and whole planes, where only Han will be added. Not Hangul, which has spaces.
 WIDE_BLOCKS = (
     (0x2E80, 0x312F),
     (0x31A0, 0x9FFF),
@@ -50,16 +50,16 @@ WIDE_BLOCKS = (
     (0x1AFF0, 0x1B16F),
     (0x20000, 0x3FFFF),
 )
-# Thai, Lao and Tibetan; Burmese; Khmer; two supplements of Burmese.
+# Thai, Lao and Tibetan; Burmese; Khmer; two extensions of Burmese.
 BRAHMIC_BLOCKS = ((0x0E00, 0x0FFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0xA9E0, 0xA9FF), (0xAA60, 0xAA7F))
 
 LOCALE = "und"  # ICU has the same rules for all of these languages
-BATCH_BYTES = 1 << 15  # of text that ICU is given at once: an iterator takes as long to make as some words to find
-PIECES = 1 << 16  # held at once, for a text of any size
+BATCH_BYTES = 1 << 15  # of text that ICU gets at once: making an iterator takes as long as finding some words
+PIECES = 1 << 16  # in memory at once, for a text of any size
 
 
 def parted_by(language: Language) -> str:
-    """What tells words of a language apart, with its version: another one may do it differently.
+    """What separates the words of a language, with its version, since another version may do it differently.
 
     >>> from tallyclip.lists.languages import language
     >>> parted_by(language("en")), parted_by(language("bo"))
@@ -92,7 +92,7 @@ class Segmenter:
         self._classes = _classes(TSHEGS if self._breaker is None else ZERO_WIDTH_SPACE)
 
     def split(self, texts: Strings) -> Strings:
-        """The texts with joints: U+001F, and U+001E in place of a tsheg."""
+        """Put joints into texts: U+001F, and U+001E in place of a tsheg."""
         data = texts.data[texts.offsets[0] : texts.offsets[-1]].copy()
         data[(data == JOINT) | (data == TSHEG_JOINT)] = ord(" ")
         rows = len(texts.offsets) - 1
@@ -103,8 +103,8 @@ class Segmenter:
         return Strings(np.concatenate(parts), np.cumsum(lengths), texts.valid)
 
     def _split_batch(self, texts: list[bytes], lengths: Int64[np.ndarray, " N"]) -> UInt8[np.ndarray, " B"]:
-        """The texts one behind the other; ``lengths`` is filled in."""
-        together = b"\n".join(texts)  # ICU cuts at line breaks whatever is around them
+        """Put joints into a batch of texts; returns them one after the other, and fills in ``lengths``."""
+        together = b"\n".join(texts)  # ICU always cuts at line breaks
         try:
             text = together.decode()
         except UnicodeDecodeError:
@@ -118,7 +118,7 @@ class Segmenter:
 
 
 def _batches(data: bytes, offsets: Int64[np.ndarray, " N1"]) -> Iterator[tuple[int, int, list[bytes]]]:
-    """Rows from, up to and without, and their texts."""
+    """For each batch its first row, the row after its last, and its texts."""
     first, rows = 0, len(offsets) - 1
     while first < rows:
         last = max(first + 1, int(np.searchsorted(offsets, offsets[first] + BATCH_BYTES, "right")) - 1)
@@ -128,8 +128,8 @@ def _batches(data: bytes, offsets: Int64[np.ndarray, " N1"]) -> Iterator[tuple[i
 
 
 def _cut(breaker: Any) -> bytes:
-    """What ICU parts, with a joint at each cut. (The breaker's ``segments()`` would count in UTF-16.)"""
-    joint, pieces = chr(JOINT), chain(breaker)  # the breaker itself starts anew whenever it is asked for an iterator
+    """The text of a breaker, with a joint wherever ICU cuts. (The breaker's ``segments()`` would count in UTF-16.)"""
+    joint, pieces = chr(JOINT), chain(breaker)  # one iterator: the breaker itself would start again at the beginning
     parts: list[bytes] = []
     while part := joint.join(islice(pieces, PIECES)):
         parts.append(part.encode())
@@ -138,7 +138,7 @@ def _cut(breaker: Any) -> bytes:
 
 @cache
 def _classes(places: str) -> UInt8[np.ndarray, " 1114112"]:
-    """What every character is, by the version of Unicode that Python has; those of ``places`` part words by themselves."""
+    """The class of every character, by Python's version of Unicode; the characters ``places`` separate words by themselves."""
     classes = np.full(sys.maxunicode + 1, SPACED)
     for first, last in WIDE_BLOCKS:
         classes[first : last + 1] = WIDE
@@ -162,14 +162,14 @@ def _put_joints(
     lengths: Int64[np.ndarray, " N"],
     out: UInt8[np.ndarray, " 2*B"],
 ) -> np.uint64:
-    """Write texts with the joints that they keep and those that ICU does not see; returns the bytes written.
+    """Write texts with those joints of ICU that are kept, and those that ICU lacks; returns how many bytes were written.
 
     Args:
         cut: texts with a line break after each but the last, and a joint wherever ICU cuts.
         classes: of characters.
-        place_joint: what takes the place of a zero width space or tsheg.
-        lengths: of the texts without joints; becomes that of those written.
-        out: room for them.
+        place_joint: what replaces a zero width space or tsheg.
+        lengths: of the texts without joints; replaced by those of the written texts.
+        out: the written texts.
     """
     place = at = ZERO
     for row in range(u64(len(lengths))):
@@ -206,7 +206,7 @@ def _put_joints(
 
 @inlined
 def _parts(before: np.uint8, kind: np.uint8, is_cut: bool) -> bool:
-    """Does a joint belong between characters of these classes?"""
+    """Whether there is a joint between characters of these classes."""
     if before == BLANK or kind == BLANK:
         return False
     return bool((before == BRAHMIC) != (kind == BRAHMIC) or (is_cut and max(before, kind) >= WIDE))
@@ -214,7 +214,7 @@ def _parts(before: np.uint8, kind: np.uint8, is_cut: bool) -> bool:
 
 @inlined
 def _next_class(cut: UInt8[np.ndarray, " B"], place: np.uint64, classes: UInt8[np.ndarray, " C"]) -> np.uint8:
-    """The class of the next character, behind a joint or not."""
+    """The class of the next character that is not a joint."""
     while cut[place] == JOINT:
         place += ONE
     code, _ = _character(cut, place)
@@ -223,7 +223,7 @@ def _next_class(cut: UInt8[np.ndarray, " B"], place: np.uint64, classes: UInt8[n
 
 @inlined
 def _character(data: UInt8[np.ndarray, " B"], place: np.uint64) -> tuple[np.uint64, np.uint64]:
-    """The code point at a place of UTF-8, and its bytes."""
+    """The code point at a position of valid UTF-8, and its bytes."""
     lead = u64(data[place])
     if lead < u64(0x80):
         return lead, ONE

@@ -129,8 +129,8 @@ class Matcher:
         """Map a saved matcher: nothing is copied, and processes on one machine share the memory.
 
         Raises:
-            ArtifactError: the folder does not hold a complete matcher, its files were changed, or a version of tallyclip with another layout
-                of the tables saved it.
+            ArtifactError: the folder does not hold a complete matcher, its files were changed, or a version of tallyclip
+                with another layout of the tables saved it.
         """
         header = read_header(Path(folder))
         if header.get("layout") != LAYOUT:

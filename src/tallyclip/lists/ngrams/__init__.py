@@ -1,1 +1,1 @@
-"""How often words, and pairs of neighbouring words, come in texts of any size: counted, merged and ranked."""
+"""How often words and pairs of neighboring words occur in texts of any size: counted, merged and ranked."""

@@ -1,4 +1,4 @@
-"""Counting in bounded memory: tables that grow up to a limit, and then go to disk as a sorted run."""
+"""Counting in bounded memory: tables grow up to a limit and are then written as a sorted run."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ from tallyclip.lists.ngrams.kernel import (
 from tallyclip.lists.ngrams.runs import CountedPairs, CountedWords, SortedRun, order_of_words, take
 
 LEAST_MEMORY = 16 << 20
-SHARE_OF_TABLES = 0.4  # of the memory; the rest is for sorting them, and for the texts
+SHARE_OF_TABLES = 0.4  # of the memory; the rest is for sorting, and for the texts
 
 
 class NgramCounter:
-    """Counts words and pairs of words, and hands over a run whenever its memory is full.
+    """Counts words and pairs of words, and passes a sorted run to ``write`` whenever its memory is full.
 
     Args:
-        memory: bytes that counting may take, all in all.
-        write: takes a run; at most a few times ``memory / 2`` over all texts.
-        joints: have the texts been through a segmenter?
+        memory: the most bytes that counting may use in total.
+        write: writes a run.
+        joints: whether the texts come from a segmenter.
     """
 
     def __init__(self, memory: int, write: Callable[[SortedRun], None], *, joints: bool = False) -> None:
         if memory < LEAST_MEMORY:
-            raise OptionError(f"counting in {memory >> 20} MiB is not possible", f"it takes at least {LEAST_MEMORY >> 20} MiB a worker")
+            raise OptionError(f"{memory >> 20} MiB is too little memory for counting", f"give at least {LEAST_MEMORY >> 20} MiB per worker")
         self._limit = int(memory * SHARE_OF_TABLES)
         self._write = write
         self._classes = character_classes(joints=joints)
@@ -54,16 +54,16 @@ class NgramCounter:
         self.total = 0
 
     def add(self, texts: Strings) -> None:
-        """Count the words and pairs of texts; a null is empty."""
+        """Count the words and pairs of texts; a null has none."""
         while not count_texts(texts.data, texts.offsets, self._classes, self._tables):
             self._make_room()
 
     def add_words(self, words: Strings, counts: Int64[np.ndarray, " N"]) -> None:
-        """Add words, or entries of any kind, that somebody has counted."""
+        """Add words, or other entries, with given counts."""
         self._add_all(add_counted, words, counts)
 
     def add_pairs(self, words: Strings, counts: Int64[np.ndarray, " N"]) -> None:
-        """Add pairs that somebody has counted: of 2N words each two that come together. Their words are not counted by that."""
+        """Add pairs with given counts: words 2i and 2i + 1 of 2N words. The words themselves are not counted."""
         self._add_all(add_counted_pairs, words, counts)
 
     def _add_all(self, function: Callable[..., np.uint64], words: Strings, counts: Int64[np.ndarray, " N"]) -> None:
@@ -72,7 +72,7 @@ class NgramCounter:
             self._make_room()
 
     def finish(self) -> None:
-        """Hand over what is left."""
+        """Write the last run."""
         if self._tables.state[WORDS_USED]:
             self._spill()
 
@@ -86,19 +86,19 @@ class NgramCounter:
             arena *= 2
         if (int(state[PAIRS_USED]) + PENDING_PAIRS + ROOM_WORDS) * 10 >= pair_slots * 7:
             pair_slots *= 2
-        # While a table is moved both are there.
+        # While a table is moved, the old and the new one take memory.
         if _bytes(words, arena, pair_slots) + tables.pair_slots.nbytes * (pair_slots * 2 > len(tables.pair_slots)) > self._limit:
             self._spill()
         else:
             self._tables = _grown(tables, words, arena, pair_slots)
 
     def _spill(self) -> None:
-        """Hand over all there is, and empty the tables."""
+        """Write everything as a run, and empty the tables."""
         tables, state = self._tables, self._tables.state
         flush(tables)
         self.total += int(state[TOTAL])
         self._write(_sorted_run(tables))
-        state[WORDS_USED] = state[ARENA_USED] = state[PAIRS_USED] = state[TOTAL] = 0  # row and position stay
+        state[WORDS_USED] = state[ARENA_USED] = state[PAIRS_USED] = state[TOTAL] = 0  # not row and position
         tables.word_slots.fill(0)
         tables.pair_slots.fill(0)
 
@@ -108,7 +108,7 @@ def _bytes(words: int, arena: int, pair_slots: int) -> int:
 
 
 def _tables(words: int, arena: int, pair_slots: int) -> CountTables:
-    """Empty tables; there are twice as many slots of words as words."""
+    """Empty tables, with two slots for each word."""
     return CountTables(
         word_slots=np.zeros(2 * words, np.uint64),
         hashes=np.zeros(words, np.uint64),
@@ -122,7 +122,7 @@ def _tables(words: int, arena: int, pair_slots: int) -> CountTables:
 
 
 def _grown(tables: CountTables, words: int, arena: int, pair_slots: int) -> CountTables:
-    """The same in tables of other sizes; what keeps its size is kept."""
+    """The same content in larger tables; arrays whose size does not change are reused."""
     if words > len(tables.counts):
         tables = tables._replace(
             word_slots=np.zeros(2 * words, np.uint64),
@@ -148,7 +148,7 @@ def _longer(array: np.ndarray, size: int) -> np.ndarray:
 
 
 def _sorted_run(tables: CountTables) -> SortedRun:
-    """What the tables hold; that of pairs is no table after it."""
+    """The content of the tables as a sorted run; it overwrites the table of pairs."""
     number = int(tables.state[WORDS_USED])
     words = Strings(tables.arena[: int(tables.state[ARENA_USED])], tables.starts[1 : number + 2].astype(np.int64), None)
     hashes = tables.hashes[1 : number + 1]

@@ -1,11 +1,11 @@
 """The compiled counting: texts into tables of words and of pairs of words.
 
-A word is looked up by its hash and confirmed by its bytes; its number is that of its first coming. A pair is two such numbers and what
-stands between the words, in one 64-bit key. Tables have a fixed size: the kernel stops at a break in the text when they might not hold
-what comes up to the next one, and goes on from there once its caller has made room.
+A word is looked up by its hash and confirmed by its bytes; words are numbered in order of first occurrence. A pair is two such numbers and
+what is between the words, in one 64-bit key. Tables have a fixed size: the kernel stops at a break in the text when they might not have
+room for the text up to the next break, and continues from there once its caller has made room.
 
-A pair is not added at once but after a few dozen more, and its place in memory is asked for as soon as it is known: nearly every pair is
-somewhere else, and the processor would wait for each.
+A pair is not added at once but after a few dozen more, and its slot is prefetched as soon as it is known: nearly every pair is in another
+cache line, and the processor would wait for each.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from tallyclip.core.utf8 import code_point, size_of
 from tallyclip.lists.ngrams.characters import BLANK, BREAK, EDGE, JOINT, WORD
 from tallyclip.lists.ngrams.reference import LONGEST_STRETCH, LONGEST_WORD
 
-# The bits of a pair's key below those of its first word: the second, and what stands between them (an index of ``BETWEEN``).
+# The bits of a pair's key below those of its first word: the second word, and what is between them (an index of ``BETWEEN``).
 SECOND_BITS, BETWEEN_BITS = 30, 2
 
-# What may come between two breaks: the stretch, and one more word that began in it.
+# The most text between two breaks: the stretch, and one more word that begins in it.
 ROOM_BYTES = LONGEST_STRETCH + 2 * LONGEST_WORD
 ROOM_WORDS = ROOM_BYTES // 2
 
@@ -42,14 +42,14 @@ STRETCH = u64(LONGEST_STRETCH)
 
 
 class CountTables(NamedTuple):
-    """W words at most, numbered from 1 in the order they came; S and P are powers of two, and at most 7/10 of the slots are used."""
+    """At most W words, numbered from 1 in order of first occurrence; S and P are powers of two, and at most 7/10 of the slots are used."""
 
     word_slots: UInt64[np.ndarray, " S"]  # high half of the hash, and number
     hashes: UInt64[np.ndarray, " W"]
     starts: UInt64[np.ndarray, " W"]  # word n is arena[starts[n]:starts[n + 1]]
     counts: Int64[np.ndarray, " W"]
     arena: UInt8[np.ndarray, " A"]
-    pair_slots: UInt64[np.ndarray, " 2*P"]  # key and count by turns
+    pair_slots: UInt64[np.ndarray, " 2*P"]  # a pair table (core/hashing.py) of keys and counts
     pending: UInt64[np.ndarray, " PENDING_PAIRS"]
     state: UInt64[np.ndarray, " STATE_SIZE"]
 
@@ -58,9 +58,9 @@ class CountTables(NamedTuple):
 def count_texts(
     data: UInt8[np.ndarray, " B"], offsets: Int64[np.ndarray, " N1"], classes: UInt8[np.ndarray, " C"], tables: CountTables
 ) -> bool:
-    """Count from where the state says (row and position) until all texts are done, or the tables may not hold what comes next.
+    """Count from the row and position in the state until all texts are done, or the tables may be too small for what comes next.
 
-    Returns whether all are done.
+    Returns whether all texts are done.
     """
     state = tables.state
     rows = u64(len(offsets)) - ONE
@@ -73,7 +73,7 @@ def count_texts(
             return False
         piece = stretch = position
         word_start, word_end = NOWHERE, position
-        separator, between = NOWHERE, u64(BREAK)  # the place and the kind of what stands before the piece
+        separator, between = NOWHERE, u64(BREAK)  # the position and the class of the character before the piece
         previous, previous_end = ZERO, NOWHERE
         while True:
             kind, width = u64(BREAK), ONE
@@ -117,7 +117,7 @@ def count_texts(
 def _character(
     data: UInt8[np.ndarray, " B"], position: np.uint64, end: np.uint64, classes: UInt8[np.ndarray, " C"]
 ) -> tuple[np.uint64, np.uint64]:
-    """The class of the character at a place, and how many bytes it is."""
+    """The class of the character at a position, and how many bytes it has."""
     first = u64(data[position])
     if first < u64(0x80):
         return u64(classes[first]), ONE
@@ -145,7 +145,7 @@ def _has_room(tables: CountTables) -> bool:
 
 @inlined
 def _add_word(data: UInt8[np.ndarray, " B"], start: np.uint64, end: np.uint64, tables: CountTables) -> np.uint64:
-    """The number of a word, which is new if it has not come before."""
+    """The number of a word, a new one if the word is new."""
     state, slots, arena = tables.state, tables.word_slots, tables.arena
     hashed = BASIS
     for i in range(start, end):
@@ -193,7 +193,7 @@ def _add_pair(key: np.uint64, tables: CountTables) -> None:
 
 @compiled
 def flush(tables: CountTables) -> None:
-    """Add the pairs that wait."""
+    """Add the pending pairs."""
     for i in range(tables.state[PENDING]):
         _add_to_pair(tables.pair_slots, tables.pending[i], ONE, tables.state)
     tables.state[PENDING] = ZERO
@@ -216,7 +216,7 @@ def _add_to_pair(slots: UInt64[np.ndarray, " 2*P"], key: np.uint64, count: np.ui
 def add_counted(
     data: UInt8[np.ndarray, " B"], offsets: Int64[np.ndarray, " N1"], counts: Int64[np.ndarray, " N"], first: np.uint64, tables: CountTables
 ) -> np.uint64:
-    """Add strings that somebody has counted, each as one word, from one on; returns the first that there is no room for."""
+    """Add strings with given counts, each as one word, from ``first`` on; returns the first for which there is no room."""
     for row in range(first, u64(len(counts))):
         if not _has_room(tables):
             return u64(row)
@@ -231,7 +231,7 @@ def add_counted(
 def add_counted_pairs(
     data: UInt8[np.ndarray, " B"], offsets: Int64[np.ndarray, " N1"], counts: Int64[np.ndarray, " N"], first: np.uint64, tables: CountTables
 ) -> np.uint64:
-    """Add pairs that somebody has counted: strings 2i and 2i + 1 with a blank between them. The words themselves are not counted."""
+    """Add pairs with given counts: strings 2i and 2i + 1 with a blank between them. The words themselves are not counted."""
     for row in range(first, u64(len(counts))):
         if not _has_room(tables):
             return u64(row)
@@ -245,7 +245,7 @@ def add_counted_pairs(
 
 @compiled
 def place_words(tables: CountTables) -> None:
-    """Fill the slots of words, which are empty, from the words that there are."""
+    """Fill the empty slots of words from the list of words."""
     slots = tables.word_slots
     last = u64(len(slots)) - ONE
     for number in range(ONE, tables.state[WORDS_USED] + ONE):
@@ -258,7 +258,7 @@ def place_words(tables: CountTables) -> None:
 
 @compiled
 def move_pairs(old: UInt64[np.ndarray, " O"], tables: CountTables) -> None:
-    """Fill the slots of pairs, which are empty, from those of a smaller table."""
+    """Fill the empty slots of pairs from a smaller table."""
     for place in range(ZERO, u64(len(old)), u64(2)):
         if old[place] != ZERO:
             _add_to_pair(tables.pair_slots, old[place], old[place + ONE], tables.state)
@@ -266,7 +266,7 @@ def move_pairs(old: UInt64[np.ndarray, " O"], tables: CountTables) -> None:
 
 @compiled
 def rank_pairs(slots: UInt64[np.ndarray, " 2*P"], rank: UInt64[np.ndarray, " W1"]) -> np.uint64:
-    """Move all pairs to the front of their table, and name their words by rank instead of number; returns how many there are."""
+    """Move all pairs to the front of their table, with ranks of words instead of numbers; returns how many there are."""
     used = ZERO
     for place in range(ZERO, u64(len(slots)), u64(2)):
         if slots[place] != ZERO:
@@ -278,7 +278,7 @@ def rank_pairs(slots: UInt64[np.ndarray, " 2*P"], rank: UInt64[np.ndarray, " W1"
 
 @inlined
 def rename(key: np.uint64, names: np.ndarray) -> np.uint64:
-    """The key of the same pair, where word n is called ``names[n]``."""
+    """The key of the same pair if word n gets the number ``names[n]``."""
     low = u64(SECOND_BITS + BETWEEN_BITS)
     first = u64(names[key >> low])
     second = u64(names[(key >> u64(BETWEEN_BITS)) & ((ONE << u64(SECOND_BITS)) - ONE)])

@@ -1,14 +1,13 @@
-"""Which words and phrases a text has, said slowly; the compiled counting is tested against it.
+"""Which words and phrases a text has, in a slow and obvious way; the compiled counting is tested against it.
 
-Words are those that matching a caption would look up, so that an entry made of them can be named: the marks of the spacing rule
-(``match/spacing.py``) end a word, and so do blanks. What captions rarely write the way running text does is brought nearer: characters
-of punctuation at the ends of a word, as in ``(dog)`` or ``"dog"``, are no part of it. They stay inside, as in ``don't`` or ``x-ray``.
+Words are those that matching a caption would look up, so that an entry made of them can match: the marks of the spacing rule
+(``match/spacing.py``) end a word, and so do blanks. Punctuation at the ends of a word, as in ``(dog)`` or ``"dog"``, is not part of it,
+since captions have less of it than running text. Inside a word it is kept, as in ``don't`` or ``x-ray``.
 
-A phrase is two words with exactly one blank between them and nothing else: no mark, no bracket, no second blank, no end of line. So a
-phrase is what the text says, and a caption that says it too names it. (Blanks of other kinds, as the unbreakable one, count as spaces.)
+A phrase is two words with exactly one blank between them and nothing else: no mark, bracket, second blank or end of line. So a phrase is
+a part of the text as it is written, and matches captions with the same part. (Other blanks, such as no-break spaces, count as spaces.)
 
-In texts of scripts written without spaces, a segmenter has put joints between words that stand side by side; a phrase over a joint is
-written without it.
+In texts of scripts written without spaces, a segmenter has put joints between adjacent words; a phrase over a joint is written without it.
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ from typing import NamedTuple
 
 from tallyclip.lists.ngrams.characters import BETWEEN, BLANK, BREAK, EDGE, JOINT, TSHEG, character_classes
 
-LONGEST_WORD = 1024  # bytes; what is longer is no word: an entry has at most 256 characters
-LONGEST_STRETCH = 1 << 16  # bytes; after so much without a break, the next blank or joint is one
+LONGEST_WORD = 1024  # bytes; longer words are ignored: an entry has at most 256 characters
+LONGEST_STRETCH = 1 << 16  # bytes; after that many without a break, the next blank or joint is one
 BETWEEN_OF = {BLANK: BETWEEN[0], JOINT: BETWEEN[1], TSHEG: BETWEEN[2]}
 
 

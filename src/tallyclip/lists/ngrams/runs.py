@@ -1,8 +1,8 @@
-"""Sorted runs of counts, and merging them: as many as there are, in bounded memory.
+"""Sorted runs of counts, and merging any number of them in bounded memory.
 
 Words are sorted by a hash and, of the few that may share one, by their bytes. So a range of hashes is a slice of every run, and ranges
-can be merged one by one, in any order and at the same time; all that is merged stays sorted. Pairs name their words by position in a run,
-which words that are sorted alike keep in order when the positions become those among the words of all runs.
+can be merged one by one, in any order and at the same time; the result is sorted as well. Pairs refer to their words by position in the
+run. When these become positions among the words of all runs, pairs remain sorted, since both lists of words have the same order.
 
 Longer than others: how runs are laid out, written, cut and merged is read as one.
 """
@@ -38,7 +38,7 @@ class DamagedError(ArtifactError):
 
 
 class CountedWords(NamedTuple):
-    """W words with their counts, in ascending order of hash and then bytes."""
+    """W words with their counts, sorted by hash and then by bytes."""
 
     hashes: UInt64[np.ndarray, " W"]
     words: Strings
@@ -46,7 +46,7 @@ class CountedWords(NamedTuple):
 
 
 class CountedPairs(NamedTuple):
-    """P pairs of words with their counts, in ascending order of their keys.
+    """P pairs of words with their counts, sorted by key.
 
     A key is ``first << 32 | second << 2 | between``: the positions of two words, and an index of ``characters.BETWEEN``.
     """
@@ -56,7 +56,7 @@ class CountedPairs(NamedTuple):
 
 
 class SortedRun(NamedTuple):
-    """What was counted in one go."""
+    """What was counted until memory was full."""
 
     words: CountedWords
     pairs: CountedPairs
@@ -94,14 +94,14 @@ def _write(path: Path, batch: pa.RecordBatch) -> None:
 
 
 def _read(path: Path) -> pa.RecordBatch:
-    """Map a file; what is in it is looked at where it is used, as a merge uses one range of it at a time.
+    """Map a file. Its content is checked where it is used, since a merge uses one range of it at a time.
 
     Raises:
-        ArtifactError: the file is not whole.
+        ArtifactError: the file is incomplete.
     """
     try:
         batch = pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
-        batch.validate()  # of sizes: Arrow reads none of the numbers for it
+        batch.validate()  # of sizes: for this Arrow does not read the numbers
     except (OSError, ValueError, pa.ArrowException) as error:
         raise ArtifactError(f"{path}: not readable: {error}", _count_again(path)) from error
     if batch.schema not in (WORDS, PAIRS):
@@ -114,13 +114,13 @@ def _numbers(batch: pa.RecordBatch, name: str) -> np.ndarray:
 
 
 def damaged(path: Path) -> DamagedError:
-    """What to say of a file of counts that is damaged."""
+    """The error for a damaged file of counts."""
     return DamagedError(f"{path} is damaged: its counted words and pairs cannot be used", _count_again(path))
 
 
 @contextmanager
 def of_file(path: Path) -> Generator[None]:
-    """Name the file that the words or pairs are from, where they turn out to be damaged in this block."""
+    """Name this file in the error if the words or pairs used in the block are damaged."""
     try:
         yield
     except DamagedError:
@@ -128,7 +128,7 @@ def of_file(path: Path) -> Generator[None]:
 
 
 def _count_again(path: Path) -> str:
-    folder = path.parent.parent  # of a build: all its counts, which are made in one go
+    folder = path.parent.parent  # all counts of a build, which are made together
     return f"delete the folder {folder} and run the same command again"
 
 
@@ -137,10 +137,10 @@ def _broken() -> DamagedError:
 
 
 def _check(words: Strings) -> None:
-    """Compiled code will read what the offsets say, wherever that is.
+    """Check the offsets of words, since compiled code reads wherever they point.
 
     Raises:
-        DamagedError: they do not rise, or lead out of the bytes.
+        DamagedError: they do not ascend, or point outside of the bytes.
     """
     offsets = words.offsets
     if offsets[0] < 0 or offsets[-1] > len(words.data) or (offsets[1:] < offsets[:-1]).any():
@@ -148,18 +148,18 @@ def _check(words: Strings) -> None:
 
 
 def order_of_words(hashes: UInt64[np.ndarray, " W"], words: Strings) -> Int64[np.ndarray, " W"]:
-    """The order by hash and then bytes."""
+    """The order of words by hash and then by bytes."""
     order = np.argsort(hashes, kind="stable")
     ordered = hashes[order]
     tied = np.flatnonzero(ordered[1:] == ordered[:-1])
-    if len(tied):  # hardly ever but where words repeat
+    if len(tied):  # rare, unless words repeat
         for start, end in _groups(tied):
             order[start:end] = sorted(order[start:end].tolist(), key=lambda i: _bytes_of(words, i))
     return order
 
 
 def _groups(tied: Int64[np.ndarray, " T"]) -> list[tuple[int, int]]:
-    """Runs of positions of which each is equal to the next."""
+    """Start and end of each group of equal values, given the positions of values that equal the next."""
     ends = np.flatnonzero(np.diff(tied, append=np.int64(-1)) != 1)
     starts = np.concatenate([np.zeros(1, np.int64), ends[:-1] + 1])
     return [(int(tied[start]), int(tied[end]) + 2) for start, end in zip(starts, ends, strict=True)]
@@ -170,7 +170,7 @@ def _bytes_of(words: Strings, position: int) -> bytes:
 
 
 def take(words: Strings, positions: Int64[np.ndarray, " K"]) -> Strings:
-    """The words at some positions, in their order."""
+    """The words at some positions, in the order of the positions."""
     starts, ends = words.offsets[positions], words.offsets[positions + 1]
     if (starts < 0).any() or (ends < starts).any() or (ends > len(words.data)).any():
         raise _broken()
@@ -182,12 +182,12 @@ def take(words: Strings, positions: Int64[np.ndarray, " K"]) -> Strings:
 
 
 def hash_range(words: CountedWords, bucket: int, bits: int) -> slice:
-    """Where in sorted words the hashes begin with the ``bits`` bits of a bucket."""
+    """Where a bucket is in sorted words: those whose hashes begin with the ``bits`` bits of its number."""
     return bucket_slice(words.hashes, bucket, bits)
 
 
 def copy_words(words: CountedWords, some: slice) -> CountedWords:
-    """Some words that follow each other. A copy: a slice would keep all of their file mapped."""
+    """A slice of words. It is a copy, since a view would keep the whole file mapped."""
     offsets = words.words.offsets[some.start : some.stop + 1]
     _check(Strings(words.words.data, offsets, None))
     data = words.words.data[offsets[0] : offsets[-1]].copy()
@@ -195,7 +195,7 @@ def copy_words(words: CountedWords, some: slice) -> CountedWords:
 
 
 def merge_words(parts: Sequence[CountedWords]) -> CountedWords:
-    """The words of several sorted lists, each once, with the sums of their counts."""
+    """The different words of several sorted lists, with the sums of their counts."""
     hashes = np.concatenate([np.zeros(0, np.uint64), *(part.hashes for part in parts)])
     counts = np.concatenate([np.zeros(0, np.int64), *(part.counts for part in parts)])
     words = joined([part.words for part in parts])
@@ -218,7 +218,7 @@ def _mark_new(
     order: Int64[np.ndarray, " N"],
     new: Bool[np.ndarray, " N"],
 ) -> bool:
-    """Mark, in their order, the words that differ from the one before; returns whether two of the same hash do."""
+    """Mark the words that differ from the one before in the given order; returns whether two with the same hash differ."""
     collides = False
     for i in range(ONE, u64(len(order))):
         one, other = order[i - ONE], order[i]
@@ -248,10 +248,10 @@ def _same(
 
 
 def places_of(words: CountedWords, among: CountedWords) -> UInt32[np.ndarray, " W"]:
-    """The position of every word among sorted words, all of which are there.
+    """The position of every word among sorted words, which must include them all.
 
     Raises:
-        DamagedError: one is not.
+        DamagedError: a word is missing.
     """
     _check(words.words)
     _check(among.words)
@@ -271,7 +271,7 @@ def _find_all(
     among_offsets: Int64[np.ndarray, " M1"],
     places: UInt32[np.ndarray, " N"],
 ) -> bool:
-    """Returns whether all are there. Seven arguments: two lists of words, and what to fill."""
+    """Fill in ``places``; returns whether all words are there. Seven arguments, since two lists of words have three arrays each."""
     at, last = np.int64(0), np.int64(len(among))
     for n in range(len(hashes)):
         i = np.int64(n)
@@ -284,14 +284,14 @@ def _find_all(
 
 
 def key_range(pairs: CountedPairs, places: UInt32[np.ndarray, " W"], low: int, high: int) -> slice:
-    """Where in the pairs of a run those are whose keys, as pairs of the words of all runs, are from ``low`` to before ``high``."""
+    """Where the pairs of a run are whose keys, as pairs of the words of all runs, are at least ``low`` and below ``high``."""
     low, high = (_own_key(bound, places) for bound in (low, high))
     first, end = np.searchsorted(pairs.keys, np.array([low, high], np.uint64))
     return slice(int(first), int(end))
 
 
 def _own_key(bound: int, places: UInt32[np.ndarray, " W"]) -> int:
-    """The least key of a run that is not below a key of all runs: places rise, so words keep their order."""
+    """The least key of a run that is not below a key of all runs; ``places`` ascend, so both have the same order."""
     first, second, between = bound >> FIRST_SHIFT, (bound >> BETWEEN_BITS) & SECOND_MASK, bound & BETWEEN_MASK
     own_first = int(np.searchsorted(places, min(first, LARGEST_PLACE)))
     if own_first == len(places) or places[own_first] != first:
@@ -303,7 +303,7 @@ def _own_key(bound: int, places: UInt32[np.ndarray, " W"]) -> int:
 
 
 def split_keys(keys: UInt64[np.ndarray, " P"]) -> tuple[Int64[np.ndarray, " P"], Int64[np.ndarray, " P"], Int64[np.ndarray, " P"]]:
-    """Of every pair the position of its first word and its second, and the index in ``BETWEEN`` of what stands between them."""
+    """For every pair the positions of its first and second word, and the index in ``BETWEEN`` of what is between them."""
     second = (keys >> np.uint64(BETWEEN_BITS)) & np.uint64(SECOND_MASK)
     between = keys & np.uint64(BETWEEN_MASK)
     return (keys >> np.uint64(FIRST_SHIFT)).astype(np.int64), second.astype(np.int64), between.astype(np.int64)
@@ -313,7 +313,7 @@ def renamed(keys: UInt64[np.ndarray, " P"], places: UInt32[np.ndarray, " W"]) ->
     """Pairs of a run as pairs of the words of all runs.
 
     Raises:
-        DamagedError: a pair is of a word that the run has not.
+        DamagedError: a pair has a word that is not in the run.
     """
     renamed = np.zeros(len(keys), np.uint64)
     if not _rename(as_compiled_takes(keys, np.uint64), places, renamed):
@@ -323,7 +323,7 @@ def renamed(keys: UInt64[np.ndarray, " P"], places: UInt32[np.ndarray, " W"]) ->
 
 @compiled
 def _rename(keys: UInt64[np.ndarray, " P"], places: UInt32[np.ndarray, " W"], out: UInt64[np.ndarray, " P"]) -> bool:
-    """Returns whether all words are there."""
+    """Fill in ``out``; returns whether all words are there."""
     words = u64(len(places))
     for i in range(u64(len(keys))):
         if keys[i] >> u64(FIRST_SHIFT) >= words or (keys[i] >> u64(BETWEEN_BITS)) & u64(SECOND_MASK) >= words:
@@ -333,7 +333,7 @@ def _rename(keys: UInt64[np.ndarray, " P"], places: UInt32[np.ndarray, " W"], ou
 
 
 def merge_pairs(parts: Sequence[CountedPairs]) -> CountedPairs:
-    """The pairs of several lists, each once, with the sums of their counts."""
+    """The different pairs of several lists, with the sums of their counts."""
     keys = np.concatenate([np.zeros(0, np.uint64), *(part.keys for part in parts)])
     counts = np.concatenate([np.zeros(0, np.int64), *(part.counts for part in parts)])
     order = np.argsort(keys, kind="stable")

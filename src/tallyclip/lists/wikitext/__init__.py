@@ -1,1 +1,1 @@
-"""The prose of pages of wikitext: by eight rules (reference.py), which compiled passes follow at some 250 MB/s (stripper.py)."""
+"""The prose of pages of wikitext, by eight rules (reference.py); compiled passes apply them at about 250 MB/s (stripper.py)."""

@@ -10,7 +10,7 @@ from tallyclip.lists.wikitext import reference
 from tallyclip.lists.wikitext.signs import BRACE, BRACE_END, GAP, PIPE, THREE, TWO, copier, copy, end_text, is_fresh, put, run_end
 
 MOST = u64(reference.OPEN_BRACES)
-PLACE, BRACES, FRESH = (u64(column) for column in range(3))  # what is known of each that is open; a table has 0 braces
+PLACE, BRACES, FRESH = (u64(column) for column in range(3))  # the columns of the stack; a table has 0 braces
 
 copy_to_brace = copier("{}|")
 
@@ -19,7 +19,7 @@ copy_to_brace = copier("{}|")
 def without_templates(
     source: UInt8[np.ndarray, " B"], size: np.uint64, stack: UInt64[np.ndarray, "4096 3"], target: UInt8[np.ndarray, " B"]
 ) -> np.uint64:
-    """Rule 3. What is open is in the stack from ``bottom`` to ``top``, which is a ring, and ``tables`` of it are tables."""
+    """Rule 3. Open templates and tables are in the stack, a ring, from ``bottom`` to ``top``; ``tables`` of them are tables."""
     i = o = known = bottom = top = tables = ZERO
     fresh = True
     while True:

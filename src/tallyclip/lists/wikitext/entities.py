@@ -1,4 +1,4 @@
-"""Entities, a part of rule 7."""
+"""Entities such as ``&amp;``, a part of rule 7."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LAST_CHARACTER = u64(0x10FFFF)
 def decode_entity(
     source: UInt8[np.ndarray, " B"], start: np.uint64, end: np.uint64, tables: MarkupTables, target: UInt8[np.ndarray, " B"], o: np.uint64
 ) -> tuple[np.uint64, np.uint64]:
-    """Write the character that an entity stands for; returns the lengths of both, or zeros if none begins here."""
+    """Write the character of an entity; returns the lengths of both, or zeros if there is no entity at ``start``."""
     if u64(source[start + ONE]) == HASH:
         code, i = _read_number(source, start + TWO, end)
     else:
@@ -31,7 +31,7 @@ def decode_entity(
 
 @compiled
 def _read_number(source: UInt8[np.ndarray, " B"], i: np.uint64, end: np.uint64) -> tuple[np.uint64, np.uint64]:
-    """A code point, or some number above all of them, and where its digits end."""
+    """A code point, or a number that is too large for one, and where its digits end."""
     code = ZERO
     is_hex = lower(u64(source[i])) == LETTER_X
     i += u64(is_hex)
@@ -51,7 +51,7 @@ def _read_number(source: UInt8[np.ndarray, " B"], i: np.uint64, end: np.uint64) 
 
 @compiled
 def _read_name(source: UInt8[np.ndarray, " B"], i: np.uint64, end: np.uint64, tables: MarkupTables) -> tuple[np.uint64, np.uint64]:
-    """The code point of a name, of which none has more than 8 bytes, or 0; and where it ends."""
+    """The code point of a name, or 0, and where the name ends. No name has more than 8 bytes."""
     key, first = ZERO, i
     while i < end and i - first < u64(8) and (is_letter(u64(source[i])) or is_digit(u64(source[i]))):
         key |= u64(source[i]) << ((i - first) * u64(8))
@@ -61,7 +61,7 @@ def _read_name(source: UInt8[np.ndarray, " B"], i: np.uint64, end: np.uint64, ta
 
 @compiled
 def _is_character(code: np.uint64) -> bool | np.bool_:
-    """May it stand in a text? Blanks and line breaks do, other controls, surrogates and what is no character do not."""
+    """Whether a code point is allowed in a text: blanks and line breaks are, other controls, surrogates and noncharacters are not."""
     if code < u64(0x20):
         return code in (u64(9), u64(10), u64(13))
     if u64(0x7F) <= code < u64(0xA0) or u64(0xD800) <= code < u64(0xE000):
@@ -71,7 +71,7 @@ def _is_character(code: np.uint64) -> bool | np.bool_:
 
 @compiled
 def _encode(code: np.uint64, target: UInt8[np.ndarray, " B"], o: np.uint64) -> np.uint64:
-    """Write a character in UTF-8, blanks and line breaks as a space; returns its length."""
+    """Write a character as UTF-8, blanks and line breaks as a space; returns how many bytes it has."""
     if code < u64(0x80) or code == u64(0xA0):
         target[o] = np.uint8(BLANK if code < BLANK or code == u64(0xA0) else code)
         return ONE

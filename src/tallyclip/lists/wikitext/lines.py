@@ -1,4 +1,4 @@
-"""Rule 7: what is markup in a line or at its ends; entities are in entities.py."""
+"""Rule 7: markup in a line or at its ends; entities are in entities.py."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def without_line_markup(
 
 @inlined
 def _trimmed(source: UInt8[np.ndarray, " B"], i: np.uint64, end: np.uint64) -> tuple[np.uint64, np.uint64]:
-    """What stays of a line when the markup at its ends goes."""
+    """Where a line begins and ends without the markup at its ends."""
     while i < end and (is_narrow(u64(source[i])) or is_list_marker(u64(source[i]))):
         i += ONE
     while i < end and is_narrow(u64(source[end - ONE])):
@@ -86,13 +86,13 @@ def _trimmed(source: UInt8[np.ndarray, " B"], i: np.uint64, end: np.uint64) -> t
 def _without_inline_markup(
     source: UInt8[np.ndarray, " B"], i: np.uint64, end: np.uint64, tables: MarkupTables, target: UInt8[np.ndarray, " B"], o: np.uint64
 ) -> np.uint64:
-    """What is left of a part of a line; returns where to write next."""
+    """Write a part of a line without markup; returns where to write next."""
     while i < end:
         i, o = copy_to_sign(source, i, target, o)
         if i >= end:
             return o - (i - end)
         sign = u64(source[i])
-        found = ZERO  # so many bytes from here on go
+        found = ZERO  # how many bytes of markup begin here
         if sign == AMPERSAND:
             found, written = decode_entity(source, i, end, tables, target, o)
             o += written
@@ -101,9 +101,9 @@ def _without_inline_markup(
             if found > ZERO:
                 o = put(target, o, GAP)
         elif sign == OPENING:
-            found, stays = _emptied_parentheses(source, i, end)
+            found, kept = _emptied_parentheses(source, i, end)
             if found > ZERO:
-                o = put(target, o, stays)
+                o = put(target, o, kept)
         else:
             found = min(end, run_end(source, i, sign)) - i
             if found == ONE:
@@ -124,7 +124,7 @@ def _without_inline_markup(
 
 @compiled
 def _magic_word(source: UInt8[np.ndarray, " B"], start: np.uint64, end: np.uint64) -> np.uint64:
-    """The length of a word like __TOC__ that begins here, or 0."""
+    """The length of a word like __TOC__ at ``start``, or 0 if there is none."""
     if end - start < u64(5) or u64(source[start + ONE]) != UNDERSCORE:
         return ZERO
     i = start + TWO
@@ -141,7 +141,7 @@ def _magic_word(source: UInt8[np.ndarray, " B"], start: np.uint64, end: np.uint6
 
 @compiled
 def _emptied_parentheses(source: UInt8[np.ndarray, " B"], start: np.uint64, end: np.uint64) -> tuple[np.uint64, np.uint64]:
-    """How much from a parenthesis on goes if a GAP is in it and no word, or 0; and what stays: the parenthesis, or a GAP."""
+    """How many bytes to remove from a parenthesis with a GAP in it and no word, or 0; and what to write: the parenthesis, or a GAP."""
     i = start + ONE
     has_gap = False
     while i < end:

@@ -1,4 +1,4 @@
-"""Rules 5 and 6: links within the wiki and to elsewhere."""
+"""Rules 5 and 6: links within the wiki, and to other sites."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ from tallyclip.lists.wikitext.signs import (
 from tallyclip.lists.wikitext.tables import MarkupTables, is_word_at
 
 MOST = u64(reference.OPEN_LINKS)
-PLACE, FRESH, FIRST, LAST, SINGLE = (u64(column) for column in range(5))  # of an open link; two pipes in it, 0 if there are none
+# The columns of the stack: FIRST and LAST are those of the pipes in the link, 0 if there is none.
+PLACE, FRESH, FIRST, LAST, SINGLE = (u64(column) for column in range(5))
 
 copy_to_bracket, copy_to_sign_in_link = copier("["), copier("[]|\n")
 
@@ -41,7 +42,7 @@ def without_links(
     stack: UInt64[np.ndarray, "8 5"],
     target: UInt8[np.ndarray, " B"],
 ) -> np.uint64:
-    """Rule 5. Links that are open are in the stack from ``bottom`` to ``top``, which is a ring."""
+    """Rule 5. Open links are in the stack, a ring, from ``bottom`` to ``top``."""
     i = o = known = bottom = top = ZERO
     fresh = True
     while True:
@@ -59,7 +60,7 @@ def without_links(
             known, fresh = stack[last, PLACE], stack[last, FRESH] > ZERO
             first = stack[last, FIRST]
             target_end = first if first > ZERO else o
-            if _is_no_title(target, known + TWO, o, tables):
+            if _is_url_at(target, known + TWO, o, tables):
                 if top > bottom:
                     parent = (top - ONE) % MOST
                     if stack[parent, FIRST] == ZERO:
@@ -67,7 +68,7 @@ def without_links(
                     stack[parent, LAST] = max(stack[parent, LAST], stack[last, LAST])
                 o = put(target, put(target, o, BRACKET_END), BRACKET_END)
                 continue
-            if _is_no_prose(target, known + TWO, target_end, tables, fresh and _is_alone(source, i)):
+            if _is_without_prose(target, known + TWO, target_end, tables, fresh and _is_alone(source, i)):
                 o = put(target, known, GAP)
                 continue
             start, end = stack[last, LAST] + ONE, o
@@ -110,7 +111,7 @@ def without_links(
 
 @inlined
 def _is_alone(source: UInt8[np.ndarray, " B"], i: np.uint64) -> bool:
-    """Is there nothing more in the line than links that may be alone too?"""
+    """Whether the rest of the line is empty, or begins with another link."""
     while is_narrow(u64(source[i])):
         i += ONE
     byte = u64(source[i])
@@ -118,8 +119,8 @@ def _is_alone(source: UInt8[np.ndarray, " B"], i: np.uint64) -> bool:
 
 
 @compiled
-def _is_no_title(text: UInt8[np.ndarray, " B"], start: np.uint64, end: np.uint64, tables: MarkupTables) -> bool:
-    """Is what stands in brackets an address, and so no title of a page?"""
+def _is_url_at(text: UInt8[np.ndarray, " B"], start: np.uint64, end: np.uint64, tables: MarkupTables) -> bool:
+    """Whether there is a URL in the brackets instead of the title of a page."""
     while start < end and u64(text[start]) == BLANK:
         start += ONE
     for word in range(u64(len(tables.schemes.ends)) - ONE):
@@ -130,8 +131,8 @@ def _is_no_title(text: UInt8[np.ndarray, " B"], start: np.uint64, end: np.uint64
 
 
 @compiled
-def _is_no_prose(text: UInt8[np.ndarray, " B"], start: np.uint64, end: np.uint64, tables: MarkupTables, alone: bool) -> bool:
-    """Is the target of a link a file, a category or the like?"""
+def _is_without_prose(text: UInt8[np.ndarray, " B"], start: np.uint64, end: np.uint64, tables: MarkupTables, alone: bool) -> bool:
+    """Whether the target of a link is a file, a category or another page that is not an article."""
     while start < end and u64(text[start]) in (BLANK, UNDERSCORE):
         start += ONE
     colon = start
@@ -159,15 +160,15 @@ def _is_no_prose(text: UInt8[np.ndarray, " B"], start: np.uint64, end: np.uint64
 
 
 @compiled
-def without_addresses(source: UInt8[np.ndarray, " B"], size: np.uint64, tables: MarkupTables, target: UInt8[np.ndarray, " B"]) -> np.uint64:
-    """Rule 6. Up to ``unclosed`` it is known that there is no bracket's end in the line."""
+def without_urls(source: UInt8[np.ndarray, " B"], size: np.uint64, tables: MarkupTables, target: UInt8[np.ndarray, " B"]) -> np.uint64:
+    """Rule 6. Up to ``unclosed`` it is known that the line has no closing bracket."""
     i = o = unclosed = ZERO
     while True:
         i, o = copy_to_bracket(source, i, target, o)
         if i >= size:
             return end_text(target, o)
         end = i
-        if i >= unclosed and _is_address(source, i + ONE, tables):
+        if i >= unclosed and _is_scheme_at(source, i + ONE, tables):
             while u64(source[end]) not in (ZERO, NEWLINE, BRACKET_END):
                 end += ONE
             if u64(source[end]) != BRACKET_END:
@@ -187,7 +188,7 @@ def without_addresses(source: UInt8[np.ndarray, " B"], size: np.uint64, tables: 
 
 
 @compiled
-def _is_address(source: UInt8[np.ndarray, " B"], i: np.uint64, tables: MarkupTables) -> bool:
+def _is_scheme_at(source: UInt8[np.ndarray, " B"], i: np.uint64, tables: MarkupTables) -> bool:
     found = False
     for word in range(u64(len(tables.schemes.ends)) - ONE):
         found |= is_word_at(source, i, tables.schemes, u64(word))

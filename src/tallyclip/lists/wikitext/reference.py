@@ -1,50 +1,51 @@
-r"""The prose of a page of wikitext, by rules stated one after the other; the modules beside this one compute the same in compiled passes.
+r"""The prose of a page of wikitext, by eight rules, in a slow and obvious way; the modules beside this one do the same in compiled passes.
 
-Each rule is applied to the whole text before the next. Three signs that no text has (rule 1) stand for what was there: GAP where something
-was that may have been a word, JOIN where something was that has no width, BREAK for a line break that is none in wikitext. Blanks are
-spaces; lines end at line breaks and BREAKs; names are compared without regard to the case of ASCII letters.
+Each rule is applied to the whole text before the next. Three control characters, which rule 1 removes from texts, mark removed markup: GAP
+where a word may have been, JOIN where something without width was, BREAK for a line break of HTML. Blanks are spaces; lines end at line
+breaks and BREAKs; names are compared without the case of ASCII letters.
 
 1.  Control characters other than line breaks, and U+00A0, become spaces.
-2.  From left to right: a comment ``<!-- -->``, or to the end without ``-->``, goes and leaves nothing. A tag is ``<`` or ``</``, an ASCII
-    name of letters and digits that begins with a letter, a blank, line break or ``/`` or nothing more, anything but ``<`` and ``>``, and
-    ``>``. It closes itself if it ends in ``/>``. Two things in a tag may hold ``<`` and ``>``: a value in quotes, and a comment without
-    ``<`` or ``>`` of its own. A value begins with ``=``, blanks or line breaks, and a quote, ends at the next quote of that kind, in the
-    same line and before any ``</name``, and is followed by a blank, a line break, ``/`` or ``>``. If a tag has a quote that is of no such
-    value (one is not closed, or ``O'Brien``), quotes and comments mean nothing in it: it ends at the first ``>``, if no ``<`` comes
-    before.
-    - an opening tag of an element that holds no prose (``DROPPED``) goes with all up to the end of the first ``</name >`` after it; one
-      that closes itself, has no such end or is a closing tag goes alone: a GAP;
-    - ``<nowiki>``, whatever kind of tag: a JOIN; up to ``</nowiki >`` none of ``MARKUP`` is markup, but entities (rule 7) are;
-    - a tag of ``BREAKS`` becomes a BREAK, any other tag goes and leaves nothing.
-3.  Templates, their parameters, and tables go, what is in them included: a GAP for each. Signs are, from left to right: runs of two or
-    more ``{`` or ``}``; ``{|`` after a single ``{``, where before it in its line there are only blanks, list markers and GAPs of what this
-    rule has left so far; ``|}`` in such a place, if the run of ``}`` is of odd length and a table is open. A run of ``}`` closes three
-    or two at a time, three if both runs have them, of the run of ``{`` opened last, its last ones first; tables opened after it are
-    given up. A ``|}`` closes the table opened last; templates opened after it are given up. What is left of a run goes on
-    as one while it is two or more. At most ``OPEN_BRACES`` are open; the oldest is given up.
-4.  ``-{flags|content}-``, for wikis that convert between scripts, without braces and line breaks: flags are of ASCII letters, ``;``,
-    ``-`` and blanks, and with a T, an H or nothing but ``-`` all of it goes: a GAP. If the content begins with a code (``zh``, or two or
-    three lower-case letters, a hyphen and more) and a colon, what follows up to the next ``;`` stays, without blanks around it, else the
+2.  From left to right: a comment ``<!-- -->``, or one to the end without ``-->``, is removed and leaves nothing. A tag is ``<`` or ``</``,
+    an ASCII name of letters and digits that begins with a letter; then optionally a blank, line break or ``/`` and anything but ``<`` and
+    ``>``; and ``>``. It closes itself if it ends with ``/>``. Two things in a tag may contain ``<`` and ``>``: a value in quotes, and a
+    comment without ``<`` or ``>`` of its own. A value begins with ``=``, blanks or line breaks, and a quote, ends at the next quote of that
+    kind, in the same line and before any ``</name``, and is followed by a blank, a line break, ``/`` or ``>``. If a tag has a quote that
+    does not belong to such a value (an unclosed one, or ``O'Brien``), quotes and comments have no meaning in it: it ends at the first
+    ``>``, if there is no ``<`` before.
+    - an opening tag of an element without prose (``DROPPED``) is removed with everything up to the end of the first ``</name >`` after it;
+      one that closes itself or has no such end, and a closing tag, are removed alone: a GAP;
+    - ``<nowiki>``, any kind of tag: a JOIN; up to ``</nowiki >`` none of ``MARKUP`` is markup, but entities (rule 7) are;
+    - a tag of ``BREAKS`` becomes a BREAK, any other tag is removed and leaves nothing.
+3.  Templates, their parameters, and tables are removed with everything in them: a GAP for each. Signs are, from left to right: runs of two
+    or more ``{`` or ``}``; ``{|`` after a single ``{``, if only blanks, list markers and GAPs are before it in its line after this rule;
+    ``|}`` in such a place, if the run of ``}`` has odd length and a table is open. A run of ``}`` closes three or two at a time (three if
+    both runs have them) of the run of ``{`` opened last, its last ones first; tables opened after it are treated as text. A ``|}`` closes
+    the table opened last; templates opened after it are treated as text. The rest of a run continues as a run while it is two or more. At
+    most ``OPEN_BRACES`` are open; with more, the oldest is treated as text.
+4.  ``-{flags|content}-``, for wikis that convert between scripts, without braces and line breaks: flags are ASCII letters, ``;``, ``-`` and
+    blanks, and with a T, an H or nothing but ``-`` all of it is removed: a GAP. If the content begins with a code (``zh``, or two or three
+    lower-case letters, a hyphen and more) and a colon, the part after it up to the next ``;`` is kept, without blanks around it, else the
     content.
-5.  ``[[target|...|label]]`` leaves the label, or if that is blank the target without a colon at its beginning. It leaves a GAP if the
-    target has a colon and before the first is a name given for files, categories or media (``_`` as a blank, blanks around it aside), or
-    if it has one and ends like a file (``MEDIA``), or if the link is alone: after the colon comes no blank, before the link in its line
-    are only blanks and GAPs, and after it until ``[[`` or the end of the line too (categories and links to other languages, whose
-    names differ). Links within go first; one is given up at two line breaks in a row, and of more than ``OPEN_LINKS`` the oldest. Of
-    three ``]`` the first closes a single ``[`` within the link, if there is one. If the target begins, behind blanks, as ``EXTERNAL`` says
-    and goes on with more than a blank or line break, it is no link within the wiki: all of it stays as it is, for rule 6.
-6.  ``[address label]`` without a line break, the address as far as the first blank and beginning as ``EXTERNAL`` says: its label without
-    blanks and GAPs around it, or a GAP.
-7.  Line by line: list markers, blanks and GAPs at the beginning go, and blanks and GAPs at the end. Then a line that begins with ``{|``
-    or ``|-`` goes; of one with ``|}`` that goes; of one that begins and ends with ``=`` these go at both ends; of one with four ``-`` all
-    at its beginning go. Within the line, from left to right: of a run of two or more ``'`` four leave one, and more than five those above
-    five; ``__WORD__``, in capitals or other scripts, leaves a GAP, and so do two or more of ``{``, ``}``, ``[`` or ``]``; blanks and
-    ``,;:'`` behind ``(`` go with a GAP among them, and if ``)`` comes next, both parentheses go with them and leave a GAP; entities of
-    HTML 4 and numbers of characters, of however many digits, become these (U+00A0, tabs and line breaks a space).
-8.  Of each run of blanks, line breaks, GAPs and JOINs: nothing at either end of the text; else two line breaks if there are two or more,
-    or one if there is one; else, with a GAP, nothing before ``,.;:!?)``, and a space if there is a blank or if
-    characters of words stand on both sides, which are ASCII letters and digits and all from U+00C0 on but those from U+2000 to U+303F and
-    from U+E000 to U+FFFF (mostly punctuation); else a space if there is a blank, else nothing.
+5.  ``[[target|...|label]]`` becomes the label, or if that is blank the target without a colon at its beginning. It becomes a GAP if the
+    target has a colon and before the first is a given name of files, categories or media (with ``_`` as a blank, and without blanks around
+    it), or if it has one and ends like a file (``MEDIA``), or if the link is alone: there is no blank after the colon, only blanks and GAPs
+    are before the link in its line, and also after it up to ``[[`` or the end of the line (categories and links to other languages, with
+    various names). Links inside links come first; a link is treated as text at two line breaks in a row, and so is the oldest of more than
+    ``OPEN_LINKS``. Of three ``]`` the first closes a single ``[`` inside the link, if there is one. If the target begins, after blanks,
+    with one of ``EXTERNAL`` and continues with more than a blank or line break, it is not a link within the wiki, and kept for rule 6.
+6.  ``[URL label]`` without a line break, where the URL ends at the first blank and begins with one of ``EXTERNAL``, becomes the label
+    without blanks and GAPs around it, or a GAP.
+7.  Line by line: list markers, blanks and GAPs are removed at the beginning, and blanks and GAPs at the end. Then a line that begins with
+    ``{|`` or ``|-`` is removed; of one that begins with ``|}`` this is removed; of one that begins and ends with ``=``, all ``=`` at both
+    ends; of one that begins with four ``-``, all ``-`` at the beginning. In the line, from left to right: a run of two or more ``'``
+    becomes one if it has four, and those above five if it has more; ``__WORD__``, in capitals or other scripts, becomes a GAP, and so do
+    two or more of ``{``, ``}``, ``[`` or ``]``; blanks and ``,;:'`` after ``(`` are removed if a GAP is among them, and if ``)`` is next,
+    they and both parentheses become a GAP; entities of HTML 4 and character numbers, of any number of digits, become their characters
+    (U+00A0, tabs and line breaks a space).
+8.  Each run of blanks, line breaks, GAPs and JOINs becomes: nothing at either end of the text; else two line breaks if there are two or
+    more, or one if there is one; else, with a GAP, nothing before ``,.;:!?)``, and a space if there is a blank or characters of words are
+    on both sides, which are ASCII letters and digits and all from U+00C0 on except those from U+2000 to U+303F and from U+E000 to U+FFFF
+    (mostly punctuation); else a space if there is a blank, else nothing.
 
 Longer than others for the statement of these rules.
 """
@@ -90,7 +91,7 @@ _VARIANT = re.compile(rb" *(?:zh|[a-z]{2,3}-[a-z-]+) *:([^;]*)")
 _LINK_SIGN = re.compile(rb"\[\[?|\]|\n\n")
 _AFTER_ALONE = re.compile(rb"[ \x01]*(?:[\n\x03]|\Z|\[\[)")
 _EXTERNAL = re.compile(rb"\[(?:" + b"|".join(EXTERNAL) + rb")[^ \n\]]*([^\]\n]*)\]", re.IGNORECASE)
-_NO_TITLE = re.compile(b" *(?:" + b"|".join(EXTERNAL) + rb")[^ \n]", re.IGNORECASE)
+_URL = re.compile(b" *(?:" + b"|".join(EXTERNAL) + rb")[^ \n]", re.IGNORECASE)
 _INLINE = re.compile(
     rb"'{2,}|__[A-Z\x80-\xff]+(?:_[A-Z\x80-\xff]+)*__|\{{2,}|\}{2,}|\[{2,}|\]{2,}|\([ ,;:']*\x01[ ,;:'\x01]*\)?"
     rb"|&(?:[A-Za-z][A-Za-z0-9]{0,9}|#[0-9]+|#[xX][0-9a-fA-F]+);"
@@ -105,7 +106,7 @@ _AS_LITERAL, _AS_MARKUP = bytes.maketrans(MARKUP, _LITERALS), bytes.maketrans(_L
 
 @dataclass
 class _Open:
-    """Something opened: where in what has been written, how many braces (0: a table), and whether at the beginning of a line."""
+    """An open template or table: its position in the output, how many braces it has (0: a table), whether it is at the start of a line."""
 
     place: int
     braces: int
@@ -114,7 +115,7 @@ class _Open:
 
 @dataclass
 class _Link:
-    """A link opened: where in what has been written, whether at the very beginning of a line, and single brackets open in it."""
+    """An open link: its position in the output, whether it is at the start of a line, and how many single brackets are open in it."""
 
     place: int
     fresh: bool
@@ -126,7 +127,7 @@ def plain_text(text: bytes, names: Collection[bytes]) -> bytes:
 
     Args:
         text: wikitext in UTF-8.
-        names: of the namespaces whose links are no prose, in lower case as far as they are ASCII.
+        names: of the namespaces whose links are not prose, with ASCII letters in lower case.
     """
     text = text.translate(_CONTROLS).replace(b"\xc2\xa0", b" ")
     text = _without_tags(text)
@@ -204,7 +205,7 @@ def _without_templates(text: bytes) -> bytes:
 
 
 def _only(allowed: bytes, out: bytearray) -> bool:
-    """Is nothing else in the line so far?"""
+    """Whether the line so far has only these bytes."""
     return set(out[max(out.rfind(b"\n"), out.rfind(BREAK)) + 1 :]) <= set(allowed)
 
 
@@ -241,7 +242,7 @@ def _without_links(text: bytes, names: Collection[bytes]) -> bytes:
 
 
 def _link(content: bytes, names: Collection[bytes], alone: bool) -> bytes:
-    if _NO_TITLE.match(content):
+    if _URL.match(content):
         return b"[[" + content + b"]]"
     target = content.partition(b"|")[0]
     label = content.rpartition(b"|")[2]

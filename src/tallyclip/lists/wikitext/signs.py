@@ -1,7 +1,7 @@
-"""What the passes share: the signs they look for, and how they get from one to the next.
+"""What the passes share: the signs they search for, and how they get from one to the next.
 
-Where a pass reads is called ``i``, where it writes ``o``. A zero byte, which the first pass leaves nowhere else, stands behind every text,
-so that no look-ahead needs to ask where the end is.
+``i`` is the position where a pass reads, ``o`` where it writes. Every text ends with a zero byte, which the first pass removes everywhere
+else, so that no look-ahead needs to check for the end.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tallyclip.core.compiled import ONE, inlined, u64
 from tallyclip.core.machine import byte_mask, trailing_zeros
 from tallyclip.lists.wikitext import reference
 
-STEP = 64  # bytes looked at together
+STEP = 64  # bytes compared at once
 PAD = 2 * STEP
 TWO, THREE = u64(2), u64(3)
 GAP, JOIN, BREAK = u64(reference.GAP[0]), u64(reference.JOIN[0]), u64(reference.BREAK[0])
@@ -44,7 +44,7 @@ def finder(signs: str) -> Find:
 
 
 def copier(signs: str) -> Copy:
-    """A function that copies all up to the next of some signs, or the end; returns where to read and where to write next."""
+    """A function that copies up to the next of some signs, or the end, and returns where to read and where to write next."""
     mask = byte_mask(signs + "\0")
 
     @inlined
@@ -53,7 +53,7 @@ def copier(signs: str) -> Copy:
     ) -> tuple[np.uint64, np.uint64]:
         while True:
             for k in range(u64(STEP)):
-                target[o + k] = source[i + k]  # what is behind the sign will be written over
+                target[o + k] = source[i + k]  # bytes after the sign will be overwritten
             step = trailing_zeros(mask(source, i))
             i += step
             o += step
@@ -80,7 +80,7 @@ def copy(source: UInt8[np.ndarray, " B"], start: np.uint64, end: np.uint64, targ
 
 @inlined
 def end_text(target: UInt8[np.ndarray, " B"], o: np.uint64) -> np.uint64:
-    """Put zeros behind the text that a pass has written; returns its size."""
+    """Write zeros after the text that a pass has written; returns its size."""
     for k in range(u64(STEP)):
         target[o + k] = np.uint8(0)
     return o
@@ -102,38 +102,38 @@ def lower(byte: np.uint64) -> np.uint64:
 
 @inlined
 def is_letter(byte: np.uint64) -> np.bool_:
-    """Of ASCII."""
+    """Whether it is an ASCII letter."""
     return u64(0x61) <= byte | u64(0x20) <= u64(0x7A)
 
 
 @inlined
 def is_digit(byte: np.uint64) -> np.bool_:
-    """Of ASCII."""
+    """Whether it is an ASCII digit."""
     return u64(0x30) <= byte <= u64(0x39)
 
 
 @inlined
 def is_narrow(byte: np.uint64) -> bool:
-    """Is it a blank, or where something was?"""
+    """Whether it is a blank or a GAP."""
     return byte in (BLANK, GAP)
 
 
 @inlined
 def is_list_marker(byte: np.uint64) -> bool:
-    """Does it make a line an item of a list?"""
+    """Whether it makes a line an item of a list."""
     return byte in (COLON, SEMICOLON, STAR, HASH)
 
 
 @inlined
 def is_fresh(target: UInt8[np.ndarray, " B"], known: np.uint64, o: np.uint64, fresh: bool, markers: bool) -> bool:
-    """Are there only blanks and GAPs, or list markers too, in the line written so far?
+    """Whether the line written so far has only blanks and GAPs, and list markers if they are allowed.
 
     Args:
         target: what has been written.
-        known: up to there this is known already.
+        known: up to where the answer is known.
         o: where to write next.
-        fresh: what is known.
-        markers: whether list markers may be there.
+        fresh: the answer up to ``known``.
+        markers: whether list markers are allowed.
     """
     while o > known:
         o -= ONE

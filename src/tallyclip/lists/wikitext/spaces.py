@@ -1,4 +1,4 @@
-"""Rule 8: what stands between words, and where things were."""
+"""Rule 8: blanks and line breaks between words, and in place of removed markup."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tallyclip.lists.wikitext.tables import MarkupTables
 
 @compiled
 def spaced(source: UInt8[np.ndarray, " B"], size: np.uint64, tables: MarkupTables, out: UInt8[np.ndarray, " C"], o: np.uint64) -> np.uint64:
-    """Rule 8, into the output from ``o`` on; returns where the text ends in it."""
+    """Rule 8, written to the output from ``o`` on; returns where the text ends in it."""
     table = tables.last_pass
     start = o
     i = ZERO
@@ -62,7 +62,7 @@ def spaced(source: UInt8[np.ndarray, " B"], size: np.uint64, tables: MarkupTable
 def _wants_blank(
     out: UInt8[np.ndarray, " C"], start: np.uint64, o: np.uint64, right: np.uint64, following: np.uint64, has_blank: np.bool_
 ) -> bool | np.bool_:
-    """Does a blank stand where something was removed?"""
+    """Whether to write a blank where something was removed."""
     if right in (COMMA, STOP, COLON, SEMICOLON, EXCLAMATION, QUESTION, CLOSING):
         return False
     lead = o - ONE
@@ -73,7 +73,7 @@ def _wants_blank(
 
 @inlined
 def _is_word(lead: np.uint64, second: np.uint64) -> bool | np.bool_:
-    """Does a character of words begin with these bytes? Not those from U+2000 to U+303F and from U+E000 to U+FFFF, mostly punctuation."""
+    """Whether a character of words begins with these bytes: not one from U+2000 to U+303F or U+E000 to U+FFFF, mostly punctuation."""
     if lead < u64(0xC3):
         return is_letter(lead) or is_digit(lead)
     return not (lead == u64(0xE2) or (lead == u64(0xE3) and second == u64(0x80)) or lead == u64(0xEE) or lead == u64(0xEF))

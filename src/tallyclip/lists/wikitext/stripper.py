@@ -1,8 +1,8 @@
-"""The passes, one after the other: rule by rule what ``reference.py`` says.
+"""The passes, one after the other: each applies one of the rules in ``reference.py``.
 
-Each rule is one pass over a page, from one buffer to another, that looks for its own signs 64 bytes at a time and copies what is between
-them. What is to go is taken back: a template is written like any text until it is seen to end. So nothing is looked at twice, and
-nothing is recursive. ``signs.py`` has what the passes share, and ``tables.py`` what they look up.
+A pass reads a page from one buffer and writes it to another. It searches for its own signs 64 bytes at a time and copies what is between
+them. What is to be removed is written first, and overwritten once it is complete: a template is written like any text until its end. So
+nothing is read twice, and nothing is recursive. ``signs.py`` has what the passes share, and ``tables.py`` what they look up.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tallyclip.core.strings import Strings
 from tallyclip.lists.wikitext import reference
 from tallyclip.lists.wikitext.braces import without_templates
 from tallyclip.lists.wikitext.lines import without_line_markup
-from tallyclip.lists.wikitext.links import without_addresses, without_links
+from tallyclip.lists.wikitext.links import without_links, without_urls
 from tallyclip.lists.wikitext.signs import PAD
 from tallyclip.lists.wikitext.spaces import spaced
 from tallyclip.lists.wikitext.tables import MarkupTables, make_tables, namespace_names
@@ -31,13 +31,13 @@ class MarkupScratch(NamedTuple):
 
     one: UInt8[np.ndarray, " B"]
     other: UInt8[np.ndarray, " B"]
-    missing: UInt8[np.ndarray, " T"]  # which tags have no end any more
+    missing: UInt8[np.ndarray, " T"]  # which tags have no closing tag in the rest of the page
     braces: UInt64[np.ndarray, "4096 3"]  # open templates and tables
     links: UInt64[np.ndarray, "8 5"]  # open links
 
 
 class Stripper:
-    """Takes the markup off pages of one wiki."""
+    """Strips the markup of pages of one wiki."""
 
     def __init__(self, namespaces: Mapping[int, str]) -> None:
         """
@@ -82,7 +82,7 @@ def _strip(
         size = without_templates(other, size, scratch.braces, one)
         size = without_variants(one, size, other)
         size = without_links(other, size, tables, scratch.links, one)
-        size = without_addresses(one, size, tables, other)
+        size = without_urls(one, size, tables, other)
         size = without_line_markup(other, size, tables, one)
         at = spaced(one, size, tables, out, at)
         out_offsets[text + ONE] = np.int64(at)

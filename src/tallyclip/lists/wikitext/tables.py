@@ -14,7 +14,7 @@ from tallyclip.core.hashing import make_pair_table, put_pairs
 from tallyclip.lists.wikitext import reference
 from tallyclip.lists.wikitext.signs import BLANK, GAP, JOIN, NEWLINE, UNDERSCORE, lower
 
-NO_PROSE = {6: ("File", "Image"), 14: ("Category",), -2: ("Media",)}  # namespaces by number, with names that every wiki knows
+NO_PROSE = {6: ("File", "Image"), 14: ("Category",), -2: ("Media",)}  # namespaces by number, with the names that every wiki accepts
 DROPPED, BREAKING, NOWIKI = u64(1), u64(2), u64(3)  # what tags do
 LONGEST_TAG = 16  # bytes of a name; no known one is longer
 
@@ -27,20 +27,20 @@ class KnownWords(NamedTuple):
 
 
 class MarkupTables(NamedTuple):
-    """What the passes look up."""
+    """The tables that passes read."""
 
     first_pass: UInt8[np.ndarray, " 256"]  # each byte, controls as blanks
-    literal: UInt8[np.ndarray, " 256"]  # each byte as it is in <nowiki>
-    last_pass: UInt8[np.ndarray, " 256"]  # each byte, literals as markup again; 0 where a run may begin
+    literal: UInt8[np.ndarray, " 256"]  # each byte as it is written in <nowiki>
+    last_pass: UInt8[np.ndarray, " 256"]  # each byte, with literals as markup again; 0 for bytes of which rule 8 replaces runs
     tags: UInt64[np.ndarray, "T 3"]  # names in two halves, and what they do
     names: KnownWords  # of namespaces without prose
     media: KnownWords  # how files end
-    schemes: KnownWords  # how addresses begin
+    schemes: KnownWords  # how URLs begin
     entities: UInt64[np.ndarray, " E"]  # a pair table of the bytes of names and their code points
 
 
 def namespace_names(namespaces: Mapping[int, str]) -> frozenset[bytes]:
-    """The names of the namespaces whose links are no prose, as the rules compare them: a wiki's own in any case, and the common ones."""
+    """The names of the namespaces whose links are not prose, as the rules compare them: the wiki's own in any case, and the common ones."""
     names = {name for number, known in NO_PROSE.items() for name in (*known, namespaces.get(number, ""))}
     forms = {form for name in names for form in (name, name.lower(), name.upper(), name.capitalize())}
     return frozenset(form.replace("_", " ").strip(" ").encode().lower() for form in forms) - {b""}
@@ -77,7 +77,7 @@ def _entities() -> UInt64[np.ndarray, " E"]:
 
 @compiled
 def find_tag(source: UInt8[np.ndarray, " B"], name: np.uint64, name_end: np.uint64, tags: UInt64[np.ndarray, "T 3"]) -> np.uint64:
-    """The known tag of this name; the number of them if it is unknown."""
+    """The number of the known tag with this name; ``len(tags)`` if it is unknown."""
     if name_end - name > u64(LONGEST_TAG):
         return u64(len(tags))
     low = high = ZERO
@@ -95,7 +95,7 @@ def find_tag(source: UInt8[np.ndarray, " B"], name: np.uint64, name_end: np.uint
 
 @compiled
 def is_word_at(source: UInt8[np.ndarray, " B"], i: np.uint64, words: KnownWords, word: np.uint64) -> bool:
-    """Does the source go on with this word, ``_`` being a blank?"""
+    """Whether this word is at ``i`` in the source, where ``_`` counts as a blank."""
     start, k = u64(words.ends[word]), ZERO
     length = u64(words.ends[word + ONE]) - start
     while k < length:

@@ -61,7 +61,7 @@ def without_tags(
     missing: UInt8[np.ndarray, " T"],
     target: UInt8[np.ndarray, " B"],
 ) -> np.uint64:
-    """Rule 2. In ``missing`` is noted which tags are closed nowhere from here on, so that the end of the text is looked for once."""
+    """Rule 2. ``missing`` marks tags without a closing tag in the rest of the text, so that each is searched for to the end only once."""
     literal, tags = tables.literal, tables.tags
     for k in range(u64(len(missing))):
         missing[k] = np.uint8(0)
@@ -114,7 +114,7 @@ def _comment_end(source: UInt8[np.ndarray, " B"], i: np.uint64, size: np.uint64)
 
 @compiled
 def _read_tag(source: UInt8[np.ndarray, " B"], name: np.uint64) -> tuple[np.uint64, np.uint64]:
-    """Where the name of a tag ends, and the tag; if this is none, where it would begin."""
+    """Where the name of a tag ends, and where the tag does; if there is no tag, ``name`` twice."""
     name_end = name
     if is_letter(u64(source[name])):
         while is_letter(u64(source[name_end])) or is_digit(u64(source[name_end])):
@@ -133,11 +133,11 @@ def _read_tag(source: UInt8[np.ndarray, " B"], name: np.uint64) -> tuple[np.uint
 
 @compiled
 def _tag_end(source: UInt8[np.ndarray, " B"], name: np.uint64, i: np.uint64) -> np.uint64:
-    """Where a tag ends if all its quotes are of values, or 0.
+    """Where a tag ends if all its quotes belong to values, or 0.
 
     A page of tags that do not end is still read in linear time. A tag inside another can only be in a value, two tags that are read
-    on from one place are in different states (in no value, or in one with either quote), and no sign takes two states to one. So of
-    all tags begun before a place at most three are still read there.
+    past the same position are in different states (in no value, or in one with either quote), and no sign leads from two states to one.
+    So of all tags that begin before a position, at most three are still read there.
     """
     name_end = i
     while True:
@@ -168,7 +168,7 @@ def _tag_end(source: UInt8[np.ndarray, " B"], name: np.uint64, i: np.uint64) -> 
 
 @compiled
 def _value_end(source: UInt8[np.ndarray, " B"], start: np.uint64, name: np.uint64, name_end: np.uint64) -> np.uint64:
-    """Where a value in quotes ends that begins with the quote at ``start``, or 0."""
+    """Where the quoted value that begins at ``start`` ends, or 0."""
     quote = u64(source[start])
     i = start + ONE
     while u64(source[i]) not in (ZERO, NEWLINE, quote):
@@ -182,7 +182,7 @@ def _value_end(source: UInt8[np.ndarray, " B"], start: np.uint64, name: np.uint6
 
 @compiled
 def _simple_comment_end(source: UInt8[np.ndarray, " B"], i: np.uint64) -> np.uint64:
-    """Where a comment without ``<`` and ``>`` in it ends, or 0 if none begins here."""
+    """Where a comment without ``<`` and ``>`` in it ends, or 0 if there is none at ``i``."""
     if u64(source[i + ONE]) != EXCLAMATION or u64(source[i + TWO]) != HYPHEN or u64(source[i + THREE]) != HYPHEN:
         return ZERO
     start = i + u64(4)
@@ -195,7 +195,7 @@ def _simple_comment_end(source: UInt8[np.ndarray, " B"], i: np.uint64) -> np.uin
 
 @inlined
 def _is_name(source: UInt8[np.ndarray, " B"], i: np.uint64, name: np.uint64, name_end: np.uint64) -> bool:
-    """Does the name of a tag stand here too?"""
+    """Whether the name of a tag is also at ``i``."""
     k = ZERO
     while k < name_end - name and lower(u64(source[i + k])) == lower(u64(source[name + k])):
         k += ONE
@@ -206,7 +206,7 @@ def _is_name(source: UInt8[np.ndarray, " B"], i: np.uint64, name: np.uint64, nam
 def _find_closing(
     source: UInt8[np.ndarray, " B"], i: np.uint64, size: np.uint64, name: np.uint64, name_end: np.uint64
 ) -> tuple[np.uint64, np.uint64]:
-    """Where the next closing tag of this name begins and ends; the size if there is none."""
+    """Where the next closing tag of this name begins and ends; the size twice if there is none."""
     while True:
         i = find_less(source, i)
         if i >= size:

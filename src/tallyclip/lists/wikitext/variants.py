@@ -1,4 +1,4 @@
-"""Rule 4: what wikis with two scripts convert."""
+"""Rule 4: markup for conversion in wikis with two scripts."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def without_variants(source: UInt8[np.ndarray, " B"], size: np.uint64, target: U
 
 @compiled
 def _after_flags(source: UInt8[np.ndarray, " B"], start: np.uint64) -> tuple[np.uint64, bool]:
-    """What stands behind the flags that may begin here, and whether they hide it."""
+    """Where the content after optional flags begins, and whether the flags hide it."""
     i = start
     is_hidden = False
     signs = hyphens = ZERO
@@ -86,7 +86,7 @@ def _after_flags(source: UInt8[np.ndarray, " B"], start: np.uint64) -> tuple[np.
 
 @compiled
 def _after_code(source: UInt8[np.ndarray, " B"], start: np.uint64) -> np.uint64:
-    """What stands behind the code and colon that a variant begins with; ``start`` if it begins with none."""
+    """Where a variant begins after its code and colon; ``start`` if it has no code."""
     code = run_end(source, start, BLANK)
     i = code
     while _is_small(u64(source[i])):
