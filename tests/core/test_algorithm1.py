@@ -36,7 +36,7 @@ def algorithm_1(matches: tc.Matches, counts: np.ndarray, t: float, rng: np.rando
     return kept
 
 
-def test_head_and_tail_are_there(pool: tuple[tc.Matches, np.ndarray, np.ndarray]) -> None:
+def test_the_pool_has_a_head_and_a_tail(pool: tuple[tc.Matches, np.ndarray, np.ndarray]) -> None:
     _, counts, _ = pool
     assert (counts >= 3 * T).sum() >= 3
     assert ((counts > 0) & (counts < T)).sum() >= 3
@@ -48,13 +48,13 @@ def test_our_draw_has_the_size_and_the_counts_that_algorithm_1_expects(pool: tup
     keep = tc.keep_probability(matches, tc.entry_probability(counts, T))
     ours = tc.draw(keep, uids, seed)
     simulated = algorithm_1(matches, counts, T, np.random.default_rng(seed))
-    names = np.zeros((len(matches), len(ENTRIES)))
-    names[np.repeat(np.arange(len(matches)), matches.lengths), matches.entry_ids] = 1
+    matched = np.zeros((len(matches), len(ENTRIES)))
+    matched[np.repeat(np.arange(len(matches)), matches.lengths), matches.entry_ids] = 1
     for kept in (ours, simulated):
         sigma = np.sqrt((keep * (1 - keep)).sum())
         assert abs(kept.sum() - keep.sum()) <= 5 * sigma
-        variance = (keep * (1 - keep)) @ names
-        deviation = np.abs(kept @ names - keep @ names)
+        variance = (keep * (1 - keep)) @ matched
+        deviation = np.abs(kept @ matched - keep @ matched)
         large = variance >= 25
         assert large.sum() >= 3
         assert (deviation[large] <= 5 * np.sqrt(variance[large])).all()
@@ -82,7 +82,7 @@ def test_what_a_smaller_t_keeps_a_larger_t_keeps_too(pool: tuple[tc.Matches, np.
     np.testing.assert_array_equal(kept[-1], matches.lengths > 0)
 
 
-def test_equal_uids_share_a_fate(pool: tuple[tc.Matches, np.ndarray, np.ndarray]) -> None:
+def test_of_pairs_with_equal_uids_all_or_none_are_kept(pool: tuple[tc.Matches, np.ndarray, np.ndarray]) -> None:
     matches, counts, uids = pool
     keep = tc.keep_probability(matches, tc.entry_probability(counts, T))
     twice = tc.draw(np.concatenate([keep, keep]), np.concatenate([uids, uids]))

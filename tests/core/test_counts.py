@@ -17,14 +17,14 @@ ROWS = st.lists(st.lists(st.integers(0, 9), unique=True, max_size=5).map(sorted)
 
 
 @given(ROWS)
-def test_a_text_counts_an_entry_once(rows: list[list[int]]) -> None:
+def test_a_caption_counts_once_for_an_entry(rows: list[list[int]]) -> None:
     counts = tc.count_entries(matches_of(rows), 12)
     assert counts.tolist() == [sum(entry in row for row in rows) for entry in range(12)]
     assert counts.dtype == np.int64
 
 
 @given(ROWS, st.integers(0, 20))
-def test_counts_of_disjoint_texts_add(rows: list[list[int]], cut: int) -> None:
+def test_counts_of_disjoint_captions_add_up(rows: list[list[int]], cut: int) -> None:
     whole = tc.count_entries(matches_of(rows), 10)
     np.testing.assert_array_equal(tc.count_entries(matches_of(rows[:cut]), 10) + tc.count_entries(matches_of(rows[cut:]), 10), whole)
     running = np.zeros(10, np.int64)
@@ -61,7 +61,7 @@ def test_the_threshold_for_a_tail_share_is_the_nearest_count(counts: np.ndarray,
 
 
 @given(COUNTS, st.floats(0, 1), st.integers(1, 5))
-def test_entries_that_are_never_named_do_not_change_the_threshold(counts: np.ndarray, share: float, unused: int) -> None:
+def test_entries_without_matches_do_not_change_the_threshold(counts: np.ndarray, share: float, unused: int) -> None:
     with_unused = np.concatenate([counts, np.zeros(unused, np.int64)])
     assert tc.threshold_for_tail(with_unused, share) == tc.threshold_for_tail(counts, share)
 
@@ -74,7 +74,7 @@ def test_tail_share_and_threshold_invert_each_other_at_counts(counts: np.ndarray
 
 
 def test_a_head_heavy_language_is_not_lost() -> None:
-    # The rarest entry holds more than twice the wanted share: the paper's p_to_t gives 0 here, and every pair would go.
+    # The rarest entry holds more than twice the wanted share: the paper's p_to_t gives 0 here, and every pair would be dropped.
     assert tc.threshold_for_tail(np.array([0, 0, 500, 600]), 0.06) == 500
 
 
@@ -85,12 +85,12 @@ def test_no_matches_have_no_tail() -> None:
 
 @pytest.mark.parametrize("t", [0, -1, math.nan, "many", None])
 @pytest.mark.usefixtures("without_shape_checks")
-def test_a_threshold_that_cannot_be_is_refused(t: float) -> None:
+def test_an_impossible_threshold_is_refused(t: float) -> None:
     with pytest.raises(tc.OptionError, match="t must be a number above 0"):
         tc.tail_share(np.array([1]), t)
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.1, math.nan])
-def test_a_share_that_cannot_be_is_refused(share: float) -> None:
+def test_an_impossible_share_is_refused(share: float) -> None:
     with pytest.raises(tc.OptionError, match="give a share between 0 and 1"):
         tc.threshold_for_tail(np.array([1]), share)

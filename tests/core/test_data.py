@@ -71,7 +71,7 @@ def test_lists_of_others_are_read(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.usefixtures("without_shape_checks")
-def test_a_list_that_cannot_be_is_refused(entries: list[str], message: str) -> None:
+def test_an_invalid_list_is_refused(entries: list[str], message: str) -> None:
     with pytest.raises(tc.ArtifactError, match=message):
         tc.Metadata(entries)
 
@@ -110,7 +110,7 @@ def test_columns_must_be_as_long_as_the_list() -> None:
         ("a.txt.zst", zstandard.ZstdCompressor().compress(b"dog %d\n" * 90_000)[:-9], "not readable as an entry list"),
     ],
 )
-def test_a_file_that_is_no_list_is_refused_by_name(name: str, content: bytes, message: str, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_list_is_refused_by_name(name: str, content: bytes, message: str, tmp_path: Path) -> None:
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(tc.ArtifactError, match=message) as caught:
@@ -121,7 +121,7 @@ def test_a_file_that_is_no_list_is_refused_by_name(name: str, content: bytes, me
 @pytest.mark.parametrize(
     ("value", "name"), [(b"dog", "binary"), (5, "a number"), (0.5, "a number"), (True, "a boolean"), (date(2024, 5, 1), "a date")]
 )
-def test_an_entry_that_is_no_string_is_called_what_it_is(tmp_path: Path, value: Any, name: str) -> None:
+def test_an_entry_that_is_not_a_string_is_refused_with_its_type(tmp_path: Path, value: Any, name: str) -> None:
     pq.write_table(pa.table({"entry": [value]}), tmp_path / "a.parquet")
     with pytest.raises(tc.ArtifactError, match=f"entry 0 is {name}, not a string"):
         tc.Metadata.load(tmp_path / "a.parquet")
@@ -138,7 +138,7 @@ BROKEN = [b"dog", "caf\u00e9".encode(), b"caf\xe9", b"cat"]
 
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view()], ids=str)
 @pytest.mark.parametrize("as_dictionary", [False, True])
-def test_an_entry_in_parquet_that_is_not_utf8_is_named_by_its_place(tmp_path: Path, kind: pa.DataType, as_dictionary: bool) -> None:
+def test_an_entry_in_parquet_that_is_not_utf8_is_refused_with_its_position(tmp_path: Path, kind: pa.DataType, as_dictionary: bool) -> None:
     path = tmp_path / "a.parquet"
     column = binary_as(kind, BROKEN)
     if as_dictionary and kind != pa.string_view():
@@ -149,7 +149,7 @@ def test_an_entry_in_parquet_that_is_not_utf8_is_named_by_its_place(tmp_path: Pa
     assert str(path) in caught.value.what
 
 
-def test_a_source_in_parquet_that_is_not_utf8_is_named_by_its_entry(tmp_path: Path) -> None:
+def test_a_source_in_parquet_that_is_not_utf8_is_refused_with_its_entry(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     for source in (binary_as(pa.string(), [b"", None, b"\xff"]), binary_as(pa.string(), [b"", b"", b"\xff"]).dictionary_encode()):
         pq.write_table(pa.table({"entry": ["a", "b", "c"], "source": source}), path)
@@ -157,7 +157,7 @@ def test_a_source_in_parquet_that_is_not_utf8_is_named_by_its_entry(tmp_path: Pa
             tc.Metadata.load(path)
 
 
-def test_a_value_in_parquet_that_python_has_not_is_named_by_its_entry(tmp_path: Path) -> None:
+def test_a_value_in_parquet_that_python_lacks_is_refused_with_its_entry(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     late = pa.array([0, 2**31 - 1], pa.int32()).view(pa.date32())
     pq.write_table(pa.table({"entry": ["a", "b"], "score": late}), path)
@@ -168,7 +168,7 @@ def test_a_value_in_parquet_that_python_has_not_is_named_by_its_entry(tmp_path: 
         tc.Metadata.load(path)
 
 
-def test_a_null_among_the_entries_is_refused_by_its_place(tmp_path: Path) -> None:
+def test_a_null_among_the_entries_is_refused_with_its_position(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"entry": ["a", None]}), path)
     with pytest.raises(tc.ArtifactError, match=r"a\.parquet: entry 1 is null, not a string"):
@@ -185,7 +185,7 @@ def test_a_null_among_the_entries_is_refused_by_its_place(tmp_path: Path) -> Non
         ("a.txt.gz", gzip.compress(b"dog\ncat\n\xff", mtime=0), "entry 2: byte 8 is not UTF-8"),
     ],
 )
-def test_an_entry_in_text_that_is_not_utf8_is_named_by_its_place(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+def test_an_entry_in_text_that_is_not_utf8_is_refused_with_its_position(tmp_path: Path, name: str, content: bytes, message: str) -> None:
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(tc.ArtifactError, match=message) as caught:
@@ -245,20 +245,20 @@ def test_entries_survive_json_by_name(tmp_path: Path) -> None:
     assert json.loads(path.read_text()) == ["\ud800", "é"]
 
 
-def test_a_text_is_told_by_its_place_from_either_end() -> None:
+def test_a_caption_is_found_by_its_position_from_either_end() -> None:
     matches = matches_of([[1], [], [2, 3]])
     assert matches[-1].tolist() == matches[2].tolist() == [2, 3]
     with pytest.raises(IndexError):
         matches[3]
 
 
-def test_one_string_is_no_list() -> None:
+def test_one_string_is_not_a_list() -> None:
     with pytest.raises(tc.ArtifactError, match="not one string: 'dog'"):
         tc.Metadata("dog")
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.parquet"])
-def test_an_entry_that_is_no_unicode_is_refused_where_it_cannot_be_written(tmp_path: Path, name: str) -> None:
+def test_an_entry_with_lone_surrogates_is_refused_where_it_cannot_be_written(tmp_path: Path, name: str) -> None:
     with pytest.raises(tc.ArtifactError, match="entry 1 is not Unicode text"):
         tc.Metadata(["dog", "\ud800"]).save(tmp_path / name)
     assert not (tmp_path / name).exists()
@@ -269,7 +269,7 @@ BAD_ROWS = [([0, 2, 4], [1]), ([1, 1], [1]), ([0, 2, 1], [1]), ([], []), ([0, 1]
 
 @pytest.mark.parametrize(("offsets", "ids"), BAD_ROWS)
 @pytest.mark.usefixtures("without_shape_checks")
-def test_what_are_no_sparse_rows_are_refused(offsets: list[int], ids: list[int]) -> None:
+def test_arrays_that_are_not_sparse_rows_are_refused(offsets: list[int], ids: list[int]) -> None:
     kind = np.int64 if -1 in ids else np.uint32
     with pytest.raises(tc.OptionError, match="matches"):
         tc.Matches(np.array(offsets, np.int64), np.array(ids, kind))

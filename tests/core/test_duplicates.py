@@ -19,7 +19,7 @@ def records_of(rows: list[Row], shard: int = 0) -> np.ndarray:
 
 
 def survivors(shards: list[list[Row]], known: set[tuple[int, int]]) -> dict[tuple[int, int], tuple[int, int]]:
-    """What a dictionary says: for each key that is not known, the preference and the place of the row that stays."""
+    """What a dictionary says: for each key that is not known, the preference and the place of the row that is kept."""
     best: dict[tuple[int, int], tuple[int, int]] = {}
     for shard, rows in enumerate(shards):
         for row, (high, low, preference) in enumerate(rows):
@@ -30,29 +30,29 @@ def survivors(shards: list[list[Row]], known: set[tuple[int, int]]) -> dict[tupl
 
 
 @given(st.lists(ROWS, max_size=5), st.lists(st.tuples(SMALL, SMALL), max_size=6), st.integers(0, 3))
-def test_of_each_key_the_row_stays_that_a_dictionary_would_keep(shards: list[list[Row]], known: list[tuple[int, int]], bits: int) -> None:
+def test_of_each_key_the_row_is_kept_that_a_dictionary_would_keep(shards: list[list[Row]], known: list[tuple[int, int]], bits: int) -> None:
     runs = []
     for shard, rows in enumerate(shards):
         records = records_of(rows, shard)
         runs.append(records[first_of_each(records)])
     gone_early = sum(len(rows) for rows in shards) - sum(map(len, runs))
     earlier = np.unique(np.array(known, np.uint64).reshape(-1, 2), axis=0)
-    going: list[int] = []
+    removed: list[int] = []
     for bucket in range(1 << bits):
         slices = [run[bucket_slice(run[:, 0], bucket, bits)] for run in runs]
-        going += resolve(slices, [earlier[bucket_slice(earlier[:, 0], bucket, bits)]])[0].tolist()
+        removed += resolve(slices, [earlier[bucket_slice(earlier[:, 0], bucket, bits)]])[0].tolist()
     expected = survivors(shards, set(known))
     places = {int(place) for run in runs for place in run[:, 3]}
-    assert places - set(going) == {place for _, place in expected.values()}
-    assert len(going) + gone_early + len(expected) == sum(map(len, shards))
+    assert places - set(removed) == {place for _, place in expected.values()}
+    assert len(removed) + gone_early + len(expected) == sum(map(len, shards))
 
 
 @given(st.lists(ROWS, min_size=1, max_size=4), st.randoms())
-def test_what_stays_does_not_depend_on_the_order_of_shards(shards: list[list[Row]], random: object) -> None:
+def test_the_kept_rows_do_not_depend_on_the_order_of_shards(shards: list[list[Row]], random: object) -> None:
     def content(shards: list[list[Row]]) -> set[Row]:
         runs = [records_of(rows, shard) for shard, rows in enumerate(shards)]
-        going = set(resolve(runs)[0].tolist())
-        return {(int(r[0]), int(r[1]), int(r[2])) for run in runs for r in run if int(r[3]) not in going}
+        removed = set(resolve(runs)[0].tolist())
+        return {(int(r[0]), int(r[1]), int(r[2])) for run in runs for r in run if int(r[3]) not in removed}
 
     mixed = list(shards)
     random.shuffle(mixed)  # type: ignore[attr-defined]
@@ -66,7 +66,7 @@ def test_there_are_enough_buckets_and_not_twice_as_many(rows: int, per_bucket: i
     assert buckets == 1 or (buckets // 2) * per_bucket < rows
 
 
-def test_a_key_of_an_earlier_pool_wins_against_all_rows() -> None:
+def test_all_rows_with_a_key_of_an_existing_pool_are_removed() -> None:
     gone, known = resolve([records_of([(7, 7, 0), (7, 7, 1), (8, 8, 0)])], [np.array([[7, 7]], np.uint64)])
     assert (gone.tolist(), known) == ([0, 1], 2)
 
@@ -79,7 +79,7 @@ def test_records_without_some_places_are_the_others(rows: list[Row], places: set
 
 
 @given(st.lists(ROWS, max_size=4), st.integers(1, 4))
-def test_keys_with_too_many_different_companions_go_altogether(shards: list[list[Row]], limit: int) -> None:
+def test_all_rows_of_keys_with_too_many_different_preferences_are_removed(shards: list[list[Row]], limit: int) -> None:
     runs = [records_of(rows, shard) for shard, rows in enumerate(shards)]
     companions: dict[tuple[int, int], set[int]] = {}
     for rows in shards:

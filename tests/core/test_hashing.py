@@ -27,9 +27,9 @@ def find_all(table: UInt64[np.ndarray, " T"], keys: UInt64[np.ndarray, " N"], va
 
 
 def test_the_first_numbers_of_splitmix_are_the_published_ones() -> None:
-    hashes = np.zeros(1, np.uint64)
-    mix_in(hashes, np.zeros(1, np.uint64))
-    assert hashes.tolist() == [0xE220A8397B1DCDAF]  # of the seed 0, in the reference code of xoshiro's authors
+    states = np.array([(1234567 + step * 0x9E3779B97F4A7C15) & MASK for step in range(3)], np.uint64)
+    mix_in(states, np.zeros(3, np.uint64))
+    assert states.tolist() == [6457827717110365317, 3203168211198807973, 9817491932198370423]  # the test vectors of Rosetta Code
 
 
 @given(st.lists(st.tuples(WORD, WORD), max_size=20))

@@ -92,7 +92,7 @@ def test_the_largest_size_is_every_matched_pair() -> None:
 
 
 @pytest.mark.parametrize("size", [0, -1, math.nan])
-def test_a_size_that_cannot_be_is_refused(size: float) -> None:
+def test_an_impossible_size_is_refused(size: float) -> None:
     matches, counts = random_pool(10, 5)
     with pytest.raises(tc.OptionError, match="is not possible"):
         tc.threshold_for_size(matches, counts, size)

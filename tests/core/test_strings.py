@@ -33,8 +33,8 @@ def test_chunks_join_to_the_whole(texts: list[str | None], cut: int) -> None:
 
 def test_arrow_text_is_not_copied() -> None:
     array = pa.array(["a dog", "a cat"])
-    address = np.frombuffer(array.buffers()[2], np.uint8).ctypes.data
-    assert from_arrow(array).data.ctypes.data == address
+    pointer = np.frombuffer(array.buffers()[2], np.uint8).ctypes.data
+    assert from_arrow(array).data.ctypes.data == pointer
 
 
 def test_lone_surrogates_have_bytes_of_their_own() -> None:

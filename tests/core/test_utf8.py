@@ -34,7 +34,7 @@ def check_all(data: UInt8[np.ndarray, " B"], codes: UInt64[np.ndarray, " B"], si
     return count
 
 
-def expected(data: bytes) -> list[tuple[int, int]]:
+def characters(data: bytes) -> list[tuple[int, int]]:
     """Code points and sizes by Python's decoder, surrogates included; (0, 1) for each byte that begins no character."""
     found, place = [], 0
     while place < len(data):
@@ -67,4 +67,4 @@ LEADS = [0x00, 0x41, 0x7F, 0x80, 0xBF, 0xC0, 0xC1, 0xC2, 0xDF, 0xE0, 0xE2, 0xED,
 def test_bytes_that_begin_no_character_are_code_point_0_of_one_byte(data: bytes) -> None:
     codes, sizes = np.zeros(len(data), np.uint64), np.zeros(len(data), np.uint64)
     count = int(check_all(np.frombuffer(data, np.uint8), codes, sizes))
-    assert list(zip(codes[:count].tolist(), sizes[:count].tolist(), strict=True)) == expected(data)
+    assert list(zip(codes[:count].tolist(), sizes[:count].tolist(), strict=True)) == characters(data)

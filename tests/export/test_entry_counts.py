@@ -12,7 +12,7 @@ from tallyclip.export.entry_counts import write_entry_counts
 ENTRIES = ["dog", 'a "quoted" one', "back\\slash", "Zürich", "東京", "tab\there", "\ud800 alone", "zero"]
 
 
-def test_every_entry_stands_with_its_count_in_the_lists_order(tmp_path: Path) -> None:
+def test_every_entry_is_written_with_its_count_in_the_order_of_the_list(tmp_path: Path) -> None:
     counts = [3, 1, 4, 1 << 50, 5, 9, 2, 0]
     write_entry_counts(tmp_path / "counts.json", ENTRIES, np.array(counts, np.int64))
     content = (tmp_path / "counts.json").read_bytes()

@@ -18,7 +18,7 @@ from tallyclip.lists.languages import LANGUAGES, language
 from tallyclip.lists.segment import BATCH_BYTES, Segmenter, parted_by
 
 JOINT, TSHEG_JOINT = "\x1f", "\x1e"
-# Characters by what they are to the rule, written out; the module tells by tables.
+# Classes of characters, written out; the module has tables.
 BLANK = " \n\t\r\u3000"
 SPACED = "abZPythonco_3½é한①25,.-('😀℃־"
 WIDE = "東京使用编程我们はラーメン々、。「（Ａ３𠮷野家年都に住んで北京大学"
@@ -57,33 +57,33 @@ def shown(segmenter: Segmenter, text: str) -> str:
         ("bo", "བོད་ཡིག་ནི། བོད་", "བོད¦ཡིག¦ནི|། བོད་"),
     ],
 )
-def test_words_of_each_script_are_parted(code: str, text: str, expected: str) -> None:
+def test_words_of_each_script_are_separated(code: str, text: str, expected: str) -> None:
     assert shown(Segmenter(language(code)), text) == expected
 
 
-def test_marks_and_signs_beside_such_a_script_are_parted_from_it() -> None:
+def test_marks_and_signs_beside_such_a_script_are_separated_from_it() -> None:
     assert shown(chinese, "北京，上海。《红楼梦》(Beijing)大学😀") == "北京|，|上海|。|《|红楼梦|》|(Beijing)|大学|😀"
     assert shown(khmer, "មួយ។មួយ") == "មួយ|។|មួយ"
 
 
-def test_text_of_other_scripts_stays_as_it_is() -> None:
+def test_text_of_other_scripts_is_not_changed() -> None:
     for text in ("x-ray, don't (stop) 3.5% x²", "한국어ABC", "Привет, мир", "नमस्ते दुनिया"):
         assert split(chinese, text) == split(thai, text) == split(tibetan, text) == [text]
 
 
-def test_letters_that_icu_leaves_with_others_are_parted() -> None:
+def test_letters_that_icu_does_not_separate_from_others_are_separated() -> None:
     assert shown(thai, "ปี2563 ABCไทย") == "ปี|2563 ABC|ไทย"
     assert shown(chinese, "泰国ไทยABC") == "泰国|ไทย|ABC"
 
 
-def test_a_zero_width_space_is_a_joint_and_at_the_edges_stays() -> None:
+def test_a_zero_width_space_is_a_joint_but_kept_at_the_edges() -> None:
     assert shown(khmer, "ក\u200bខ") == "ក|ខ"
     assert shown(khmer, "ប្រទេស\u200bកម្ពុជា") == shown(khmer, "ប្រទេសកម្ពុជា")
     assert shown(khmer, "\u200bក\u200b ខ\u200b") == "\u200bក\u200b ខ\u200b"
     assert shown(khmer, "ក\u200b\u200bខ") == "ក\u200b|ខ"
 
 
-def test_a_tsheg_between_two_syllables_is_told_from_other_joints() -> None:
+def test_a_tsheg_between_two_syllables_differs_from_other_joints() -> None:
     assert shown(tibetan, "ཀ༌ཁ་ག་།") == "ཀ¦ཁ¦ག་|།"
     assert shown(tibetan, "ཀ་ཁ Tibet་ཀ") == "ཀ¦ཁ Tibet་|ཀ"
 
@@ -134,26 +134,26 @@ def test_without_its_joints_a_text_is_the_text(texts: list[str]) -> None:
 
 @settings(max_examples=100)
 @given(st.lists(st.sampled_from("ཀཁགabc་། ིྱ༡"), max_size=12).map("".join))
-def test_syllables_are_what_a_tsheg_joint_stands_between(text: str) -> None:
+def test_a_tsheg_joint_is_between_syllables(text: str) -> None:
     for before, after in re.findall("(?s)(.)\x1e(?=(.))", split(tibetan, text)[0]):
-        assert before in "ཀཁགིྱ་"  # of two tshegs the first stays
+        assert before in "ཀཁགིྱ་"  # of two tshegs the first is kept
         assert after in "ཀཁག"
 
 
 @settings(max_examples=200)
 @given(st.sampled_from(["😀", "𠮷", "👨‍👩‍👧", "𪚥", "a😀"]), TEXTS)
-def test_what_is_before_a_blank_changes_nothing_behind_it(before: str, text: str) -> None:
+def test_text_before_a_blank_does_not_change_the_joints_after_it(before: str, text: str) -> None:
     for segmenter in (chinese, thai):
         assert split(segmenter, f"{before} x{text}") == [split(segmenter, f"{before} x")[0] + split(segmenter, f"x{text}")[0][1:]]
     assert shown(chinese, f"{before}\n东京塔")[len(before) :].endswith("\n" + shown(chinese, "东京塔"))
 
 
-def test_texts_do_not_depend_on_their_neighbours() -> None:
+def test_texts_do_not_depend_on_their_neighbors() -> None:
     texts = ["東京都に住んでいる", "", "x" * BATCH_BYTES, "ประเทศไทย" * 5000, "北京\r", "\n大学", "人々"] * 2
     assert split(japanese, *texts) == [split(japanese, text)[0] for text in texts]
 
 
-def test_nulls_stay_and_slices_are_their_texts() -> None:
+def test_nulls_are_kept_and_slices_are_their_texts() -> None:
     texts = from_python(["不要", "我们学习", None, "", "北京大学"])
     assert texts.valid is not None
     found = chinese.split(Strings(texts.data, texts.offsets[1:], texts.valid[1:]))
@@ -169,7 +169,7 @@ def test_joints_of_a_text_become_spaces() -> None:
     assert split(tibetan, "ཀ\x1eཁ") == ["ཀ ཁ"]
 
 
-def test_bytes_that_are_no_text_are_replaced() -> None:
+def test_invalid_utf8_is_replaced() -> None:
     raw = [b"\xe5\x8c", "北京大学".encode(), b"\xed\xa0\x80a"]
     data = np.frombuffer(b"".join(raw), np.uint8)
     found = chinese.split(Strings(data, np.cumsum([0, *map(len, raw)]), None))
@@ -182,14 +182,14 @@ def test_a_language_with_spaces_has_no_segmenter() -> None:
         Segmenter(language("ko"))
 
 
-def test_it_is_said_what_parts_the_words_of_a_language() -> None:
-    told = {code: parted_by(known) for code, known in LANGUAGES.items()}
-    assert (told["en"], told["bo"]) == ("spaces", "syllables")
-    assert re.fullmatch(r"ICU \d+\.\d+", told["zh"])
-    assert {said for code, said in told.items() if LANGUAGES[code].words == "dictionary"} == {told["zh"]}
+def test_what_separates_the_words_of_a_language_has_a_version() -> None:
+    separators = {code: parted_by(known) for code, known in LANGUAGES.items()}
+    assert (separators["en"], separators["bo"]) == ("spaces", "syllables")
+    assert re.fullmatch(r"ICU \d+\.\d+", separators["zh"])
+    assert {used for code, used in separators.items() if LANGUAGES[code].words == "dictionary"} == {separators["zh"]}
 
 
-def test_without_icu_the_line_that_installs_it_is_given() -> None:
+def test_without_icu_the_error_has_the_command_that_installs_it() -> None:
     script = (
         "import sys; sys.modules['icu4py'] = sys.modules['icu4py.breakers'] = None\n"
         "from tallyclip.lists.segment import Segmenter\n"
@@ -204,7 +204,7 @@ def test_without_icu_the_line_that_installs_it_is_given() -> None:
 @pytest.mark.parametrize(
     ("code", "words"), [("zh", ["柏林", "德国"]), ("ja", ["ベルリン", "ドイツ"]), ("th", ["เบอร์ลิน", "เยอรมนี"]), ("my", ["မြို့တော်", "နိုင်ငံ"])]
 )
-def test_real_pages_are_parted_into_words(shared_data: Path, code: str, words: list[str]) -> None:
+def test_real_pages_are_split_into_words(shared_data: Path, code: str, words: list[str]) -> None:
     page = bz2.decompress((shared_data / "wikipedia" / "dbpedia-minidumps" / f"{code}.wiki.xml.bz2").read_bytes()).decode()
     [parted] = split(Segmenter(language(code)), page)
     pieces = re.split(r"[\s\x1f]", parted)

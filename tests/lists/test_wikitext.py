@@ -148,7 +148,7 @@ def text_of(page: str, stripper: Stripper = STRIPPER) -> str:
         ("a<blockquote>b</blockquote>c", "a\nb\nc"),
     ],
 )
-def test_comments_and_elements_without_prose_go_and_other_tags_leave_their_content(page: str, text: str) -> None:
+def test_comments_and_elements_without_prose_are_removed_and_other_tags_leave_their_content(page: str, text: str) -> None:
     assert text_of(page) == text
 
 
@@ -170,7 +170,7 @@ def test_comments_and_elements_without_prose_go_and_other_tags_leave_their_conte
         ("{|\n| {{a|\n|}}\n|}\nb", "b"),
     ],
 )
-def test_templates_and_tables_go_with_all_that_is_in_them(page: str, text: str) -> None:
+def test_templates_and_tables_are_removed_with_everything_in_them(page: str, text: str) -> None:
     assert text_of(page) == text
 
 
@@ -186,7 +186,7 @@ def test_templates_and_tables_go_with_all_that_is_in_them(page: str, text: str) 
         ("a [[b|c\n\nd]] e", "a b|c\n\nd e"),
     ],
 )
-def test_what_is_opened_and_never_closed_swallows_nothing(page: str, text: str) -> None:
+def test_unclosed_markup_removes_nothing(page: str, text: str) -> None:
     assert text_of(page) == text
 
 
@@ -228,7 +228,7 @@ def test_links_leave_what_is_read(page: str, text: str) -> None:
         (" {{a}} ", ""),
     ],
 )
-def test_lines_are_freed_of_their_markup(page: str, text: str) -> None:
+def test_markup_of_lines_is_removed(page: str, text: str) -> None:
     assert text_of(page) == text
 
 
@@ -274,7 +274,7 @@ def test_a_value_in_quotes_may_hold_any_sign_and_leaves_nothing(value: str) -> N
         ('a<span title="b > c" d', 'a c" d'),
     ],
 )
-def test_a_quote_that_is_not_closed_swallows_no_more_than_its_tag(page: str, text: str) -> None:
+def test_an_unclosed_quote_removes_no_more_than_its_tag(page: str, text: str) -> None:
     assert text_of(page) == text
 
 
@@ -293,7 +293,7 @@ def test_a_quote_that_is_not_closed_swallows_no_more_than_its_tag(page: str, tex
         ("[[http://a b\nc]] [http://a d]", "http://a b\nc d"),
     ],
 )
-def test_an_address_in_two_brackets_is_a_link_in_one(page: str, text: str) -> None:
+def test_a_url_in_two_brackets_is_a_link_in_one(page: str, text: str) -> None:
     assert text_of(page) == text
 
 
@@ -406,7 +406,7 @@ def test_a_page_of_one_sign_over_and_over_takes_no_longer_than_others(piece: str
 
 
 @pytest.mark.parametrize(("opening", "closing"), [("{{a|", "}}"), ("[[a|", "]]"), ("\n{|", "\n|}"), ("{{{{{", "}}")])
-def test_deep_nests_are_no_danger(opening: str, closing: str) -> None:
+def test_deeply_nested_markup_is_read(opening: str, closing: str) -> None:
     for depth in (3, 9, 4095, 5000):
         page = (opening * depth + "b" + closing * depth).encode()
         assert strip([page]) == [plain_text(page, STRIPPER.names)]

@@ -44,7 +44,7 @@ def test_the_compiled_matcher_gives_what_the_rule_gives(mode: Mode, entries: lis
 @pytest.mark.parametrize("mode", MODES)
 @settings(max_examples=30, deadline=None)
 @given(entries=entry_lists(), text=texts(200).filter(bool), near=st.lists(texts(3), max_size=3))
-def test_a_text_longer_than_a_block_gives_what_the_rule_gives(mode: Mode, entries: list[str], text: str, near: list[str]) -> None:
+def test_a_caption_longer_than_a_block_gives_what_the_rule_gives(mode: Mode, entries: list[str], text: str, near: list[str]) -> None:
     metadata = tc.Metadata(entries)
     long = text * (BLOCK_BYTES // len(text) + 2)
     captions = [*near, long, *near, long + " a"]
@@ -53,14 +53,14 @@ def test_a_text_longer_than_a_block_gives_what_the_rule_gives(mode: Mode, entrie
 
 @settings(max_examples=100, deadline=None)
 @given(entries=entry_lists(), captions=st.lists(texts(), max_size=8))
-def test_ids_of_a_text_ascend_and_do_not_repeat(entries: list[str], captions: list[str]) -> None:
+def test_ids_of_a_caption_ascend_and_do_not_repeat(entries: list[str], captions: list[str]) -> None:
     matches = tc.Matcher(tc.Metadata(entries)).match(captions)
     for text in range(len(matches)):
         assert (np.diff(matches[text].astype(np.int64)) > 0).all()
 
 
 @pytest.mark.parametrize(
-    ("entry", "text", "named"),
+    ("entry", "text", "matched"),
     [
         ("dog", "a dog, asleep", True),
         ("dog", "hotdog", False),
@@ -84,16 +84,16 @@ def test_ids_of_a_text_ascend_and_do_not_repeat(entries: list[str], captions: li
         ("a\tb", "a\tb", False),
     ],
 )
-def test_exact_means_the_published_rule(entry: str, text: str, named: bool) -> None:
+def test_exact_means_the_published_rule(entry: str, text: str, matched: bool) -> None:
     metadata = tc.Metadata([entry])
-    assert len(tc.Matcher(metadata).match([text]).entry_ids) == named
-    assert len(tc.match_reference([text], metadata).entry_ids) == named
+    assert len(tc.Matcher(metadata).match([text]).entry_ids) == matched
+    assert len(tc.match_reference([text], metadata).entry_ids) == matched
 
 
 def test_spaced_entries_can_hold_marks() -> None:
     matcher = tc.Matcher(tc.Metadata(["St. Louis", "8:30", "a,b", "a , b", ".NET"]), mode="spaced-entries")
-    named = [matcher.match([text]).entry_ids.tolist() for text in ("in St. Louis", "at 8:30.", "a,b", "ASP.NET", "the .NET one")]
-    assert named == [[0], [1], [2], [], [4]]
+    matched = [matcher.match([text]).entry_ids.tolist() for text in ("in St. Louis", "at 8:30.", "a,b", "ASP.NET", "the .NET one")]
+    assert matched == [[0], [1], [2], [], [4]]
 
 
 def test_entries_that_fold_to_the_same_all_match() -> None:
@@ -132,7 +132,7 @@ def test_an_empty_batch_gives_no_rows() -> None:
 
 @pytest.mark.parametrize("wrong", ["a dog", b"a dog", [1, 2], pa.array([1, 2]), ["a", 5]])
 @pytest.mark.usefixtures("without_shape_checks")
-def test_what_is_no_array_of_strings_is_refused(wrong: object) -> None:
+def test_other_things_than_arrays_of_strings_are_refused(wrong: object) -> None:
     with pytest.raises(TypeError, match=r"string|text"):
         tc.Matcher(tc.Metadata(["dog"])).match(wrong)  # type: ignore[arg-type]
 
@@ -153,7 +153,7 @@ def test_more_matches_than_bytes_make_the_output_grow() -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_half_a_million_texts_that_each_name_an_entry_have_half_a_million_matches(mode: Mode) -> None:
+def test_half_a_million_captions_that_each_match_an_entry_have_half_a_million_matches(mode: Mode) -> None:
     matches = tc.Matcher(tc.Metadata(["a"]), mode).match(["a"] * 500_000)
     np.testing.assert_array_equal(matches.offsets, np.arange(500_001))
     assert not matches.entry_ids.any()
@@ -202,7 +202,7 @@ def test_a_caption_of_ten_megabytes_is_a_caption() -> None:
     assert [tc.Matcher(metadata).match([caption]).entry_ids.tolist() for caption in captions] == [[0, 1, 2], [3], [], [0]]
 
 
-def test_words_that_share_a_hash_are_told_apart() -> None:
+def test_words_with_the_same_hash_are_distinguished() -> None:
     first, second = colliding_words()
     captions = [f"{first} {second}", first, second]
     for entries in ([first, second], [first, f"{second} b", second]):
@@ -408,7 +408,7 @@ def real_captions(shared_data: Path) -> list[str | None]:
     return captions
 
 
-def test_saving_over_a_matcher_leaves_those_who_have_it_open_as_they_were(tmp_path: Path) -> None:
+def test_saving_over_a_matcher_does_not_change_one_that_is_open(tmp_path: Path) -> None:
     tc.Matcher(tc.Metadata(["photo", "dog"])).save(tmp_path / "a")
     opened = tc.Matcher.open(tmp_path / "a")
     tc.Matcher(tc.Metadata(["x", "dog"])).save(tmp_path / "a")

@@ -1,1 +1,1 @@
-"""Who names what: texts against entries."""
+"""Which captions match which entries."""

@@ -63,7 +63,7 @@ def test_the_classes_of_characters_are_those_of_their_categories() -> None:
 
 
 @given(st.lists(st.sampled_from(["dog", "New", "York", "x-ray", "don't", " ", " ", ",", ".", "  ", "\n"]), max_size=20).map("".join))
-def test_a_caption_that_says_a_phrase_names_it(text: str) -> None:
+def test_a_caption_with_a_phrase_matches_it(text: str) -> None:
     """Where nothing is stripped, every word and every phrase of a text is found in it by the exact rule of matching."""
     words, phrases = words_and_phrases(text)
     entries = list(dict.fromkeys([*words, *phrases]))
@@ -78,7 +78,7 @@ def test_a_stretch_without_a_break_is_broken_where_the_rule_says(separator: str)
     assert counted(["x" + text])[:2] == expected(["x" + text])
 
 
-def test_what_is_too_long_is_no_word_and_parts_phrases() -> None:
+def test_what_is_too_long_is_not_a_word_and_separates_phrases() -> None:
     longest, longer = "x" * LONGEST_WORD, "x" * (LONGEST_WORD + 1)
     words, phrases, _ = counted([f"a {longer} b c {longest}"])
     assert words == {"a": 1, "b": 1, "c": 1, longest: 1}

@@ -38,7 +38,7 @@ counts = st.dictionaries(names, st.integers(0, 1 << 40), max_size=12)
 
 
 def words_of(counted: dict[str, int]) -> CountedWords:
-    """Sorted words whose hashes tell little: many share one."""
+    """Sorted words of which many have the same hash."""
     strings = from_python(list(counted))
     hashes = np.array([len(name) * SPREAD % (1 << 64) for name in counted], np.uint64)
     order = order_of_words(hashes, strings)
@@ -148,7 +148,7 @@ def test_words_whose_bytes_are_elsewhere_are_refused_before_they_are_read(offset
             use()
 
 
-def test_a_word_that_is_not_among_all_is_refused_and_not_looked_for_beyond_them() -> None:
+def test_a_word_that_is_missing_from_all_words_is_refused() -> None:
     with pytest.raises(ArtifactError, match="damaged"):
         places_of(words_of({"a": 1, "d": 1}), words_of({"a": 1, "b": 2}))
     with pytest.raises(ArtifactError, match="damaged"):
@@ -156,7 +156,7 @@ def test_a_word_that_is_not_among_all_is_refused_and_not_looked_for_beyond_them(
 
 
 @pytest.mark.parametrize("pair", [(10, 0, 0), (0, 10, 0), ((1 << 32) - 1, 0, 1), (0, (1 << 30) - 1, 1)])
-def test_a_pair_of_a_word_that_the_run_has_not_is_refused(pair: tuple[int, int, int]) -> None:
+def test_a_pair_of_a_word_that_is_not_in_the_run_is_refused(pair: tuple[int, int, int]) -> None:
     with pytest.raises(ArtifactError, match="damaged"):
         renamed(pairs_from({(1, 2, 0): 1, pair: 1}).keys, np.arange(10, dtype=np.uint32))
 

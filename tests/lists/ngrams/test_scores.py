@@ -26,11 +26,11 @@ def test_no_pmi_exceeds_the_logarithm_of_the_corpus() -> None:
     assert pmi(np.array([1]), np.array([1]), np.array([1]), 1 << 31)[0] == 31
 
 
-def test_a_pair_that_a_table_says_comes_oftener_than_its_words_has_a_pmi() -> None:
+def test_a_pair_that_is_more_frequent_than_its_words_in_a_table_has_a_pmi() -> None:
     assert pmi(np.array([8]), np.array([0]), np.array([4]), 1024).tolist() == [7.0]
 
 
-def test_the_damped_score_prefers_what_comes_often_to_what_is_rare() -> None:
+def test_the_damped_score_prefers_frequent_pairs_to_rare_ones() -> None:
     information = pmi(np.array([1, 5000]), np.array([1, 9000]), np.array([1, 6000]), 1 << 27)
     assert information[0] > information[1]
     scores = damped(np.array([1, 5000]), information, 4.0)
