@@ -14,14 +14,14 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from tallyclip.stages.parse import PoolOptions
 
 from tallyclip.flows.curate import make_pool
 from tallyclip.readers.crawl.links import base_of, clean_text, web_address
-from tallyclip.run import PRELOAD
 from tallyclip.run.runners.local import Workers
 from tallyclip.run.workspace import Workspace
-from tallyclip.stages import duplicates
+from tallyclip.stages import PRELOAD, duplicates
+from tallyclip.stages.gather import PoolOptions
+from tallyclip.stages.runs import RUN
 from tallyclip.steps.languages import LanguageChoice
 from tests.readers.crawl.tools import image, packed, page, record, write_wat
 from tests.stages.test_interruptions import photographed
@@ -92,7 +92,7 @@ def test_each_pair_of_a_crawl_comes_once(crawl: Path, tmp_path: Path, workers: W
     rows = rows_of(made(tmp_path / "run", workers, crawl))
     assert sorted((row["url"], row["text"]) for row in rows) == sorted(expected)
     found = manifest(tmp_path / "run", "pool")["result"]
-    assert found["drops"]["repeated in the pool"] > 50
+    assert found["drops"]["duplicate in the pool"] > 50
     assert manifest(tmp_path / "run", "gather")["result"]["seen"]["texts"] == len(rows) + sum(found["drops"].values())
 
 
@@ -123,7 +123,7 @@ def test_the_same_files_twice_are_the_same_pool(crawl: Path, tmp_path: Path, wor
     assert rows_of(made(tmp_path / "run", workers, tmp_path / "more")) == rows_of(made(tmp_path / "clean", workers, crawl))
 
 
-def test_what_an_earlier_pool_has_is_left_out_of_the_next(crawl: Path, tmp_path: Path, workers: Workers) -> None:
+def test_pairs_of_an_earlier_pool_are_excluded_from_the_next(crawl: Path, tmp_path: Path, workers: Workers) -> None:
     first = rows_of(made(tmp_path / "first", workers, crawl / "apple.warc.wat.gz"))
     second = rows_of(made(tmp_path / "second", workers, crawl, exclude=[str(tmp_path / "first")]))
     whole = rows_of(made(tmp_path / "whole", workers, crawl))
@@ -147,7 +147,7 @@ def as_of_another_version(root: Path) -> None:
         path.write_text(json.dumps(found))
 
 
-def test_an_earlier_pool_of_another_version_is_refused_as_known(crawl: Path, tmp_path: Path, workers: Workers) -> None:
+def test_an_earlier_pool_of_another_version_cannot_be_excluded(crawl: Path, tmp_path: Path, workers: Workers) -> None:
     made(tmp_path / "first", workers, crawl / "apple.warc.wat.gz")
     as_of_another_version(tmp_path / "first")
     said = fails(2, "pool", crawl, "--exclude-pool", tmp_path / "first", "--out", tmp_path / "x")
@@ -167,7 +167,7 @@ def test_files_gathered_by_another_version_are_gathered_again(tmp_path: Path, wo
     assert done.stat().st_mtime_ns > before
 
 
-def test_in_one_go_or_in_steps_and_whenever_languages_are_told_the_set_is_the_same(crawl: Path, tmp_path: Path) -> None:
+def test_in_one_go_or_in_steps_and_whenever_languages_are_detected_the_set_is_the_same(crawl: Path, tmp_path: Path) -> None:
     entries = write_entries(tmp_path / "entries.json")
     options = ("--metadata", entries, "--t", 10, "--workers", 2)
     succeeds("curate", crawl, *options, "--languages", "en", "--out", tmp_path / "one")
@@ -250,7 +250,7 @@ def test_other_options_redo_what_they_change_and_nothing_else(crawl: Path, tmp_p
     assert languages == {"en"}
 
 
-def test_filters_leave_out_what_they_say_and_nothing_by_default(crawl: Path, tmp_path: Path) -> None:
+def test_filters_drop_what_they_say_and_nothing_by_default(crawl: Path, tmp_path: Path) -> None:
     (tmp_path / "domains.txt").write_text("cdn.example\n")
     succeeds("pool", crawl, "--blocked-domains", tmp_path / "domains.txt", "--min-text-length", 7, "--out", tmp_path / "run")
     rows = rows_of(tmp_path / "run" / "pool")
@@ -258,10 +258,10 @@ def test_filters_leave_out_what_they_say_and_nothing_by_default(crawl: Path, tmp
     assert all("cdn.example" not in row["url"] and len(row["text"]) >= 7 for row in rows)
     drops = manifest(tmp_path / "run", "pool")["result"]["drops"]
     assert drops["domain blocked"] > 0
-    assert drops["text too short"] > 0
+    assert drops["caption too short"] > 0
 
 
-def test_texts_all_over_a_site_go_wherever_its_pages_are_and_only_there(
+def test_captions_repeated_all_over_a_site_are_dropped_from_its_pages_alone(
     tmp_path: Path, workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(duplicates, "ROWS_PER_BUCKET", 3)
@@ -276,7 +276,7 @@ def test_texts_all_over_a_site_go_wherever_its_pages_are_and_only_there(
         ("only 2", "http://a.example/x2.png"),
         ("share this", "http://b.example/same.png"),
     ]
-    assert manifest(tmp_path / "two", "pool")["result"]["drops"] == {"repeated all over its site": 3, "repeated in the pool": 2}
+    assert manifest(tmp_path / "two", "pool")["result"]["drops"] == {"boilerplate of its site": 3, "duplicate in the pool": 2}
     assert [json.loads(path.read_text())["samples"] for path in (tmp_path / "two" / "pool" / "_done").glob("*.json")] == [{}, {}, {}]
     assert len(rows_of(made(tmp_path / "three", workers, *tmp_path.glob("*.wat.gz"), max_site_repeats=3))) == 7
     assert "would leave nothing" in fails(2, "pool", tmp_path / "0.wat.gz", "--max-site-repeats", 0, "--out", tmp_path / "x")
@@ -285,7 +285,7 @@ def test_texts_all_over_a_site_go_wherever_its_pages_are_and_only_there(
 def test_files_without_a_pair_are_said_loudly(tmp_path: Path) -> None:
     write_wat(tmp_path / "a.wat.gz", [page("http://a.example/", [image("i.png")])])
     said = fails(1, "pool", tmp_path / "a.wat.gz", "--out", tmp_path / "run")
-    assert "no pair stays: 1 pages with 1 images and 0 texts" in said
+    assert "no pair is kept: 1 pages with 1 images and 0 captions" in said
     assert not (tmp_path / "run" / "pool").exists()
 
 
@@ -293,10 +293,9 @@ def test_tables_and_crawl_files_do_not_mix(crawl: Path, tmp_path: Path) -> None:
     (tmp_path / "t.txt").write_text("a dog\n")
     assert "crawl files and tables in one pool" in fails(2, "curate", crawl, tmp_path / "t.txt", "--out", tmp_path / "a")
     assert "is a pool already" in fails(2, "pool", tmp_path / "t.txt", "--out", tmp_path / "b")
-    assert "is a crawl file" in fails(2, "curate", crawl, "--dry-run", "--out", tmp_path / "c")
     assert "give files, or a crawl by its name" in fails(2, "pool", "--out", tmp_path / "d")
     assert "knows no 'klingon'" in fails(2, "pool", crawl, "--languages", "klingon", "--out", tmp_path / "e")
-    assert not any((tmp_path / name).joinpath("gather").exists() for name in "abcde")
+    assert not any((tmp_path / name).joinpath("gather").exists() for name in "abde")
 
 
 @pytest.fixture
@@ -386,7 +385,7 @@ def test_a_file_larger_than_may_be_fetched_fails_by_name(server: tuple[str, Path
     assert "is no size" in fails(2, "pool", f"{address}/large.warc.wat.gz", "--max-download", "huge", "--out", tmp_path / "x")
 
 
-def test_of_an_address_the_text_that_stays_is_in_a_language_asked_for(tmp_path: Path, workers: Workers) -> None:
+def test_the_caption_kept_for_a_url_is_in_a_language_asked_for(tmp_path: Path, workers: Workers) -> None:
     files = two_texts(tmp_path)
     rows = rows_of(made(tmp_path / "run", workers, files, duplicates="url", languages=LanguageChoice(["en"])))
     assert [row["language"] for row in rows] == ["en"] * 20
@@ -398,7 +397,7 @@ def test_of_an_address_the_text_that_stays_is_in_a_language_asked_for(tmp_path: 
     assert curated["language"].to_pylist() == ["en"] * 20
 
 
-def test_what_goes_with_its_site_is_no_reason_for_others_to_go(tmp_path: Path, workers: Workers) -> None:
+def test_a_pair_dropped_with_its_site_does_not_make_others_repeats(tmp_path: Path, workers: Workers) -> None:
     everywhere = [image(f"http://cdn.example/{i}.png", alt="click to enlarge") for i in range(20)]
     pages = [page("http://a.example/", everywhere)]
     pages += [page(f"http://b{i}.example/", [one]) for i, one in enumerate(everywhere)]
@@ -410,30 +409,30 @@ def test_what_goes_with_its_site_is_no_reason_for_others_to_go(tmp_path: Path, w
     assert sorted(row["text"] for row in rows) == sorted(f"only {i}" for i in range(20))
 
 
-def test_known_is_what_the_earlier_pool_has_and_not_what_it_left_out(tmp_path: Path, workers: Workers) -> None:
+def test_exclusion_is_of_what_the_earlier_pool_has_and_not_of_what_it_dropped(tmp_path: Path, workers: Workers) -> None:
     files = two_texts(tmp_path)
     german = made(tmp_path / "german", workers, files, languages=LanguageChoice(["de"]))
-    known = [str(tmp_path / "german")]
-    rows = rows_of(made(tmp_path / "english", workers, files, languages=LanguageChoice(["en"]), known=known))
+    earlier = [str(tmp_path / "german")]
+    rows = rows_of(made(tmp_path / "english", workers, files, languages=LanguageChoice(["en"]), exclude=earlier))
     assert len(rows_of(german)) == len(rows) == 20
     assert {row["language"] for row in rows} == {"en"}
-    said = fails(1, "pool", files, "--exclude-pool", known[0], "--languages", "de", "--out", tmp_path / "none")
-    assert "no pair stays" in said
+    said = fails(1, "pool", files, "--exclude-pool", earlier[0], "--languages", "de", "--out", tmp_path / "none")
+    assert "no pair is kept" in said
     assert "WET" not in said
-    assert "is the run itself" in fails(2, "pool", files, "--exclude-pool", known[0], "--out", known[0])
+    assert "is the run itself" in fails(2, "pool", files, "--exclude-pool", earlier[0], "--out", earlier[0])
     assert (tmp_path / "german" / "pool").exists()
     shutil.rmtree(tmp_path / "german" / "pool" / "_index")
-    assert "the pool is not whole" in fails(2, "pool", files, "--exclude-pool", known[0], "--out", tmp_path / "x")
+    assert "the pool is not whole" in fails(2, "pool", files, "--exclude-pool", earlier[0], "--out", tmp_path / "x")
     shutil.rmtree(tmp_path / "german" / "pool")
-    assert "no pool was made here" in fails(2, "pool", files, "--exclude-pool", known[0], "--out", tmp_path / "y")
+    assert "no pool was made here" in fails(2, "pool", files, "--exclude-pool", earlier[0], "--out", tmp_path / "y")
 
 
-def test_how_many_were_known_does_not_depend_on_how_the_files_are_split(crawl: Path, tmp_path: Path, workers: Workers) -> None:
+def test_how_many_are_excluded_does_not_depend_on_how_the_files_are_split(crawl: Path, tmp_path: Path, workers: Workers) -> None:
     made(tmp_path / "first", workers, crawl / "berry.warc.wat.gz")
-    known = [str(tmp_path / "first")]
-    made(tmp_path / "files", workers, crawl, known=known)
+    earlier = [str(tmp_path / "first")]
+    made(tmp_path / "files", workers, crawl, exclude=earlier)
     (tmp_path / "all.wat.gz").write_bytes(b"".join(path.read_bytes() for path in sorted(crawl.iterdir())))
-    made(tmp_path / "one", workers, tmp_path / "all.wat.gz", known=known)
+    made(tmp_path / "one", workers, tmp_path / "all.wat.gz", exclude=earlier)
     drops = [manifest(tmp_path / name, "pool")["result"]["drops"] for name in ("files", "one")]
     assert drops[0] == drops[1]
 
@@ -455,12 +454,24 @@ def test_tables_have_no_options_of_crawl_files(tmp_path: Path) -> None:
     assert "are for crawl files" in fails(2, "curate", tmp_path / "t.txt", "--duplicates", "url", "--out", tmp_path / "run")
 
 
-def test_a_pool_with_filters_is_not_made_again_without_them(tmp_path: Path) -> None:
+def test_with_the_same_filters_curate_takes_the_pool_as_it_is(tmp_path: Path) -> None:
     files = two_texts(tmp_path)
     succeeds("pool", files, "--max-text-length", 40, "--out", tmp_path / "run")
-    before = pool_bytes(tmp_path / "run")
-    assert "was made with filters" in fails(2, "curate", files, "--out", tmp_path / "run")
-    assert pool_bytes(tmp_path / "run") == before
+    before = pool_bytes(tmp_path / "run"), manifest(tmp_path / "run", "pool")
+    command = (
+        "curate",
+        files,
+        "--metadata",
+        write_entries(tmp_path / "entries.json", ["dog", "Hund"]),
+        "--t",
+        "inf",
+        "--out",
+        tmp_path / "run",
+    )
+    succeeds(*command, "--max-text-length", 40)
+    assert (pool_bytes(tmp_path / "run"), manifest(tmp_path / "run", "pool")) == before
+    succeeds(*command)
+    assert len(rows_of(tmp_path / "run" / "pool")) > len(before[0])
 
 
 def test_a_crawl_asked_for_in_other_words_is_the_same(server: tuple[str, Path], tmp_path: Path) -> None:
