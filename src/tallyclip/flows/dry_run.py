@@ -1,4 +1,4 @@
-"""What a run would take, from the beginning of a few files."""
+"""What a run would take: the beginning of a few files is matched, and the stages say what the rest of it costs them."""
 
 from __future__ import annotations
 
@@ -20,13 +20,11 @@ from tallyclip.readers.others import skipped_notes
 from tallyclip.readers.pairs import pairs_in_parts
 from tallyclip.readers.read import columns_of, folders_note, read_shard
 from tallyclip.readers.sources import Shard, cut, find_files
+from tallyclip.run.cost import Cost, Expected
+from tallyclip.stages.runs import RUN
 
 SHARDS_LOOKED_AT = 3
-# Measured on the benchmark's pool (docs/benchmarks.md); the rest is measured here, on the pool itself.
-SECONDS_TO_START = 5.0
-SECONDS_PER_MATCHED_PAIR = 1.5e-7  # to write and read its matches and its probability
-SECONDS_PER_KEPT_PAIR = 1.2e-6  # to write its row
-BYTES_PER_MATCHED_PAIR = 28 + 22  # without its entry ids: in match/ and in probabilities/
+SECONDS_TO_START = 5.0  # this and the bytes are measured on the benchmark's pool (docs/benchmarks.md)
 BYTES_PER_WORKER = 420 << 20
 BYTES_OF_DRIVER = 350 << 20
 
@@ -87,8 +85,17 @@ def estimate_run(pool: Sequence[str], choice: ColumnChoice, metadata: Metadata, 
     matched = sum(sample.matched for sample in samples) * scale
     matches = sum(sample.matches for sample in samples) * scale
     row_bytes = sum(sample.bytes for sample in samples) / max(1, seen) + sum(sample.text_bytes for sample in samples) / max(1, pairs_seen)
-    reading = sum(sample.seconds_matching + sample.seconds_reading for sample in samples) * scale
-    seconds = reading + matched * (SECONDS_PER_MATCHED_PAIR + SECONDS_PER_KEPT_PAIR)
+    expected = Expected(
+        pairs=pairs_seen * scale,
+        matched=matched,
+        matches=matches,
+        match_seconds=sum(sample.seconds_matching for sample in samples) * scale,
+        read_seconds=sum(sample.seconds_reading for sample in samples) * scale,
+        row_bytes=row_bytes,
+    )
+    gathered = any(file.is_gathered for file in files)
+    costs = [stage.cost(expected) for stage in RUN.stages if stage.cost is not None and (gathered or not stage.optional)]
+    cost = sum(costs, Cost())
     return Estimate(
         files=len(files),
         bytes=sum(file.size for file in files),
@@ -101,8 +108,8 @@ def estimate_run(pool: Sequence[str], choice: ColumnChoice, metadata: Metadata, 
         columns=samples[0].columns,
         unread=unread,
         skipped=skipped_notes(skipped),
-        seconds=SECONDS_TO_START + seconds / min(workers, len(shards)),
-        disk_bytes=round(matched * (BYTES_PER_MATCHED_PAIR + row_bytes) + 2 * 4 * matches),
+        seconds=SECONDS_TO_START + cost.seconds / min(workers, len(shards)),
+        disk_bytes=round(cost.disk_bytes),
         memory_bytes=BYTES_OF_DRIVER + min(workers, len(shards)) * BYTES_PER_WORKER,
         workers=workers,
     )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_type_hints
 
 import msgspec
 
+from tallyclip.run.cost import Cost, Expected
 from tallyclip.run.items import Failure, Report, StageFolder, Work
 
 if TYPE_CHECKING:  # a workspace knows its stages, and their programs the workspace
@@ -122,6 +123,7 @@ class Stage:
         optional: runs can do without it, so ``status`` lists it only where it has begun.
         is_sound: can the files in place be used? If not they are made again, and what was made from them stays.
         card: its part of the data card.
+        cost: what it is expected to take of time and disk.
         warm: calls what every worker will call, so that it is compiled once.
     """
 
@@ -140,6 +142,7 @@ class Stage:
     optional: bool = False
     is_sound: Callable[[Any], bool] | None = None
     card: Callable[[Workspace], Any] | None = None
+    cost: Callable[[Expected], Cost] | None = None
     warm: Callable[[], None] | None = None
 
 

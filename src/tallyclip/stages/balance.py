@@ -37,6 +37,7 @@ from tallyclip.readers.read import read_shard
 from tallyclip.readers.sources import PoolFile, described
 from tallyclip.report.card import SHOWN_SAMPLES, EntryCount, Part, histogram, top_entries
 from tallyclip.report.numbers import short, visible
+from tallyclip.run.cost import Cost, Expected
 from tallyclip.run.engine import failure_message
 from tallyclip.run.items import Report, StageFolder, Work
 from tallyclip.run.stage import Finished, Making, Section, Stage
@@ -47,6 +48,8 @@ from tallyclip.stages.metadata import entries_of
 from tallyclip.stages.plan import Aim, resolve, steps_to, tabulate
 
 EXAMPLES_PER_BATCH = 3  # of pairs that are not kept
+SECONDS_PER_KEPT_PAIR = 1.2e-6  # to write its row
+BYTES_PER_PROBABILITY, BYTES_PER_MATCH = 22, 4
 PROBABILITIES = pa.schema(
     [
         ("uid_high", pa.uint64()),
@@ -420,6 +423,12 @@ def _card(run: Workspace) -> BalancePart:
     )
 
 
+def _cost(expected: Expected) -> Cost:
+    """As if every matched pair were kept, so an upper end; the rates are measured on the benchmark's pool (docs/benchmarks.md)."""
+    seconds = expected.read_seconds + expected.matched * SECONDS_PER_KEPT_PAIR
+    return Cost(seconds, expected.matched * (BYTES_PER_PROBABILITY + expected.row_bytes) + expected.matches * BYTES_PER_MATCH)
+
+
 def _warm() -> None:
     matches: Matches = Matcher(Metadata(["a"])).match(["a"])
     draw(keep_probability(matches, entry_probability(np.ones(1, np.int64), 1)), make_uids(["a"], ["a"]))
@@ -438,5 +447,6 @@ BALANCE = Stage(
     results=("entry_counts_curated.json", "uids.npy", "probabilities", "curated"),
     scratch=("uid_runs", "shard_counts", "entry_probability.npy"),
     card=_card,
+    cost=_cost,
     warm=_warm,
 )

@@ -29,6 +29,7 @@ from tallyclip.readers.estimate import estimate_rows
 from tallyclip.readers.ledger import Ledger, Samples
 from tallyclip.readers.read import open_file, read_shard
 from tallyclip.readers.sources import Pool, cut
+from tallyclip.run.cost import Cost, Expected
 from tallyclip.run.items import Report, StageFolder, Work
 from tallyclip.run.shards import ShardItem
 from tallyclip.run.stage import Finished, Making, Section, Stage
@@ -38,6 +39,7 @@ from tallyclip.steps.filters import Filters, Screen, host_of
 from tallyclip.steps.languages import LANGUAGE, SCORE, LanguageChoice, Languages, asked_languages
 
 Duplicates = Literal["pair", "url", "off"]
+BYTES_PER_KEY = 32  # of a pair, on disk
 _NOTHING = ColumnChoice()  # crawl files have no columns to choose from
 
 
@@ -255,6 +257,10 @@ def _finish(making: Making[GatherFolder, GatherOptions]) -> Finished:
     return Finished(result, f"{pairs:,} pairs from {seen['images']:,} images of {seen['pages']:,} pages")
 
 
+def _cost(expected: Expected) -> Cost:
+    return Cost(expected.read_seconds, expected.pairs * (expected.row_bytes + BYTES_PER_KEY))
+
+
 SHARDS = Section(cut=_cut, work=gather_shard, name="shards", rows=lambda _, item: estimate_rows(item.shard))
 GATHER = Stage(
     name="gather",
@@ -266,4 +272,5 @@ GATHER = Stage(
     asked=_asked,
     finish=_finish,
     optional=True,
+    cost=_cost,
 )

@@ -36,6 +36,7 @@ from tallyclip.readers.read import open_file, read_shard
 from tallyclip.readers.records import Records, schema_of, unify, widen
 from tallyclip.readers.sources import Pool, PoolFile, Shard, cut
 from tallyclip.report.card import Part, reasons
+from tallyclip.run.cost import Cost, Expected
 from tallyclip.run.engine import fingerprint_before_work
 from tallyclip.run.items import Failure, Report, StageFolder, Work
 from tallyclip.run.shards import ShardItem
@@ -46,6 +47,8 @@ from tallyclip.stages.metadata import METADATA
 from tallyclip.steps.languages import LANGUAGE, SCORE, LanguageChoice, Languages, asked_languages
 
 LONGEST_COUNTED = 32  # the histogram of matches per caption ends with "this many and more"
+SECONDS_PER_MATCHED_PAIR = 1.5e-7  # to write its matches, and to read them again
+BYTES_PER_MATCHED_PAIR, BYTES_PER_MATCH = 28, 4
 
 
 class MatchFolder(StageFolder):
@@ -405,6 +408,12 @@ def _card(run: Workspace) -> MatchPart:
     )
 
 
+def _cost(expected: Expected) -> Cost:
+    """Its rates are measured on the benchmark's pool (docs/benchmarks.md), reading and matching on the pool itself."""
+    seconds = expected.match_seconds + expected.matched * SECONDS_PER_MATCHED_PAIR
+    return Cost(seconds, expected.matched * BYTES_PER_MATCHED_PAIR + expected.matches * BYTES_PER_MATCH)
+
+
 SHARDS = Section(_cut, match_shard, "shards", rows=lambda job, item: estimate_rows(item.shard, job.choice))
 MATCH = Stage(
     name="match",
@@ -418,4 +427,5 @@ MATCH = Stage(
     asked=_asked,
     finish=_finish,
     card=_card,
+    cost=_cost,
 )

@@ -24,12 +24,13 @@ from tallyclip.readers.crawl.read import UID_COLUMN
 from tallyclip.readers.ledger import BOILERPLATE, IN_EARLIER_POOL, REPEATED_IN_POOL, Ledger, Samples, merge_samples
 from tallyclip.readers.records import Drop
 from tallyclip.report.card import CrawlPart, Part, reasons
+from tallyclip.run.cost import Cost, Expected
 from tallyclip.run.items import Report, StageFolder, Work
 from tallyclip.run.manifest import Manifest
 from tallyclip.run.stage import Finished, Making, Section, Stage
 from tallyclip.run.workspace import Workspace
 from tallyclip.stages.duplicates import DUPLICATES, SITES
-from tallyclip.stages.gather import GATHER, Duplicates, GatherFolder, PoolOptions
+from tallyclip.stages.gather import BYTES_PER_KEY, GATHER, Duplicates, GatherFolder, PoolOptions
 from tallyclip.steps.base import apply
 from tallyclip.steps.languages import LANGUAGE, SCORE, LanguageChoice, Languages, asked_languages
 
@@ -210,6 +211,10 @@ def _card(run: Workspace) -> PoolPart:
     )
 
 
+def _cost(expected: Expected) -> Cost:
+    return Cost(disk_bytes=expected.pairs * (expected.row_bytes + BYTES_PER_KEY))
+
+
 FILES = Section(_cut, write_pairs, "files", rows=lambda _, item: item.rows)
 POOL = Stage(
     name="pool",
@@ -222,4 +227,5 @@ POOL = Stage(
     finish=_finish,
     optional=True,
     card=_card,
+    cost=_cost,
 )
