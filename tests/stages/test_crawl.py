@@ -277,7 +277,11 @@ def test_captions_repeated_all_over_a_site_are_dropped_from_its_pages_alone(
         ("share this", "http://b.example/same.png"),
     ]
     assert manifest(tmp_path / "two", "pool")["result"]["drops"] == {"boilerplate of its site": 3, "duplicate in the pool": 2}
-    assert [json.loads(path.read_text())["samples"] for path in (tmp_path / "two" / "pool" / "_done").glob("*.json")] == [{}, {}, {}]
+    assert [json.loads(path.read_text())["report"]["samples"] for path in (tmp_path / "two" / "pool" / "_done").glob("*.json")] == [
+        {},
+        {},
+        {},
+    ]
     assert len(rows_of(made(tmp_path / "three", workers, *tmp_path.glob("*.wat.gz"), max_site_repeats=3))) == 7
     assert "would leave nothing" in fails(2, "pool", tmp_path / "0.wat.gz", "--max-site-repeats", 0, "--out", tmp_path / "x")
 
