@@ -16,8 +16,7 @@ from markupsafe import Markup
 
 from tallyclip.escaping import printable, printable_json
 from tallyclip.io.files import with_infinity
-from tallyclip.report import plots
-from tallyclip.report.numbers import number, percent, short, visible
+from tallyclip.report.numbers import decades, number, percent, short, visible
 
 TOP = 20
 SHOWN_SAMPLES = 8
@@ -193,6 +192,8 @@ class Pictures(msgspec.Struct):
 
 def draw_pictures(card: Card, before: Int64[np.ndarray, " V"], after: Int64[np.ndarray, " V"]) -> Pictures:
     """Draw what a card shows, from counts in the pool and in the curated set."""
+    from tallyclip.report import plots  # here, for start-up time: only a card needs matplotlib
+
     fields = card.fields
     return Pictures(
         cumulative=plots.cumulative_curve(before, after, fields.t),
@@ -216,7 +217,7 @@ def top_entries(
 
 def histogram(before: Int64[np.ndarray, " V"], after: Int64[np.ndarray, " V"]) -> dict[str, tuple[int, int]]:
     """Entries by powers of ten of their count, in the pool and in the curated set."""
-    edges, labels = plots.decades(int(before.max(initial=1)))
+    edges, labels = decades(int(before.max(initial=1)))
     bins = zip(np.histogram(before, edges)[0].tolist(), np.histogram(after, edges)[0].tolist(), strict=True)
     return dict(zip(labels, bins, strict=True))
 

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from tallyclip.core.plan import PlanRow
-from tallyclip.report.numbers import HUGE, short
+from tallyclip.report.numbers import HUGE, decades, short
 
 BEFORE, AFTER, MARK, INK, FAINT = "#8d99ae", "#d1495b", "#2a6f97", "#22223b", "#c9cdd6"
 WIDE, HALF = 9.6, 5.2  # inches, as a page shows them
@@ -123,21 +123,6 @@ def count_histogram(before: Int64[np.ndarray, " V"], after: Int64[np.ndarray, " 
         axis.legend(loc="upper right")
 
     return _svg(draw)
-
-
-def decades(most: int) -> tuple[list[float], list[str]]:
-    """Edges and names of the bins 0, 1 to 9, 10 to 99 and so on, up to one that holds ``most``.
-
-    >>> decades(120)
-    ([0, 1, 10, 100, 1000], ['0', '1–9', '10–99', '100–999'])
-    """
-    edges: list[float] = [0, 1]
-    labels = ["0"]
-    while edges[-1] <= most or len(labels) == 1:
-        low = int(edges[-1])
-        edges.append(low * 10)
-        labels.append(f"{short(low)}–{low * 10 - 1}" if low < 1000 else f"{short(low)}–{short(low * 10)}")
-    return edges, labels
 
 
 def length_histogram(texts: Sequence[int]) -> str:

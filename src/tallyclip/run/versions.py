@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import platform
-
-import numba
-import numpy
-import pyarrow
+from importlib.metadata import version
 
 import tallyclip
 
@@ -16,7 +13,5 @@ def versions() -> dict[str, str]:
     return {
         "tallyclip": tallyclip.__version__,
         "python": platform.python_version(),
-        "numpy": numpy.__version__,
-        "numba": numba.__version__,
-        "pyarrow": pyarrow.__version__,
+        **{name: version(name) for name in ("numpy", "numba", "pyarrow")},  # asked of the installation: nothing has to be imported
     }

@@ -18,7 +18,6 @@ from tallyclip.errors import ArtifactError, IncompleteError, OptionError
 from tallyclip.io.files import replacing, with_infinity, write_json
 from tallyclip.io.structs import read_struct
 from tallyclip.match.matched_pairs import read_matches
-from tallyclip.report.plots import plan_curve
 from tallyclip.run.items import StageFolder
 from tallyclip.run.runners.base import Task, collect
 from tallyclip.run.stage import Finished, Making, Stage
@@ -120,6 +119,8 @@ def _finish(making: Making[PlanFolder, PlanOptions]) -> Finished:
     t, why = resolve(run, options.aim, options.policy)
     rows = tabulate(run, counts, sorted({*steps_to(int(counts.max())), t}), options.policy)
     write_json(folder.table, with_infinity(msgspec.to_builtins(Plan(t, why, rows))))
+    from tallyclip.report.plots import plan_curve  # here, for start-up time: matplotlib takes half a second
+
     with replacing(folder.curve) as part:
         part.write_text(plan_curve(rows, t), encoding="utf-8")
     chosen = next(row for row in rows if row.t == t)
