@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import bz2
-import random
 import re
 import shutil
-import time
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +18,6 @@ from tallyclip.run.workspace import Workspace
 from tallyclip.stages.builds import BUILD
 from tests.stages.lists.conftest import write_inputs
 from tests.stages.lists.tools import HEAD, built, list_bytes, page, write_dump
-from tests.tools import PATIENCE, assert_calm, assert_gone, family, started, succeeds
-
-KILLS = 6
 
 
 @pytest.fixture(scope="module")
@@ -138,28 +133,6 @@ def test_two_cannot_build_in_one_folder(recipe: Path, tmp_path: Path) -> None:
         build.create([], 0)
         with pytest.raises(StaleError, match="another process"):
             built(recipe, tmp_path / "out")
-
-
-def test_killed_at_any_moment_and_run_again_the_list_is_the_same(recipe: Path, example: Path, tmp_path: Path) -> None:
-    begun = time.monotonic()
-    succeeds("metadata", "build", "--recipe", recipe, "--out", tmp_path / "timed")
-    duration = time.monotonic() - begun
-    assert list_bytes(tmp_path / "timed") == list_bytes(example)
-    for kill in range(KILLS):
-        out = tmp_path / f"out{kill}"
-        command = ("metadata", "build", "--recipe", recipe, "--out", out)
-        driver = started(*command)
-        time.sleep((kill + random.Random(kill).random()) / KILLS * duration)
-        processes = family(driver.pid)
-        driver.kill()
-        _, said = driver.communicate(timeout=PATIENCE)
-        assert_gone(processes)
-        assert_calm(said)
-        if (out / "manifest.json").exists():
-            assert list_bytes(out) == list_bytes(example)
-        succeeds(*command)
-        assert list_bytes(out) == list_bytes(example)
-        assert not (out / ".work").exists()
 
 
 def damage(path: Path) -> None:
