@@ -365,7 +365,7 @@ def test_what_another_version_read_is_read_again_and_not_gone_on_with(example: E
     for command in (("balance", run, "--t", 20), ("plan", run, "--t", 7), ("count", run)):
         said = fails(2, *command)
         assert "another version of tallyclip made the stage 'match'" in said
-        assert "tallyclip curate POOL" in said
+        assert "make it again: run 'tallyclip match POOL" in said
     before = modified(run, "match/_done")
     succeeds(*example.arguments, "--out", run)
     assert modified(run, "match/_done") != before

@@ -11,8 +11,8 @@ from tallyclip.io.files import writing
 from tallyclip.io.streams import is_url
 from tallyclip.readers.columns import ColumnChoice
 from tallyclip.readers.others import skipped_notes
-from tallyclip.readers.parquet import Footer
-from tallyclip.readers.read import columns_of, folders_note
+from tallyclip.readers.parquet import Footer, footer_of
+from tallyclip.readers.read import folders_note, open_file
 from tallyclip.readers.sources import Pool, PoolFile, find_files
 from tallyclip.run.workspace import Workspace
 from tallyclip.stages.match import footer_file
@@ -33,7 +33,7 @@ def find_pool(run: Workspace, names: Sequence[str], choice: ColumnChoice) -> Poo
     _refuse_overlap(run.root, names, files)
     for note in skipped_notes(skipped):
         run.progress.note(note)
-    _note_columns(run, files, choice)
+    _note_columns(run, files, choice, footers)
     run.create(list(names), len(files))
     footers.write(run.footers)
     return Pool(list(names), choice, files)
@@ -51,6 +51,10 @@ class _Footers:
             self._kept[file.fingerprint] = footer.content
             self._bytes += len(footer.content)
 
+    def of(self, file: PoolFile) -> Footer | None:
+        content = self._kept.get(file.fingerprint)
+        return None if content is None else footer_of(content)
+
     def write(self, folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         with writing(folder):
@@ -61,11 +65,13 @@ class _Footers:
 
 def own_pool(run: Workspace, names: list[str]) -> Pool:
     """The pool that the run has made itself, of files with these names."""
-    files, _ = find_files([str(run.folder(POOL).path)])
+    footers = _Footers()
+    files, _ = find_files([str(run.folder(POOL).path)], keep=footers.keep)
+    footers.write(run.footers)
     return Pool(names, ColumnChoice(), files)
 
 
-def _note_columns(run: Workspace, files: Sequence[PoolFile], choice: ColumnChoice) -> None:
+def _note_columns(run: Workspace, files: Sequence[PoolFile], choice: ColumnChoice, footers: _Footers) -> None:
     """Say how the first file that can be read is read. The shards of those that cannot will fail and say why.
 
     Raises:
@@ -74,7 +80,7 @@ def _note_columns(run: Workspace, files: Sequence[PoolFile], choice: ColumnChoic
     refusal: OptionError | None = None
     for file in files:
         try:
-            columns = columns_of(file, choice)
+            columns = open_file(file, choice, footers.of(file)).columns
             if file.is_gathered:
                 return
             run.progress.note(f"columns: {columns}")

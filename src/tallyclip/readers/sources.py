@@ -162,11 +162,21 @@ def described(path: str, key: str = "") -> tuple[PoolFile, parquet.Footer | None
     Raises:
         SourceError: the file is gone.
     """
+    _ask_again(path)
+    return _describe(path, key)
+
+
+def present_state(path: str) -> tuple[int, str]:
+    """A file's size and stamp, asked for anew: see ``state_of``."""
+    _ask_again(path)
+    return state_of(path)
+
+
+def _ask_again(path: str) -> None:
     if is_url(path):
         _archive_state.cache_clear()
         with reading(path):
             forget(path)
-    return _describe(path, key)
 
 
 def _describe(path: str, key: str) -> tuple[PoolFile, parquet.Footer | None]:

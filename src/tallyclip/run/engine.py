@@ -90,14 +90,24 @@ def do_share(run: Workspace, stage: Stage, options: Any, share: Share) -> None:
     asked = with_infinity(stage.asked(run, options))
     _, fingerprint = _inputs(run, stage, asked)
     making: Making[Any, Any] = Making(run, stage.folder(run.under_way(stage, fingerprint)), options, asked)
+    if _is_in_place(making, stage, fingerprint):
+        return
     for section in stage.sections:
         work = _cut(making, section)
         if all(making.folder.is_done(key, work.sources.get(key), making.barrier) for key in work.items):
             continue
         _do(making, stage, section, work, share=share)
-        if making.failures:
-            _refuse(making, stage, section, work)
+        if making.failures:  # what a stage does about them, it does when it is made: here others are at work
+            _raise_failures(making, stage, section, work)
         return
+
+
+def _is_in_place(making: Making[Any, Any], stage: Stage, fingerprint: str) -> bool:
+    manifest = making.run.whole(stage)
+    if stage.reads_files and manifest is not None:
+        work = stage.sections[0].cut(making)
+        fingerprint = _of_set(fingerprint, _states(work.items, work.sources), {})
+    return manifest is not None and manifest.fingerprint == fingerprint
 
 
 def fingerprint_before_work(run: Workspace, stage: Stage, options: Any) -> str:
@@ -247,6 +257,10 @@ def _refuse(making: Making[Any, Any], stage: Stage, section: Section, work: Work
     """
     if section.failed is not None:
         section.failed(making)
+    _raise_failures(making, stage, section, work)
+
+
+def _raise_failures(making: Making[Any, Any], stage: Stage, section: Section, work: Work) -> None:
     if stage.reads_files and section is stage.sections[0]:
         raise IncompleteError(*failure_message(making.failures, len(work.items)))
     key, failure = next((key, failure) for key, failure in making.failures.items() if key in work.items)

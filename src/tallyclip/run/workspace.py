@@ -98,6 +98,7 @@ class Workspace:
         self._work = self.root / ".work"
         self._trash = self._work / "trash"
         self._lock: int | None = None
+        self._shared = False
         self._cache: dict[str, tuple[str, Any]] = {}
 
     def __enter__(self) -> Workspace:
@@ -105,11 +106,12 @@ class Workspace:
 
     def __exit__(self, *_: object) -> None:
         if self._lock is not None:
-            shutil.rmtree(self._trash, ignore_errors=True)
-            shutil.rmtree(self.footers, ignore_errors=True)
-            for folder in (self.downloads, self._work):
-                with suppress(OSError):  # something is under way
-                    folder.rmdir()
+            if not self._shared:  # else what is there may be another's, who is at work
+                shutil.rmtree(self._trash, ignore_errors=True)
+                shutil.rmtree(self.footers, ignore_errors=True)
+                for folder in (self.downloads, self._work):
+                    with suppress(OSError):  # something is under way
+                        folder.rmdir()
             os.close(self._lock)
             self._lock = None
 
@@ -162,8 +164,8 @@ class Workspace:
             os.close(lock)
             what = f"{self.root}: another process is working on this {self.kind.noun}"
             raise StaleError(what, "wait for it, or stop it") from None
-        self._lock = lock
-        if how == fcntl.LOCK_EX:  # else these may be another's, who is at work
+        self._lock, self._shared = lock, how == fcntl.LOCK_SH
+        if not self._shared:
             shutil.rmtree(self._trash, ignore_errors=True)
             clear_parts(self.root)
 
@@ -310,7 +312,10 @@ class Workspace:
         """
         clear_parts(under_way.path, below=True)
         self._clear_attempts(stage, but=under_way.path)
+        before = read_manifest(self.folder(stage))
         for later in reversed(self.stages.built_on(stage.name)):
+            if before is not None and before.fingerprint != manifest.fingerprint:
+                self._clear_attempts(self.stages[later])
             known = read_manifest(self.folder(self.stages[later]))
             if known is None or known.inputs.get(stage.name) != manifest.fingerprint:
                 self._remove(self.stages[later])

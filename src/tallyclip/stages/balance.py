@@ -8,6 +8,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,9 @@ from tallyclip.readers.columns import ColumnChoice
 from tallyclip.readers.content import LONGEST_SAMPLE
 from tallyclip.readers.ledger import KEPT_SAMPLES, Sample
 from tallyclip.readers.pairs import PAIRS_AT_ONCE, Texts
+from tallyclip.readers.parquet import Footer
 from tallyclip.readers.read import read_shard
-from tallyclip.readers.sources import PoolFile, described
+from tallyclip.readers.sources import PoolFile, Shard, described, present_state
 from tallyclip.report.card import SHOWN_SAMPLES, EntryCount, Part, histogram, top_entries
 from tallyclip.report.numbers import short, visible
 from tallyclip.run.cost import Cost, Expected
@@ -125,7 +127,7 @@ class BalanceReport(Report):
 def balance_shard(job: BalanceJob, item: SnapshotShard, folder: BalanceFolder, tick: Callable[[int], None]) -> BalanceReport:
     """Write the probabilities of all of a shard's matched pairs, the pairs that are kept with all their columns, and their uids."""
     shard, key, file, columns = item.shard, item.shard.key, item.shard.file, item.columns
-    now, footer = described(file.path)
+    now, footer = _present(shard)
     if now.fingerprint != file.fingerprint:
         raise StaleError(f"{file.path} changed after it was matched", "put it back as it was, or give a new --out")
     schema = read_schema(Path(job.schema))
@@ -157,6 +159,20 @@ def balance_shard(job: BalanceJob, item: SnapshotShard, folder: BalanceFolder, t
         candidates=draws.candidates,
         downsampled=downsampled,
     )
+
+
+def _present(shard: Shard) -> tuple[PoolFile, Footer | None]:
+    """A shard's file in its present state. Of a file of several shards a worker reads the footer once, as long as its state is the same."""
+    path = shard.file.path
+    if shard.groups is None:
+        return described(path)
+    size, stamp = present_state(path)
+    return _described_once(path, (size, stamp)) if stamp else described(path)
+
+
+@lru_cache(maxsize=1)
+def _described_once(path: str, _state: tuple[int, str]) -> tuple[PoolFile, Footer | None]:
+    return described(path)
 
 
 class _Draws:

@@ -13,9 +13,9 @@ import pytest
 
 from tallyclip.core.data import Metadata
 from tallyclip.errors import IncompleteError, OptionError
+from tallyclip.lists import choose
 from tallyclip.lists.ngrams.counter import LEAST_MEMORY
 from tallyclip.lists.ngrams.scores import damped, pmi
-from tallyclip.stages import choose
 from tallyclip.stages import ngrams as counting
 from tests.stages.lists.conftest import write_inputs
 from tests.stages.lists.tools import (
@@ -249,5 +249,5 @@ def test_more_candidates_than_can_be_ranked_are_refused_and_what_is_counted_is_k
 def test_an_empty_list_says_what_was_left_out(tmp_path: Path) -> None:
     (tmp_path / "latin.txt").write_bytes("Müll\nÄpfel\n".encode("latin-1"))
     (tmp_path / "recipe.toml").write_text('numerals = false\n[text]\nfiles = ["latin.txt"]\n[unigrams]\n')
-    with pytest.raises(IncompleteError, match="no source gave an entry; left out: 2 not UTF-8"):
+    with pytest.raises(IncompleteError, match="no source gave an entry; dropped: 2 not UTF-8"):
         built(tmp_path / "recipe.toml", tmp_path / "out")

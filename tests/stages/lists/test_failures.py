@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import bz2
-import random
 import re
 import shutil
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tallyclip.run.build_folder import Build
 
 from tallyclip.core.data import Metadata
 from tallyclip.errors import ArtifactError, IncompleteError, StaleError
 from tallyclip.lists.ngrams.runs import CountedPairs, read_pairs, read_words, write_pairs, write_words
 from tallyclip.run.runners.local import Workers
+from tallyclip.run.workspace import Workspace
+from tallyclip.stages.builds import BUILD
 from tests.stages.lists.conftest import write_inputs
 from tests.stages.lists.tools import HEAD, built, list_bytes, page, write_dump
-from tests.tools import PATIENCE, assert_calm, assert_gone, family, started, succeeds
-
-KILLS = 6
 
 
 @pytest.fixture(scope="module")
@@ -36,10 +32,10 @@ def test_a_truncated_dump_fails_by_name_and_repaired_the_list_is_the_same(exampl
     dump = tmp_path / "wiki" / "wiki1.xml.bz2"
     whole = dump.read_bytes()
     dump.write_bytes(whole[:-60])
-    with pytest.raises(IncompleteError, match=r"1 of \d+ parts failed:\n.*wiki1\.xml\.bz2"):
+    with pytest.raises(IncompleteError, match=r"1 of \d+ shards failed:\n.*wiki1\.xml\.bz2"):
         built(recipe, out)
     assert not (out / "metadata.parquet").exists()
-    counted = {path.name: path.stat().st_mtime_ns for path in (out / ".work" / "counts" / "_done").iterdir()}
+    counted = {path.name: path.stat().st_mtime_ns for path in out.glob(".work/counts-*/_done/*")}
     assert counted
     dump.write_bytes(whole)
     built(recipe, out)
@@ -133,32 +129,10 @@ def test_a_wordnet_with_a_wrong_header_is_refused_before_anything_is_counted(tmp
 
 
 def test_two_cannot_build_in_one_folder(recipe: Path, tmp_path: Path) -> None:
-    with Workers(1) as pool, Build(tmp_path / "out", pool) as build:
-        build.take()
+    with Workers(1) as pool, Workspace(BUILD, tmp_path / "out", pool) as build:
+        build.create([], 0)
         with pytest.raises(StaleError, match="another process"):
             built(recipe, tmp_path / "out")
-
-
-def test_killed_at_any_moment_and_run_again_the_list_is_the_same(recipe: Path, example: Path, tmp_path: Path) -> None:
-    begun = time.monotonic()
-    succeeds("metadata", "build", "--recipe", recipe, "--out", tmp_path / "timed")
-    duration = time.monotonic() - begun
-    assert list_bytes(tmp_path / "timed") == list_bytes(example)
-    for kill in range(KILLS):
-        out = tmp_path / f"out{kill}"
-        command = ("metadata", "build", "--recipe", recipe, "--out", out)
-        driver = started(*command)
-        time.sleep((kill + random.Random(kill).random()) / KILLS * duration)
-        processes = family(driver.pid)
-        driver.kill()
-        _, said = driver.communicate(timeout=PATIENCE)
-        assert_gone(processes)
-        assert_calm(said)
-        if (out / "manifest.json").exists():
-            assert list_bytes(out) == list_bytes(example)
-        succeeds(*command)
-        assert list_bytes(out) == list_bytes(example)
-        assert not (out / ".work").exists()
 
 
 def damage(path: Path) -> None:
@@ -189,7 +163,7 @@ def test_damaged_counts_are_named_with_the_folder_to_delete_and_without_it_the_l
     else:
         built(recipe, out)
         (out / "manifest.json").unlink()
-    folder = out / ".work" / "counts" if moment == "under way" else out / "counts"
+    folder = next(out.glob(".work/counts-*")) if moment == "under way" else out / "counts"
     pattern = "words" if kind == "cut short" else kind
     paths = sorted(folder.glob(f"_runs/*.{pattern}.arrow" if moment == "under way" else f"{pattern}/*.arrow"))
     path = max(paths, key=lambda path: path.stat().st_size)
@@ -206,26 +180,3 @@ def test_damaged_counts_are_named_with_the_folder_to_delete_and_without_it_the_l
     shutil.rmtree(folder)
     built(recipe, out)
     assert list_bytes(out) == list_bytes(example)
-
-
-@pytest.mark.parametrize("moment", ["before the manifest", "after the manifest", "runs gone", "half merged"])
-def test_what_an_interruption_leaves_is_taken_up_or_done_again(recipe: Path, example: Path, tmp_path: Path, moment: str) -> None:
-    out = tmp_path / "out"
-    built(recipe, out)
-    under_way = out / ".work" / "counts"
-    under_way.parent.mkdir()
-    (out / "counts").rename(under_way)
-    if moment == "half merged":
-        (under_way / "words" / "00007.arrow").write_bytes(b"of other runs")
-    if moment != "after the manifest":
-        (under_way / "_manifest.json").unlink()
-    assert not (under_way / "_runs").exists()
-    if moment == "before the manifest":
-        marks = list((under_way / "_done").iterdir())
-        (under_way / "_runs").mkdir()
-        (under_way / "_runs" / f"{marks[0].stem}.0.words.arrow").write_bytes(b"")  # the pairs are not there
-    (out / "manifest.json").unlink()
-    built(recipe, out)
-    assert list_bytes(out) == list_bytes(example)
-    assert not (out / "counts" / "words" / "00007.arrow").exists()
-    assert not (out / "counts" / "_runs").exists()

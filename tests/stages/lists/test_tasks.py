@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from itertools import pairwise
 
-from tallyclip.stages.ngrams_tasks import LAST_KEY, SAMPLED, buckets_of_pairs
+from tallyclip.stages.ngrams import LAST_KEY, SAMPLED, buckets_of_pairs
 
 
 def test_ranges_of_pairs_are_of_about_one_size_also_where_one_word_begins_most_of_them() -> None:

@@ -1,0 +1,168 @@
+"""Processes that share a stage's work in one folder leave what one process alone leaves, byte for byte."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tallyclip.core.data import Metadata
+from tallyclip.errors import IncompleteError, StaleError
+from tallyclip.run.engine import do_share, make
+from tallyclip.run.workspace import Workspace
+from tallyclip.stages.counts import COUNTS
+from tallyclip.stages.metadata import METADATA, MetadataOptions
+from tests.readers.crawl.tools import image, page, write_wat
+from tests.run.driver import WITH_CROWDED, Inline, options_of
+from tests.stages.test_failed_shards import flip_a_byte
+from tests.tools import PATIENCE, assert_calm, captions, leftovers, write_entries, write_pool
+
+PIECES = 5
+
+
+class Case(NamedTuple):
+    """A stage that is to be made of a pool, a folder in which all is ready for it, and the bytes that it comes to."""
+
+    stage: str
+    pool: Path
+    ready: Path
+    clean: dict[str, bytes]
+
+
+@pytest.fixture(scope="module", params=["match", "balance", "gather"])
+def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Case:
+    folder, stage = tmp_path_factory.mktemp("shares"), request.param
+    pool = write_crawl(folder / "crawl") if stage == "gather" else write_pool(folder / "pool")
+    ready = folder / "ready"
+    with Workspace(WITH_CROWDED, ready, Inline()) as run:
+        run.create([str(pool)], PIECES)
+        if stage != "gather":
+            make(run, METADATA, MetadataOptions(Metadata.load(str(write_entries(folder / "entries.json"))), "exact"))
+        if stage == "balance":
+            make(run, run.stages["match"], options_of(run, run.stages["match"], pool))
+            make(run, COUNTS)
+    shutil.copytree(ready, folder / "alone")
+    assert len(made(folder / "alone", stage, pool)) == PIECES
+    return Case(stage, pool, ready, content(folder / "alone"))
+
+
+def write_crawl(folder: Path) -> Path:
+    folder.mkdir()
+    for number in range(PIECES):
+        texts = captions(100, number)
+        pages = [page(f"http://{n}.example/", [image(f"{n % 40}.jpg", alt=text)]) for n, text in enumerate(texts)]
+        write_wat(folder / f"{number}.warc.wat.gz", pages)
+    return folder
+
+
+def made(root: Path, stage: str, pool: Path) -> list[str]:
+    """Make the stage in this process, or what is left of it; returns the pieces that were done."""
+    runner = Inline()
+    with Workspace(WITH_CROWDED, root, runner) as run:
+        run.open()
+        make(run, run.stages[stage], options_of(run, run.stages[stage], pool))
+    assert leftovers(root) == []
+    return runner.done
+
+
+def content(root: Path) -> dict[str, bytes]:
+    """All files but those that say when and how long they were made: manifests, marks and the record."""
+    files = [path for path in root.rglob("*") if path.is_file() and path.name != "_manifest.json" and path.parent.name != "_done"]
+    return {str(path.relative_to(root)): path.read_bytes() for path in files if path.name != "run.json" and path.parent.name != "_work"}
+
+
+def share(root: Path, case: Case, rank: str, dies_after: int | str = "") -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tests.run.driver", root, case.stage, case.pool, rank, str(dies_after)]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+
+
+def ended(drivers: Sequence[subprocess.Popen[str]], code: int = 0) -> None:
+    for driver in drivers:
+        _, said = driver.communicate(timeout=PATIENCE)
+        assert driver.returncode == code, said
+        assert_calm(said)
+
+
+def done(root: Path, stage: str) -> list[str]:
+    return sorted(path.stem for path in root.glob(f".work/{stage}-*/_done/*.json"))
+
+
+@pytest.fixture
+def root(case: Case, tmp_path: Path) -> Path:
+    shutil.copytree(case.ready, tmp_path / "run")
+    return tmp_path / "run"
+
+
+def test_one_after_the_other(case: Case, root: Path) -> None:
+    ended([share(root, case, "0/2")])
+    first = done(root, case.stage)
+    assert 0 < len(first) < PIECES
+    ended([share(root, case, "1/2")])
+    assert len(done(root, case.stage)) == PIECES
+    assert made(root, case.stage, case.pool) == []  # nothing is left but to publish
+    assert content(root) == case.clean
+
+
+def test_at_the_same_time(case: Case, root: Path) -> None:
+    ended([share(root, case, f"{rank}/3") for rank in range(3)])
+    assert made(root, case.stage, case.pool) == []
+    assert content(root) == case.clean
+
+
+def test_one_that_dies_half_way_leaves_the_rest_of_its_share(case: Case, root: Path) -> None:
+    ended([share(root, case, "1/2", dies_after=1)], -signal.SIGKILL)
+    ended([share(root, case, "0/2")])
+    before = done(root, case.stage)
+    left = made(root, case.stage, case.pool)
+    assert left != []
+    assert sorted([*before, *left]) == sorted({*before, *left})
+    assert len(before) + len(left) == PIECES
+    assert content(root) == case.clean
+
+
+def test_one_that_died_and_comes_again_does_the_rest(case: Case, root: Path) -> None:
+    for dies_after, code in ((1, -signal.SIGKILL), ("", 0)):
+        ended([share(root, case, "1/2", dies_after)], code)
+    ended([share(root, case, "0/2")])
+    assert made(root, case.stage, case.pool) == []
+    assert content(root) == case.clean
+
+
+def test_one_that_comes_too_late_does_nothing(case: Case, root: Path) -> None:
+    made(root, case.stage, case.pool)
+    ended([share(root, case, "0/2")])
+    assert leftovers(root) == []
+    assert content(root) == case.clean
+
+
+def test_who_makes_a_stage_is_alone_in_its_folder(case: Case, root: Path) -> None:
+    with Workspace(WITH_CROWDED, root, Inline()) as sharing:
+        sharing.open(shared=True)
+        with pytest.raises(StaleError, match="another process is working on this run"), Workspace(WITH_CROWDED, root, Inline()) as run:
+            run.open()
+
+
+@pytest.mark.parametrize("case", ["match", "balance"], indirect=True)
+def test_a_piece_that_fails_is_named_and_what_others_stand_on_stays(case: Case, root: Path) -> None:
+    """When balancing alone, a file that cannot be read in whole takes matching back under way; here others read the matches."""
+    pool = root.parent / "pool"
+    shutil.copytree(case.pool, pool)
+    if case.stage == "balance":
+        shutil.rmtree(root / "match")
+        for stage in ("match", "counts"):
+            made(root, stage, pool)
+    flip_a_byte(pool / "berry.parquet", column=1 if case.stage == "match" else 2, group=1)
+    with Workspace(WITH_CROWDED, root, Inline()) as run:
+        run.open(shared=True)
+        stage = run.stages[case.stage]
+        with pytest.raises(IncompleteError, match=r"berry\.parquet"):
+            for rank in (0, 1):
+                do_share(run, stage, options_of(run, stage, pool), (rank, 2))
+    assert (root / "match").exists() == (case.stage == "balance")
+    assert "berry" not in done(root, case.stage)
