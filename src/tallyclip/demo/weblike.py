@@ -1,4 +1,4 @@
-"""Captions made like alt-texts of the web: a head of words that every page has, a long tail of things, and a good deal of junk."""
+"""Synthetic captions like alt texts of the web: a head of frequent words, a long tail of things, and much junk."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from bisect import bisect
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 
-THINGS = 4_000  # that captions are about
-ZIPF_EXPONENT = 0.8  # how much more often the first of them turn up than the last
-JUNK = 0.35  # of all captions
+THINGS = 4_000  # that captions name
+ZIPF_EXPONENT = 0.8  # of the frequency of things, by rank
+JUNK = 0.35  # share of all captions
 SIZES = ("150x150", "300x200", "1024x768", "small", "xl", "web", "final", "copy", "edited")
 COMMON = (
     "photo", "dog", "house", "car", "cat", "flower", "kitchen", "beach", "shoe", "dress", "chair", "table", "garden", "lamp", "tree",
@@ -68,9 +68,9 @@ JUNK_CAPTIONS: list[tuple[int, Say]] = [
 
 
 def weblike_captions(things: Sequence[str], count: int, seed: int) -> Iterator[tuple[str, str]]:
-    """Make that many (url, caption) pairs about some of ``things``, the same for the same seed.
+    """Make ``count`` (url, caption) pairs with words of ``things``, the same for the same seed.
 
-    A few things turn up all the time and most of them hardly ever: Zipf's law over COMMON and then a sample of all others.
+    Frequencies follow Zipf's law: COMMON first, then a sample of the other things.
     """
     draw = random.Random(seed)
     order = [thing for thing in things if thing.replace(" ", "").isalpha()]
