@@ -24,14 +24,15 @@ def short(value: float, _: object = None) -> str:
 
 
 def size(nbytes: float) -> str:
-    """A number of bytes in decimal units. A rate in bytes per second may be passed too.
+    """A number of bytes in decimal units.
 
-    >>> size(999), size(1_260_000_000), size(999_999)
-    ('999 B', '1.3 GB', '1.0 MB')
+    >>> size(999), size(1_260_000_000), size(999_999), size(163_200)
+    ('999 B', '1.3 GB', '1.0 MB', '163 kB')
     """
     for unit, name in BYTE_UNITS:
-        if nbytes >= unit * 0.99995:
-            return f"{nbytes / unit:,.1f} {name}"
+        value = nbytes / unit
+        if value >= 0.9995:
+            return f"{value:,.1f} {name}" if value < 99.95 else f"{value:,.0f} {name}"
     return f"{nbytes:.0f} B"
 
 
