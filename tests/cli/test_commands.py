@@ -233,14 +233,14 @@ def test_a_dry_run_refuses_what_a_run_would(example: Example, tmp_path: Path) ->
 
 
 def test_match_wants_a_pool_or_a_text(tmp_path: Path) -> None:
-    assert "a POOL and --out RUN are needed, or --text" in fails(2, "match")
-    assert "without a POOL or --out" in fails(2, "match", "pool.parquet", "--text", "dog")
+    assert "give a POOL and --out RUN, or --text" in fails(2, "match")
+    assert "takes no POOL or --out" in fails(2, "match", "pool.parquet", "--text", "dog")
     assert "is not a run folder" in fails(2, "match", "--text", "dog", "--counts", tmp_path)
 
 
 @pytest.mark.parametrize("command", ["count", "plan", "balance", "card", "status"])
 def test_where_there_is_no_run_it_is_said(tmp_path: Path, command: str) -> None:
-    assert "is not a run folder" in fails(2, command, tmp_path / "nowhere")
+    assert "no run here" in fails(2, command, tmp_path / "nowhere")
     assert not (tmp_path / "nowhere").exists()
 
 

@@ -268,7 +268,7 @@ def test_what_cannot_be_fetched_is_named_and_the_others_are_there(site: Site, tm
         ),
         (("fetch", "--recipe", "typo.toml"), "typo.toml: [text] has no key 'file'"),
         (("fetch", "--recipe", "plain.toml"), "the recipe has no [fetch]"),
-        (("fetch", "--recipe", "nothing.toml"), "the recipe's [fetch] asks for nothing"),
+        (("fetch", "--recipe", "nothing.toml"), "the [fetch] table of the recipe names no inputs"),
         (("fetch", "--recipe", "english", "--language", "xx"), "'xx' is not a known Wikipedia language"),
         (
             ("fetch", "--recipe", "english", "--host", "hub=mirror"),

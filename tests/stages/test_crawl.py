@@ -132,7 +132,7 @@ def test_pairs_of_an_earlier_pool_are_excluded_from_the_next(crawl: Path, tmp_pa
     assert "was made with --duplicates pair" in fails(
         2, "pool", crawl, "--exclude-pool", tmp_path / "first", "--duplicates", "url", "--out", tmp_path / "x"
     )
-    assert "no pool was made here" in fails(2, "pool", crawl, "--exclude-pool", tmp_path, "--out", tmp_path / "y")
+    assert "there is no pool in this folder" in fails(2, "pool", crawl, "--exclude-pool", tmp_path, "--out", tmp_path / "y")
 
 
 def as_of_another_version(root: Path) -> None:
@@ -422,9 +422,9 @@ def test_exclusion_is_of_what_the_earlier_pool_has_and_not_of_what_it_dropped(tm
     assert "is the run itself" in fails(2, "pool", files, "--exclude-pool", earlier[0], "--out", earlier[0])
     assert (tmp_path / "german" / "pool").exists()
     shutil.rmtree(tmp_path / "german" / "pool" / "_index")
-    assert "the pool is not whole" in fails(2, "pool", files, "--exclude-pool", earlier[0], "--out", tmp_path / "x")
+    assert "the pool is incomplete" in fails(2, "pool", files, "--exclude-pool", earlier[0], "--out", tmp_path / "x")
     shutil.rmtree(tmp_path / "german" / "pool")
-    assert "no pool was made here" in fails(2, "pool", files, "--exclude-pool", earlier[0], "--out", tmp_path / "y")
+    assert "there is no pool in this folder" in fails(2, "pool", files, "--exclude-pool", earlier[0], "--out", tmp_path / "y")
 
 
 def test_how_many_are_excluded_does_not_depend_on_how_the_files_are_split(crawl: Path, tmp_path: Path, workers: Workers) -> None:
@@ -440,8 +440,8 @@ def test_how_many_are_excluded_does_not_depend_on_how_the_files_are_split(crawl:
 @pytest.mark.parametrize(
     ("command", "options", "what"),
     [
-        ("pool", ["--kind", "warc"], "--sample, --kind and --base-url go with --crawl"),
-        ("pool", ["--languages", "all", "--language-threshold", 0.9], "keeps every text"),
+        ("pool", ["--kind", "warc"], "--sample, --kind and --base-url need --crawl"),
+        ("pool", ["--languages", "all", "--language-threshold", 0.9], "keeps every caption"),
         ("curate", ["--caption-column", "text"], "has no columns to choose from"),
     ],
 )
@@ -451,7 +451,7 @@ def test_options_that_would_do_nothing_are_refused(crawl: Path, tmp_path: Path, 
 
 def test_tables_have_no_options_of_crawl_files(tmp_path: Path) -> None:
     (tmp_path / "t.txt").write_text("a dog\n")
-    assert "are for crawl files" in fails(2, "curate", tmp_path / "t.txt", "--duplicates", "url", "--out", tmp_path / "run")
+    assert "are only for crawl files" in fails(2, "curate", tmp_path / "t.txt", "--duplicates", "url", "--out", tmp_path / "run")
 
 
 def test_with_the_same_filters_curate_takes_the_pool_as_it_is(tmp_path: Path) -> None:

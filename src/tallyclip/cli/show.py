@@ -67,7 +67,7 @@ def status_tree(status: RunStatus) -> Tree:
     )
     for stage in status.stages:
         branch = tree.add(f"{MARKS[stage.state]} [bold]{stage.stage}[/bold]  {_stage_line(stage)}")
-        facts = " · ".join(f"{name.replace('_', ' ')} {_fact(value)}" for name, value in stage.result.items() if _is_fact(value))
+        facts = " · ".join(f"{name.replace('_', ' ')} {_fact(name, value)}" for name, value in stage.result.items() if _is_fact(value))
         if facts:
             branch.add(facts)
         for failure in stage.failures[:10]:
@@ -83,14 +83,16 @@ def _stage_line(stage: StageStatus) -> str:
     if stage.state == "under way":
         return f"under way, {stage.shards_done:,} {'' if stage.shards is None else f'of {stage.shards:,} '}shards done"
     shards = f"{stage.shards:,} shards, " if stage.shards is not None else ""
-    return f"[dim]{shards}{stage.finished}, {stage.seconds:.1f} s of work[/dim]"
+    return f"[dim]{shards}finished {stage.finished}, {stage.seconds:.1f} s of work[/dim]"
 
 
 def _is_fact(value: object) -> bool:
     return isinstance(value, int | float | str)
 
 
-def _fact(value: object) -> str:
+def _fact(name: str, value: object) -> str:
+    if name == "bytes" and isinstance(value, int):
+        return size(value)
     return f"{value:,}" if isinstance(value, int) else f"{value:,.6g}" if isinstance(value, float) else as_markup(str(value))
 
 

@@ -35,9 +35,9 @@ QUALITIES = (
 PLACES = ("Paris", "London", "Tokyo", "New York", "Lisbon", "Rome", "Iceland", "Bali", "Berlin", "Cairo")
 HOSTS = ("cdn.shop.example", "img.blog.example", "static.news.example", "media.stock.example", "pics.travel.example")
 
-Say = Callable[[random.Random, Callable[[], str]], str]
+Template = Callable[[random.Random, Callable[[], str]], str]
 
-CAPTIONS: list[tuple[int, Say]] = [
+CAPTIONS: list[tuple[int, Template]] = [
     (9, lambda draw, thing: f"{thing()} stock photo"),
     (6, lambda draw, thing: f"Photo of a {draw.choice(QUALITIES)} {thing()}"),
     (6, lambda draw, thing: f"Image of {thing()} and {thing()}"),
@@ -55,7 +55,7 @@ CAPTIONS: list[tuple[int, Say]] = [
     ),
     (1, lambda draw, thing: thing()),
 ]
-JUNK_CAPTIONS: list[tuple[int, Say]] = [
+JUNK_CAPTIONS: list[tuple[int, Template]] = [
     (6, lambda draw, thing: f"IMG_{draw.randint(1000, 9999)}.JPG"),
     (5, lambda draw, thing: f"DSC{draw.randint(10000, 99999)}"),
     (4, lambda draw, thing: f"product-img-{draw.randint(1, 400)}-{draw.choice(SIZES)}"),
@@ -83,10 +83,10 @@ def weblike_captions(things: Sequence[str], count: int, seed: int) -> Iterator[t
         return order[bisect(law, draw.random() * law[-1])]
 
     for _ in range(count):
-        _, say = kinds[bisect(bounds, draw.random() * bounds[-1], hi=len(kinds) - 1)]
-        yield f"https://{draw.choice(HOSTS)}/{draw.getrandbits(48):012x}.jpg", say(draw, thing)
+        _, template = kinds[bisect(bounds, draw.random() * bounds[-1], hi=len(kinds) - 1)]
+        yield f"https://{draw.choice(HOSTS)}/{draw.getrandbits(48):012x}.jpg", template(draw, thing)
 
 
-def _weighted(kinds: Sequence[tuple[int, Say]], share: float) -> list[tuple[float, Say]]:
+def _weighted(kinds: Sequence[tuple[int, Template]], share: float) -> list[tuple[float, Template]]:
     total = sum(weight for weight, _ in kinds)
-    return [(share * weight / total, say) for weight, say in kinds]
+    return [(share * weight / total, template) for weight, template in kinds]

@@ -44,9 +44,9 @@ def _finish(making: Making[CountsFolder, None]) -> Finished:
         run.progress.shard_done(key)
     write_array(folder.counts, counts)
     write_entry_counts(folder.entry_counts, entries, counts)
-    named, matches = int(np.count_nonzero(counts)), int(counts.sum())
-    result = {"matches": matches, "entries": len(counts), "matched_entries": named}
-    return Finished(result, f"{matches:,} matches of {named:,} of {len(counts):,} entries", (folder.counts, folder.entry_counts))
+    matched_entries, matches = int(np.count_nonzero(counts)), int(counts.sum())
+    result = {"matches": matches, "entries": len(counts), "matched_entries": matched_entries}
+    return Finished(result, f"{matches:,} matches of {matched_entries:,} of {len(counts):,} entries", (folder.counts, folder.entry_counts))
 
 
 def add_shard(counts: Int64[np.ndarray, " V"], path: Path) -> None:
