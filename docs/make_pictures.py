@@ -1,4 +1,4 @@
-"""Draw the README's picture from a run of ``tallyclip demo``:
+"""Draw the plot of the README from a run of ``tallyclip demo``:
 
 tallyclip demo --out /tmp/demo && python docs/make_pictures.py /tmp/demo
 """
@@ -17,13 +17,13 @@ from tallyclip.stages.counts import CountsFolder
 
 
 def main(run: str) -> None:
-    """Write the picture of the README from a balanced run."""
+    """Write the plot of the README from a balanced run."""
     balance, counts = BalanceFolder(Path(run) / "balance"), CountsFolder(Path(run) / "counts")
     balanced = read_manifest(balance)
     assert balanced is not None, f"{run} is not balanced"
     before, after = np.load(counts.counts), np.load(balance.counts_curated)
     svg = cumulative_curve(before, after, float(balanced.options["t"]))
-    start = svg.index(">") + 1  # a page may be dark: the picture brings its paper
+    start = svg.index(">") + 1  # a white background, for dark pages
     svg = f'{svg[:start]}<rect width="100%" height="100%" fill="white"/>{svg[start:]}'
     (Path(__file__).parent / "images" / "before-and-after.svg").write_text(svg, encoding="utf-8")
 

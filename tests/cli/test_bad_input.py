@@ -50,11 +50,11 @@ def test_a_run_folder_is_on_this_machine(tmp_path: Path, command: tuple[str, ...
 
 @pytest.mark.parametrize(
     ("arguments", "what"),
-    [(("curate", "", "--out", "run"), "what to read"), (("match", "", "--out", "run"), "what to read"), (("status", ""), "run folder")],
+    [(("curate", "", "--out", "run"), "input"), (("match", "", "--out", "run"), "input"), (("status", ""), "run folder")],
 )
 def test_nothing_is_not_the_name_of_the_current_folder(tmp_path: Path, arguments: tuple[str, ...], what: str) -> None:
     (tmp_path / "a.txt").write_text("a dog\n")
-    assert f"{what} needs a name" in said_by(2, *arguments, cwd=tmp_path)
+    assert f"the {what} is an empty string" in said_by(2, *arguments, cwd=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
 
 
@@ -186,24 +186,24 @@ from tallyclip.cli.app import app, main, reports_errors
 @app.command()
 @reports_errors
 def fail() -> None:
-    raise ZeroDivisionError("a defect")
+    raise ZeroDivisionError("a bug")
 
 main()
 """
 
 
-def test_a_defect_is_owned_up_to_and_its_traceback_can_be_had() -> None:
+def test_a_bug_is_reported_as_one_and_its_traceback_can_be_printed() -> None:
     arguments = [sys.executable, "-c", UNEXPECTED, "fail"]
     done = subprocess.run(arguments, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 1
     assert_calm(done.stderr)
-    assert "unexpected: ZeroDivisionError: a defect" in done.stderr
+    assert "unexpected error: ZeroDivisionError: a bug" in done.stderr
     assert "TALLYCLIP_TRACEBACK=1" in done.stderr
     env = environment(TALLYCLIP_TRACEBACK="1")
     done = subprocess.run(arguments, capture_output=True, text=True, timeout=PATIENCE, check=False, env=env)
     assert done.returncode == 1
     assert "Traceback" in done.stderr
-    assert done.stderr.strip().endswith("ZeroDivisionError: a defect")
+    assert done.stderr.strip().endswith("ZeroDivisionError: a bug")
 
 
 # what is not read
@@ -215,9 +215,9 @@ def test_a_dry_run_names_the_files_that_it_cannot_read(example: Example, tmp_pat
     for name in ("a", "b", "c"):
         write_parquet(pool / f"{name}.parquet", {"caption": ["word0 word1"] * 100})
     command = ("curate", pool, "--metadata", example.entries, "--dry-run", "--out", tmp_path / "run")
-    assert "not read" not in succeeds(*command)
+    assert "unreadable" not in succeeds(*command)
     (pool / "b.parquet").write_bytes(b"PAR1 and no more")
-    assert f"not read    {pool / 'b.parquet'}: " in succeeds(*command)
+    assert f"unreadable  {pool / 'b.parquet'}: " in succeeds(*command)
     for name in ("a", "c"):
         (pool / f"{name}.parquet").write_bytes(b"")
     said = fails(2, *command)

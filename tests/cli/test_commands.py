@@ -127,7 +127,7 @@ def test_a_pool_without_pairs_is_said_to_have_none(tmp_path: Path) -> None:
     write_parquet(tmp_path / "nulls.parquet", {"url": ["a", "b"], "caption": pa.nulls(2, pa.string())})
     error = fails(1, "curate", pool, tmp_path / "nulls.parquet", *arguments)
     assert "the pool has no captions: its 2 records were dropped (2 no caption)" in error
-    assert "Hint: is this the right pool" in error
+    assert "Hint: check the pool and the caption column" in error
     assert not (tmp_path / "run" / "curated").exists()
 
 
@@ -156,7 +156,7 @@ def test_the_steps_one_by_one_come_to_what_curate_does(example: Example, tmp_pat
     run = tmp_path / "run"
     succeeds("match", example.pool, "--metadata", example.entries, "--out", run)
     succeeds("count", run)
-    assert "t = 20 as asked for" in succeeds("plan", run, "--t", "20")
+    assert "t = 20 as given" in succeeds("plan", run, "--t", "20")
     succeeds("balance", run, "--t", "20")
     assert "card.html" in succeeds("card", run)
     assert_same(run, example.results)
@@ -233,9 +233,9 @@ def test_a_dry_run_refuses_what_a_run_would(example: Example, tmp_path: Path) ->
 
 
 def test_match_wants_a_pool_or_a_text(tmp_path: Path) -> None:
-    assert "a POOL and --out RUN are needed, or --text" in fails(2, "match")
-    assert "without a POOL or --out" in fails(2, "match", "pool.parquet", "--text", "dog")
-    assert "no run here" in fails(2, "match", "--text", "dog", "--counts", tmp_path)
+    assert "give a POOL and --out RUN, or --text" in fails(2, "match")
+    assert "takes no POOL or --out" in fails(2, "match", "pool.parquet", "--text", "dog")
+    assert "is not a run folder" in fails(2, "match", "--text", "dog", "--counts", tmp_path)
 
 
 @pytest.mark.parametrize("command", ["count", "plan", "balance", "card", "status"])

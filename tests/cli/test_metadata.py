@@ -259,8 +259,8 @@ def test_what_cannot_be_fetched_is_named_and_the_others_are_there(site: Site, tm
             ("build", "--recipe", "english", "--language", "Thai"),
             "'Thai' is not a known Wikipedia language Hint: did you mean th",
         ),
-        (("build", "--recipe", "english", "--memory", "lots"), "--memory lots is no size Hint: such as 4G"),
-        (("build", "--recipe", "english", "--memory", "-4G"), "--memory -4G is no size"),
+        (("build", "--recipe", "english", "--memory", "lots"), "--memory lots is not a size Hint: write it as 4G"),
+        (("build", "--recipe", "english", "--memory", "-4G"), "--memory -4G is not a size"),
         (("build", "--recipe", "english", "--inputs", "nowhere"), "--inputs nowhere: no such folder"),
         (
             ("build", "--recipe", "typo.toml"),
@@ -268,11 +268,11 @@ def test_what_cannot_be_fetched_is_named_and_the_others_are_there(site: Site, tm
         ),
         (("fetch", "--recipe", "typo.toml"), "typo.toml: [text] has no key 'file'"),
         (("fetch", "--recipe", "plain.toml"), "the recipe has no [fetch]"),
-        (("fetch", "--recipe", "nothing.toml"), "the recipe's [fetch] asks for nothing"),
+        (("fetch", "--recipe", "nothing.toml"), "the [fetch] table of the recipe names no inputs"),
         (("fetch", "--recipe", "english", "--language", "xx"), "'xx' is not a known Wikipedia language"),
         (
             ("fetch", "--recipe", "english", "--host", "hub=mirror"),
-            "--host hub=mirror is no host Hint: such as hub=https://mirror.example;",
+            "--host hub=mirror is not of the form NAME=URL Hint: such as hub=https://mirror.example;",
         ),
         (("fetch", "--recipe", "english", "--host", "hug=http://mirror"), "the names are hub, dumps, wordnet, omw"),
     ],
@@ -315,7 +315,7 @@ def test_sizes_are_read_as_people_write_them(size: str, number: int) -> None:
 
 @pytest.mark.parametrize("size", ["", "G", "4X", "-1", "1e9", "٤G", "4GG"])
 def test_what_is_no_size_is_refused(size: str) -> None:
-    with pytest.raises(OptionError, match="is no size"):
+    with pytest.raises(OptionError, match="is not a size"):
         bytes_of(size, "--memory")
 
 
@@ -383,7 +383,7 @@ def test_the_largest_list_fits_the_screen() -> None:
 
 def test_build_prints_how_phrases_were_ranked_and_what_was_dropped(tmp_path: Path) -> None:
     by_pmi = built_of(manifest_of(score="pmi", candidates=100_700), tmp_path)
-    assert "bigrams      ranked by PMI: 100,700 have 30 or more\n" in by_pmi
+    assert "bigrams      ranked by PMI: 100,700 pairs have a PMI of 30 or more\n" in by_pmi
     assert "dropped      15 not UTF-8\n" in by_pmi
     assert "unfit        10 empty\n" in by_pmi
     assert "bigrams      ranked by the damped score\n" in built_of(manifest_of(score="damped"), tmp_path)
@@ -391,26 +391,26 @@ def test_build_prints_how_phrases_were_ranked_and_what_was_dropped(tmp_path: Pat
 
 
 def test_files_to_fetch_are_listed_by_folder_and_unknown_sizes_are_marked() -> None:
-    files = [RemoteFile("u", f"a/{i}", 3 << 30, "sha1:0", "CC0") for i in range(2)]
-    assert lines(seen(files_table(files, Path("in"))))[1:] == [["in/a", "2", "6.0", "GiB", "2", "CC0"]]
+    files = [RemoteFile("u", f"a/{i}", 3_000_000_000, "sha1:0", "CC0") for i in range(2)]
+    assert lines(seen(files_table(files, Path("in"))))[1:] == [["in/a", "2", "6.0", "GB", "2", "CC0"]]
     said = lines(seen(files_table([*files, RemoteFile("u", "b/0", None, None, "[x]")], Path("in"))))
     long = seen(files_table(files, Path("x" * 200)))
     assert long.count("x") == 200
-    assert said[2:] == [["in/b", "1", "at", "least", "0", "B", "0", "[x]"], ["total", "3", "at", "least", "6.0", "GiB", "2"]]
+    assert said[2:] == [["in/b", "1", "at", "least", "0", "B", "0", "[x]"], ["total", "3", "at", "least", "6.0", "GB", "2"]]
 
 
 def test_stages_of_any_unit_are_printed_in_lines_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
     out = io.StringIO()
     shown = Shown(Console(file=out, width=WIDTH))
-    for unit, total in (("rows", 4_000_000), ("bytes", 8 << 20), ("pairs", None)):
+    for unit, total in (("rows", 4_000_000), ("bytes", 8_000_000), ("pairs", None)):
         shown.start("stage", 3 if total else 0, 1 if total else 0, total, unit)
         shown.advance(2_000_000)
         shown.shard_failed("x", "broken")
         shown.finish("done")
     said = out.getvalue()
     assert "stage: 4,000,000 rows in 3 shards (1 of 3 shards are done)\nstage: 2,000,000 of 4,000,000 rows (50%), " in said
-    assert "stage: 8.0 MiB in 3 parts (1 of 3 parts are done)\nstage: 1.9 MiB of 8.0 MiB (24%), " in said
+    assert "stage: 8.0 MB in 3 parts (1 of 3 parts are done)\nstage: 2.0 MB of 8.0 MB (25%), " in said
     assert "stage: 2,000,000 pairs, " in said
     assert "failed shard x: broken" in said
     assert "failed part x: broken" in said

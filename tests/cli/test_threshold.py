@@ -47,15 +47,15 @@ def test_infinity_keeps_every_matched_pair_and_is_called_what_it_is(pool: Path) 
     run, said = curated(pool, "inf")
     planned = succeeds("plan", run, "--t", "inf")
     largest = int(np.load(run / "counts" / "counts.npy").max())
-    assert f"t = inf, as asked for: {CLAIM}" in said
-    assert f"t = inf as asked for: {CLAIM}" in planned
+    assert f"t = inf, as given: {CLAIM}" in said
+    assert f"t = inf as given: {CLAIM}" in planned
     for text in (said, planned, *every_file(run)):
         assert "above every count" not in text
         assert f"{largest + 1:,}" not in text
         assert f"{largest + 1}.0" not in text
     markdown, page = (run / "card" / "card.md").read_text(), (run / "card" / "card.html").read_text()
-    assert f"- t = inf, as asked for: {CLAIM}" in markdown
-    assert f"<b>inf</b><span>t, as asked for: {CLAIM}</span>" in page
+    assert f"- t = inf, as given: {CLAIM}" in markdown
+    assert f"<b>inf</b><span>threshold t, as given: {CLAIM}</span>" in page
     for text in (markdown, page):
         assert "With t = inf every pair that matches an entry is kept: this set is matched, not balanced." in text
         assert "selects about t" not in text
@@ -72,8 +72,8 @@ def test_infinity_with_one_text_of_each_image_claims_no_more_than_that(tmp_path:
     assert manifest(run, "balance")["result"]["kept"] == 20
     planned, shown = " ".join(succeeds("plan", run, *options).split()), succeeds("match", "--text", "word0", "--counts", run)
     claim = "keeps one matched caption of every image (matched, not balanced)"
-    assert f"t = inf, as asked for: {claim}" in said
-    assert f"t = inf as asked for: {claim}" in planned
+    assert f"t = inf, as given: {claim}" in said
+    assert f"t = inf as given: {claim}" in planned
     assert "with which the run kept one matched caption of every image" in shown
     assert "With t = inf of every image one caption that matches an entry is kept" in (run / "card" / "card.md").read_text()
     for text in (said, planned, shown, *every_file(run)):
@@ -112,7 +112,7 @@ def test_a_finished_run_at_infinity_is_not_done_again(pool: Path) -> None:
 @pytest.mark.parametrize(("t", "shown"), [("1e16", "1e+16"), ("1.7e308", "1.7e+308")])
 def test_a_huge_threshold_is_shown_short_everywhere(pool: Path, t: str, shown: str) -> None:
     run, said = curated(pool, t)
-    assert f"t = {shown}, as asked for" in said
+    assert f"t = {shown}, as given" in said
     assert shown in succeeds("plan", run, "--t", t)
     for name in ("card.md", "card.html"):
         text = (run / "card" / name).read_text()
@@ -128,16 +128,16 @@ def test_the_same_threshold_for_another_reason_gives_the_same_set_and_says_the_n
     arguments = ("curate", pool, "--metadata", entries, "--out", run)
     assert "for a tail share of 0.1" in succeeds(*arguments, "--tail-share", "0.1")
     t, before = manifest(run, "balance")["options"]["t"], results(run)
-    assert f"t = {t:,.6g}, as asked for" in succeeds(*arguments, "--t", t)
-    assert f"- t = {t:,.6g}, as asked for" in (run / "card" / "card.md").read_text()
+    assert f"t = {t:,.6g}, as given" in succeeds(*arguments, "--t", t)
+    assert f"- t = {t:,.6g}, as given" in (run / "card" / "card.md").read_text()
     assert results(run) == before
 
 
 def test_a_threshold_below_one_is_shown_as_it_is(pool: Path) -> None:
     run, said = curated(pool, "0.25")
-    assert "t = 0.25, as asked for" in said
-    assert "t = 0.25 as asked for" in succeeds("plan", run, "--t", "0.25")
-    assert "- t = 0.25, as asked for" in (run / "card" / "card.md").read_text()
+    assert "t = 0.25, as given" in said
+    assert "t = 0.25 as given" in succeeds("plan", run, "--t", "0.25")
+    assert "- t = 0.25, as given" in (run / "card" / "card.md").read_text()
     assert read_json(run / "plan" / "plan.json")["rows"][0]["t"] == 0.25
     assert math.isclose(
         read_json(run / "card" / "card.json")["expected"], read_json(run / "plan" / "plan.json")["rows"][0]["expected_size"]

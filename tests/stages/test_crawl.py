@@ -132,7 +132,7 @@ def test_pairs_of_an_earlier_pool_are_excluded_from_the_next(crawl: Path, tmp_pa
     assert "was made with --duplicates pair" in fails(
         2, "pool", crawl, "--exclude-pool", tmp_path / "first", "--duplicates", "url", "--out", tmp_path / "x"
     )
-    assert "no pool was made here" in fails(2, "pool", crawl, "--exclude-pool", tmp_path, "--out", tmp_path / "y")
+    assert "there is no pool in this folder" in fails(2, "pool", crawl, "--exclude-pool", tmp_path, "--out", tmp_path / "y")
 
 
 def as_of_another_version(root: Path) -> None:
@@ -283,22 +283,22 @@ def test_captions_repeated_all_over_a_site_are_dropped_from_its_pages_alone(
         {},
     ]
     assert len(rows_of(made(tmp_path / "three", workers, *tmp_path.glob("*.wat.gz"), max_site_repeats=3))) == 7
-    assert "would leave nothing" in fails(2, "pool", tmp_path / "0.wat.gz", "--max-site-repeats", 0, "--out", tmp_path / "x")
+    assert "would keep nothing" in fails(2, "pool", tmp_path / "0.wat.gz", "--max-site-repeats", 0, "--out", tmp_path / "x")
 
 
 def test_files_without_a_pair_are_said_loudly(tmp_path: Path) -> None:
     write_wat(tmp_path / "a.wat.gz", [page("http://a.example/", [image("i.png")])])
     said = fails(1, "pool", tmp_path / "a.wat.gz", "--out", tmp_path / "run")
-    assert "no pair is kept: 1 pages with 1 images and 0 captions" in said
+    assert "no pair was kept: 1 pages with 1 images and 0 captions" in said
     assert not (tmp_path / "run" / "pool").exists()
 
 
 def test_tables_and_crawl_files_do_not_mix(crawl: Path, tmp_path: Path) -> None:
     (tmp_path / "t.txt").write_text("a dog\n")
-    assert "crawl files and tables in one pool" in fails(2, "curate", crawl, tmp_path / "t.txt", "--out", tmp_path / "a")
+    assert "the input has both crawl files and other files" in fails(2, "curate", crawl, tmp_path / "t.txt", "--out", tmp_path / "a")
     assert "is a pool already" in fails(2, "pool", tmp_path / "t.txt", "--out", tmp_path / "b")
-    assert "give files, or a crawl by its name" in fails(2, "pool", "--out", tmp_path / "d")
-    assert "knows no 'klingon'" in fails(2, "pool", crawl, "--languages", "klingon", "--out", tmp_path / "e")
+    assert "give either files or --crawl" in fails(2, "pool", "--out", tmp_path / "d")
+    assert "does not know 'klingon'" in fails(2, "pool", crawl, "--languages", "klingon", "--out", tmp_path / "e")
     assert not any((tmp_path / name).joinpath("gather").exists() for name in "abde")
 
 
@@ -386,7 +386,7 @@ def test_a_file_larger_than_may_be_fetched_fails_by_name(server: tuple[str, Path
     assert "over the limit of 100" in said
     assert "--max-download SIZE" in said
     succeeds("pool", f"{address}/large.warc.wat.gz", "--max-download", "1M", "--out", tmp_path / "run")
-    assert "is no size" in fails(2, "pool", f"{address}/large.warc.wat.gz", "--max-download", "huge", "--out", tmp_path / "x")
+    assert "is not a size" in fails(2, "pool", f"{address}/large.warc.wat.gz", "--max-download", "huge", "--out", tmp_path / "x")
 
 
 def test_the_caption_kept_for_a_url_is_in_a_language_asked_for(tmp_path: Path, workers: Workers) -> None:
@@ -421,14 +421,14 @@ def test_exclusion_is_of_what_the_earlier_pool_has_and_not_of_what_it_dropped(tm
     assert len(rows_of(german)) == len(rows) == 20
     assert {row["language"] for row in rows} == {"en"}
     said = fails(1, "pool", files, "--exclude-pool", earlier[0], "--languages", "de", "--out", tmp_path / "none")
-    assert "no pair is kept" in said
+    assert "no pair was kept" in said
     assert "WET" not in said
     assert "is the run itself" in fails(2, "pool", files, "--exclude-pool", earlier[0], "--out", earlier[0])
     assert (tmp_path / "german" / "pool").exists()
     shutil.rmtree(tmp_path / "german" / "pool" / "_index")
-    assert "the pool is not whole" in fails(2, "pool", files, "--exclude-pool", earlier[0], "--out", tmp_path / "x")
+    assert "the pool is incomplete" in fails(2, "pool", files, "--exclude-pool", earlier[0], "--out", tmp_path / "x")
     shutil.rmtree(tmp_path / "german" / "pool")
-    assert "no pool was made here" in fails(2, "pool", files, "--exclude-pool", earlier[0], "--out", tmp_path / "y")
+    assert "there is no pool in this folder" in fails(2, "pool", files, "--exclude-pool", earlier[0], "--out", tmp_path / "y")
 
 
 def test_how_many_are_excluded_does_not_depend_on_how_the_files_are_split(crawl: Path, tmp_path: Path, workers: Workers) -> None:
@@ -444,8 +444,8 @@ def test_how_many_are_excluded_does_not_depend_on_how_the_files_are_split(crawl:
 @pytest.mark.parametrize(
     ("command", "options", "what"),
     [
-        ("pool", ["--kind", "warc"], "--sample, --kind and --base-url go with --crawl"),
-        ("pool", ["--languages", "all", "--language-threshold", 0.9], "keeps every text"),
+        ("pool", ["--kind", "warc"], "--sample, --kind and --base-url need --crawl"),
+        ("pool", ["--languages", "all", "--language-threshold", 0.9], "keeps every caption"),
         ("curate", ["--caption-column", "text"], "has no columns to choose from"),
     ],
 )
@@ -455,7 +455,7 @@ def test_options_that_would_do_nothing_are_refused(crawl: Path, tmp_path: Path, 
 
 def test_tables_have_no_options_of_crawl_files(tmp_path: Path) -> None:
     (tmp_path / "t.txt").write_text("a dog\n")
-    assert "are for crawl files" in fails(2, "curate", tmp_path / "t.txt", "--duplicates", "url", "--out", tmp_path / "run")
+    assert "are only for crawl files" in fails(2, "curate", tmp_path / "t.txt", "--duplicates", "url", "--out", tmp_path / "run")
 
 
 def test_with_the_same_filters_curate_takes_the_pool_as_it_is(tmp_path: Path) -> None:

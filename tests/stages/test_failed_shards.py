@@ -287,7 +287,7 @@ def test_a_reader_that_fails_in_a_way_nobody_foresaw_fails_its_file_alone_wherev
     (tmp_path / "hooks" / "sitecustomize.py").write_text(ODD)
     odd = environment(PYTHONPATH=os.pathsep.join([str(tmp_path / "hooks"), os.environ.get("PYTHONPATH", "")]))
     command = (*curated(example, pool, run), "--allow-failed-shards")
-    assert f"not read    {pool / 'aaa-odd.jsonl'}: RecursionError" in succeeds(*command, "--dry-run", env=odd)
+    assert f"unreadable  {pool / 'aaa-odd.jsonl'}: RecursionError" in succeeds(*command, "--dry-run", env=odd)
     said = " ".join(fails(1, *curated(example, pool, run), env=odd).split())
     assert "1 of 6 shards failed" in said
     assert f"{pool / 'aaa-odd.jsonl'}: RecursionError: nobody foresaw this" in said
@@ -319,4 +319,4 @@ def test_hostile_tars_fail_and_the_other_files_are_read(tmp_path: Path) -> None:
         f"{pool / name}: the header at byte 1,024 has an implausible size" in said for name in ("a-negative.tar", "b-negative-pax.tar")
     )
     assert "2 records" in succeeds(*command, "--allow-failed-shards")
-    assert "not read" in succeeds(*command, "--dry-run")
+    assert "unreadable" in succeeds(*command, "--dry-run")

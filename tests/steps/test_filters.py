@@ -343,13 +343,13 @@ def test_a_list_may_be_compressed_or_behind_a_url(tmp_path: Path) -> None:
     ("content", "words"),
     [
         (b"", "there is nothing in it"),
-        (b"# nothing\n\n", "no domain in it"),
+        (b"# nothing\n\n", "the list has no domain"),
         (b"a.example\nb\xff.example\n", "line 2: not UTF-8"),
-        (b"a.example\n\n0.0.0.0 b.example\n", "line 3: '0.0.0.0 b.example' is no domain"),
-        (b"https://a.example\n", "line 1: 'https://a.example' is no domain"),
-        (b"a.example/dog\n", "line 1: 'a.example/dog' is no domain"),
-        (b"*\n", "line 1: '*' is no domain"),
-        (b"a.*.example\n", "line 1: 'a.*.example' is no domain"),
+        (b"a.example\n\n0.0.0.0 b.example\n", "line 3: '0.0.0.0 b.example' is not a domain"),
+        (b"https://a.example\n", "line 1: 'https://a.example' is not a domain"),
+        (b"a.example/dog\n", "line 1: 'a.example/dog' is not a domain"),
+        (b"*\n", "line 1: '*' is not a domain"),
+        (b"a.*.example\n", "line 1: 'a.*.example' is not a domain"),
     ],
 )
 def test_an_invalid_list_of_domains_is_refused_with_its_place(content: bytes, words: str, tmp_path: Path) -> None:
@@ -363,7 +363,11 @@ def test_an_invalid_list_of_domains_is_refused_with_its_place(content: bytes, wo
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(b"dog\n!!!\n", "line 2: '!!!' is no word or phrase"), (b"#\n", "no word or phrase in it"), (b"\xff\n", "line 1: not UTF-8")],
+    [
+        (b"dog\n!!!\n", "line 2: '!!!' is not a word or phrase"),
+        (b"#\n", "the list has no word or phrase"),
+        (b"\xff\n", "line 1: not UTF-8"),
+    ],
 )
 def test_an_invalid_list_of_keywords_is_refused_with_its_place(content: bytes, words: str, tmp_path: Path) -> None:
     path = tmp_path / "keywords.txt"
@@ -389,7 +393,7 @@ def test_a_list_that_is_not_there_is_refused(option: str, tmp_path: Path) -> Non
         ({"max_url_length": -1}, "--max-url-length -1"),
         ({"min_text_length": -1}, "--min-text-length -1"),
         ({"max_text_length": -2}, "--max-text-length -2"),
-        ({"min_text_length": 5, "max_text_length": 4}, "at least 5 and at most 4"),
+        ({"min_text_length": 5, "max_text_length": 4}, "--min-text-length 5 is above --max-text-length 4"),
     ],
 )
 def test_lengths_that_cannot_be_are_refused(options: dict[str, int], words: str) -> None:

@@ -1,6 +1,6 @@
-"""The commands. Each checks its options, hands over to the pipeline, and shows what came out.
+"""The commands. Each checks its options, runs stages, and prints the result.
 
-The module is longer than others: it is a list, whose options take a line each.
+Longer than others: it lists all commands, and every option takes a line.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tallyclip.cli.pool import pool as pool_command
 from tallyclip.cli.prepare import OpenRun, aim_of, choice_of, count_of, load_metadata
 from tallyclip.errors import TallyclipError
 
-EPILOG = "Exit codes: 0 done · 1 done in part, or nothing kept · 2 wrong input or option, nothing started · 130 interrupted"
+EPILOG = "Exit codes: 0 success · 1 some inputs failed, or nothing was kept · 2 invalid input or option, nothing started · 130 interrupted"
 
 app = typer.Typer(
     epilog=EPILOG,
@@ -32,7 +32,7 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-metadata_app = typer.Typer(help="Build entry lists, and look at them.", no_args_is_help=True, rich_markup_mode="markdown")
+metadata_app = typer.Typer(help="Build and inspect entry lists.", no_args_is_help=True, rich_markup_mode="markdown")
 app.add_typer(metadata_app, name="metadata")
 
 
@@ -42,24 +42,24 @@ def root(version: options.Version = False) -> None:
 
 
 def main() -> None:
-    """Read the command line and do what it says."""
+    """Parse the command line and run the command."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # of a terminal or a file that has no ✓, or no half surrogate
+            stream.reconfigure(errors="backslashreplace")  # the terminal or file may have no ✓, or refuse lone surrogates
     try:
         check_unicode(sys.argv[1:])
         app()
-    except TallyclipError as error:  # of an option, before its command starts
+    except TallyclipError as error:  # raised while options are parsed, before the command starts
         fails(error)
         sys.exit(error.exit_code)
 
 
 def _show() -> Any:
-    """Modules that load the heavy libraries are imported when a command needs them: ``--help`` does not."""
+    """Import the module with heavy libraries only when a command needs it, so that ``--help`` is fast."""
     return import_module("tallyclip.cli.show")
 
 
-@app.command(rich_help_panel="The whole way")
+@app.command(rich_help_panel="Main commands")
 @reports_errors
 def curate(
     pool: options.Pool = None,
@@ -101,11 +101,12 @@ def curate(
     allow_failed_shards: options.AllowFailedShards = False,
     dry_run: options.DryRun = False,
 ) -> None:
-    """From a pool of captions to a balanced subset and a data card, in one go.
+    """Curate a pool of captions: from files to a balanced subset and a data card, in one command.
 
-    Matches every caption against the entry list, counts, chooses the threshold t, draws, and writes `RUN/curated/*.parquet`,
-    `RUN/uids.npy`, `RUN/entry_counts.json`, `RUN/probabilities/*.parquet` and `RUN/card/card.html`. Interrupted, the same command goes
-    on where it was. With other options it only does again what they change.
+    Matches every caption against the entry list, counts the matches of each entry, chooses the threshold t, draws the pairs to keep,
+    and writes `RUN/curated/*.parquet`, `RUN/uids.npy`, `RUN/entry_counts.json`, `RUN/probabilities/*.parquet` and
+    `RUN/card/card.html`. After an interruption, run the same command again to continue. With other options, only the stages that they
+    affect are run again.
 
     Example: `tallyclip curate laion/*.parquet --size 1_000_000 --out run`
     """
@@ -117,7 +118,9 @@ def curate(
         aim_of(t, size, tail_share)
         checked_seed(seed)
         if crawl is not None or not pool:
-            raise OptionError("--dry-run looks into files, so it needs a POOL", "make a pool of a small --sample to see what a crawl takes")
+            raise OptionError(
+                "--dry-run reads the beginning of files, so it needs a POOL", "to estimate a crawl, make a pool of a small --sample first"
+            )
         choice = choice_of(caption_column, url_column, uid_column, header, delimiter, quote, escape)
         entries = load_metadata(metadata, clean=clean_metadata)
         show_text(_show().dry_run(estimate_run(pool, choice, entries, mode.value, count_of(workers))))
@@ -149,10 +152,10 @@ def curate(
         show_text(_show().summary(run, str(out_folder)))
 
 
-app.command("pool", rich_help_panel="The whole way")(reports_errors(pool_command))
+app.command("pool", rich_help_panel="Main commands")(reports_errors(pool_command))
 
 
-@app.command(rich_help_panel="Step by step")
+@app.command(rich_help_panel="Single stages")
 @reports_errors
 def match(
     pool: options.MaybePool = None,
@@ -190,7 +193,7 @@ def match(
     workers: options.WorkersCount = None,
     allow_failed_shards: options.AllowFailedShards = False,
 ) -> None:
-    """Match a pool against an entry list, or show which entries one text matches.
+    """Match a pool against an entry list, or show which entries one caption matches.
 
     Examples: `tallyclip match laion/*.parquet --out run`, and `tallyclip match --text "a photo of a dog" --counts run`
     """
@@ -198,13 +201,13 @@ def match(
 
     if text is not None:
         if counts is not None and (metadata != "wordnet" or mode != options.ModeName.exact):
-            raise OptionError("--counts takes the entry list and the mode from its run", "leave out --metadata and --mode")
+            raise OptionError("--counts takes the entry list and the mode from its run", "remove --metadata and --mode")
         if pool or out_folder:
-            raise OptionError("--text matches one text, without a POOL or --out", 'tallyclip match --text "a photo of a dog"')
+            raise OptionError("--text matches one caption and takes no POOL or --out", 'tallyclip match --text "a photo of a dog"')
         _match_text(text, counts, metadata, clean_metadata, mode.value)
         return
     if out_folder is None:
-        raise OptionError("a POOL and --out RUN are needed, or --text", "see 'tallyclip match --help'")
+        raise OptionError("give a POOL and --out RUN, or --text", "see 'tallyclip match --help'")
     with OpenRun(out_folder, workers, err) as run:
         from tallyclip.flows import curate as pipeline
 
@@ -219,10 +222,10 @@ def match(
         pipeline.match(run, source, choice, entries, mode.value, options=asked, accept_failed=allow_failed_shards)
 
 
-@app.command(rich_help_panel="Step by step")
+@app.command(rich_help_panel="Single stages")
 @reports_errors
 def count(run_folder: options.RunFolder) -> None:
-    """Count how often each entry is matched in a matched pool."""
+    """Count the matches of each entry in a matched pool."""
     with OpenRun(run_folder, 1, err) as run:
         from tallyclip.run.engine import make
         from tallyclip.stages.counts import COUNTS
@@ -231,7 +234,7 @@ def count(run_folder: options.RunFolder) -> None:
         make(run, COUNTS)
 
 
-@app.command(rich_help_panel="Step by step")
+@app.command(rich_help_panel="Single stages")
 @reports_errors
 def plan(
     run_folder: options.RunFolder,
@@ -242,7 +245,7 @@ def plan(
     workers: options.WorkersCount = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Show what each threshold would keep, and the t for a wanted size or tail share, before anything is drawn."""
+    """Show how many pairs each threshold t would keep, and find the t for a size or a tail share, without drawing."""
     with OpenRun(run_folder, workers, err) as run:
         import msgspec
 
@@ -259,7 +262,7 @@ def plan(
             out.print(_show().plan_table(found))
 
 
-@app.command(rich_help_panel="Step by step")
+@app.command(rich_help_panel="Single stages")
 @reports_errors
 def balance(
     run_folder: options.RunFolder,
@@ -278,7 +281,7 @@ def balance(
         pipeline.balance(run, aim_of(t, size, tail_share), seed=seed, policy=texts.value)
 
 
-@app.command(rich_help_panel="Step by step")
+@app.command(rich_help_panel="Single stages")
 @reports_errors
 def card(run_folder: options.RunFolder, workers: options.WorkersCount = None) -> None:
     """Write the data card of a balanced run."""
@@ -291,10 +294,10 @@ def card(run_folder: options.RunFolder, workers: options.WorkersCount = None) ->
         show_text(_show().summary(run, str(run_folder)))
 
 
-@app.command(rich_help_panel="The whole way")
+@app.command(rich_help_panel="Main commands")
 @reports_errors
 def status(run_folder: options.RunFolder, as_json: options.AsJson = False) -> None:
-    """Show a run as a tree of its stages; also while another command works on it."""
+    """Show the stages of a run and their progress, also while another command works on it."""
     import msgspec
 
     from tallyclip.run.status import read_status
@@ -307,13 +310,13 @@ def status(run_folder: options.RunFolder, as_json: options.AsJson = False) -> No
         out.print(_show().status_tree(found))
 
 
-@app.command(rich_help_panel="The whole way")
+@app.command(rich_help_panel="Main commands")
 @reports_errors
 def demo(
     out_folder: options.DemoOut = Path("tallyclip-demo"),
     workers: options.WorkersCount = None,
 ) -> None:
-    """Curate the captions that come with tallyclip: 25,014 of COCO, and 75,000 made like the web's."""
+    """Curate the bundled captions: 25,014 of COCO and 75,000 synthetic web-like ones."""
     with OpenRun(out_folder, workers, err) as run:
         from tallyclip.core.data import Metadata
         from tallyclip.demo import demo_pool
@@ -321,7 +324,7 @@ def demo(
         from tallyclip.readers.columns import ColumnChoice
         from tallyclip.stages.plan import Aim
 
-        run.progress.note("the first run on a machine compiles the matcher, which takes some 20 seconds")
+        run.progress.note("the first run on a machine compiles the matcher, which takes about 20 seconds")
         pool = demo_pool(run.root.parent / f"{run.root.name}-pool")
         pipeline.curate(run, [str(pool)], ColumnChoice(), Metadata.wordnet(), Aim())
         show_text(_show().summary(run, str(out_folder)))

@@ -1,4 +1,4 @@
-"""Tables for people: what a list was built of, and the files to fetch for one."""
+"""Tables on screen: the sources of a built entry list, and the files to fetch for one."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from tallyclip.cli.progress import size_text
 from tallyclip.cli.show import in_lines
 from tallyclip.escaping import printable
 from tallyclip.lists.servers import RemoteFile
-from tallyclip.report.numbers import percent
+from tallyclip.report.numbers import percent, size
 from tallyclip.stages.entry_list import ListManifest
 
 NAMES = {
@@ -29,7 +28,7 @@ PAPER = {"numeral": 100, "wordnet": 86_554, "unigram": 251_465, "bigram": 100_64
 
 
 def table_1(manifest: ListManifest) -> RenderableType:
-    """The entries of a list by source; for English with the paper's beside them."""
+    """The entries of a list by source; for English, beside those of the paper."""
     table = Table(box=None, header_style="dim", pad_edge=False)
     table.add_column("source", no_wrap=True)
     for title in ("entries", "share", "matchable", "distinct", "repeats"):
@@ -77,7 +76,9 @@ def _scores(manifest: ListManifest) -> list[str]:
     if "score" not in facts:
         return []
     if facts["score"] == "pmi":
-        return [f"bigrams      ranked by PMI: {facts['candidates']:,} have {manifest.recipe['bigrams']['min_pmi']:g} or more"]
+        return [
+            f"bigrams      ranked by PMI: {facts['candidates']:,} pairs have a PMI of {manifest.recipe['bigrams']['min_pmi']:g} or more"
+        ]
     return [f"bigrams      {facts.get('instead of pmi', 'ranked by the damped score')}"]
 
 
@@ -122,5 +123,5 @@ def files_table(files: Sequence[RemoteFile], folder: Path) -> RenderableType:
 
 def _size(files: Sequence[RemoteFile]) -> str:
     """The total size of files, as far as servers give it."""
-    text = size_text(sum(file.size or 0 for file in files))
+    text = size(sum(file.size or 0 for file in files))
     return text if all(file.size is not None for file in files) else f"at least {text}"

@@ -1,4 +1,4 @@
-"""What commands print to, and how they say what went wrong."""
+"""Standard output and standard error of the commands, and how errors are printed."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ Command = TypeVar("Command", bound=Callable[..., None])
 
 
 class SafeConsole(Console):
-    """A terminal that data cannot act on: whatever is printed, only this program's own styles reach it as escapes."""
+    """A console that printed data cannot control: only this program's own styles are written as escape sequences."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         for segment in super().render(renderable, options):
             yield segment if segment.control else segment._replace(text=printable(segment.text, keep="\n"))
 
     def on_broken_pipe(self) -> None:
-        raise BrokenPipeError  # which ``reports_errors`` sees to, where the original would exit in its own way
+        raise BrokenPipeError  # ``reports_errors`` handles it; rich would exit by itself
 
 
 out = SafeConsole(highlight=False, emoji=False)
@@ -36,7 +36,7 @@ err = SafeConsole(stderr=True, highlight=False, emoji=False)
 
 
 def reports_errors(command: Command) -> Command:
-    """Say what went wrong and what would help, without a traceback, and exit with the code it deserves."""
+    """Print errors with their hints, without a traceback, and exit with the code of the error."""
 
     @functools.wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> None:
@@ -47,40 +47,40 @@ def reports_errors(command: Command) -> Command:
             fails(error)
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
-            err.print("\nInterrupted. What was finished is kept: the same command goes on from there.", soft_wrap=True)
+            err.print("\nInterrupted. Finished work is kept: run the same command again to continue.", soft_wrap=True)
             raise typer.Exit(130) from None
-        except BrokenPipeError:  # the reader of our output has gone: `tallyclip ... | head`
+        except BrokenPipeError:  # the reader of our output has exited: `tallyclip ... | head`
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, sys.stdout.fileno())
             os.dup2(nowhere, sys.stderr.fileno())
             raise typer.Exit(1) from None
-        except OSError as error:  # of the machine, where nobody knew more of it
-            fails(TallyclipError(f"{error.filename or 'the machine'}: {error.strerror or error}"))
+        except OSError as error:  # that no module has turned into an error of ours
+            fails(TallyclipError(f"{error.filename or 'operating system'}: {error.strerror or error}"))
             raise typer.Exit(1) from None
         except (typer.Exit, typer.Abort):
             raise
         except Exception as error:
             if shows_tracebacks():
                 raise
-            hint = f"this is a defect of tallyclip: please report it, with what the same command says with {TRACEBACK}=1 set before it"
-            fails(TallyclipError(f"unexpected: {type(error).__name__}: {error}", hint))
+            hint = f"this is a bug in tallyclip: please report it with the traceback, which {TRACEBACK}=1 before the command prints"
+            fails(TallyclipError(f"unexpected error: {type(error).__name__}: {error}", hint))
             raise typer.Exit(1) from None
 
     return wrapped  # type: ignore[return-value]
 
 
 def fails(error: TallyclipError) -> None:
-    """Print an error: what is wrong, and what would help."""
+    """Print an error: what is wrong, and a hint."""
     err.print(Text("Error: ", style="bold red") + Text("\n  ".join([error.what, *error.details])), soft_wrap=True)
     if error.hint:
         err.print(Text("\nHint: ", style="bold") + Text(error.hint), soft_wrap=True)
 
 
 def show_text(text: str) -> None:
-    """Print a text as it is: an entry or a path may look like markup."""
+    """Print text unchanged: an entry or a path may look like rich's markup."""
     out.print(Text(text), soft_wrap=True)
 
 
 def print_json(value: Any) -> None:
-    """Print a value for programs."""
+    """Print a value as JSON."""
     print(json.dumps(value, indent=1))

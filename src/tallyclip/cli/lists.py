@@ -1,4 +1,4 @@
-"""Tables for people from comparing, merging and checking entry lists.
+"""Tables on screen: comparing, merging and checking entry lists.
 
 Entries may look like rich's markup, so everything from a list is put into ``Text``.
 """
@@ -63,7 +63,7 @@ def merge_report(names: Sequence[str], lists: Sequence[Metadata], merged: Metada
 
 
 def check_report(path: str, report: Check) -> RenderableType:
-    """The output of ``metadata check``, with the findings last, where they are seen first."""
+    """The output of ``metadata check``, with the findings last, just above the prompt."""
     parts: list[RenderableType] = [Text(f"{printable(path)}, {report.entries:,} entries\n"), _sources(report)]
     reasons = [one for source in report.sources for one in source.unmatchable["exact"].reasons]
     for reason in dict.fromkeys(one.reason for one in reasons):

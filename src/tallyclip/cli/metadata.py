@@ -149,7 +149,7 @@ def fetch(
         from tallyclip.lists.recipe import read_recipe
 
         made_of, _ = read_recipe(recipe)
-        shown.note("asking the servers for their files")
+        shown.note("asking the servers for their lists of files")
         files = wanted_files(made_of, language_of(made_of.language if language is None else language), hosts_of(host or []))
         out.print(files_table(files, out_folder))
         if dry_run:

@@ -1,4 +1,4 @@
-"""Names of files and folders on the command line, and sizes: which of them cannot be."""
+"""Checks of file names, folder names and sizes on the command line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tallyclip.errors import OptionError
 
 
 def check_unicode(arguments: Iterable[str]) -> None:
-    """Refuse what no file of a run could hold: a name of a file whose bytes are no text.
+    """Refuse arguments that are not UTF-8: the files of a run could not record them.
 
     Raises:
         OptionError: an argument is not UTF-8.
@@ -24,37 +24,37 @@ def check_unicode(arguments: Iterable[str]) -> None:
 
 
 def run_folder(name: str | Path) -> Path:
-    """A run folder, as it was named.
+    """A run folder, as given.
 
     Raises:
-        OptionError: it is not on this machine, or has no name that can be written down.
+        OptionError: it is a URL, empty, or not UTF-8.
     """
     if "://" in str(name):
         raise OptionError(f"{name}: a run folder must be on this machine", "give a local --out and copy the results from there")
     if str(name) == "":
-        raise OptionError("a run folder needs a name, and this one is empty", "write . for the current folder")
+        raise OptionError("the run folder is an empty string", "write . for the current folder")
     check_unicode([os.path.abspath(name)])
     return Path(name)
 
 
 def pool_name(name: str) -> str:
-    """What a pool is read from, as it was named.
+    """An input of a pool, as given.
 
     Raises:
-        OptionError: it has no name.
+        OptionError: it is empty.
     """
     if name == "":
-        raise OptionError("what to read needs a name, and this one is empty", "write . for the current folder")
+        raise OptionError("the input is an empty string", "write . for the current folder")
     return name
 
 
 def bytes_of(size: str, option: str) -> int:
-    """A number of bytes as people write it.
+    """A number of bytes, from a size such as "4G" or "1500M" (of 1024).
 
     Raises:
-        OptionError: it is none.
+        OptionError: it is not a size.
     """
     found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)(?:i?B)?", size.strip(), re.IGNORECASE)
     if found is None:
-        raise OptionError(f"{option} {size} is no size", "such as 4G or 1500M")
+        raise OptionError(f"{option} {size} is not a size", "write it as 4G or 1500M")
     return int(float(found[1]) * 1024 ** " KMGT".index(found[2].upper() or " "))

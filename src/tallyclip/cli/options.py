@@ -1,4 +1,4 @@
-"""The options and arguments of the commands, with their help. Longer than others: it is a list."""
+"""The options and arguments of the commands, with their help. Longer than others: it lists all of them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class TextsName(StrEnum):
     one_per_image = "one-per-image"
 
 
-POOL, WHAT, COLUMNS, HOW = "The pool", "What to keep", "Columns of the pool", "How to run"
+WHAT, COLUMNS, HOW = "Matching and balancing", "Columns of the pool", "How to run"
 
 Pool = Annotated[
     list[str] | None,
@@ -30,18 +30,19 @@ Pool = Annotated[
         parser=pool_name,
         metavar="POOL",
         help="Files, folders, globs or fsspec URLs (s3://, https://, hf://): Parquet, JSON or JSONL, CSV, TSV, text, "
-        "img2dataset folders, WebDataset tars, MetaCLIP's JSON; .gz, .zst, .bz2 and .lz4 of all but Parquet. Or WAT and WARC files.",
+        "img2dataset folders, WebDataset tars, MetaCLIP's JSON; all but Parquet may be compressed (.gz, .zst, .bz2, .lz4). "
+        "Or the WAT or WARC files of a crawl.",
         show_default=False,
     ),
 ]
-RunFolder = Annotated[Path, typer.Argument(parser=run_folder, metavar="RUN", help="A run folder.", show_default=False)]
+RunFolder = Annotated[Path, typer.Argument(parser=run_folder, metavar="RUN", help="Run folder.", show_default=False)]
 Out = Annotated[
     Path,
     typer.Option(
         "--out",
         parser=run_folder,
         metavar="RUN",
-        help="The run folder: new, empty, or one to go on with.",
+        help="Run folder: new, empty, or a run to continue.",
         show_default=False,
     ),
 ]
@@ -50,43 +51,45 @@ Entries = Annotated[
     typer.Option(
         "--metadata",
         metavar="wordnet|FILE",
-        help="The entry list: a JSON list, a text file, Parquet, or the folder of a build.",
+        help="Entry list: a JSON list, a text file, Parquet, or a folder of 'metadata build'.",
         rich_help_panel=WHAT,
     ),
 ]
 Clean = Annotated[
     bool,
-    typer.Option("--clean-metadata", help="Drop empty and repeated entries instead of refusing the list.", rich_help_panel=WHAT),
+    typer.Option("--clean-metadata", help="Drop empty and duplicate entries; by default they are an error.", rich_help_panel=WHAT),
 ]
-Mode = Annotated[ModeName, typer.Option("--mode", help="How entries match texts; 'exact' is the paper's rule.", rich_help_panel=WHAT)]
+Mode = Annotated[ModeName, typer.Option("--mode", help="How entries match captions; 'exact' is the paper's rule.", rich_help_panel=WHAT)]
 T = Annotated[
     float | None,
     typer.Option(
         "--t",
         metavar="NUMBER",
-        help="The threshold between tail and head (the paper: 20000; inf keeps all that match).",
+        help="Threshold between tail and head entries. The paper's is 20000; inf keeps every matched pair.",
         rich_help_panel=WHAT,
     ),
 ]
 Size = Annotated[
     str | None,
-    typer.Option("--size", metavar="PAIRS", help="Or: the expected number of pairs, such as 1_000_000.", rich_help_panel=WHAT),
+    typer.Option(
+        "--size", metavar="PAIRS", help="Instead of --t: expected number of pairs to keep, such as 1_000_000.", rich_help_panel=WHAT
+    ),
 ]
 TailShare = Annotated[
     float | None,
     typer.Option(
         "--tail-share",
         metavar="SHARE",
-        help="Or: the share of matches on tail entries. Without any of the three it is the paper's, 0.06.",
+        help="Instead of --t: share of all matches that fall on tail entries. Default without --t and --size: 0.06, as in the paper.",
         rich_help_panel=WHAT,
     ),
 ]
-Seed = Annotated[int, typer.Option("--seed", help="Another seed draws another set.", rich_help_panel=WHAT)]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of the draw.", rich_help_panel=WHAT)]
 Texts = Annotated[
     TextsName,
     typer.Option(
         "--texts",
-        help="Several texts of one image: each a pair of its own, or one picked for the image.",
+        help="Images with several captions: make each caption a pair, or pick one per image.",
         rich_help_panel=WHAT,
     ),
 ]
@@ -95,17 +98,28 @@ CaptionColumn = Annotated[
     typer.Option(
         "--caption-column",
         metavar="NAME",
-        help="Where it is not found by itself; in a tar also a suffix, such as outputs.txt.",
+        help="Name of the caption column, if it cannot be detected; in a tar also a suffix, such as outputs.txt.",
         rich_help_panel=COLUMNS,
     ),
 ]
-UrlColumn = Annotated[str | None, typer.Option("--url-column", metavar="NAME", help="Likewise.", rich_help_panel=COLUMNS)]
-UidColumn = Annotated[str | None, typer.Option("--uid-column", metavar="NAME", help="Likewise: 32 hex digits.", rich_help_panel=COLUMNS)]
+UrlColumn = Annotated[
+    str | None,
+    typer.Option("--url-column", metavar="NAME", help="Name of the URL column, if it cannot be detected.", rich_help_panel=COLUMNS),
+]
+UidColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--uid-column",
+        metavar="NAME",
+        help="Name of the column of uids (32 hex digits), if it cannot be detected.",
+        rich_help_panel=COLUMNS,
+    ),
+]
 Header = Annotated[
     bool | None,
     typer.Option(
         "--header/--no-header",
-        help="Of CSV and TSV; found out by default.",
+        help="CSV and TSV: the first row names the columns, or is data. Default: detected.",
         rich_help_panel=COLUMNS,
         show_default=False,
     ),
@@ -115,7 +129,7 @@ Delimiter = Annotated[
     typer.Option(
         "--delimiter",
         metavar="CHARACTER",
-        help="Of CSV and TSV, what separates values: comma, tab, semicolon, pipe or another character; detected by default.",
+        help="CSV and TSV: what separates values: comma, tab, semicolon, pipe or another character. Default: detected.",
         rich_help_panel=COLUMNS,
         show_default=False,
     ),
@@ -125,7 +139,7 @@ Quote = Annotated[
     typer.Option(
         "--quote",
         metavar="CHARACTER",
-        help="Of CSV and TSV, what encloses values; 'none': quotation marks are ordinary characters. Detected by default.",
+        help="CSV and TSV: what encloses values; 'none': quotation marks are ordinary characters. Default: detected.",
         rich_help_panel=COLUMNS,
         show_default=False,
     ),
@@ -135,7 +149,7 @@ Escape = Annotated[
     typer.Option(
         "--escape",
         metavar="CHARACTER",
-        help="Of CSV and TSV: the character that escapes quotes and delimiters, such as a backslash; 'none' for none. Detected by default.",
+        help="CSV and TSV: what escapes quotes and delimiters, such as a backslash, or 'none'. Default: detected.",
         rich_help_panel=COLUMNS,
         show_default=False,
     ),
@@ -145,7 +159,7 @@ WorkersCount = Annotated[
     typer.Option(
         "--workers",
         min=1,
-        help="Processes; as many as there are processors by default.",
+        help="Number of worker processes. Default: one per processor.",
         rich_help_panel=HOW,
         show_default=False,
     ),
@@ -154,29 +168,31 @@ AllowFailedShards = Annotated[
     bool,
     typer.Option(
         "--allow-failed-shards",
-        help="Go on without shards that cannot be read; the card lists them.",
+        help="Continue without shards that cannot be read; the card lists them.",
         rich_help_panel=HOW,
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DryRun = Annotated[
     bool,
-    typer.Option("--dry-run", help="Print the pairs, time, disk and memory to expect, and stop.", rich_help_panel=HOW),
+    typer.Option("--dry-run", help="Only print the expected pairs, time, disk and memory.", rich_help_panel=HOW),
 ]
-MaybePool = Annotated[list[str] | None, typer.Argument(parser=pool_name, metavar="POOL", help="As for 'curate'.", show_default=False)]
-MaybeOut = Annotated[Path | None, typer.Option("--out", parser=run_folder, metavar="RUN", help="The run folder.", show_default=False)]
-Text = Annotated[str | None, typer.Option("--text", help="Instead of a pool: one text, to see which entries it matches.")]
+MaybePool = Annotated[
+    list[str] | None, typer.Argument(parser=pool_name, metavar="POOL", help="Input files, as for 'curate'.", show_default=False)
+]
+MaybeOut = Annotated[Path | None, typer.Option("--out", parser=run_folder, metavar="RUN", help="Run folder.", show_default=False)]
+Text = Annotated[str | None, typer.Option("--text", help="Instead of a POOL: one caption, to show which entries it matches.")]
 OddsOf = Annotated[
     Path | None,
-    typer.Option("--counts", parser=run_folder, metavar="RUN", help="With --text: a run to take the entry list, counts and odds from."),
+    typer.Option("--counts", parser=run_folder, metavar="RUN", help="With --text: a run folder, to show counts and probabilities too."),
 ]
-DemoOut = Annotated[Path, typer.Option("--out", parser=run_folder, metavar="RUN", help="The run folder.")]
-EntryList = Annotated[str, typer.Argument(metavar="wordnet|FILE", help="An entry list.", show_default=False)]
+DemoOut = Annotated[Path, typer.Option("--out", parser=run_folder, metavar="RUN", help="Run folder.")]
+EntryList = Annotated[str, typer.Argument(metavar="wordnet|FILE", help="Entry list.", show_default=False)]
 
 
-# Crawl files and the pool that they become.
+# Crawl files, and the pool that is made from them.
 
-CRAWL, FILTERS = "Which crawl files", "Filters and duplicates"
+CRAWL, FILTERS, LANGUAGES = "Crawl files", "Filters and duplicates (crawl files only)", "Languages"
 
 
 class DuplicatesName(StrEnum):
@@ -195,30 +211,35 @@ CrawlFiles = Annotated[
     typer.Argument(
         parser=pool_name,
         metavar="CRAWL",
-        help="WAT or WARC files, folders, globs or URLs of these; gzip, Zstandard, LZ4 or none. Or name a crawl with --crawl.",
+        help="WAT or WARC files, or folders, globs or URLs of them; plain, gzip, Zstandard or LZ4. Or give --crawl.",
         show_default=False,
     ),
 ]
 CrawlName = Annotated[
     str | None,
-    typer.Option("--crawl", metavar="NAME", help="A crawl of Common Crawl, such as CC-MAIN-2024-22.", rich_help_panel=CRAWL),
+    typer.Option("--crawl", metavar="NAME", help="Id of a crawl by Common Crawl, such as CC-MAIN-2024-22.", rich_help_panel=CRAWL),
 ]
 Sample = Annotated[
     str | None,
     typer.Option(
         "--sample",
         metavar="SHARE",
-        help="With --crawl: how much of its files, such as 1/1000. A smaller sample is part of a larger one.",
+        help="With --crawl: share of its files to read, such as 1/1000. A smaller sample is part of a larger one.",
         rich_help_panel=CRAWL,
     ),
 ]
 CrawlKind = Annotated[
     CrawlKindName | None,
-    typer.Option("--kind", help="With --crawl: which of its files; WAT by default.", rich_help_panel=CRAWL, show_default=False),
+    typer.Option("--kind", help="With --crawl: which of its files to read. Default: wat.", rich_help_panel=CRAWL, show_default=False),
 ]
 BaseUrl = Annotated[
     str | None,
-    typer.Option("--base-url", metavar="URL", help="With --crawl: where crawl-data/ is, if not at Common Crawl's.", rich_help_panel=CRAWL),
+    typer.Option(
+        "--base-url",
+        metavar="URL",
+        help="With --crawl: URL or folder that has crawl-data/. Default: Common Crawl's server.",
+        rich_help_panel=CRAWL,
+    ),
 ]
 KeepReadable = Annotated[
     bool,
@@ -230,7 +251,7 @@ KeepReadable = Annotated[
 ]
 MaxDownload = Annotated[
     str,
-    typer.Option("--max-download", metavar="SIZE", help="Fetch no file from the web that is larger.", rich_help_panel=CRAWL),
+    typer.Option("--max-download", metavar="SIZE", help="Do not download larger files; they fail.", rich_help_panel=CRAWL),
 ]
 Duplicates = Annotated[
     DuplicatesName,
@@ -256,7 +277,7 @@ Languages = Annotated[
         "--languages",
         metavar="en|en,de|all",
         help="Keep captions in these languages and add a language column; 'all' only adds the column. Default: no detection.",
-        rich_help_panel=FILTERS,
+        rich_help_panel=LANGUAGES,
         show_default=False,
     ),
 ]
@@ -266,7 +287,7 @@ LanguageThreshold = Annotated[
         "--language-threshold",
         metavar="SCORE",
         help="Lowest score at which a caption counts as being in a language; default 0.2.",
-        rich_help_panel=FILTERS,
+        rich_help_panel=LANGUAGES,
         show_default=False,
     ),
 ]
@@ -304,7 +325,7 @@ BlockedDomains = Annotated[
     typer.Option(
         "--blocked-domains",
         metavar="FILE",
-        help="Drop images on these domains and their subdomains: a text file, one domain a line.",
+        help="Drop images on these domains and their subdomains: a text file, one domain per line.",
         rich_help_panel=FILTERS,
     ),
 ]
@@ -313,7 +334,7 @@ BlockedKeywords = Annotated[
     typer.Option(
         "--blocked-keywords",
         metavar="FILE",
-        help="Drop captions that contain one of these: a text file, one word or phrase a line.",
+        help="Drop captions that contain one of these: a text file, one word or phrase per line.",
         rich_help_panel=FILTERS,
     ),
 ]

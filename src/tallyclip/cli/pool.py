@@ -1,4 +1,4 @@
-"""The command ``pool``: from crawl files to a pool."""
+"""The command ``pool``: makes a pool from crawl files."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def pool_options(
     max_site_repeats: int | None,
     max_download: str,
 ) -> Any:
-    """What is to be done to pairs before they are matched.
+    """The options for gathering crawl files, and for languages.
 
     Raises:
-        OptionError: a filter cannot be applied, or a size is not a size.
+        OptionError: a filter, a language or a size is invalid.
     """
     from tallyclip.stages.gather import PoolOptions
 
@@ -48,26 +48,26 @@ def filters_of(
     blocked_domains: str | None,
     blocked_keywords: str | None,
 ) -> Any:
-    """What the options of filters ask for."""
+    """The filters that options ask for."""
     from tallyclip.steps.filters import Filters
 
     return Filters(max_url_length, min_text_length, max_text_length, no_letters, file_names, blocked_domains, blocked_keywords)
 
 
 def language_choice(languages: str | None, threshold: float | None) -> Any:
-    """What --languages and --language-threshold ask for; None if no language is to be detected."""
+    """The languages to keep, from --languages and --language-threshold; None if no language is detected."""
     from tallyclip.errors import OptionError
     from tallyclip.steps.languages import DEFAULT_THRESHOLD, LanguageChoice
 
     if languages is None:
         if threshold is not None:
-            raise OptionError("--language-threshold goes with --languages", "such as --languages en --language-threshold 0.3")
+            raise OptionError("--language-threshold needs --languages", "such as --languages en --language-threshold 0.3")
         return None
     names = [] if languages == "all" else [name.strip() for name in languages.split(",") if name.strip()]
     if not names and languages != "all":
-        raise OptionError(f"--languages {languages!r} names none", "such as --languages en, --languages en,de or --languages all")
+        raise OptionError(f"--languages {languages!r} has no language code", "such as --languages en, --languages en,de or --languages all")
     if not names and threshold is not None:
-        raise OptionError("--languages all keeps every text, whatever its score", "leave out --language-threshold")
+        raise OptionError("--languages all keeps every caption, whatever its score", "remove --language-threshold")
     choice = LanguageChoice(names, DEFAULT_THRESHOLD if threshold is None else threshold)
     choice.check()
     return choice
@@ -97,10 +97,10 @@ def pool(
     workers: options.WorkersCount = None,
     allow_failed_shards: options.AllowFailedShards = False,
 ) -> None:
-    """Make a pool of crawl files: image URLs with their captions, each pair once.
+    """Make a pool from crawl files: image URLs with their captions, each pair once.
 
-    Reads WAT or WARC, resolves URLs, takes alt, title and data-image-title, removes pairs that repeat others over all files, and
-    writes `RUN/pool/*.parquet`, which `tallyclip curate` reads. Without filters nothing else is dropped, as in the paper.
+    Reads WAT or WARC files, resolves image URLs, takes alt, title and data-image-title as captions, removes duplicate pairs across all
+    files, and writes `RUN/pool/*.parquet`, which `tallyclip curate` reads. Without filters nothing else is dropped, as in the paper.
 
     Examples: `tallyclip pool crawl/*.warc.wat.gz --languages en --out run`, and
     `tallyclip pool --crawl CC-MAIN-2024-22 --sample 1/1000 --out run`
@@ -122,7 +122,7 @@ def pool(
 def source_of(
     files: list[str] | None, crawl: str | None, share: str | None, kind: options.CrawlKindName | None, base_url: str | None
 ) -> Any:
-    """What to read: the names of files, or a crawl.
+    """What to read: names of files, or a crawl.
 
     Raises:
         OptionError: neither is given, or both.
@@ -131,9 +131,9 @@ def source_of(
     from tallyclip.flows.crawl import BASE_URL, Crawl
 
     if bool(files) == bool(crawl):
-        raise OptionError("give files, or a crawl by its name", "such as pool/*.parquet, crawl/*.warc.wat.gz, or --crawl CC-MAIN-2024-22")
+        raise OptionError("give either files or --crawl", "such as pool/*.parquet, crawl/*.warc.wat.gz, or --crawl CC-MAIN-2024-22")
     if crawl is not None:
         return Crawl.of(crawl, share or "1", "wat" if kind is None else kind.value, base_url or BASE_URL)
     if share is not None or base_url is not None or kind is not None:
-        raise OptionError("--sample, --kind and --base-url go with --crawl", "name fewer files, or the crawl they are from")
+        raise OptionError("--sample, --kind and --base-url need --crawl", "remove them, or give --crawl instead of files")
     return files

@@ -1,6 +1,6 @@
-"""From options to what the pipeline takes.
+"""Converts options to what the stages take.
 
-Like the commands, it imports the heavy libraries where they are needed, so that ``--help`` does not wait for them.
+Heavy libraries are imported inside functions, so that ``--help`` is fast.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from rich.console import Console
 
 
 def load_metadata(name: str, *, clean: bool) -> Any:
-    """The entry list that --metadata names: a file, or the folder of a build, which has one."""
+    """The entry list of --metadata: the bundled one, a file, or the folder of a build."""
     from tallyclip.core.data import Metadata
     from tallyclip.readers.run_folders import LIST
 
@@ -23,7 +23,7 @@ def load_metadata(name: str, *, clean: bool) -> Any:
 
 
 def aim_of(t: float | None, size: str | None, tail_share: float | None) -> Any:
-    """What --t, --size and --tail-share ask for.
+    """The aim of --t, --size and --tail-share.
 
     Raises:
         OptionError: more than one is given, or one is out of range.
@@ -49,7 +49,7 @@ def choice_of(
     quote: str | None,
     escape: str | None,
 ) -> Any:
-    """What the options of columns say.
+    """The columns and the CSV dialect that options choose.
 
     Raises:
         OptionError: a character is not a single one, or two are the same.
@@ -62,18 +62,18 @@ def choice_of(
 
 
 def count_of(workers: int | None) -> int:
-    """How many processes to use."""
+    """The number of worker processes: as given, or one per processor."""
     if workers is not None:
         return workers
-    if sys.platform == "linux":  # which may have been told to use some of its processors only
+    if sys.platform == "linux":  # the process may be restricted to some of the processors
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 class OpenRun:
-    """A run with its workers and its progress shown, for the length of a block.
+    """A context manager: an open run folder with its workers and its progress on screen.
 
-    What a command needs besides is imported in the block, while the workers get ready beside it.
+    Commands import what else they need inside the block, while the workers start.
     """
 
     def __init__(self, folder: Path, workers: int | None, console: Console) -> None:
@@ -97,4 +97,4 @@ class OpenRun:
     def __exit__(self, *error: Any) -> None:
         self._progress.stop()
         self._workers.__exit__(*error)
-        self._run.__exit__(*error)  # the last: it lets the next command in
+        self._run.__exit__(*error)  # last: it unlocks the folder for the next command

@@ -1,4 +1,4 @@
-"""Progress on a terminal as a bar, elsewhere as a line now and then; both on standard error."""
+"""Progress on standard error: a bar on a terminal, elsewhere a line every ten seconds."""
 
 from __future__ import annotations
 
@@ -10,32 +10,22 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, Tex
 from rich.text import Text
 
 from tallyclip.escaping import printable
-from tallyclip.report.numbers import short
+from tallyclip.report.numbers import short, size
 
 SECONDS_BETWEEN_LINES = 10.0
-UNITS = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
-
-
-def size_text(size: float) -> str:
-    """A number of bytes as people say it.
-
-    >>> size_text(1_500_000), size_text(999)
-    ('1.4 MiB', '999 B')
-    """
-    return next((f"{size / unit:,.1f} {name}" for unit, name in UNITS if size >= unit), f"{size:.0f} B")
 
 
 def as_markup(text: str) -> str:
-    """A text from data as it may stand in rich's markup: on one line, with no markup of its own."""
+    """Text from data, escaped for rich's markup and on one line."""
     return escape(printable(text))
 
 
 def _rate_text(speed: float, unit: str) -> str:
-    return f"{size_text(speed)}/s" if unit == "bytes" else f"{short(speed)} {unit}/s"
+    return f"{size(speed)}/s" if unit == "bytes" else f"{short(speed)} {unit}/s"
 
 
 class _Rate(ProgressColumn):
-    """Rows, or bytes, a second."""
+    """Rows or bytes per second."""
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
@@ -43,7 +33,7 @@ class _Rate(ProgressColumn):
 
 
 class Shown:
-    """A stage at a time."""
+    """Shows the progress of one stage at a time."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -76,7 +66,7 @@ class Shown:
             self._bar.start()
             self._task = self._bar.add_task(stage, total=rows or None, shards=self._shards_text(), unit=unit)
             if kept:
-                self.note(f"{stage}: going on{kept}")
+                self.note(f"{stage}: continuing{kept}")
         elif rows:
             pieces = f" in {shards:,} {self._pieces}" if shards else ""
             self._line(f"{stage}: {self._number(rows)}{self._noun}{pieces}{kept}")
@@ -95,7 +85,7 @@ class Shown:
                 of, share = f" of {self._number(self._total)}", f" ({self._rows / self._total:.0%})"
             self._line(f"{self._stage}: {self._number(self._rows)}{of}{self._noun}{share}, {_rate_text(rate, self._unit)}{left}")
 
-    def shard_done(self, key: str) -> None:  # noqa: ARG002 - the bar shows how many, not which
+    def shard_done(self, key: str) -> None:  # noqa: ARG002 - the bar shows the number only
         self._shards = (self._shards[0] + 1, self._shards[1])
         self._refresh()
 
@@ -117,16 +107,16 @@ class Shown:
         self._console.print(f"  {as_markup(text)}", soft_wrap=True)
 
     def stop(self) -> None:
-        """Take the bar off the terminal."""
+        """Remove the bar from the terminal."""
         self._stop()
 
     @property
     def _pieces(self) -> str:
-        """What a stage goes through: pools are in shards, other inputs in files or parts of these."""
+        """The unit of work: a pool has shards, other inputs have parts."""
         return "shards" if self._unit == "rows" else "parts"
 
     def _number(self, number: int) -> str:
-        return size_text(number) if self._unit == "bytes" else f"{number:,}"
+        return size(number) if self._unit == "bytes" else f"{number:,}"
 
     @property
     def _noun(self) -> str:

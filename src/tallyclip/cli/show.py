@@ -1,4 +1,4 @@
-"""Results as tables, trees and lines for people."""
+"""Results on screen: tables, trees and lines."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tallyclip.escaping import printable
 from tallyclip.flows.dry_run import Estimate
 from tallyclip.match.coverage import unmatchable_entries
 from tallyclip.readers.crawl.links import FIELDS
-from tallyclip.report.numbers import short, visible
+from tallyclip.report.numbers import short, size, visible
 from tallyclip.run.status import RunStatus, StageStatus
 from tallyclip.run.workspace import Workspace
 from tallyclip.stages.card import summary_of
@@ -29,21 +29,21 @@ MARKS = {"done": "[green]✓[/green]", "under way": "[yellow]…[/yellow]", "to 
 
 
 def summary(run: Workspace, root: str) -> str:
-    """A few lines on what a run did, and where the results are."""
+    """The summary of a run, and where its results are."""
     results = [f"curated     {root}/curated/*.parquet", f"uids        {root}/uids.npy", f"data card   {root}/card/card.html"]
     return in_lines([*summary_of(run), *results])
 
 
 def plan_table(plan: Plan) -> RenderableType:
-    """A plan's table, the chosen threshold marked."""
+    """The table of a plan, with the chosen threshold highlighted."""
     table = Table(box=None, header_style="dim", pad_edge=False)
     for title in (
         "t",
         "expected pairs",
-        "of the matched",
-        "matches in the tail",
+        "of matched",
+        "tail share",
         "head entries",
-        "matches in the head",
+        "head matches",
     ):
         table.add_column(title, justify="right")
     for row in plan.rows:
@@ -67,7 +67,7 @@ def status_tree(status: RunStatus) -> Tree:
     )
     for stage in status.stages:
         branch = tree.add(f"{MARKS[stage.state]} [bold]{stage.stage}[/bold]  {_stage_line(stage)}")
-        facts = " · ".join(f"{name.replace('_', ' ')} {_fact(value)}" for name, value in stage.result.items() if _is_fact(value))
+        facts = " · ".join(f"{name.replace('_', ' ')} {_fact(name, value)}" for name, value in stage.result.items() if _is_fact(value))
         if facts:
             branch.add(facts)
         for failure in stage.failures[:10]:
@@ -83,31 +83,33 @@ def _stage_line(stage: StageStatus) -> str:
     if stage.state == "under way":
         return f"under way, {stage.shards_done:,} {'' if stage.shards is None else f'of {stage.shards:,} '}shards done"
     shards = f"{stage.shards:,} shards, " if stage.shards is not None else ""
-    return f"[dim]{shards}{stage.finished}, {stage.seconds:.1f} s of work[/dim]"
+    return f"[dim]{shards}finished {stage.finished}, {stage.seconds:.1f} s of work[/dim]"
 
 
 def _is_fact(value: object) -> bool:
     return isinstance(value, int | float | str)
 
 
-def _fact(value: object) -> str:
+def _fact(name: str, value: object) -> str:
+    if name == "bytes" and isinstance(value, int):
+        return size(value)
     return f"{value:,}" if isinstance(value, int) else f"{value:,.6g}" if isinstance(value, float) else as_markup(str(value))
 
 
 def dry_run(estimate: Estimate) -> str:
-    """What a run would take."""
+    """What a run is expected to take."""
     pairs, matched = short(estimate.pairs), short(estimate.matched)
     rows = f"{estimate.rows:,}" if estimate.exact_rows else f"about {estimate.rows:,}"
     return in_lines(
         [
-            f"pool        {estimate.files:,} files, {short(estimate.bytes)} bytes, {rows} records in {estimate.shards:,} shards",
-            *(f"not read    {what}" for what in estimate.unread),
+            f"pool        {estimate.files:,} files, {size(estimate.bytes)}, {rows} records in {estimate.shards:,} shards",
+            *(f"unreadable  {what}" for what in estimate.unread),
             *(f"files       {note}" for note in estimate.skipped),
             f"columns     {estimate.columns}",
-            f"pairs       about {pairs}; about {matched} match an entry, {estimate.matches_per_pair:.1f} each",
+            f"pairs       about {pairs}; about {matched} match an entry, {estimate.matches_per_pair:.1f} matches each",
             f"time        about {_minutes(estimate.seconds)} with {estimate.workers} workers",
-            f"disk        up to {short(estimate.disk_bytes)} bytes, if every matched pair were kept",
-            f"memory      about {short(estimate.memory_bytes)} bytes, whatever the pool's size",
+            f"disk        up to {size(estimate.disk_bytes)}, if every matched pair is kept",
+            f"memory      about {size(estimate.memory_bytes)}, for a pool of any size",
             "nothing was written; run without --dry-run to start",
         ]
     )
@@ -125,7 +127,7 @@ def text_matches(
     p: np.ndarray | None,
     keep: float | None,
 ) -> RenderableType:
-    """The entries that one text matches, and what a run knows of them."""
+    """The entries that one caption matches, with their counts and probabilities if a run is given."""
     if not len(entry_ids):
         return Text(f"{text!r} matches no entry")
     table = Table(box=None, header_style="dim", pad_edge=False)
@@ -133,7 +135,7 @@ def text_matches(
     table.add_column("entry")
     if counts is not None and p is not None:
         table.add_column("count", justify="right")
-        table.add_column("selects it with", justify="right")
+        table.add_column("entry prob.", justify="right")
     for entry in entry_ids.tolist():
         more = [] if counts is None or p is None else [f"{counts[entry]:,}", f"{p[entry]:.4g}"]
         table.add_row(str(entry), Text(visible(metadata.entries[entry])), *more)
@@ -143,9 +145,9 @@ def text_matches(
 
 
 def metadata_info(path: str, metadata: Metadata) -> str:
-    """What is to be said of an entry list."""
+    """Facts about an entry list."""
     lengths = np.array([entry.count(" ") + 1 for entry in metadata.entries])
-    words = ", ".join(f"{np.count_nonzero(lengths == n):,} of {n}" for n in (1, 2, 3)) + f", {np.count_nonzero(lengths > 3):,} of more"
+    words = ", ".join(f"{np.count_nonzero(lengths == n):,} with {n}" for n in (1, 2, 3)) + f", {np.count_nonzero(lengths > 3):,} with more"
     lines = [
         f"list         {path}",
         f"entries      {len(metadata):,}",
@@ -159,7 +161,7 @@ def metadata_info(path: str, metadata: Metadata) -> str:
         lines.append("sources      " + ", ".join(f"{visible(name)} {sizes[name]:,}" for name in sorted(sizes)))
     unmatchable = unmatchable_entries(metadata.entries, "exact")
     total = sum(len(ids) for ids in unmatchable.values())
-    lines.append(f"unmatchable  {total:,} can never be named in exact mode")
+    lines.append(f"unmatchable  {total:,} can never be matched in exact mode")
     for reason, ids in unmatchable.items():
         examples = ", ".join(repr(visible(metadata.entries[i])) for i in ids[:3])
         lines.append(f"             {len(ids):,}: the entry {reason}; such as {examples}")
@@ -167,7 +169,7 @@ def metadata_info(path: str, metadata: Metadata) -> str:
 
 
 def pool_summary(run: Workspace, root: str) -> str:
-    """A few lines on what crawl files became."""
+    """The summary of a pool that was made from crawl files."""
     pool, gathered = run.required(POOL), run.required(GATHER)
     seen, pairs = gathered.result["seen"], pool.result["pairs"]
     fields = ", ".join(f"{seen[field]:,} {field}" for field in FIELDS if seen.get(field))
@@ -180,10 +182,10 @@ def pool_summary(run: Workspace, root: str) -> str:
         f"pool        {root}/pool/*.parquet",
     ]
     if gathered.failed:
-        lines.insert(1, f"not read    {len(gathered.failed):,} files, which failed and were given up")
+        lines.insert(1, f"failed      {len(gathered.failed):,} files, skipped as --allow-failed-shards allows")
     return in_lines(lines)
 
 
 def in_lines(lines: Iterable[str]) -> str:
-    """Each of the lines on one line, whatever the names and values in them hold."""
+    """Join lines; line breaks and control characters inside a line are escaped."""
     return "\n".join(map(printable, lines))

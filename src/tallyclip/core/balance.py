@@ -1,8 +1,8 @@
-"""Which pairs are kept: from counts to probabilities, and from probabilities to a draw that depends on the pair alone.
+"""Which pairs are kept: from counts to probabilities, and from probabilities to a draw that depends only on the pair and the seed.
 
-Algorithm 1 of arXiv 2309.16671 visits a pair's entries and keeps the pair at the first one that a random number selects. The probability
-that one does is ``keep_probability``; ``draw`` decides once for each pair, with a number hashed from the seed and the pair's uid. So the
-result is the same in any order, file, process or machine, and what a smaller t keeps, a larger t keeps too.
+Algorithm 1 of arXiv 2309.16671 draws a random number for each entry of a pair, and keeps the pair at the first entry that selects it. The
+probability of this is ``keep_probability``; ``draw`` decides once for each pair, with a number hashed from the seed and the pair's uid. So
+the result does not depend on order, files, processes or machines, and a larger t keeps all pairs that a smaller t keeps.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How many pairs a threshold would keep, before anything is drawn.
 
-The expected size of the curated set is the sum of the pairs' keep probabilities. Sums are whole numbers, in fixed point of 40 bits, so that
-they are the same in any order and any split of the pairs. One pass over the matches evaluates many thresholds.
+The expected size of the curated set is the sum of the keep probabilities of the pairs. Sums are integers, in fixed point with 40 bits, so
+they are the same for any order and any split of the pairs. One pass over the matches evaluates many thresholds.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class PlanRow:
 
     Attributes:
         t: the threshold.
-        expected_size: pairs kept on average.
-        kept_share: the same as a share of the pairs that match an entry.
+        expected_size: the number of pairs kept on average.
+        kept_share: the same, as a share of the pairs that match an entry.
         tail_share: the share of matches on tail entries (count < t).
         head_entries: entries with a count of at least t.
         head_matches: the sum of their counts.
@@ -110,7 +110,7 @@ def solve_threshold(size: float, matched: int, counts: Int64[np.ndarray, " V"], 
         evaluate: ascending thresholds to expected sizes in fixed point, as ``expected_parts`` returns.
     """
     if not size > 0:
-        raise OptionError(f"a size of {size} is not possible", f"give a number of pairs from 1 to {matched:,}")
+        raise OptionError(f"a size of {size} is not a number of pairs", f"give a number of pairs from 1 to {matched:,}")
     if size > matched:
         raise OptionError(f"a size of {size:,.0f} is more than the {matched:,} pairs that match an entry", "give at most that number")
     most = float(counts.max())
@@ -131,7 +131,7 @@ def solve_threshold(size: float, matched: int, counts: Int64[np.ndarray, " V"], 
 
 
 def _between(low: float, high: float) -> list[float]:
-    """Both and fifteen more at equal ratios, by square roots: they are the same on every machine, unlike logarithms."""
+    """Both, and fifteen between them at equal ratios. Square roots give the same bits on every machine; logarithms do not."""
     grid = [low, high]
     for _ in range(4):
         grid = [*(t for one, other in pairwise(grid) for t in (one, math.sqrt(one * other))), high]

@@ -1,4 +1,4 @@
-"""A pool small enough to come with the package: real captions, and made ones that look like the web's."""
+"""The pool of the demo: real captions, and synthetic ones that resemble alt texts of the web."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ COCO = "coco-captions.parquet"
 
 
 def demo_pool(folder: Path) -> Path:
-    """Write the demo's pool: the captions of COCO val2017 (CC BY 4.0, see NOTICE) and captions made like the web's.
+    """Write the pool of the demo: the captions of COCO val2017 (CC BY 4.0, see NOTICE), and synthetic web-like captions.
 
-    The same files each time; files that are there already are left, so that a run on them can go on.
+    The files are the same every time. Existing files are not written again, so that a run on them can continue.
     """
     coco, weblike = folder / COCO, folder / "weblike.parquet"
     if not coco.exists():

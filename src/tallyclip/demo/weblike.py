@@ -1,4 +1,4 @@
-"""Captions made like alt-texts of the web: a head of words that every page has, a long tail of things, and a good deal of junk."""
+"""Synthetic captions like alt texts of the web: a head of frequent words, a long tail of things, and much junk."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from bisect import bisect
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 
-THINGS = 4_000  # that captions are about
-ZIPF_EXPONENT = 0.8  # how much more often the first of them turn up than the last
-JUNK = 0.35  # of all captions
+THINGS = 4_000  # that captions name
+ZIPF_EXPONENT = 0.8  # of the frequency of things, by rank
+JUNK = 0.35  # share of all captions
 SIZES = ("150x150", "300x200", "1024x768", "small", "xl", "web", "final", "copy", "edited")
 COMMON = (
     "photo", "dog", "house", "car", "cat", "flower", "kitchen", "beach", "shoe", "dress", "chair", "table", "garden", "lamp", "tree",
@@ -35,9 +35,9 @@ QUALITIES = (
 PLACES = ("Paris", "London", "Tokyo", "New York", "Lisbon", "Rome", "Iceland", "Bali", "Berlin", "Cairo")
 HOSTS = ("cdn.shop.example", "img.blog.example", "static.news.example", "media.stock.example", "pics.travel.example")
 
-Say = Callable[[random.Random, Callable[[], str]], str]
+Template = Callable[[random.Random, Callable[[], str]], str]
 
-CAPTIONS: list[tuple[int, Say]] = [
+CAPTIONS: list[tuple[int, Template]] = [
     (9, lambda draw, thing: f"{thing()} stock photo"),
     (6, lambda draw, thing: f"Photo of a {draw.choice(QUALITIES)} {thing()}"),
     (6, lambda draw, thing: f"Image of {thing()} and {thing()}"),
@@ -55,7 +55,7 @@ CAPTIONS: list[tuple[int, Say]] = [
     ),
     (1, lambda draw, thing: thing()),
 ]
-JUNK_CAPTIONS: list[tuple[int, Say]] = [
+JUNK_CAPTIONS: list[tuple[int, Template]] = [
     (6, lambda draw, thing: f"IMG_{draw.randint(1000, 9999)}.JPG"),
     (5, lambda draw, thing: f"DSC{draw.randint(10000, 99999)}"),
     (4, lambda draw, thing: f"product-img-{draw.randint(1, 400)}-{draw.choice(SIZES)}"),
@@ -68,9 +68,9 @@ JUNK_CAPTIONS: list[tuple[int, Say]] = [
 
 
 def weblike_captions(things: Sequence[str], count: int, seed: int) -> Iterator[tuple[str, str]]:
-    """Make that many (url, caption) pairs about some of ``things``, the same for the same seed.
+    """Make ``count`` (url, caption) pairs with words of ``things``, the same for the same seed.
 
-    A few things turn up all the time and most of them hardly ever: Zipf's law over COMMON and then a sample of all others.
+    Frequencies follow Zipf's law: COMMON first, then a sample of the other things.
     """
     draw = random.Random(seed)
     order = [thing for thing in things if thing.replace(" ", "").isalpha()]
@@ -83,10 +83,10 @@ def weblike_captions(things: Sequence[str], count: int, seed: int) -> Iterator[t
         return order[bisect(law, draw.random() * law[-1])]
 
     for _ in range(count):
-        _, say = kinds[bisect(bounds, draw.random() * bounds[-1], hi=len(kinds) - 1)]
-        yield f"https://{draw.choice(HOSTS)}/{draw.getrandbits(48):012x}.jpg", say(draw, thing)
+        _, template = kinds[bisect(bounds, draw.random() * bounds[-1], hi=len(kinds) - 1)]
+        yield f"https://{draw.choice(HOSTS)}/{draw.getrandbits(48):012x}.jpg", template(draw, thing)
 
 
-def _weighted(kinds: Sequence[tuple[int, Say]], share: float) -> list[tuple[float, Say]]:
+def _weighted(kinds: Sequence[tuple[int, Template]], share: float) -> list[tuple[float, Template]]:
     total = sum(weight for weight, _ in kinds)
-    return [(share * weight / total, say) for weight, say in kinds]
+    return [(share * weight / total, template) for weight, template in kinds]

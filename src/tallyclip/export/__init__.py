@@ -1,1 +1,1 @@
-"""Results in the formats that other tools read."""
+"""Writes results in formats that other tools read."""

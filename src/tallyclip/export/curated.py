@@ -1,4 +1,4 @@
-"""The curated set as tables: the pool's columns, and behind them ours, a row for each pair that is kept."""
+"""The curated set as tables: one row per kept pair, with the columns of the pool, followed by ours."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from tallyclip.readers.pairs import Texts
 from tallyclip.readers.records import BYTES_AT_ONCE, Records, as_kind
 
 OURS = ("uid", "entry_ids", "keep_probability")
-OURS_WITH_SEVERAL = ("caption", "text_number")  # besides, where images have several captions
-OURS_WITH_LANGUAGES: tuple[str, ...] = tuple(LANGUAGES.names)  # and where languages were detected
+OURS_WITH_SEVERAL = ("caption", "text_number")  # added if images have several captions
+OURS_WITH_LANGUAGES: tuple[str, ...] = tuple(LANGUAGES.names)  # added if languages were detected
 
 
 class CuratedColumns(msgspec.Struct, frozen=True):
     """Which columns the curated set has.
 
     Attributes:
-        names: the pool's columns that it has, and their names in it.
-        several_captions: it has the columns of pairs whose images have several captions.
-        languages: it has the columns of languages.
+        names: its columns from the pool: name in the pool to name in the curated set.
+        several_captions: whether it has the columns for images with several captions.
+        languages: whether it has the columns of languages.
     """
 
     names: dict[str, str]
@@ -35,9 +35,9 @@ class CuratedColumns(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, names: Sequence[str], *, several_captions: bool, all_own: bool, languages: bool) -> CuratedColumns:
-        """The pool's columns under the names they have in the curated set: those that are ours give way, as ``pool_...``.
+        """Choose the columns. A column of the pool with the name of one of ours is renamed to ``pool_...``.
 
-        The pool's uid is not among them where it is the pair's uid everywhere (``all_own``).
+        The pool's uid is not copied if it is the uid of every pair (``all_own``).
         """
         ours = (*OURS, *(OURS_WITH_SEVERAL if several_captions else ()), *(OURS_WITH_LANGUAGES if languages else ()))
         taken = {*names, *ours}
@@ -58,10 +58,10 @@ class CuratedRows:
     """Makes the rows of one shard.
 
     Args:
-        schema: the pool's columns, over all files.
-        columns: the roles of this shard's.
+        schema: the columns of the pool, of all files together.
+        columns: the roles of this shard's columns.
         out: the columns of the curated set.
-        list_captions: the shard's captions come as lists, which the curated set does not have.
+        list_captions: whether the shard's captions are lists; lists are not copied to the curated set.
     """
 
     def __init__(self, schema: pa.Schema, columns: Columns, out: CuratedColumns, *, list_captions: bool) -> None:
@@ -74,14 +74,14 @@ class CuratedRows:
 
     @property
     def repetitive(self) -> list[str]:
-        """The columns whose values may repeat: a caption or a URL does only where an image has a row for each of its captions."""
+        """The columns whose values may repeat. Captions and URLs repeat only if an image has a row for each of its captions."""
         columns = self._columns
         unique = () if self._list_captions else (columns.caption, columns.url, columns.key, columns.uid)
         fields = [field for field in self._pools if field.name not in unique and not pa.types.is_floating(field.type)]
         return [self._out.names[field.name] for field in fields]
 
     def tables(self, records: Records, captions: Texts, kept: MatchedPairs, keep: Float64[np.ndarray, " K"]) -> Iterator[pa.Table]:
-        """A row for each of K pairs that are kept, of a batch of records; in parts where records are repeated."""
+        """The rows of K kept pairs of a batch of records; in several tables if large records are repeated."""
         places, texts = captions.at(kept.rows, kept.text_numbers)
         skipped = self._columns.caption if self._list_captions else None
         there = records.table.column_names
@@ -103,15 +103,15 @@ class CuratedRows:
     def _languages(self, kept: MatchedPairs) -> list[pa.Array]:
         if not self._out.languages:
             return []
-        if kept.languages is None:  # of no pair at all
+        if kept.languages is None:  # there are no pairs
             return [pa.array([], field.type) for field in LANGUAGES]
         return [pa.array(kept.languages.labels.tolist(), pa.string()), pa.array(kept.languages.scores)]
 
 
 def _parts(table: pa.Table, places: Int64[np.ndarray, " K"]) -> Iterator[tuple[int, int]]:
-    """Which of the rows with these places, in ascending order, to take at once: one row may be large and taken thousands of times.
+    """Split ascending row numbers into ranges to take at once: one row may be large and taken thousands of times.
 
-    Ranges are halved until their rows, were each taken as often as the one that is taken most, are no more than ``BYTES_AT_ONCE``.
+    Ranges are halved until their size is at most ``BYTES_AT_ONCE``, assuming that each row is taken as often as the most frequent one.
     """
     ranges = [(0, len(places))]
     while ranges:

@@ -1,4 +1,4 @@
-"""The uids of a set, sorted and without repeats: DataComp's format of a subset, which its resharder reads.
+"""The uids of a set, sorted and unique: DataComp's format of a subset, which its resharder reads.
 
 Uids are written in sorted runs, which are merged range by range, so no step holds more than a fixed number of uids in memory.
 """
@@ -23,14 +23,14 @@ RUNS_AT_ONCE = 64  # files open at the same time
 
 
 class Merged(NamedTuple):
-    """How many different uids were written, and how many there were."""
+    """The number of unique uids that were written, and the number of all uids."""
 
     unique: int
     total: int
 
 
 class RunWriter:
-    """Collects uids and writes them as sorted runs, with repeats, to ``FOLDER/NAME.0.npy``, ``FOLDER/NAME.1.npy`` and so on."""
+    """Collects uids and writes them as sorted runs, with duplicates, to ``FOLDER/NAME.0.npy``, ``FOLDER/NAME.1.npy`` and so on."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self._folder = folder
@@ -61,22 +61,22 @@ class RunWriter:
 
 
 def merge_runs(paths: Sequence[Path], out: Path) -> Merged:
-    """Merge sorted runs into one ``.npy`` of dtype ``u8,u8``, sorted and without repeats.
+    """Merge sorted runs into one ``.npy`` of dtype ``u8,u8``, sorted and unique.
 
-    ``RUNS_AT_ONCE`` runs at a time are merged into longer runs beside them until no more than that are left: a process may have only so
-    many files open.
+    While there are more than ``RUNS_AT_ONCE`` runs, that many are merged into a longer run beside them, because the number of open files
+    of a process is limited.
     """
     total = sum(len(np.load(path, mmap_mode="r")) for path in paths)
     runs, longer = list(paths), 0
     while len(runs) > RUNS_AT_ONCE:
-        target = runs[0].with_name(f"_merged.{longer}.npy")  # not a name of a shard's run: keys of shards do not begin with an underscore
+        target = runs[0].with_name(f"_merged.{longer}.npy")  # no shard's name: their keys do not begin with an underscore
         _merge(runs[:RUNS_AT_ONCE], target)
         runs, longer = [*runs[RUNS_AT_ONCE:], target], longer + 1
     return Merged(_merge(runs, out), total)
 
 
 def _merge(paths: Sequence[Path], out: Path) -> int:
-    """Merge a few runs, range by range; returns how many different uids there are. Equal uids are always in the same range."""
+    """Merge a few runs, range by range, and return the number of unique uids. Equal uids are always in the same range."""
     runs = [as_columns(np.load(path, mmap_mode="r")) for path in paths]
     bounds = _bounds(runs)
     unique = 0
@@ -95,7 +95,7 @@ def _merge(paths: Sequence[Path], out: Path) -> int:
 
 
 def _bounds(runs: Sequence[UInt64[np.ndarray, "_ 2"]]) -> list[tuple[int, int]]:
-    """Where ranges of about HELD uids end, chosen by a sample of the runs."""
+    """The ends of ranges of about HELD uids, from a sample of the runs."""
     total = sum(map(len, runs))
     ranges = -(-total // HELD)
     if ranges <= 1:
@@ -119,6 +119,6 @@ def _position(run: UInt64[np.ndarray, "n 2"], bound: tuple[int, int] | None) -> 
 
 
 def _write_header(file: object, size: int) -> None:
-    """Write a header of ``.npy``, which has the same length for any size: numpy leaves room for the digits."""
+    """Write a header of ``.npy``. It has the same length for any size, because numpy reserves room for the digits."""
     header = {"descr": np.lib.format.dtype_to_descr(SUBSET), "fortran_order": False, "shape": (size,)}
     np.lib.format.write_array_header_1_0(file, header)  # type: ignore[arg-type]

@@ -1,1 +1,1 @@
-"""Which stages are run in which order, for each of the commands."""
+"""The order of stages for each command."""

@@ -1,4 +1,4 @@
-"""The whole way from a recipe to an entry list: inputs are found and counted, candidates ranked, sources put together."""
+"""From a recipe to an entry list: finds and counts inputs, ranks candidates, and combines the sources."""
 
 from __future__ import annotations
 
@@ -38,26 +38,26 @@ def build_list(
     """Build a list, and write it with its manifest.
 
     Args:
-        run: where.
-        recipe: what of.
-        language: of the list.
-        folder: what the recipe's file names are relative to.
-        memory: bytes that counting may take, over all workers.
-        accept_failed: go on without inputs that cannot be read.
+        run: the build folder.
+        recipe: the sources and their limits.
+        language: the language of the list.
+        folder: the folder that the recipe's file names are relative to.
+        memory: bytes for counting, in all workers together.
+        accept_failed: continue without inputs that cannot be read.
 
     Raises:
         OptionError: an input is missing, or the memory is too little.
         ArtifactError: a file of WordNet is broken.
-        IncompleteError: inputs could not be read and were not accepted, or nothing is left.
+        IncompleteError: inputs could not be read and this was not accepted, or the list has no entries.
     """
     share = memory_of_a_worker(memory, run.runner.count)
     if recipe.wordnet is not None and language.wordnet is None and any("{wordnet}" in name for name in recipe.wordnet.files):
-        run.progress.note(f"{language.name} has no WordNet in the Open Multilingual WordNet: the list is made without")
+        run.progress.note(f"{language.name} is not in the Open Multilingual WordNet: the list is built without WordNet")
         recipe = msgspec.structs.replace(recipe, wordnet=None)
     paths = find_all(recipe, language, folder, run.is_own)
     run.create(paths.all(), len(paths.all()))
     files = check_inputs(run, paths.all())
-    if recipe.wordnet is not None:  # a broken one is refused before anything is counted
+    if recipe.wordnet is not None:  # refuse a broken WordNet before anything is counted
         for _ in wordnet_names(recipe.wordnet, paths.wordnet, Counter()):
             pass
 
@@ -75,7 +75,7 @@ def build_list(
 
 
 def _text_parts(paths: Inputs, files: dict[str, Input], language: Language) -> list[InputPart]:
-    """What there is to count for words and phrases; a file that is not one of texts is a part that fails."""
+    """The parts of all inputs of words and phrases. A file that is not a text is a part that fails."""
     parts: list[InputPart] = []
     means = f"{parted_by(language)}, {UNICODE}"
     for path in paths.text:

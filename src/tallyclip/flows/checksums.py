@@ -1,4 +1,4 @@
-"""The checksums of input files: what counts are known by, whatever a file is called. Each file is read for that once, until it changes."""
+"""Checksums of input files. They identify counts, whatever the names of the files; a file is read again only after a change."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BITE = 1 << 22
 
 
 class Known(msgspec.Struct, frozen=True):
-    """A checksum, and the state of the file it is of."""
+    """A checksum, and the state of its file."""
 
     size: int
     modified: int
@@ -33,11 +33,11 @@ class _Checksums(msgspec.Struct):
 
 
 def check_inputs(run: Workspace, paths: Sequence[str]) -> dict[str, Input]:
-    """The files with their checksums; files are read for that once, until they change.
+    """The files with their checksums. Files that did not change since the last time are not read.
 
     Raises:
         IncompleteError: a file cannot be read.
-        OptionError: two files are the same, so what they hold would count twice.
+        OptionError: two files are the same, so their content would count twice.
     """
     known = _known(run.root / CHECKSUMS)
     todo: list[str] = []
@@ -77,7 +77,7 @@ def checksum(path: str, tick: Callable[[int], None]) -> str:
 def _known(path: Path) -> dict[str, Known]:
     try:
         checksums = read_struct(path, _Checksums)
-    except ArtifactError:  # of another version: they are taken again
+    except ArtifactError:  # of another version: compute them again
         return {}
     return checksums.files if checksums else {}
 
@@ -100,4 +100,4 @@ def _refuse_twice(inputs: dict[str, Input]) -> None:
     for path, input_ in sorted(inputs.items()):
         other = first.setdefault(input_.checksum, path)
         if other != path and input_.size:
-            raise OptionError(f"{other} and {path} are the same file", "what they hold would count twice: name one of them")
+            raise OptionError(f"{other} and {path} have the same content", "it would count twice: give only one of them")

@@ -1,4 +1,4 @@
-"""The files of a crawl by its name: a sample of its list, chosen once and kept in the run."""
+"""The files of a crawl, by its id: a sample of its file list, chosen once and recorded in the run folder."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from tallyclip.readers.crawl.paths import BASE_URL, list_urls, parse_share, samp
 from tallyclip.readers.sources import Pool, PoolFile, file_keys
 from tallyclip.run.workspace import Workspace
 
-CHOSEN = "crawl.json"  # in the run: which files of a crawl were chosen
+CHOSEN = "crawl.json"  # in the run folder: the chosen files
 
 
 class Crawl(msgspec.Struct, frozen=True):
-    """A crawl, and how much of it.
+    """A crawl, and the share of its files to read.
 
     Attributes:
-        name: such as CC-MAIN-2024-22.
-        share: which part of its files, such as "1/1000".
-        kind: of its files.
+        name: its id, such as CC-MAIN-2024-22.
+        share: the share of its files, such as "1/1000".
+        kind: the kind of files.
         base_url: where its path list and files are.
     """
 
@@ -37,10 +37,10 @@ class Crawl(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, name: str, share: str, kind: Literal["wat", "warc"], base_url: str) -> Crawl:
-        """A crawl as it was asked for: what means the same is the same.
+        """A crawl, with its share and URL in normal form.
 
         Raises:
-            OptionError: the share is none.
+            OptionError: the share is invalid.
         """
         base = base_url.rstrip("/")
         return cls(name, str(parse_share(share)), kind, base if is_url(base) else os.path.abspath(base))
@@ -55,13 +55,13 @@ class _Chosen(msgspec.Struct, frozen=True):
 
 
 def crawl_files(run: Workspace, crawl: Crawl) -> Pool:
-    """The files of a crawl, chosen before any is read; the next time they are those that were chosen then.
+    """The files of a crawl. They are chosen once, and recorded in the run folder for later commands.
 
-    A file of a crawl is known by its URL alone: those who publish crawls do not change them, and asking for the state of a hundred
-    thousand files would take longer than reading some.
+    A file is identified by its URL alone: published crawls do not change, and a request for the state of each of a hundred thousand
+    files would take longer than reading some.
 
     Raises:
-        OptionError: there is no such crawl, or the run is of another one.
+        OptionError: there is no such crawl, or the run has another one.
         SourceError: its list cannot be read.
     """
     share = parse_share(crawl.share)
@@ -69,10 +69,10 @@ def crawl_files(run: Workspace, crawl: Crawl) -> Pool:
     chosen_file = run.root / CHOSEN
     chosen = read_struct(chosen_file, _Chosen)
     if chosen is not None and chosen.crawl != crawl:
-        raise OptionError(f"{run.root} is a run over {chosen.crawl}, not {crawl}", "give a new --out, or the same crawl and sample")
+        raise OptionError(f"{run.root} is a run of {chosen.crawl}, not of {crawl}", "give a new --out, or the same crawl and sample")
     if chosen is None:
         run.downloads.mkdir(parents=True, exist_ok=True)
-        run.progress.note(f"reading the list of {crawl.name} at {crawl.base_url}")
+        run.progress.note(f"reading the file list of {crawl.name} at {crawl.base_url}")
         urls = list_urls(crawl.name, crawl.kind, crawl.base_url, run.downloads)
         chosen = _Chosen(crawl, sample(urls, share))
         write_json(chosen_file, msgspec.to_builtins(chosen))

@@ -1,4 +1,4 @@
-"""From a pool to its matches, and on to a curated set: the order of the stages, and nothing else."""
+"""From a pool to a curated set: the order of the stages."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ from tallyclip.stages.metadata import METADATA, MetadataOptions
 from tallyclip.stages.plan import PLAN, Aim, PlanOptions
 from tallyclip.stages.pool import POOL
 
-DEFAULT_POOL = PoolOptions()  # the paper's: repeated pairs are removed, nothing else
+DEFAULT_POOL = PoolOptions()  # as in the paper: only duplicate pairs are removed
 
 
 def make_pool(run: Workspace, source: Sequence[str] | Crawl, options: PoolOptions, *, accept_failed: bool = False) -> None:
     """From crawl files to ``RUN/pool/*.parquet``.
 
     Raises:
-        OptionError: the files are tables, an option is not possible, or an earlier pool is none.
+        OptionError: the files are not crawl files, an option is invalid, or an earlier pool is not a pool.
         MissingExtraError: FastWARC is not installed.
-        StaleError: a file changed or went after it was read.
-        IncompleteError: shards failed and were not accepted, or no pair is kept.
+        StaleError: a file was changed or deleted after it was read.
+        IncompleteError: shards failed and this was not accepted, or no pair is kept.
     """
     pool = _find(run, source, ColumnChoice())
     if not _is_gathered(pool):
-        raise OptionError(f"{pool.files[0].path} is a pool already", "give it to 'tallyclip curate'; 'pool' is for WAT and WARC files")
+        raise OptionError(f"{pool.files[0].path} is a pool already", "give it to 'tallyclip curate'; 'pool' takes WAT and WARC files")
     _gather(run, pool, options, accept_failed=accept_failed)
 
 
@@ -57,19 +57,22 @@ def match(
     options: PoolOptions = DEFAULT_POOL,
     accept_failed: bool = False,
 ) -> None:
-    """From a pool to its matches; crawl files are gathered to a pool first.
+    """Match a pool. A pool is made from crawl files first.
 
-    Languages are detected after matching, which leaves fewer captions to look at; the result is the same.
+    Languages are detected after matching, of fewer captions; the result is the same.
     """
     check_unicode("the entry list", metadata.entries)
     options.check()
     pool, languages = _find(run, source, choice), options.languages
     if _is_gathered(pool):
-        early = options.early_languages  # are detected with the pool, whose columns they are
+        early = options.early_languages  # detected by the stage gather, as columns of the pool
         pool = _gather(run, pool, msgspec.structs.replace(options, languages=early), accept_failed=accept_failed)
         languages = None if early is not None else languages
     elif options != msgspec.structs.replace(DEFAULT_POOL, languages=languages, max_download=options.max_download):
-        raise OptionError("filters, duplicates and exclusion are for crawl files", "this pool is of tables: leave these options out")
+        raise OptionError(
+            "the options for filters, duplicates and damaged files are only for crawl files",
+            "remove these options: this pool has no crawl files",
+        )
     make(run, METADATA, MetadataOptions(metadata, mode))
     run.record(pool.names, len(pool.files))
     make(run, MATCH, MatchOptions(pool, languages, str(run.footers)), accept_failed=accept_failed)
@@ -88,7 +91,7 @@ def curate(
     options: PoolOptions = DEFAULT_POOL,
     accept_failed: bool = False,
 ) -> None:
-    """From a pool to a curated set and its card."""
+    """Curate a pool: match, count, plan, balance, and write the card."""
     aim.check()
     checked_seed(seed)
     match(run, source, choice, metadata, mode, options=options, accept_failed=accept_failed)
@@ -108,25 +111,25 @@ def _find(run: Workspace, source: Sequence[str] | Crawl, choice: ColumnChoice) -
 
 
 def _is_gathered(pool: Pool) -> bool:
-    """Are the pairs of these files written down before they are matched? Those of crawl files are.
+    """Whether these are crawl files, which must be gathered to a pool before matching.
 
     Raises:
-        OptionError: those of some are and those of others are not.
+        OptionError: some are crawl files and others are not.
     """
     gathered = [file for file in pool.files if file.is_gathered]
     if gathered and len(gathered) < len(pool.files):
         other = next(file for file in pool.files if not file.is_gathered)
         raise OptionError(
-            f"crawl files and tables in one pool: {gathered[0].path} and {other.path}",
-            "make a pool of the crawl files with 'tallyclip pool CRAWL... --out RUN', then give RUN/pool beside the tables",
+            f"the input has both crawl files and other files: {gathered[0].path} and {other.path}",
+            "make a pool of the crawl files with 'tallyclip pool CRAWL... --out RUN', then give RUN/pool with the other files",
         )
     return bool(gathered)
 
 
 def _gather(run: Workspace, pool: Pool, options: PoolOptions, *, accept_failed: bool) -> Pool:
-    """From crawl files to the run's own pool."""
+    """Make the run's own pool from crawl files."""
     options.check()
-    load("fastwarc", "FastWARC", "crawl")  # before every shard fails for the lack of it
+    load("fastwarc", "FastWARC", "crawl")  # fail here once, not in every shard
     for folder in options.exclude:
         earlier_pool(run, Path(folder), options.duplicates)
     run.record(pool.names, len(pool.files))

@@ -1,4 +1,4 @@
-"""What a run would take: the beginning of a few files is matched, and the stages say what the rest of it costs them."""
+"""Estimates what a run takes: the beginning of a few files is matched, and the stages say what the rest costs them."""
 
 from __future__ import annotations
 
@@ -24,17 +24,19 @@ from tallyclip.run.cost import Cost, Expected
 from tallyclip.stages.runs import RUN
 
 SHARDS_LOOKED_AT = 3
-SECONDS_TO_START = 5.0  # this and the bytes are measured on the benchmark's pool (docs/benchmarks.md)
+SECONDS_TO_START = 5.0  # this and the bytes are measured on the pool of the benchmark (docs/benchmarks.md)
 BYTES_PER_WORKER = 420 << 20
 BYTES_OF_DRIVER = 350 << 20
 
 
 class Estimate(msgspec.Struct):
-    """What a run is expected to take. ``exact_rows`` is True if every file says how many records it has.
+    """What a run is expected to take.
 
-    ``skipped`` says which files are not read, if there are any.
-    ``unread`` says what is wrong with those files, of the few looked at, that cannot be read.
-    Seconds and bytes are for a set that keeps every matched pair; less is kept, so they are upper ends.
+    Attributes:
+        exact_rows: True if every file states its number of records.
+        skipped: notes on files that are not part of the pool.
+        unread: errors of the sampled files that cannot be read.
+        seconds, disk_bytes: upper bounds, for a set that keeps every matched pair.
     """
 
     files: int
@@ -55,11 +57,11 @@ class Estimate(msgspec.Struct):
 
 
 def estimate_run(pool: Sequence[str], choice: ColumnChoice, metadata: Metadata, mode: Mode, workers: int) -> Estimate:
-    """Read and match the beginning of a few shards, and scale up.
+    """Read and match the first batch of a few shards, and extrapolate.
 
     Raises:
-        OptionError: nothing can be read, or captions cannot be told.
-        SourceError: none of the files looked at can be read.
+        OptionError: there is nothing to read, or the caption column cannot be detected.
+        SourceError: none of the sampled files can be read.
     """
     files, skipped = find_files(pool, choice)
     shards = cut(files)
@@ -76,9 +78,9 @@ def estimate_run(pool: Sequence[str], choice: ColumnChoice, metadata: Metadata, 
         if sample is not None:
             samples.append(sample)
     if not samples and unread:
-        raise SourceError("none of the files looked at could be read:", "see what 'tallyclip match' says of all of them", unread)
+        raise SourceError("none of the sampled files could be read:", "run 'tallyclip match' to see the errors of all files", unread)
     if not samples:
-        raise SourceError("the files looked at have no records", "is this the right pool?")
+        raise SourceError("the sampled files have no records", "check that this is the right pool")
     rows = sum(estimate_rows(shard, choice) for shard in shards)
     seen, pairs_seen = sum(sample.rows for sample in samples), sum(sample.pairs for sample in samples)
     scale = rows / max(1, seen)
@@ -116,8 +118,8 @@ def estimate_run(pool: Sequence[str], choice: ColumnChoice, metadata: Metadata, 
 
 
 class _Sample(msgspec.Struct):
-    """What the first batch of a shard has. ``bytes`` are those of its records, without lists of captions; ``text_bytes`` of the texts in
-    these lists, of which each goes into the row of its pair."""
+    """Measurements of the first batch of a shard. ``bytes`` is the size of its records without lists of captions; ``text_bytes`` the size
+    of the captions in these lists, each of which is written to the row of its pair."""
 
     rows: int
     pairs: int

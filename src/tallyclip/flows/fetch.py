@@ -1,4 +1,4 @@
-"""The public inputs of a recipe, fetched side by side."""
+"""Fetches the public inputs of a recipe in parallel."""
 
 from __future__ import annotations
 
@@ -18,31 +18,33 @@ from tallyclip.run.runners.base import Runner, Task, collect
 
 
 def hosts_of(choices: Sequence[str]) -> Hosts:
-    """The hosts with some of them replaced: "hub=https://mirror.example".
+    """The hosts, some of them replaced by mirrors, such as "hub=https://mirror.example".
 
     Raises:
-        OptionError: a choice is of another form, or of no host that there is.
+        OptionError: a choice has another form, or an unknown name.
     """
     known = [field.name for field in msgspec.structs.fields(Hosts)]
     chosen: dict[str, str] = {}
     for choice in choices:
         name, equals, url = choice.partition("=")
         if name not in known or not equals or not url.startswith(("http://", "https://")):
-            raise OptionError(f"--host {choice} is no host", f"such as hub=https://mirror.example; the names are {', '.join(known)}")
+            raise OptionError(
+                f"--host {choice} is not of the form NAME=URL", f"such as hub=https://mirror.example; names are {', '.join(known)}"
+            )
         chosen[name] = url
     return Hosts(**chosen)
 
 
 def wanted_files(recipe: Recipe, language: Language, hosts: Hosts) -> list[RemoteFile]:
-    """The files that a recipe asks for, as the servers list them.
+    """The files that a recipe needs, from the listings of the servers.
 
     Raises:
-        OptionError: it asks for none, or for something that cannot be.
+        OptionError: it needs no files, or has an invalid value.
         SourceError: a server lacks something, or does not answer.
     """
     fetch = recipe.fetch
     if fetch is None:
-        raise OptionError("the recipe has no [fetch]: it says nothing of public inputs", "see the shipped recipes, english and worldwide")
+        raise OptionError("the recipe has no [fetch] table, so there is nothing to fetch", "see the shipped recipes, english and worldwide")
     omw = fetch.omw
     if omw is not None:
         omw = None if "{wordnet}" in omw and language.wordnet is None else filled(omw, language)
@@ -52,15 +54,15 @@ def wanted_files(recipe: Recipe, language: Language, hosts: Hosts) -> list[Remot
         wanted = msgspec.structs.replace(wanted, pageview_hours=hours)
     files = find(wanted, hosts)
     if not files:
-        raise OptionError("the recipe's [fetch] asks for nothing", "see the shipped recipes, english and worldwide")
+        raise OptionError("the [fetch] table of the recipe names no inputs", "see the shipped recipes, english and worldwide")
     return files
 
 
 def fetch_inputs(files: Sequence[RemoteFile], folder: Path, workers: Runner, progress: Progress, *, largest: int) -> None:
-    """Fetch files, none of more than ``largest`` bytes; those that are there and whole are left alone.
+    """Fetch files of at most ``largest`` bytes each. Complete files that are already there are skipped.
 
     Raises:
-        IncompleteError: some could not be fetched; the others are there.
+        IncompleteError: some files could not be fetched; the others were.
     """
     sizes = [file.size or 0 for file in files]
     progress.start("fetch", len(files), 0, sum(sizes) or None, "bytes")
@@ -70,4 +72,4 @@ def fetch_inputs(files: Sequence[RemoteFile], folder: Path, workers: Runner, pro
     progress.finish(f"{len(files) - len(failures):,} files in {folder}")
     if failures:
         hint = next((failure.hint for failure in failures if failure.hint), None)
-        raise IncompleteError(f"{len(failures):,} of {len(files):,} files could not be fetched; first {failures[0].what}", hint)
+        raise IncompleteError(f"{len(failures):,} of {len(files):,} files could not be fetched; the first: {failures[0].what}", hint)

@@ -1,4 +1,4 @@
-"""Finding the files of a pool, and checking what can be checked before any work starts."""
+"""Finds the files of a pool, and checks them before any work starts."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from tallyclip.run.workspace import Workspace
 from tallyclip.stages.match import footer_file
 from tallyclip.stages.pool import POOL
 
-MOST_KEPT = 256 << 20  # bytes of footers; others are read again
+MOST_KEPT = 256 << 20  # bytes of footers; those over this are read again
 
 
 def find_pool(run: Workspace, names: Sequence[str], choice: ColumnChoice) -> Pool:
-    """Find the pool's files, and make the run's folder or take up the one that is there.
+    """Find the files of a pool, and create the run folder or open an existing one.
 
     Raises:
-        OptionError: nothing can be read under these names, captions cannot be found, or the folder cannot be used.
+        OptionError: there are no readable files, the caption column cannot be detected, or the folder cannot be used.
         StaleError: another process is working on the run.
     """
     footers = _Footers()
@@ -40,7 +40,7 @@ def find_pool(run: Workspace, names: Sequence[str], choice: ColumnChoice) -> Poo
 
 
 class _Footers:
-    """Footers that were read to list a pool, so that matching does not read them again."""
+    """Parquet footers that were read while finding files, saved so that matching does not read them again."""
 
     def __init__(self) -> None:
         self._kept: dict[str, bytes] = {}
@@ -64,7 +64,7 @@ class _Footers:
 
 
 def own_pool(run: Workspace, names: list[str]) -> Pool:
-    """The pool that the run has made itself, of files with these names."""
+    """The pool that the run has made from crawl files with these names."""
     footers = _Footers()
     files, _ = find_files([str(run.folder(POOL).path)], keep=footers.keep)
     footers.write(run.footers)
@@ -72,10 +72,10 @@ def own_pool(run: Workspace, names: list[str]) -> Pool:
 
 
 def _note_columns(run: Workspace, files: Sequence[PoolFile], choice: ColumnChoice, footers: _Footers) -> None:
-    """Say how the first file that can be read is read. The shards of those that cannot will fail and say why.
+    """Print the columns of the first readable file. Unreadable files are reported later, as failed shards.
 
     Raises:
-        OptionError: no file has columns as they should be.
+        OptionError: the columns of no file can be detected.
     """
     refusal: OptionError | None = None
     for file in files:
@@ -97,8 +97,8 @@ def _note_columns(run: Workspace, files: Sequence[PoolFile], choice: ColumnChoic
 
 
 def _refuse_overlap(root: Path, names: Sequence[str], files: Sequence[PoolFile]) -> None:
-    """A pool that holds the run folder would take in the run's own results the next time."""
+    """Refuse a pool that contains the run folder: the next command would read the results of the run as input."""
     local = [name.removeprefix("file://") for name in names if not is_url(name.removeprefix("file://"))]
     folders = [path for name in local if (path := Path(name).expanduser().resolve()).is_dir()]
     if any(root.is_relative_to(folder) for folder in folders) or any(Path(file.path).is_relative_to(root) for file in files):
-        raise OptionError(f"{root} and the pool overlap", "give an --out outside of the pool's folders")
+        raise OptionError(f"{root} and the pool overlap", "give an --out outside the folders of the pool")

@@ -1,4 +1,4 @@
-"""What a run knows that tells the odds of a single text."""
+"""Loads from a run what is needed to show the keep probability of one caption."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tallyclip.stages.runs import RUN
 
 
 class Odds(NamedTuple):
-    """Where the list, the tables and the counts of a run are, and its threshold."""
+    """Paths of a run's entry list, matcher tables and counts; its threshold, and the reason for it."""
 
     entries: Path
     matcher: Path
@@ -29,24 +29,24 @@ class Odds(NamedTuple):
 
 
 def load_odds(run: Path) -> Odds:
-    """The odds of a counted run: at the threshold it was balanced at, or else at the paper's tail share.
+    """The files and the threshold of a counted run: the t of its balance, or else the t for the paper's tail share.
 
     Raises:
-        ArtifactError: there is no run.
+        ArtifactError: the folder is not a run.
         IncompleteError: the run is not counted.
     """
     root = run.resolve()
     check_layout(RUN, root)
     if not (root / RUN.record).exists():
-        raise ArtifactError(f"{run}: no run here", f"start one with '{RUN.start}'")
+        raise ArtifactError(f"{run} is not a run folder", f"start one with '{RUN.start}'")
     metadata, counts = MetadataFolder(root / METADATA.name), CountsFolder(root / COUNTS.name)
     if read_manifest(counts) is None:
-        raise IncompleteError(f"{run}: no counts here", f"run '{RUN.start}' or '{COUNTS.command}' first")
+        raise IncompleteError(f"{run} has no counts yet", f"run '{RUN.start}' or '{COUNTS.command}' first")
     balanced = read_manifest(BALANCE.folder(root / BALANCE.name))
     if balanced is not None:
         t = float(balanced.options["t"])
         all_of_it = "one matched caption of every image" if balanced.options["texts"] == "one-per-image" else "every matched pair"
-        why = "at which the run was balanced" if math.isfinite(t) else f"with which the run kept {all_of_it}"
+        why = "as in the run's balance" if math.isfinite(t) else f"as in the run, which kept {all_of_it}"
     else:
         t, why = threshold_for_tail(read_array(counts.counts), PAPER_TAIL_SHARE), "for the paper's tail share"
     return Odds(metadata.entries, metadata.matcher, counts.counts, t, why)

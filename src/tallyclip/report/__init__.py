@@ -1,1 +1,1 @@
-"""What came out: the data card and its pictures."""
+"""The data card and its plots."""

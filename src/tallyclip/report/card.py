@@ -1,4 +1,4 @@
-"""The data card: what was done to a distribution, as numbers (JSON), text (Markdown) and a page (HTML)."""
+"""The data card: the distribution before and after curation, as JSON, Markdown and HTML."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from markupsafe import Markup
 
 from tallyclip.escaping import printable, printable_json
 from tallyclip.io.files import with_infinity
-from tallyclip.report.numbers import decades, number, percent, short, visible
+from tallyclip.report.numbers import decades, number, percent, short, size, visible
 
 TOP = 20
 SHOWN_SAMPLES = 8
 SHOWN_ENTRIES = 60
-# What may begin markup, a link, a tag or an entity within a line, and a heading, list or rule where it starts.
+# Characters that can begin markup, a link, a tag or an entity in a line, or a heading, list or rule at its start.
 MARKDOWN = re.compile(r"[\\`*_~\[\]<>&|]|^[#+=-]|(?:(?<=^\d)|(?<=^\d\d))[.)](?= |$)")
 
 # "Demystifying CLIP Data" (arXiv 2309.16671), tables 1 to 3 and sections 3.2 to 4, for its pool of 1.6 billion pairs.
@@ -39,7 +39,7 @@ PAPER = {
 
 
 class Reason(msgspec.Struct):
-    """A reason why captions or records were dropped, how many, and what some looked like."""
+    """Why captions or records were dropped, how many, and some examples."""
 
     reason: str
     count: int
@@ -53,7 +53,7 @@ class EntryCount(msgspec.Struct):
 
 
 class Comparison(msgspec.Struct):
-    """A figure of ours beside the paper's."""
+    """A figure of this set beside the paper's."""
 
     what: str
     ours: str
@@ -67,14 +67,14 @@ class Unmatchable(msgspec.Struct):
 
 
 class CrawlPart(msgspec.Struct, kw_only=True):
-    """What crawl files became a pool of.
+    """How crawl files became a pool.
 
     Attributes:
-        files, bytes: that were read; bytes are 0 where a server does not say.
-        counts: what was seen: records, pages, images, captions that are not empty, and these by their field.
-        pairs: that became the pool.
-        duplicates: of what only one is kept: "pair", "url" or "off".
-        drops: captions and records that were dropped on the way.
+        files, bytes: number and total size of the files read; sizes that a server does not report count as 0.
+        counts: numbers of records, pages, images and non-empty captions, and of captions by field.
+        pairs: number of pairs in the pool.
+        duplicates: the rule for duplicates: "pair", "url" or "off".
+        drops: dropped captions and records, by reason.
     """
 
     files: int
@@ -86,22 +86,22 @@ class CrawlPart(msgspec.Struct, kw_only=True):
 
 
 class Part(msgspec.Struct, kw_only=True):
-    """What a stage has to say. The templates show the fields of parts that they know by their names, which no two parts share."""
+    """What a stage adds to the card. The templates use its fields by name, so no two parts may share a field name."""
 
     def summary(self) -> list[str]:
-        """Lines for the end of a command, each with a word in front."""
+        """Lines to print at the end of a command, each beginning with a label."""
         return []
 
 
 class Facts(Part):
-    """A part that needs no place in the templates: a title, and what there is to say under it, each with its name."""
+    """A part that the templates show without knowing it: a title, and facts by name."""
 
     title: str
     facts: dict[str, str]
 
 
 class About(msgspec.Struct, kw_only=True):
-    """What a card is of, and how to make it again."""
+    """The title of a card, and how to reproduce the set."""
 
     title: str
     made: str
@@ -111,7 +111,7 @@ class About(msgspec.Struct, kw_only=True):
 
 
 class Card:
-    """A data card, made of what each stage has to say. Counts are of pairs (an image with one caption) unless they say otherwise."""
+    """A data card, made from the parts of the stages. Counts are of pairs (an image with one caption) unless stated otherwise."""
 
     def __init__(self, about: About, parts: Mapping[str, Part]) -> None:
         self._parts = [part for part in parts.values() if not isinstance(part, Facts)]
@@ -122,12 +122,12 @@ class Card:
 
     @property
     def comparisons(self) -> list[Comparison]:
-        """Our figures beside the paper's, where both mean the same."""
+        """Figures of this set beside the paper's, where both have the same definition."""
         card = self.fields
         return [
             Comparison("entries", f"{card.entries:,}", PAPER["entries"]),
             Comparison("captions that match an entry", percent(card.matched, card.texts), PAPER["matched_share"]),
-            Comparison("matches per such caption", f"{card.matches / max(1, card.matched):.2f}", PAPER["matches_per_text"]),
+            Comparison("matches per matched caption", f"{card.matches / max(1, card.matched):.2f}", PAPER["matches_per_text"]),
             Comparison(
                 "entries never matched",
                 f"{short(card.never_named_count)} ({percent(card.never_named_count, card.entries)})",
@@ -141,11 +141,11 @@ class Card:
             ),
             Comparison("matches on head entries", percent(card.head_matches, card.matches), PAPER["head_share"]),
             Comparison("matches on tail entries", f"{card.tail_share:.2%}", PAPER["tail_share"]),
-            Comparison("of these, kept", percent(card.kept, card.candidates), PAPER["kept_share"]),
+            Comparison("matched pairs that are kept", percent(card.kept, card.candidates), PAPER["kept_share"]),
         ]
 
     def as_json(self) -> bytes:
-        """The card's numbers, with our figures beside the paper's."""
+        """The card as JSON: all numbers, and the comparison with the paper."""
         value: dict[str, Any] = {}
         for part in [self._about, *self._parts]:
             value |= msgspec.to_builtins(part)
@@ -155,15 +155,15 @@ class Card:
         return f"{printable_json(text)}\n".encode()
 
     def as_markdown(self) -> str:
-        """The card as text that GitHub and the Hugging Face Hub show well."""
+        """The card as Markdown for GitHub and the Hugging Face Hub."""
         return self._render("card.md.jinja")
 
     def as_html(self, pictures: Pictures) -> str:
-        """The card as one page that needs nothing else."""
+        """The card as one self-contained HTML page."""
         return self._render("card.html.jinja", pictures=pictures)
 
     def _render(self, template: str, **more: Any) -> str:
-        """Fill in a template. Every value it shows is escaped here: ``finalize`` sees each, but for what is ``Markup`` already."""
+        """Fill in a template. ``finalize`` escapes every value, except ``Markup``."""
         is_html = template.endswith(".html.jinja")
         environment = Environment(
             loader=PackageLoader("tallyclip.report", "templates"),
@@ -174,14 +174,15 @@ class Card:
             lstrip_blocks=True,
             keep_trailing_newline=True,
         )
-        environment.filters |= {"number": number, "percent": percent, "code": _code, "fenced": _fenced, "short": short, "visible": visible}
+        environment.filters |= {"number": number, "percent": percent, "short": short, "size": size}
+        environment.filters |= {"code": _code, "fenced": _fenced, "visible": visible}
         environment.tests["finite"] = _is_finite
         shown = {"card": self.fields, "comparisons": self.comparisons, "facts": list(self._facts.values())}
         return environment.get_template(template).render(**shown, **more)
 
 
 class Pictures(msgspec.Struct):
-    """The SVGs of a card."""
+    """The plots of a card, as SVG."""
 
     cumulative: str
     ranks: str
@@ -191,7 +192,7 @@ class Pictures(msgspec.Struct):
 
 
 def draw_pictures(card: Card, before: Int64[np.ndarray, " V"], after: Int64[np.ndarray, " V"]) -> Pictures:
-    """Draw what a card shows, from counts in the pool and in the curated set."""
+    """Draw the plots of a card from the entry counts of the pool and of the curated set."""
     from tallyclip.report import plots  # here, for start-up time: only a card needs matplotlib
 
     fields = card.fields
@@ -216,7 +217,7 @@ def top_entries(
 
 
 def histogram(before: Int64[np.ndarray, " V"], after: Int64[np.ndarray, " V"]) -> dict[str, tuple[int, int]]:
-    """Entries by powers of ten of their count, in the pool and in the curated set."""
+    """Numbers of entries by powers of ten of their count, in the pool and in the curated set."""
     edges, labels = decades(int(before.max(initial=1)))
     bins = zip(np.histogram(before, edges)[0].tolist(), np.histogram(after, edges)[0].tolist(), strict=True)
     return dict(zip(labels, bins, strict=True))
@@ -231,14 +232,14 @@ def _in_html(value: Any) -> Any:
 
 
 def _in_markdown(value: Any) -> Any:
-    """Text that is only text in Markdown: on one line, with no markup, link, HTML tag or entity of its own."""
+    """Text escaped for Markdown: on one line, without markup, links, HTML tags or entities."""
     if not isinstance(value, str) or isinstance(value, Markup):
         return value
     return MARKDOWN.sub(r"\\\g<0>", printable(value))
 
 
 def _code(text: str) -> Markup:
-    """Text in a code span that keeps within one line and within the cell of a table."""
+    """Text in a code span that stays on one line and inside the cell of a table."""
     flat = visible(" ".join(text.split())).replace("|", "\\|")
     ticks = "`" * (1 + max(map(len, re.findall("`+", flat)), default=0))
     space = " " if "`" in flat else ""
@@ -246,7 +247,7 @@ def _code(text: str) -> Markup:
 
 
 def _fenced(text: str) -> Markup:
-    """A line of a fenced block, which it does not close since it begins with a word of ours."""
+    """A line of a fenced block. It cannot close the block, since it begins with the name of our command."""
     return Markup(printable(text))
 
 

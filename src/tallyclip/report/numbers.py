@@ -1,15 +1,16 @@
-"""Numbers and texts as people read them."""
+"""Numbers and text, formatted for reading."""
 
 from __future__ import annotations
 
 from tallyclip.escaping import printable
 
-HUGE = 1e15  # from here on, and at infinity, no digits are written out
-LONGEST = 120  # characters of a text
+HUGE = 1e15  # from here on, and at infinity, numbers are in scientific notation
+LONGEST = 120  # characters that are shown of a text
+BYTE_UNITS = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 
 def short(value: float, _: object = None) -> str:
-    """A number as people say it: 1.2M, 20k, 37.
+    """A number to three digits, with a unit: 1.2M, 20k, 37.
 
     >>> short(20_000), short(1_234_567), short(0.06), short(0), short(1e300)
     ('20k', '1.23M', '0.06', '0', '1e+300')
@@ -37,6 +38,19 @@ def decades(most: int) -> tuple[list[float], list[str]]:
     return edges, labels
 
 
+def size(nbytes: float) -> str:
+    """A number of bytes in decimal units.
+
+    >>> size(999), size(1_260_000_000), size(999_999), size(163_200)
+    ('999 B', '1.3 GB', '1.0 MB', '163 kB')
+    """
+    for unit, name in BYTE_UNITS:
+        value = nbytes / unit
+        if value >= 0.9995:
+            return f"{value:,.1f} {name}" if value < 99.95 else f"{value:,.0f} {name}"
+    return f"{nbytes:.0f} B"
+
+
 def number(value: float) -> str:
     """A number in full, or to four digits.
 
@@ -49,7 +63,7 @@ def number(value: float) -> str:
 
 
 def percent(part: float, whole: float = 1) -> str:
-    """A share.
+    """A share as a percentage.
 
     >>> percent(1, 8), percent(1, 0)
     ('12.5%', '–')
@@ -58,7 +72,7 @@ def percent(part: float, whole: float = 1) -> str:
 
 
 def visible(text: str) -> str:
-    """A text with the characters that cannot be seen, or that turn its direction, written out; a long one is cut.
+    """Text with its invisible characters and direction marks escaped; long text is cut.
 
     >>> visible("a\\tdog"), len(visible("dog" * 1000))
     ('a\\\\tdog', 121)

@@ -1,4 +1,4 @@
-"""Pictures of a distribution, as SVG that looks the same wherever it is opened and has the same bytes whenever it is drawn."""
+"""Plots of a distribution as SVG: the same look in every viewer, and the same bytes every time."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ STYLE: dict[Any, Any] = {
 
 
 def cumulative_curve(before: Int64[np.ndarray, " V"], after: Int64[np.ndarray, " V"], t: float) -> str:
-    """Cumulative matches from the rarest entry to the commonest, in the pool and in the curated set (Figure 2 of arXiv 2309.16671).
+    """Cumulative matches from the rarest entry to the most frequent, in the pool and in the curated set (Figure 2 of arXiv 2309.16671).
 
-    On the left as they are; on the right as a share of each set's own matches, where balancing shows as a straighter line.
+    Left: counts. Right: shares of each set's matches, where balancing makes the line straighter.
     """
     order = np.argsort(before, kind="stable")
     order = order[before[order] > 0]
@@ -66,8 +66,8 @@ def cumulative_curve(before: Int64[np.ndarray, " V"], after: Int64[np.ndarray, "
         axes[0].set_title("matches, cumulative")
         axes[0].legend(loc="upper left")
         axes[1].yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:.0%}"))
-        axes[1].set_title("as a share of the set's own")
-        room = len(order) / 8  # for a word
+        axes[1].set_title("share of each set's matches")
+        room = len(order) / 8  # for a label
         if tail > room:
             axes[1].annotate("tail", (tail, 0.9), color=MARK, ha="right", xytext=(-6, 0), textcoords="offset points")
         if len(order) - tail > room:
@@ -77,7 +77,7 @@ def cumulative_curve(before: Int64[np.ndarray, " V"], after: Int64[np.ndarray, "
 
 
 def rank_curve(before: Int64[np.ndarray, " V"], after: Int64[np.ndarray, " V"], t: float) -> str:
-    """Counts by rank, both logarithmic: the tail stays on its line, the head bends down towards t."""
+    """Counts by rank, both logarithmic: the tail is unchanged, the head bends down towards t."""
     order = np.argsort(-before, kind="stable")
     order = order[before[order] > 0]
     places = np.unique(np.geomspace(1, max(1, len(order)), POINTS).astype(int)) - 1
@@ -95,14 +95,14 @@ def rank_curve(before: Int64[np.ndarray, " V"], after: Int64[np.ndarray, " V"], 
         axis.yaxis.set_major_formatter(FuncFormatter(short))
         axis.set_ylim(bottom=0.8)
         axis.set_xlabel("rank of the entry in the pool")
-        axis.set_title("texts that name the entry")
+        axis.set_title("captions that match the entry")
         axis.legend(loc="upper right")
 
     return _svg(draw)
 
 
 def count_histogram(before: Int64[np.ndarray, " V"], after: Int64[np.ndarray, " V"]) -> str:
-    """How many entries have how many matches, by powers of ten."""
+    """Numbers of entries by their matches, in powers of ten."""
     edges, labels = decades(int(before.max(initial=1)))
 
     def draw(axes: Sequence[Axes]) -> None:
@@ -126,7 +126,7 @@ def count_histogram(before: Int64[np.ndarray, " V"], after: Int64[np.ndarray, " 
 
 
 def length_histogram(texts: Sequence[int]) -> str:
-    """How many texts name how many entries; the last bar stands for its number and more."""
+    """Numbers of captions by the number of entries they match; the last bar is for its number and more."""
 
     def draw(axes: Sequence[Axes]) -> None:
         (axis,) = axes
@@ -137,14 +137,14 @@ def length_histogram(texts: Sequence[int]) -> str:
         axis.set_xticks(shown, [f"{place}+" if place == len(texts) - 1 else str(place) for place in shown])
         axis.yaxis.set_major_formatter(FuncFormatter(short))
         axis.grid(axis="x", visible=False)
-        axis.set_xlabel("entries that a text names")
-        axis.set_title("texts")
+        axis.set_xlabel("entries that a caption matches")
+        axis.set_title("captions")
 
     return _svg(draw)
 
 
 def plan_curve(rows: Sequence[PlanRow], chosen: float) -> str:
-    """Expected size and tail share against t, with the chosen t marked."""
+    """Expected size and tail share by t, with the chosen t marked."""
 
     def draw(axes: Sequence[Axes]) -> None:
         drawn = [row for row in rows if _can_be_drawn(row.t)]
@@ -154,7 +154,7 @@ def plan_curve(rows: Sequence[PlanRow], chosen: float) -> str:
         axes[0].set_title("pairs kept, expected")
         axes[1].plot(ts, [row.tail_share for row in drawn], color=BEFORE, lw=2, marker=".", ms=5)
         axes[1].yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:.0%}"))
-        axes[1].set_title("matches in the tail")
+        axes[1].set_title("tail share of the matches")
         for axis in axes:
             axis.set_xscale("log")
             axis.xaxis.set_major_locator(LogLocator(numticks=8))
@@ -171,12 +171,12 @@ def plan_curve(rows: Sequence[PlanRow], chosen: float) -> str:
 
 
 def _can_be_drawn(t: float) -> bool:
-    """A threshold far from every count would squeeze the rest, and one near float64's limits overflows the axis."""
+    """A threshold far from every count would squeeze the plot, and one near the limits of float64 overflows the axis."""
     return 1 / HUGE < t < HUGE
 
 
 def _places(size: int) -> Int64[np.ndarray, " P"]:
-    """Points of a curve over ranks: even along most of it, and dense at the head, where it is steep."""
+    """Points of a curve over ranks: evenly spaced, and dense at the head, where the curve is steep."""
     even = np.linspace(0, size - 1, POINTS)
     head = size - np.geomspace(1, max(1, size), POINTS)
     return np.unique(np.concatenate([even, head]).astype(int).clip(0))

@@ -1,6 +1,6 @@
-"""The stage of balancing: probabilities of all matched pairs, draws, and the curated set with its uids and its counts.
+"""The stage balance: keep probabilities of all matched pairs, draws, and the curated set with its uids and entry counts.
 
-Longer than others: the draw goes through matches and records side by side, which come in batches of their own.
+Longer than others: the draw reads matches and records in parallel, and their batches differ.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ from tallyclip.stages.match import MATCH, SnapshotShard, read_schema, smallest_u
 from tallyclip.stages.metadata import entries_of
 from tallyclip.stages.plan import Aim, resolve, steps_to, tabulate
 
-EXAMPLES_PER_BATCH = 3  # of pairs that are not kept
+EXAMPLES_PER_BATCH = 3  # pairs that are not kept
 SECONDS_PER_KEPT_PAIR = 1.2e-6  # to write its row
 BYTES_PER_PROBABILITY, BYTES_PER_MATCH = 22, 4
 PROBABILITIES = pa.schema(
@@ -65,7 +65,7 @@ PROBABILITIES = pa.schema(
 
 
 class BalanceFolder(StageFolder):
-    """Under way it holds the results; once they are in place, its marks and the counts."""
+    """While the stage is in progress it holds the results; they are moved to the run folder when it ends."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -85,7 +85,7 @@ class BalanceFolder(StageFolder):
         return self.path / "shard_counts" / f"{key}.npz"
 
     def runs_of(self, key: str) -> list[Path]:
-        """Sorted uids of a shard's kept pairs."""
+        """Files with the sorted uids of a shard's kept pairs."""
         paths = (self.uid_runs / f"{key}.{number}.npy" for number in itertools.count())
         return list(itertools.takewhile(Path.exists, paths))
 
@@ -94,7 +94,7 @@ class BalanceFolder(StageFolder):
 
 
 class BalanceOptions(msgspec.Struct, frozen=True):
-    """The threshold and the reason for it, the seed of the draw, and whether images are pairs or have one caption picked."""
+    """The threshold and the reason for it, the seed, and whether every caption of an image is a pair or one is picked."""
 
     t: float
     why: str
@@ -103,7 +103,7 @@ class BalanceOptions(msgspec.Struct, frozen=True):
 
 
 class BalanceJob(msgspec.Struct, frozen=True):
-    """What all shards have in common; ``schema`` is a file with the pool's columns."""
+    """What is the same for all shards. ``schema`` is a file with the pool's columns."""
 
     choice: ColumnChoice
     matches: str
@@ -115,8 +115,15 @@ class BalanceJob(msgspec.Struct, frozen=True):
 
 
 class BalanceReport(Report):
-    """``rows`` counts the pairs that match an entry; ``candidates`` those that could be drawn, one for each image if so asked; ``kept``
-    those that are kept; ``downsampled`` are examples of those that are not."""
+    """What one shard gave.
+
+    Attributes:
+        rows: number of pairs that match an entry.
+        candidates: number of these that can be drawn: all, or one for each image.
+        kept: number of these that are kept.
+        expected_parts: expected number of these, in fixed point (``core/plan.py``).
+        downsampled: examples of candidates that are not kept.
+    """
 
     kept: int
     expected_parts: int
@@ -125,11 +132,11 @@ class BalanceReport(Report):
 
 
 def balance_shard(job: BalanceJob, item: SnapshotShard, folder: BalanceFolder, tick: Callable[[int], None]) -> BalanceReport:
-    """Write the probabilities of all of a shard's matched pairs, the pairs that are kept with all their columns, and their uids."""
+    """Write a shard's results: probabilities of all matched pairs, kept pairs with all their columns, and their uids."""
     shard, key, file, columns = item.shard, item.shard.key, item.shard.file, item.columns
     now, footer = _present(shard)
     if now.fingerprint != file.fingerprint:
-        raise StaleError(f"{file.path} changed after it was matched", "put it back as it was, or give a new --out")
+        raise StaleError(f"{file.path} changed after it was matched", "restore the file, or give a new --out")
     schema = read_schema(Path(job.schema))
     rows = CuratedRows(schema, columns, job.columns, list_captions=item.list_captions)
     downsampled: list[Sample] = []
@@ -176,7 +183,7 @@ def _described_once(path: str, _state: tuple[int, str]) -> tuple[PoolFile, Foote
 
 
 class _Draws:
-    """Goes through a shard's matches once: probabilities, draws, and what is said of them."""
+    """Reads a shard's matches once: computes probabilities, draws pairs, and counts both."""
 
     def __init__(self, job: BalanceJob, key: str, path: str, probabilities: TableWriter, uid_runs: RunWriter) -> None:
         self._job, self._path = job, path
@@ -185,14 +192,14 @@ class _Draws:
         self._probabilities = probabilities
         self._uid_runs = uid_runs
         self._kept: list[tuple[MatchedPairs, Float64[np.ndarray, " n"]]] = []
-        self._examples: list[tuple[int, int, int]] = []  # row, caption's number, the number to sample by
+        self._examples: list[tuple[int, int, int]] = []  # row, caption number, sampling key
         self._seen = -1
         self.counts = np.zeros(len(self._p), np.int64)
         self.rows = 0
         self.expected_parts = self.candidates = 0
 
     def up_to(self, row: int) -> Iterator[tuple[MatchedPairs, Float64[np.ndarray, " K"]]]:
-        """The pairs that are kept, not yet given out, of records up to a row, and their probabilities; in parts if they are many."""
+        """The kept pairs of records up to a row that were not returned yet, with their probabilities; in parts if there are many."""
         while self._seen < row and (batch := next(self._batches, None)) is not None:
             self._draw(batch)
             if sum(int(np.searchsorted(pairs.rows, row, side="right")) for pairs, _ in self._kept) >= PAIRS_AT_ONCE:
@@ -205,7 +212,7 @@ class _Draws:
         return _join([now for now, _ in given])
 
     def examples_up_to(self, row: int) -> list[tuple[int, int, int]]:
-        """Examples, not yet given out, of pairs of records up to a row that are not kept."""
+        """Examples of pairs that are not kept, of records up to a row, that were not returned yet."""
         examples = [example for example in self._examples if example[0] <= row]
         self._examples = [example for example in self._examples if example[0] > row]
         return examples
@@ -284,10 +291,10 @@ def _read_examples(captions: Texts, examples: list[tuple[int, int, int]]) -> lis
 
 
 def options_for(run: Workspace, aim: Aim, seed: int, policy: TextsPolicy) -> BalanceOptions:
-    """What an aim asks for, of this pool.
+    """The options for an aim: the threshold is computed from this pool.
 
     Raises:
-        OptionError: the aim or the seed is not possible.
+        OptionError: the aim or the seed is invalid.
     """
     aim.check()
     checked_seed(seed)
@@ -295,7 +302,7 @@ def options_for(run: Workspace, aim: Aim, seed: int, policy: TextsPolicy) -> Bal
 
 
 def _asked(_: Workspace, options: BalanceOptions) -> dict[str, Any]:
-    return {"t": options.t, "why": options.why, "seed": options.seed, "texts": options.policy}  # the card says why
+    return {"t": options.t, "why": options.why, "seed": options.seed, "texts": options.policy}  # the card shows the reason
 
 
 def _cut(making: Making[BalanceFolder, BalanceOptions]) -> Work:
@@ -321,11 +328,11 @@ def _cut(making: Making[BalanceFolder, BalanceOptions]) -> Work:
 
 
 def _failed(making: Making[BalanceFolder, BalanceOptions]) -> None:
-    """Shards that cannot be read in whole leave the snapshot, as if they had failed when they were matched.
+    """Remove shards that cannot be read completely from the snapshot, as if they had failed during matching.
 
     Raises:
-        IncompleteError: some can be repaired, or accepted as failed.
-        StaleError: all failed because their files changed.
+        IncompleteError: some shards failed; they can be repaired, or accepted as failed.
+        StaleError: all of them failed because their files changed.
     """
     failures, shards = making.failures, snapshot_of(making.run).shards
     broken = {key: failure for key, failure in failures.items() if _is_as_it_was(shards[key].shard.file)}
@@ -333,7 +340,7 @@ def _failed(making: Making[BalanceFolder, BalanceOptions]) -> None:
     what, hint, details = failure_message(failures, len(shards), again)
     if not broken:  # --allow-failed-shards would not help: these files can be read
         place = making.run.folder(MATCH).path
-        afresh = f"put the files back as they were, give a new --out, or delete {place} and match everything again"
+        afresh = f"restore the files, give a new --out, or delete {place} and match everything again"
         raise StaleError(what, afresh, details)
     unmatch(making.run, broken)
     raise IncompleteError(what, hint, details)
@@ -373,7 +380,7 @@ def _finish(making: Making[BalanceFolder, BalanceOptions]) -> Finished:
 
 
 class BalancePart(Part):
-    """The curated set, and what balancing did to the counts of entries."""
+    """The curated set, and the entry counts before and after."""
 
     t: float
     why_t: str
@@ -396,15 +403,15 @@ class BalancePart(Part):
     plan: list[PlanRow]
 
     def summary(self) -> list[str]:
-        of = "images" if self.texts_policy == "one-per-image" else "matched"
+        of = "matched images" if self.texts_policy == "one-per-image" else "matched pairs"
         top = ", ".join(f"{visible(row.entry)!r} {short(row.before)} → {short(row.after)}" for row in self.top_before[:3])
-        repeated = f", {self.repeated_uids:,} of them a repeat" if self.repeated_uids else ""
+        repeated = f", {self.repeated_uids:,} repeat a uid" if self.repeated_uids else ""
         head = self.head_matches / self.matches_before
         return [
             f"threshold   t = {self.t:,.6g}, {self.why_t}",
-            f"head        {self.head_entries:,} entries with {head:.1%} of the matches; the tail {self.tail_share:.1%}",
-            f"kept        {self.kept:,} pairs ({self.kept / self.candidates:.1%} of the {of}), {self.expected:,.0f} expected{repeated}",
-            f"frequent    {top}",
+            f"head        {self.head_entries:,} entries with {head:.1%} of the matches; tail: {self.tail_share:.1%}",
+            f"kept        {self.kept:,} pairs ({self.kept / self.candidates:.1%} of {of}), {self.expected:,.0f} expected{repeated}",
+            f"top entries {top}",
         ]
 
 

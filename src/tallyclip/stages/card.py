@@ -1,4 +1,4 @@
-"""The stage of the data card: what the other stages have to say, on one page."""
+"""The stage card: makes the data card from the parts of the other stages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tallyclip.stages.match import MATCH
 
 
 class CardFolder(StageFolder):
-    """The card in three forms."""
+    """The card in three formats."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -53,7 +53,7 @@ def _finish(making: Making[CardFolder, None]) -> Finished:
 
 
 def summary_of(run: Workspace) -> list[str]:
-    """A few lines on what the run did, by those stages that have something to say.
+    """The summary lines of the run, from all stages that have a part of the card.
 
     Raises:
         IncompleteError: there is no card.
@@ -62,7 +62,7 @@ def summary_of(run: Workspace) -> list[str]:
 
 
 def _commands(*stages: Manifest) -> str:
-    """The commands that make these stages again, a line each: 'curate' needs none before it."""
+    """The commands that reproduce these stages, one per line. 'curate' needs no command before it."""
     lines: list[str] = []
     for stage in stages:
         line = printable(shlex.join(["tallyclip", *stage.command]))

@@ -1,4 +1,4 @@
-"""The stage of counting: the barrier, where the snapshot of shards becomes one vector of counts."""
+"""The stage counts: adds the counts of all matched shards to one count for each entry. It waits for all shards."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tallyclip.stages.metadata import METADATA, entries_of
 
 
 class CountsFolder(StageFolder):
-    """How often each entry is matched."""
+    """Entry counts, as an array and as JSON."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -44,34 +44,34 @@ def _finish(making: Making[CountsFolder, None]) -> Finished:
         run.progress.shard_done(key)
     write_array(folder.counts, counts)
     write_entry_counts(folder.entry_counts, entries, counts)
-    named, matches = int(np.count_nonzero(counts)), int(counts.sum())
-    result = {"matches": matches, "entries": len(counts), "matched_entries": named}
-    return Finished(result, f"{matches:,} matches of {named:,} of {len(counts):,} entries", (folder.counts, folder.entry_counts))
+    matched_entries, matches = int(np.count_nonzero(counts)), int(counts.sum())
+    result = {"matches": matches, "entries": len(counts), "matched_entries": matched_entries}
+    return Finished(result, f"{matches:,} matches of {matched_entries:,} of {len(counts):,} entries", (folder.counts, folder.entry_counts))
 
 
 def add_shard(counts: Int64[np.ndarray, " V"], path: Path) -> None:
-    """Add the counts that a shard has left in a file.
+    """Add the counts of a shard from its file.
 
     Raises:
-        ArtifactError: the file is not whole.
+        ArtifactError: the file is broken.
     """
     shard = read_arrays(path)
     ids, more = shard.get("entry_ids"), shard.get("counts")
     if ids is None or more is None or len(ids) != len(more) or ids.max(initial=0) >= len(counts):
-        raise ArtifactError(f"{path}: broken: not the counts of a shard", f"delete {path.parent} and run the same command again")
+        raise ArtifactError(f"{path}: broken, not the counts of a shard", f"delete {path.parent} and run the same command again")
     counts[ids] += more
 
 
 def load_counts(run: Workspace) -> Int64[np.ndarray, " V"]:
-    """The counts in place.
+    """The finished entry counts of a run.
 
     Raises:
-        ArtifactError: they are not what was counted.
+        ArtifactError: their file is broken.
     """
     path, entries = run.folder(COUNTS).counts, run.required(COUNTS).result["entries"]
     counts = read_array(path)
     if counts.dtype != np.int64 or counts.shape != (entries,):
-        what = f"{path}: broken: {counts.dtype}{list(counts.shape)}, not the counts of {entries:,} entries"
+        what = f"{path}: broken, {counts.dtype}{list(counts.shape)}, not the counts of {entries:,} entries"
         raise ArtifactError(what, f"delete {path.parent} and run the same command again")
     return counts
 
@@ -79,15 +79,15 @@ def load_counts(run: Workspace) -> Int64[np.ndarray, " V"]:
 def _nothing_matched(matched: Manifest) -> tuple[str, str]:
     texts, records = matched.result["texts"], matched.result["records"]
     if texts:
-        hint = "is this the right entry list, and the right column of captions? see 'tallyclip match --text'"
-        return f"none of the pool's {texts:,} captions matches an entry: there is nothing to balance", hint
+        hint = "check the entry list and the caption column; 'tallyclip match --text' shows what one caption matches"
+        return f"none of the pool's {texts:,} captions match an entry, so there is nothing to balance", hint
     drops = ", ".join(f"{count:,} {reason}" for reason, count in matched.result["drops"].items())
     what = f"the pool has no captions: its {records:,} records were dropped ({drops})" if records else "the pool has no records"
-    return what, "is this the right pool, and the right column of captions?"
+    return what, "check the pool and the caption column"
 
 
 class CountsPart(Part):
-    """The entry list, and which of its entries were matched."""
+    """The entry list, and how many of its entries are matched."""
 
     entries: int
     metadata_fingerprint: str
@@ -107,7 +107,7 @@ class CountsPart(Part):
     def summary(self) -> list[str]:
         each, share = self.matches / self.matched_captions, self.matched_captions / self.captions
         return [
-            f"entries     {self.entries:,} ({self.mode}); {self.named:,} matched, {self.never_named_count:,} never",
+            f"entries     {self.entries:,} ({self.mode}); {self.named:,} matched, {self.never_named_count:,} never matched",
             f"matched     {self.matched_captions:,} captions ({share:.1%}), {each:.2f} matches each",
         ]
 

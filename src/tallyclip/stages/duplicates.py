@@ -1,6 +1,6 @@
-"""The stage of duplicates: over all files, which pairs repeat others. A barrier, worked on bucket by bucket of sorted keys.
+"""The stage duplicates: finds duplicate pairs across all files. It waits for all files, and works on buckets of sorted keys.
 
-Captions that are all over a site are found first: a pair that is removed for that is no reason to remove another.
+Boilerplate captions are found first, so that a pair removed as boilerplate does not cause the removal of its duplicates.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from tallyclip.run.workspace import Workspace
 from tallyclip.stages.gather import GATHER, PoolOptions
 
 ROWS_PER_BUCKET = 4_000_000  # 128 MB of records, and some copies of them
-SITES = "sites-"  # before the number of a bucket of captions by site
+SITES = "sites-"  # prefix of the keys of boilerplate buckets
 
 
 class DuplicatesFolder(StageFolder):
-    """Per bucket of keys the places of the rows to remove; and which files have the keys."""
+    """For each bucket of keys, the places of the rows to remove; and the list of key files."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self.runs = path / "_runs.json"
 
     def removed(self, key: str) -> Path:
-        """Places of rows, by the key of a bucket."""
+        """The file with the places of the rows to remove, for the key of a bucket."""
         return self.path / f"{key}.removed.npy"
 
     def outputs_of(self, key: str) -> Iterable[Path]:
@@ -44,10 +44,14 @@ class DuplicatesFolder(StageFolder):
 
 
 class BucketJob(msgspec.Struct, frozen=True):
-    """What all buckets have in common.
+    """What is the same for all buckets.
 
-    ``runs`` names the files of keys, in the order of the shards; ``excluded`` the files of an earlier pool's keys. Rows that are in the
-    files ``before`` are removed already, and are no reason to remove others.
+    Attributes:
+        bits: number of leading bits of a key that choose its bucket.
+        runs: the file that lists the files of keys, in the order of the shards.
+        excluded: files of keys of earlier pools.
+        before: files of places of rows that are removed already; they do not cause the removal of others.
+        site_limit: most distinct images with the same caption on one host.
     """
 
     bits: int
@@ -58,21 +62,21 @@ class BucketJob(msgspec.Struct, frozen=True):
 
 
 class Bucket(msgspec.Struct, frozen=True):
-    """A slice of all keys, by their first bits; it has about so many rows."""
+    """A slice of all keys, by their leading bits. ``rows`` is an estimate."""
 
     number: int
     rows: int
 
 
 class BucketReport(Report):
-    """How many rows are removed, and how many of these because their key is of an earlier pool."""
+    """How many rows are removed, and how many of these because their key is in an earlier pool."""
 
     removed: int
     excluded: int = 0
 
 
 def find_boilerplate(job: BucketJob, item: Bucket, folder: DuplicatesFolder, tick: Callable[[int], None]) -> BucketReport:
-    """Find the captions of a bucket that are all over their site: writes the places of their rows."""
+    """Find the boilerplate captions of a bucket, and write the places of their rows."""
     runs, rows = _slices(job, item, "sites")
     tick(rows)
     removed = frequent(runs, job.site_limit)
@@ -81,7 +85,7 @@ def find_boilerplate(job: BucketJob, item: Bucket, folder: DuplicatesFolder, tic
 
 
 def find_repeats(job: BucketJob, item: Bucket, folder: DuplicatesFolder, tick: Callable[[int], None]) -> BucketReport:
-    """Find the pairs of a bucket that repeat others: writes their places."""
+    """Find the duplicate pairs of a bucket, and write the places of their rows."""
     runs, rows = _slices(job, item, "pairs")
     tick(rows)
     excluded: list[np.ndarray] = []
@@ -97,7 +101,7 @@ def find_repeats(job: BucketJob, item: Bucket, folder: DuplicatesFolder, tick: C
 
 
 def _slices(job: BucketJob, bucket: Bucket, kind: str) -> tuple[list[np.ndarray], int]:
-    """Of each file the records of a bucket, with places that say the file too; and how many these are."""
+    """The records of a bucket from each file, with places that include the file; and their number."""
     runs: list[np.ndarray] = []
     for shard, path in enumerate(_names(job.runs)[kind]):
         records = np.load(path, mmap_mode="r")
@@ -118,10 +122,10 @@ def _key(number: int, kind: str = "") -> str:
 
 
 def earlier_pool(run: Workspace, folder: Path, duplicates: str) -> tuple[str, list[str]]:
-    """An earlier pool: its fingerprint, and the files of its keys.
+    """The fingerprint of an earlier pool, and the files of its keys.
 
     Raises:
-        OptionError: it is this one, or not a pool, or not whole, or its keys are of another kind or version.
+        OptionError: it is this run, not a pool, incomplete, or has keys of another kind or version.
     """
     root = folder.resolve()
     if root == run.root:
@@ -129,22 +133,22 @@ def earlier_pool(run: Workspace, folder: Path, duplicates: str) -> tuple[str, li
     pool = run.stages["pool"]
     manifest, found = read_manifest(pool.folder(root / pool.name)), read_manifest(DUPLICATES.folder(root / DUPLICATES.name))
     if manifest is None or found is None:
-        raise OptionError(f"{folder}: no pool was made here", "--exclude-pool takes the run folders of 'tallyclip pool'")
+        raise OptionError(f"{folder}: there is no pool in this folder", "give --exclude-pool a run folder of 'tallyclip pool'")
     if found.options["duplicates"] != duplicates or duplicates == "off":
         raise OptionError(
-            f"{folder} was made with --duplicates {found.options['duplicates']}, this run is made with {duplicates}",
+            f"{folder} was made with --duplicates {found.options['duplicates']}, this run uses {duplicates}",
             "use the same --duplicates, pair or url, for both",
         )
     if found.options["gathered_by"] != GATHER.version:
         raise OptionError(
-            f"--exclude-pool {folder} was made by another version of tallyclip, which writes the same URLs differently",
-            "make that pool again with this version, into a new --out, and name it here",
+            f"--exclude-pool {folder} was made by another version of tallyclip, which writes URLs differently",
+            "make that pool again with this version in a new --out, and give that folder here",
         )
     index: Any = pool.folder(root / pool.name)
     paths: list[Path] = [index.index(shard) for shard in manifest.pieces]
     gone = next((path for path in paths if not path.exists()), None)
     if gone is not None:
-        raise OptionError(f"{gone} is gone: the pool is not whole", "make it again with the command that made it")
+        raise OptionError(f"{gone} is missing: the pool is incomplete", "run the command that made the pool again")
     return manifest.fingerprint, list(map(str, paths))
 
 
@@ -200,11 +204,11 @@ def _finish(making: Making[DuplicatesFolder, PoolOptions]) -> Finished:
         "buckets": len(making.keys[REPEATS.name]),
         "site_buckets": len(making.keys[BOILERPLATE.name]),
     }
-    said = f"{removed:,} of {gathered['pairs']:,} pairs repeat others" if making.options.duplicates != "off" else "not looked for"
-    return Finished(result, said, (making.folder.runs,))
+    summary = f"{removed:,} of {gathered['pairs']:,} pairs are duplicates" if making.options.duplicates != "off" else "kept"
+    return Finished(result, summary, (making.folder.runs,))
 
 
-BOILERPLATE = Section(_cut_sites, find_boilerplate, "sites", rows=lambda _, bucket: bucket.rows, said="captions all over a site found")
+BOILERPLATE = Section(_cut_sites, find_boilerplate, "sites", rows=lambda _, bucket: bucket.rows, said="boilerplate captions found")
 REPEATS = Section(_cut_pairs, find_repeats, "pairs", rows=lambda _, bucket: bucket.rows)
 DUPLICATES = Stage(
     name="duplicates",

@@ -1,7 +1,7 @@
-"""The stage of gathering: crawl files, each by itself, become pairs, and the keys by which repeated pairs are found.
+"""The stage gather: extracts pairs from crawl files, one file at a time, with the keys by which duplicates are found.
 
-What only one pair may have is its key: the pair's uid, or that of its URL. Keys are sorted here, so that a bucket of them is one slice of
-each file's keys (``stages/duplicates.py``).
+Pairs with the same key are duplicates. The key is the uid of the pair, or of its URL. Keys are sorted here, so that a bucket of keys is
+one slice of each file's keys (``stages/duplicates.py``).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _NOTHING = ColumnChoice()  # crawl files have no columns to choose from
 
 
 class GatherFolder(StageFolder):
-    """Per file its pairs, their keys in ascending order, the rows that repeat others of the file; if asked for, keys by site."""
+    """For each crawl file: its pairs, their sorted keys, its duplicate rows, and with --max-site-repeats the keys by site."""
 
     def pairs(self, key: str) -> Path:
         return self.path / f"{key}.parquet"
@@ -63,16 +63,16 @@ class GatherFolder(StageFolder):
 
 
 class PoolOptions(msgspec.Struct, frozen=True):
-    """What is done to the pairs of crawl files before they are a pool.
+    """How pairs from crawl files are filtered and deduplicated to make a pool.
 
     Attributes:
-        duplicates: of what only one is kept: "pair" (URL and caption), "url", or "off".
+        duplicates: what makes pairs duplicates: "pair" (URL and caption), "url", or "off" (duplicates are kept).
         exclude: run folders of earlier pools, whose pairs are skipped.
-        languages: which to keep, or None to detect none.
-        filters: what else to drop.
-        keep_readable: keep what can be read of damaged files.
-        max_site_repeats: drop captions that are used with more different images than that on the pages of one host.
-        max_download: bytes of a file; larger ones are not fetched.
+        languages: languages to keep, or None to detect none.
+        filters: other filters.
+        keep_readable: keep the readable part of damaged files.
+        max_site_repeats: drop captions that are used with more distinct images than this on the pages of one host.
+        max_download: bytes; larger files are not downloaded.
     """
 
     duplicates: Duplicates = "pair"
@@ -85,14 +85,14 @@ class PoolOptions(msgspec.Struct, frozen=True):
 
     @property
     def early_languages(self) -> LanguageChoice | None:
-        """The languages, if they must be detected before duplicates are found: the caption kept for a URL must be in one of them."""
+        """The languages, if they must be detected before duplicates are removed: the caption kept for a URL must be in one of them."""
         return self.languages if self.duplicates == "url" else None
 
     def check(self) -> None:
-        """Refuse what is not possible, before any work.
+        """Refuse invalid options, before any work.
 
         Raises:
-            OptionError: a language, a filter or a number that is not possible.
+            OptionError: a language, a filter or a number is invalid.
         """
         if self.languages is not None:
             self.languages.check()
@@ -102,16 +102,16 @@ class PoolOptions(msgspec.Struct, frozen=True):
 
 
 class GatherOptions(msgspec.Struct, frozen=True):
-    """Crawl files, and what is done to their pairs."""
+    """Crawl files, and the options for their pairs."""
 
     pool: Pool
     steps: PoolOptions
 
 
 class GatherJob(msgspec.Struct, frozen=True):
-    """What all shards have in common.
+    """What is the same for all shards.
 
-    ``collapse``: pairs that repeat others of the file are removed at once, which keeps a pair that is everywhere from filling its bucket.
+    ``collapse``: remove duplicates within a file at once, so that a very frequent pair cannot fill its bucket.
     """
 
     how: CrawlReading
@@ -123,7 +123,7 @@ class GatherJob(msgspec.Struct, frozen=True):
 
 
 class GatherReport(Report):
-    """``rows`` counts the pairs; ``seen`` what was met on the way; ``repeats`` how many of the pairs repeat others of this file."""
+    """``rows`` is the number of pairs; ``seen`` counts records, pages, images and captions; ``repeats`` the duplicates within the file."""
 
     seen: dict[str, int]
     drops: dict[str, int]
@@ -132,7 +132,7 @@ class GatherReport(Report):
 
 
 def gather_shard(job: GatherJob, item: ShardItem, folder: GatherFolder, tick: Callable[[int], None]) -> GatherReport:
-    """Write a file's pairs, their sorted keys, and which of them repeat others of the file."""
+    """Write the pairs of a file, their sorted keys, and which rows are duplicates within the file."""
     shard, key = item.shard, item.shard.key
     columns = open_file(shard.file, _NOTHING).columns
     steps: list[Step] = [_screen(job.filters), *([] if job.languages is None else [Languages(job.languages)])]
@@ -157,19 +157,19 @@ def gather_shard(job: GatherJob, item: ShardItem, folder: GatherFolder, tick: Ca
 
 
 def gathered_schema(languages: LanguageChoice | None) -> pa.Schema:
-    """The columns of a file's pairs: those of the reader but for the page, which only says which of repeated pairs is kept."""
+    """The columns of gathered pairs: those of the reader, except the hash of the page, which only chooses among duplicates."""
     fields = [field for field in PAIRS if field.name != PAGE_COLUMN]
     return pa.schema([*fields, *([(LANGUAGE, pa.dictionary(pa.int32(), pa.string())), (SCORE, pa.float32())] if languages else [])])
 
 
 @lru_cache(maxsize=1)
 def _screen(filters: Filters) -> Screen:
-    """A worker reads the lists of its filters once."""
+    """Cached, so that a worker reads the lists of the filters once."""
     return Screen(filters)
 
 
 class _Keys:
-    """The keys of a file's rows, batch by batch: 32 bytes a row are held."""
+    """Collects the keys of a file's rows, batch by batch; takes 32 bytes of memory per row."""
 
     def __init__(self, duplicates: Duplicates, *, by_site: bool) -> None:
         self._duplicates: Duplicates = duplicates
@@ -190,7 +190,7 @@ class _Keys:
         self._preferences.append(preferences(table[PAGE_COLUMN].combine_chunks().to_numpy(), fields, uids[:, 0]))
 
     def resolved(self, *, collapse: bool) -> tuple[UInt64[np.ndarray, "K 4"], UInt64[np.ndarray, " R"]]:
-        """The sorted records of the rows that are kept in this file, and the others' numbers in ascending order."""
+        """The sorted records of the rows that are kept in this file, and the sorted numbers of the other rows."""
         keys = np.concatenate([np.zeros((0, 2), np.uint64), *self._keys])
         preferences = np.concatenate([np.zeros(0, np.uint64), *self._preferences])
         records = sorted_records(keys, preferences, np.arange(len(keys), dtype=np.uint64))
@@ -198,7 +198,7 @@ class _Keys:
         return records[first], np.sort(records[~first, 3])
 
     def by_site(self) -> UInt64[np.ndarray, "N 4"]:
-        """Sorted records of host and caption, with the pair's uid and the row."""
+        """Sorted records: two columns for the hash of host and caption, the first half of the pair's uid, and the row."""
         sites = np.concatenate([np.zeros((0, 3), np.uint64), *(self._sites or [])])
         return sort_rows(np.column_stack([sites, np.arange(len(sites), dtype=np.uint64)]))
 

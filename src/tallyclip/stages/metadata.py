@@ -1,4 +1,4 @@
-"""The stage of the entry list: a copy of it in the run, and the matcher's tables."""
+"""The stage metadata: copies the entry list into the run, and builds the matcher's tables."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class MetadataFolder(StageFolder):
 
 @dataclass(frozen=True)
 class MetadataOptions:
-    """An entry list, and how it is matched."""
+    """An entry list, and the mode of matching."""
 
     metadata: Metadata
     mode: Mode
 
 
 def entries_of(run: Workspace) -> Metadata:
-    """The entry list in place."""
+    """The entry list of a run."""
     return run.remember(METADATA, lambda: Metadata.load(str(run.folder(METADATA).entries)))
 
 

@@ -1,4 +1,4 @@
-"""The stage of planning: what each threshold would keep, in expectation, and the t for a wanted size or tail share."""
+"""The stage plan: how many pairs each threshold is expected to keep, and the t for a size or tail share."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from tallyclip.stages.match import MATCH
 
 PAPER_TAIL_SHARE = 0.06  # arXiv 2507.22062, section 3.3
 KEEPS_ALL: dict[TextsPolicy, str] = {
-    "pairs": "as asked for: keeps every matched pair (matched, not balanced)",
-    "one-per-image": "as asked for: keeps one matched caption of every image (matched, not balanced)",
+    "pairs": "as given: keeps every matched pair (matched, not balanced)",
+    "one-per-image": "as given: keeps one matched caption of every image (matched, not balanced)",
 }
-STEPS = (1, 2, 5)  # of the table's thresholds in every decade
+STEPS = (1, 2, 5)  # the thresholds of the table, in every decade
 
 
 class PlanFolder(StageFolder):
-    """A plan's table, and the curve of it."""
+    """The table of a plan, and its plot."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -43,34 +43,34 @@ class PlanFolder(StageFolder):
 
 
 class Aim(msgspec.Struct, frozen=True):
-    """What the user wants: a threshold, a number of pairs, or a tail share; without any of them the paper's tail share."""
+    """What the user wants: a threshold, a number of pairs, or a tail share. Without any, the paper's tail share."""
 
     t: float | None = None
     size: float | None = None
     tail_share: float | None = None
 
     def check(self) -> None:
-        """Refuse what is not possible, before any work.
+        """Refuse an invalid aim, before any work.
 
         Raises:
-            OptionError: more than one is wanted, or one is out of range.
+            OptionError: more than one is given, or one is out of range.
         """
         wanted = [name for name in ("t", "size", "tail_share") if getattr(self, name) is not None]
         if len(wanted) > 1:
-            raise OptionError(f"--{' and --'.join(wanted).replace('_', '-')} each choose the threshold", "give one of them")
+            raise OptionError(f"--{' and --'.join(wanted).replace('_', '-')} each choose the threshold", "give only one of them")
         if self.t is not None:
             checked_threshold(self.t)
         if self.size is not None and not self.size > 0:
-            raise OptionError(f"a size of {self.size} is not possible", "give a number of pairs above 0")
+            raise OptionError(f"a size of {self.size} is not a number of pairs", "give a number above 0")
         if self.tail_share is not None and not 0 <= self.tail_share <= 1:
             raise OptionError(
-                f"a tail share of {self.tail_share} is not possible",
+                f"a tail share of {self.tail_share} is out of range",
                 "give a share between 0 and 1; the paper's is 0.06",
             )
 
 
 class PlanOptions(msgspec.Struct, frozen=True):
-    """What is wanted, and whether images are pairs or have one caption picked."""
+    """What the user wants, and whether every caption of an image is a pair or one is picked."""
 
     aim: Aim
     policy: TextsPolicy = "pairs"
@@ -85,13 +85,13 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 def resolve(run: Workspace, aim: Aim, policy: TextsPolicy) -> tuple[float, str]:
-    """The threshold that an aim asks for, and why it is that one.
+    """The threshold for an aim, and the reason for it.
 
     Raises:
-        OptionError: the size is beyond what the pool has.
+        OptionError: the size is larger than the number of pairs that can be drawn.
     """
     if aim.t is not None:
-        return float(aim.t), KEEPS_ALL[policy] if math.isinf(aim.t) else "as asked for"
+        return float(aim.t), KEEPS_ALL[policy] if math.isinf(aim.t) else "as given"
     planned = run.whole(PLAN)
     if planned is not None and planned.options == _asked(run, PlanOptions(aim, policy)):
         return float(planned.result["t"]), planned.result["why"]
@@ -102,8 +102,8 @@ def resolve(run: Workspace, aim: Aim, policy: TextsPolicy) -> tuple[float, str]:
         return t, f"for an expected size of {aim.size:,.0f} pairs"
     share = PAPER_TAIL_SHARE if aim.tail_share is None else aim.tail_share
     t = threshold_for_tail(counts, share)
-    why = f"for a tail share of {share:.3g}" + (", the paper's" if aim.tail_share is None else "")
-    return t, f"{why} (nearest: {tail_share(counts, t):.4g})"
+    why = f"for a tail share of {share:.3g}" + (", as in the paper" if aim.tail_share is None else "")
+    return t, f"{why} (nearest possible: {tail_share(counts, t):.4g})"
 
 
 def _asked(_: Workspace, options: PlanOptions) -> dict[str, Any]:
@@ -112,7 +112,7 @@ def _asked(_: Workspace, options: PlanOptions) -> dict[str, Any]:
 
 
 def _finish(making: Making[PlanFolder, PlanOptions]) -> Finished:
-    """A table and a curve over thresholds from 1 to the largest count, and the one that the aim asks for."""
+    """Write a table and a plot of thresholds from 1 to the largest count, and of the threshold for the aim."""
     run, folder, options = making.run, making.folder, making.options
     options.aim.check()
     counts = load_counts(run)
@@ -124,25 +124,25 @@ def _finish(making: Making[PlanFolder, PlanOptions]) -> Finished:
     with replacing(folder.curve) as part:
         part.write_text(plan_curve(rows, t), encoding="utf-8")
     chosen = next(row for row in rows if row.t == t)
-    said = f"t = {t:,.6g} {why}: {chosen.expected_size:,.0f} pairs expected"
-    return Finished({"t": t, "why": why}, said, (folder.table, folder.curve))
+    summary = f"t = {t:,.6g} {why}: {chosen.expected_size:,.0f} pairs expected"
+    return Finished({"t": t, "why": why}, summary, (folder.table, folder.curve))
 
 
 def read_plan(run: Workspace) -> Plan:
-    """The plan in place.
+    """The finished plan of a run.
 
     Raises:
-        ArtifactError: it is not whole.
+        ArtifactError: its file is missing or broken.
     """
     path = run.folder(PLAN).table
     plan = read_struct(path, Plan)
     if plan is None:
-        raise ArtifactError(f"{path} is gone", "run the same command again")
+        raise ArtifactError(f"{path} is missing", "run the same command again")
     return plan
 
 
 def tabulate(run: Workspace, counts: Int64[np.ndarray, " V"], thresholds: Sequence[float], policy: TextsPolicy) -> list[PlanRow]:
-    """A row for each of several ascending thresholds: those of the plan in place, and for the others one pass over the matches."""
+    """A row for each of several ascending thresholds: from the finished plan, or else by one pass over the matches."""
     planned = run.whole(PLAN)
     rows: dict[float, PlanRow] = {}
     if planned is not None and planned.options["texts"] == policy:
@@ -158,7 +158,7 @@ def tabulate(run: Workspace, counts: Int64[np.ndarray, " V"], thresholds: Sequen
 
 
 def steps_to(most: int) -> list[float]:
-    """1, 2, 5, 10, 20, 50 and so on, up to the first that is no smaller than ``most``."""
+    """1, 2, 5, 10, 20, 50 and so on, up to the first that is at least ``most``."""
     steps: list[float] = []
     decade = 1
     while True:
@@ -170,14 +170,14 @@ def steps_to(most: int) -> list[float]:
 
 
 def _candidates(run: Workspace, policy: TextsPolicy) -> int:
-    """How many pairs could be drawn: all that match an entry, or one for each image that has such a caption."""
+    """The number of pairs that can be drawn: all that match an entry, or one for each image with such a caption."""
     if policy == "pairs":
         return int(run.required(MATCH).result["matched"])
     return round(_expect(run, [float("inf")], policy)[0] / UNIT)
 
 
 class ExpectJob(msgspec.Struct, frozen=True):
-    """A shard's matches, the counts of all, and thresholds to try."""
+    """A shard's matches, the counts of the whole pool, and thresholds."""
 
     matches: str
     counts: str
@@ -186,10 +186,10 @@ class ExpectJob(msgspec.Struct, frozen=True):
 
 
 def _expect(run: Workspace, thresholds: Sequence[float], policy: TextsPolicy) -> list[int]:
-    """Expected sizes of the whole pool, in whole parts: one pass over the matches, of which nothing is kept.
+    """Expected sizes of the whole pool, in fixed point (``core/plan.py``), by one pass over the matches.
 
     Raises:
-        IncompleteError: the matches of some shard cannot be read.
+        IncompleteError: the matches of a shard cannot be read.
     """
     counts, matches = str(run.folder(COUNTS).counts), run.folder(MATCH)
     keys = run.required(MATCH).pieces
@@ -201,7 +201,7 @@ def _expect(run: Workspace, thresholds: Sequence[float], policy: TextsPolicy) ->
 
 
 def expect_shard(job: ExpectJob, tick: Callable[[int], None]) -> list[int]:
-    """Expected sizes of one shard at several thresholds, in whole parts."""
+    """Expected sizes of one shard at several thresholds, in fixed point."""
     counts = np.load(job.counts, mmap_mode="r")
     parts = [0] * len(job.thresholds)
     for pairs in read_matches(Path(job.matches)):

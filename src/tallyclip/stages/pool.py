@@ -1,4 +1,4 @@
-"""The stage that writes the pool: what is kept of gathered pairs, a file for each file that was gathered."""
+"""The stage pool: writes the gathered pairs that are kept, one file for each crawl file."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ LANGUAGES = [(LANGUAGE, pa.dictionary(pa.int16(), pa.string())), (SCORE, pa.floa
 
 
 class PoolFolder(StageFolder):
-    """The pool, and per file the keys of its pairs in ascending order."""
+    """The pool: pairs, and for each file the sorted keys of its pairs."""
 
     def pairs(self, key: str) -> Path:
         return self.path / f"{key}.parquet"
@@ -51,7 +51,7 @@ class PoolFolder(StageFolder):
 
 
 class PoolJob(msgspec.Struct, frozen=True):
-    """What all files have in common: where pairs are, and the files of rows to remove."""
+    """What is the same for all files: the folder of gathered pairs, and the files with the rows to remove."""
 
     gathered: str
     removed: list[str]
@@ -62,7 +62,7 @@ class PoolJob(msgspec.Struct, frozen=True):
 
 
 class PoolItem(msgspec.Struct, frozen=True):
-    """A file of gathered pairs. ``number`` is its place among all, as places of rows have it; it has about so many rows."""
+    """A file of gathered pairs. ``number`` is its position among all files, as in the places of rows; ``rows`` is an estimate."""
 
     key: str
     number: int
@@ -70,7 +70,7 @@ class PoolItem(msgspec.Struct, frozen=True):
 
 
 class PoolReport(Report):
-    """``rows`` counts the pairs that were gathered, ``kept`` those that are kept."""
+    """``rows`` is the number of gathered pairs, ``kept`` the number of these that are kept."""
 
     kept: int
     drops: dict[str, int]
@@ -78,7 +78,7 @@ class PoolReport(Report):
 
 
 def write_pairs(job: PoolJob, item: PoolItem, folder: PoolFolder, tick: Callable[[int], None]) -> PoolReport:
-    """Write the pairs of a file that are kept, with their languages if any are asked for, and the keys of these pairs."""
+    """Write the pairs of a file that are kept, with their languages if these are detected, and their keys."""
     gathered = GatherFolder(Path(job.gathered))
     removed, ledger = _removed(job, item, gathered)
     languages = [] if job.languages is None or job.detected else [Languages(job.languages)]
@@ -105,7 +105,7 @@ def write_pairs(job: PoolJob, item: PoolItem, folder: PoolFolder, tick: Callable
             kept.append(keep)
             uids = uid_strings(column_uids(table[UID_COLUMN].combine_chunks()))
             table = table.set_column(0, UID_COLUMN, uids)
-            if job.detected:  # the labels of rows that are kept, in the order of these
+            if job.detected:  # the dictionary of kept rows, in order of appearance
                 column = table[LANGUAGE].cast(pa.string()).combine_chunks().dictionary_encode()
                 table = table.set_column(table.column_names.index(LANGUAGE), LANGUAGE, column)
             writer.write(table.select(schema.names).cast(schema))
@@ -115,7 +115,7 @@ def write_pairs(job: PoolJob, item: PoolItem, folder: PoolFolder, tick: Callable
 
 
 def _removed(job: PoolJob, item: PoolItem, gathered: GatherFolder) -> tuple[UInt64[np.ndarray, " R"], Ledger]:
-    """The rows of a file to remove, in ascending order."""
+    """The rows of a file to remove, in ascending order, and the ledger that counts boilerplate among them."""
     repeats = np.sort(np.concatenate([np.load(gathered.repeats(item.key)), *_places(item, job.removed)]))
     removed = np.union1d(repeats, np.concatenate([np.zeros(0, np.uint64), *_places(item, job.of_sites)]))
     ledger = Ledger()
@@ -125,7 +125,7 @@ def _removed(job: PoolJob, item: PoolItem, gathered: GatherFolder) -> tuple[UInt
 
 
 def _places(item: PoolItem, paths: Iterable[str]) -> Iterator[UInt64[np.ndarray, " _"]]:
-    """The rows of this file among the places of all, bucket by bucket."""
+    """The rows of this file, from files of places of all files' rows; one array for each."""
     first = np.uint64(item.number << ROW_BITS)
     for path in paths:
         places = np.load(path, mmap_mode="r")
@@ -134,8 +134,8 @@ def _places(item: PoolItem, paths: Iterable[str]) -> Iterator[UInt64[np.ndarray,
 
 
 def _index(job: PoolJob, gathered: GatherFolder, key: str, kept: Bool[np.ndarray, " N"]) -> UInt64[np.ndarray, "K 2"]:
-    """The keys of the rows that are kept, in ascending order."""
-    if job.duplicates == "off":  # no keys were made: a pair's is its uid
+    """The sorted keys of the kept rows."""
+    if job.duplicates == "off":  # gathering made no keys: the key of a pair is its uid
         uids = column_uids(pq.read_table(str(gathered.pairs(key)), columns=[UID_COLUMN])[UID_COLUMN].combine_chunks())
         return sort_rows(uids[kept])
     records = np.load(gathered.keys(key))
@@ -143,7 +143,7 @@ def _index(job: PoolJob, gathered: GatherFolder, key: str, kept: Bool[np.ndarray
 
 
 def pool_schema(languages: LanguageChoice | None) -> pa.Schema:
-    """The columns of a pool that is made from crawl files."""
+    """The columns of a pool made from crawl files."""
     return pa.schema([(UID_COLUMN, pa.string()), *SCHEMA, *(LANGUAGES if languages is not None else [])])
 
 
@@ -177,21 +177,21 @@ def _finish(making: Making[PoolFolder, PoolOptions]) -> Finished:
     pairs = sum(report.kept for report in reports.values())
     if pairs == 0:
         raise IncompleteError(*_nothing_kept(gathered, drops))
-    return Finished({"pairs": pairs, "drops": dict(sorted(drops.items()))}, f"{pairs:,} of {gathered.result['pairs']:,} pairs are kept")
+    return Finished({"pairs": pairs, "drops": dict(sorted(drops.items()))}, f"{pairs:,} of {gathered.result['pairs']:,} pairs kept")
 
 
 def _nothing_kept(gathered: Manifest, drops: Counter[str]) -> tuple[str, str]:
     seen, dropped = gathered.result["seen"], ", ".join(f"{count:,} {reason}" for reason, count in sorted(drops.items()))
     if seen.get("texts"):
-        hint = "the reasons above say which options would keep more"
+        hint = "see the reasons above, and change the filters that drop too much"
     else:
-        hint = "are these crawl files of pages? WET files, for one, have no links"
-    what = f"no pair is kept: {seen.get('pages', 0):,} pages with {seen.get('images', 0):,} images and {seen.get('texts', 0):,} captions"
+        hint = "check that these are WAT or WARC files with HTML pages; WET files have no links"
+    what = f"no pair was kept: {seen.get('pages', 0):,} pages with {seen.get('images', 0):,} images and {seen.get('texts', 0):,} captions"
     return what + (f"; dropped: {dropped}" if dropped else ""), hint
 
 
 class PoolPart(Part):
-    """What crawl files became a pool of."""
+    """How crawl files became a pool."""
 
     crawl: CrawlPart
 

@@ -1,1 +1,1 @@
-"""What is done to pairs between reading and matching: filters, languages, and the ledger of what is dropped."""
+"""Steps between reading and matching: filters and language detection."""

@@ -1,7 +1,7 @@
-"""What a step is: something that looks at pairs and says of each whether it is kept, and why not.
+"""The protocol of a step: it decides for each pair whether it is kept, and gives the reason if it is not.
 
-Steps are applied to tables of pairs with the columns ``url`` and ``text``, in the order in which the stages name them. What a step drops is
-counted by one ledger, by reason, with samples.
+Steps are applied in order to tables of pairs with the columns ``url`` and ``text``. One ledger counts what they drop, by reason, with
+samples.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from tallyclip.readers.records import Drop
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a step says of N pairs.
+    """The decision of a step on N pairs.
 
     Attributes:
         keep: bool[N].
-        drops: of those that are not kept, with their place among the N; or several as one.
-        columns: N values each, that the step adds to the pairs.
+        drops: the dropped pairs, with their positions among the N; one drop may stand for several pairs.
+        columns: columns of N values that the step adds to the pairs.
     """
 
     keep: Bool[np.ndarray, " N"]
@@ -34,15 +34,15 @@ class Verdict:
 
 
 class Step(Protocol):
-    """Looks at a batch of pairs; the same pairs get the same verdict, whatever batch they are in."""
+    """Decides on a batch of pairs. The decision on a pair does not depend on its batch."""
 
     def judge(self, pairs: pa.Table) -> Verdict:
-        """Of N pairs, which are kept."""
+        """Decide which of N pairs are kept."""
         ...
 
 
 def apply(steps: Iterable[Step], pairs: pa.Table, ledger: Ledger) -> pa.Table:
-    """The pairs that every step keeps, with the columns that steps add."""
+    """The pairs that all steps keep, with the columns that steps add."""
     for step in steps:
         verdict = step.judge(pairs)
         for drop in verdict.drops:

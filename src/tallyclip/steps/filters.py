@@ -1,17 +1,17 @@
-"""Filters that drop pairs by their address or text before anything is matched: all are off unless asked for, as in the paper.
+"""Filters that drop pairs by URL or caption before matching. All are off by default, as in the paper.
 
 A pair is dropped for the first of these reasons, in this order:
 
     URL too long        more characters than ``max_url_length``
-    domain blocked      its host, or a domain that the host is in, is on the list of ``blocked_domains``
-    caption too short   fewer characters than ``min_text_length``, white space at its ends aside
+    domain blocked      the URL's host, or a parent domain of it, is on the list of ``blocked_domains``
+    caption too short   fewer characters than ``min_text_length``, without white space at its ends
     caption too long    more than ``max_text_length``, likewise
-    no letters          no character of it is a letter, as ``str.isalpha`` has it
-    file name or id     ``is_name`` says so
+    no letters          no character of it is a letter by ``str.isalpha``
+    file name or id     ``is_name`` is true
     keyword blocked     a word or phrase of it is on the list of ``blocked_keywords``
 
 Lists are files of UTF-8 text with one domain, word or phrase a line, at a path or fsspec URL; ``.gz``, ``.zst`` and ``.bz2`` are unpacked.
-``#`` at the beginning of a line or after a space begins a comment. The module is longer than others for this list.
+``#`` at the beginning of a line or after a space begins a comment. Longer than others: it has all filters and their patterns.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ KEYWORD_BLOCKED = "keyword blocked"
 
 
 class Filters(msgspec.Struct, frozen=True):
-    """What to drop; nothing, unless it is asked for.
+    """What to drop; nothing by default.
 
     Attributes:
         max_url_length, min_text_length, max_text_length: in characters.
-        no_letters: drop texts without a letter.
-        file_names: drop texts that are a file name, an address, an id, a number or a date.
+        no_letters: drop captions without a letter.
+        file_names: drop captions that are a file name, a URL, an id, a number or a date.
         blocked_domains, blocked_keywords: paths or URLs of lists.
     """
 
@@ -64,11 +64,11 @@ class Filters(msgspec.Struct, frozen=True):
     blocked_keywords: str | None = None
 
     def check(self) -> None:
-        """Can these filters be applied? Reads the lists, to be sure.
+        """Check the values, and read the lists.
 
         Raises:
-            OptionError: a length is negative, no length would pass, or a list cannot be read, is empty or has a line that is no
-                domain, word or phrase; the message has its place.
+            OptionError: a length is negative, the minimum is above the maximum, or a list cannot be read, is empty or has an
+                invalid line; the message has the line number.
         """
         Screen(self)
 
@@ -77,8 +77,8 @@ class Screen:
     """Filters with their lists loaded. It can be pickled.
 
     Attributes:
-        active: is there anything to drop? If not, ``reason`` is always None, and need not be asked.
-        fingerprint: 64 hex digits that change with any option and with what the lists say, not with where they are.
+        active: whether any filter is on. If not, ``reason`` is always None.
+        fingerprint: 64 hex digits that depend on the options and on the content of the lists, not on their paths.
 
     Raises:
         OptionError: as ``Filters.check``.
@@ -87,10 +87,10 @@ class Screen:
     def __init__(self, filters: Filters) -> None:
         for name in ("max_url_length", "min_text_length", "max_text_length"):
             if (length := getattr(filters, name)) is not None and length < 0:
-                raise OptionError(f"--{name.replace('_', '-')} {length}: no length is negative")
+                raise OptionError(f"--{name.replace('_', '-')} {length}: a length cannot be negative")
         least, most = filters.min_text_length or 0, filters.max_text_length
         if most is not None and least > most:
-            raise OptionError(f"no text is at least {least} and at most {most} characters long", "exchange the two")
+            raise OptionError(f"--min-text-length {least} is above --max-text-length {most}", "swap them")
         self.active = filters != Filters()
         self._longest_url = sys.maxsize if filters.max_url_length is None else filters.max_url_length
         self._shortest, self._longest = least, sys.maxsize if most is None else most
@@ -103,7 +103,7 @@ class Screen:
         self.fingerprint = fingerprint_of(**options, domains=sorted(self._domains), keywords=sorted(self._phrases.all))
 
     def judge(self, pairs: pa.Table) -> Verdict:
-        """Of N pairs, which no filter drops."""
+        """Decide which of N pairs are kept."""
         keep = np.ones(len(pairs), np.bool_)
         drops: list[Drop] = []
         if self.active:
@@ -115,7 +115,7 @@ class Screen:
         return Verdict(keep, drops)
 
     def reason(self, url: str, text: str) -> str | None:
-        """Why the pair of this address and text is dropped, or None: it stays."""
+        """Why a pair with this URL and caption is dropped, or None if it is kept."""
         if len(url) > self._longest_url:
             return URL_TOO_LONG
         if self._domains and _is_in(host_of(url), self._domains):
@@ -143,7 +143,7 @@ _FILES = r"jpe?g|jpe|jfif|png|gif|webp|bmp|tiff?|svg|ico|heic|avif|psd|eps|cr2|n
 _MONTHS = (
     "jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?"
 )
-LONGEST_NAME = 1000  # characters; the pattern is tried on nothing that is longer
+LONGEST_NAME = 1000  # characters; longer captions are not tested with the pattern
 _DAY = r"\d{1,4}(?:st|nd|rd|th)?"
 _NAME = re.compile(
     rf"""
@@ -155,7 +155,7 @@ _NAME = re.compile(
     | \{{?[0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}\}}?           # a UUID
     | (?![@\#])(?=\S*?[^\W_]_+[^\W_])\S+                           # control_14ct
     | [a-z]+(?:-[a-z]+)*-(?:imgs?|btn|bg|ico|jpe?g|png|gif|thumbs?|thumbnail|placeholder|spacer) | (?:img|btn|bg|ico)(?:-[a-z0-9]+)+
-    | (?=[a-z]\S*?(?!(?:19|20)\d\d(?!\d))\d{{4}})[a-z0-9.+()-]+      # dsc00023, MTE4018; Euro2020 is none
+    | (?=[a-z]\S*?(?!(?:19|20)\d\d(?!\d))\d{{4}})[a-z0-9.+()-]+      # dsc00023, MTE4018; not Euro2020
     | \d{{3,}}\s?[x×]\s?\d{{3,}}(?:\s?px)?                                  # 800x600
     | (?=\D*\d)(?:{_DAY}[\s,./-]{{1,3}}){{0,2}}(?:{_MONTHS})(?:[\s,./-]{{1,3}}{_DAY}){{0,2}}     # 2 May 2013
     """,
@@ -164,25 +164,25 @@ _NAME = re.compile(
 
 
 def is_name(text: str) -> bool:
-    """Is this text nothing but a file name, a path or address, an id, a number or a date?
+    """Whether a caption is only a file name, a path or URL, an id, a number or a date.
 
-    A text with two or more words of letters never is one: words are parted by white space, and a word of letters begins with a letter
-    and has no digit and none of ``_ . / \\ : @ = %``, punctuation at its ends aside. Of the others are one
+    A caption with two or more words of letters is never one. Words are separated by white space; a word of letters begins with a letter
+    and has no digit and none of ``_ . / \\ : @ = %``, apart from punctuation at its ends. Among the others, these are:
 
-    - a text with digits and no letters: "1234", "2020-01-02", "$ 9.99";
-    - a text that ends like a file: ".jpg", ".png", ".pdf", ".html", ...;
-    - an address or a path: "https://...", "www...", "/images/dog", "example.com/dog";
+    - a caption with digits and no letters: "1234", "2020-01-02", "$ 9.99";
+    - a caption that ends with the suffix of a file: ".jpg", ".png", ".pdf", ".html", ...;
+    - a URL or a path: "https://...", "www...", "/images/dog", "example.com/dog";
     - a camera's name: "IMG 0042", "DSC-0023 (2)", "Screenshot 2020-01-02";
     - 8 or more hex digits, one of them 0 to 9, and UUIDs;
-    - a single word with an underscore inside, but for handles and hashtags: "control_14ct", "product_img";
-    - a single word whose last part says so, "product-img", "dog-thumb", or its first, "img-dog";
-    - a single word of ASCII that begins with a letter and has four digits in a row which are no year: "dsc00023", "MTE4018";
+    - a single word with an underscore inside, except handles and hashtags: "control_14ct", "product_img";
+    - a single word whose last part is like in "product-img" and "dog-thumb", or its first like in "img-dog";
+    - a single word of ASCII that begins with a letter and has four digits in a row that are not a year: "dsc00023", "MTE4018";
     - a size in pixels, "800x600", and a date with an English month, "2 May 2013", "Jan 2013".
 
-    So "desk", "iPhone6", "GX390", "hot-dog", "Euro2020", "Lot 146", "東京タワー" and "A4omote" are none.
+    So "desk", "iPhone6", "GX390", "hot-dog", "Euro2020", "Lot 146", "東京タワー" and "A4omote" are not.
     """
     first = text.split(None, 2)
-    if len(first) > 1 and first[0].isalpha() and first[1].isalpha():  # most captions, told without splitting the rest
+    if len(first) > 1 and first[0].isalpha() and first[1].isalpha():  # most captions: no need to split the rest
         return False
     words = 0
     for word in text.split():
@@ -201,10 +201,10 @@ _HOST = re.compile(r"\s*(?:(?:[a-z][a-z0-9+.-]*:)?[/\\]{2,})?(?:[^/?#\\]*@)?(\[[
 
 
 def host_of(url: str) -> str:
-    """The host of an address in its one form: ASCII (IDNA, "xn--..."), lower case, without user, port and the dot at its end."""
+    """The host of a URL in normal form: ASCII (IDNA, "xn--..."), lower case, without user, port and final dot."""
     found = _HOST.match(url)
     host = unquote(found[1]) if found else ""
-    with contextlib.suppress(ValueError):  # of what is no host that anybody can have
+    with contextlib.suppress(ValueError):  # the host is invalid
         host = ascii_host(host)
     return host.strip().rstrip(".").lower()
 
@@ -227,8 +227,8 @@ def _domain(line: str) -> str | None:
 
 @functools.cache
 def _word() -> re.Pattern[str]:
-    """A word: a run of letters, digits and the marks that go with them; where words are not parted by spaces, each sign is one."""
-    signs_and_marks = (chr(code) for code in range(0x300, 0x20000) if not 0xFE00 <= code <= 0xFE0F)  # which choose an emoji's looks
+    """A word: a run of letters, digits and their combining marks. In scripts without spaces between words, each character is a word."""
+    signs_and_marks = (chr(code) for code in range(0x300, 0x20000) if not 0xFE00 <= code <= 0xFE0F)  # variation selectors
     marks = "".join(sign for sign in signs_and_marks if unicodedata.category(sign) in ("Mn", "Mc"))
     signs = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
     return re.compile(rf"[{signs}][{marks}]*|(?:(?![{signs}])[\w{marks}])+")
@@ -238,17 +238,18 @@ _ASCII_WORD = re.compile(r"\w+", re.ASCII)
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text in the form in which they are compared: NFKC and case-folded."""
+    """The words of a caption as they are compared: NFKC and case-folded."""
     if text.isascii():
         return _ASCII_WORD.findall(text.lower())
     return _word().findall(unicodedata.normalize("NFKC", text).casefold())
 
 
 class Phrases:
-    """Words and phrases to look for.
+    """Words and phrases to search for.
 
-    A phrase is in a text if its words follow each other there, whatever is between them: "hot dog" is in "Hot-dogs, hot dog!" once. In
-    scripts that do not part words (Han, kana, Thai, Lao, Burmese, Khmer) each sign is a word, so a phrase is found within a sentence.
+    A caption contains a phrase if it has the words of the phrase one after another, with any characters between them that are not words:
+    "hot dog" is in "Hot-dogs, hot dog!" once. In scripts without spaces between words (Han, kana, Thai, Lao, Burmese, Khmer) each
+    character is a word, so a phrase is found within a sentence.
 
     Attributes:
         all: the phrases, their words joined by single spaces.
@@ -263,7 +264,7 @@ class Phrases:
         self._lengths = {first: tuple(sorted(found)) for first, found in lengths.items()}
 
     def are_in(self, text: str) -> bool:
-        """Is one of them in this text? Takes a look-up for each word, and one more for each length of a phrase that begins with it."""
+        """Whether a caption contains one of them. Takes one look-up per word, and one per length of a phrase that begins with it."""
         words = words_of(text)
         if self._lengths.keys().isdisjoint(words):
             return False
@@ -279,7 +280,7 @@ def _phrase(line: str) -> str | None:
 
 
 def _read_list(path: str, kind: str, parse: Callable[[str], str | None]) -> set[str]:
-    """What a list names, each in the form in which it is compared."""
+    """The items of a list, as they are compared."""
     found: set[str] = set()
     try:
         for number, content in enumerate(read_lines(path), 1):
@@ -291,11 +292,11 @@ def _read_list(path: str, kind: str, parse: Callable[[str], str | None]) -> set[
                 continue
             if (item := parse(line)) is None:
                 raise OptionError(
-                    f"{path}, line {number:,}: {line!r:.80} is no {kind}", f"a list has one {kind} a line, and # for comments"
+                    f"{path}, line {number:,}: {line!r:.80} is not a {kind}", f"a list has one {kind} per line, and # for comments"
                 )
             found.add(item)
     except SourceError as error:
         raise OptionError(error.what, error.hint) from error
     if not found:
-        raise OptionError(f"{path}: no {kind} in it", f"put one {kind} on each line, or leave the list out")
+        raise OptionError(f"{path}: the list has no {kind}", f"put one {kind} on each line, or remove the option")
     return found

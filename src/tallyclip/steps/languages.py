@@ -1,4 +1,4 @@
-"""Which languages are kept, and why the others are not."""
+"""Keeps captions by their language."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ OTHER = "language: other"
 UNSURE = "language: unsure"
 LANGUAGE, SCORE = "language", "language_score"  # the columns of what was detected
 
-# What the model knows nothing of it calls "en" with 0.12. On lingua's sentences 0.2 halves what is wrongly called English (4.4% to 2.0%)
-# at no loss of English; 0.5 would lose 27% of real alt texts that are tagged English, and the paper keeps what is tagged.
+# For text that it cannot identify, the model returns "en" with a score of 0.12. On lingua's sentences, a threshold of 0.2 halves the share
+# of other languages labeled English (4.4% to 2.0%) and loses no English. 0.5 would lose 27% of the real alt texts labeled English, and the
+# paper keeps all that are labeled.
 DEFAULT_THRESHOLD = 0.2
 
 
@@ -31,22 +32,22 @@ class LanguageChoice(msgspec.Struct, frozen=True):
     A dialect counts as its language: with "en", "en-GB" and "en_IN" are kept too. Upper and lower case are the same.
 
     Attributes:
-        languages: labels, or none: then every text is kept, whatever its score. "und" keeps texts without letters, which have no score.
-        threshold: the lowest score with which a text is taken to be in a language.
+        languages: labels. If empty, every caption is kept, whatever its score. "und" keeps captions without letters, which have no score.
+        threshold: the lowest score at which a caption counts as being in a language.
     """
 
     languages: list[str] = []
     threshold: float = DEFAULT_THRESHOLD
 
     def check(self, known: Collection[str] | None = None) -> None:
-        """Can anything be kept by this choice?
+        """Refuse an unknown language, or a threshold out of range.
 
         Args:
-            known: the labels of the model that will be asked; by default those of ``default_identifier``.
+            known: the labels of the model; by default those of ``default_identifier``.
 
         Raises:
-            OptionError: the model knows no such language, or no score can reach the threshold.
-            MissingExtraError: the default model is asked for, and its package is not installed.
+            OptionError: the model does not know a language, or the threshold is not from 0 to 1.
+            MissingExtraError: the package of the default model is not installed.
         """
         if not 0 <= self.threshold <= 1:
             raise OptionError(f"a language threshold of {self.threshold} is not from 0 to 1", f"{DEFAULT_THRESHOLD} is the default")
@@ -56,10 +57,10 @@ class LanguageChoice(msgspec.Struct, frozen=True):
         for language in self.languages:
             name = _normal(language)
             if name not in labels:
-                raise OptionError(f"the language model knows no {language!r}", _near(name, labels))
+                raise OptionError(f"the language model does not know {language!r}", _near(name, labels))
 
     def keeps(self, labels: Sequence[str], scores: Float32[np.ndarray, " N"]) -> Bool[np.ndarray, " N"]:
-        """Which of N texts with these labels and scores are kept?"""
+        """Which of N captions with these labels and scores are kept."""
         if not self.languages:
             return np.ones(len(labels), np.bool_)
         wanted = {label: self._wants(label) for label in set(labels)}
@@ -70,7 +71,7 @@ class LanguageChoice(msgspec.Struct, frozen=True):
         return chosen & sure
 
     def reason(self, label: str) -> str:
-        """Why a text with this label is not kept, if it is not."""
+        """The reason to drop a caption with this label."""
         return UNSURE if self._wants(label) else OTHER
 
     def _wants(self, label: str) -> bool:
@@ -80,16 +81,16 @@ class LanguageChoice(msgspec.Struct, frozen=True):
 
 
 class Languages:
-    """A step: keeps the captions in some languages, and adds the columns ``language`` and ``language_score``.
+    """A step: keeps captions in some languages, and adds the columns ``language`` and ``language_score``.
 
-    To detect a language takes fifty times as long as to match a caption, so stages apply this to as few captions as they can.
+    Detecting the language of a caption takes fifty times as long as matching it, so stages apply this step to as few captions as possible.
     """
 
     def __init__(self, choice: LanguageChoice) -> None:
         self._choice = choice
 
     def judge(self, pairs: pa.Table) -> Verdict:
-        """Of N pairs, which are in the languages that are kept."""
+        """Decide which of N pairs are kept."""
         texts = pairs["text"].to_pylist()
         labels, scores = default_identifier().identify(texts)
         keep = self._choice.keeps(labels, scores)
@@ -103,14 +104,14 @@ def _normal(label: str) -> str:
 
 
 def _near(name: str, labels: set[str]) -> str:
-    """What may have been meant: a code that looks alike, or that begins this one, as en does en-GB and English."""
+    """A hint: codes that are similar, or that the name begins with, as in en-GB and English."""
     near = [label for label in dict.fromkeys([*difflib.get_close_matches(name, labels), name[:2]]) if label in labels]
     meant = f"did you mean {' or '.join(near)}? " if near else ""
     return f"{meant}Its {len(labels) - 1} languages have ISO 639 codes, such as de, en, fr, ja and zh"
 
 
 def asked_languages(choice: LanguageChoice | None) -> dict[str, Any] | None:
-    """What is asked for, and of which model, for manifests and fingerprints."""
+    """The languages, the threshold and the model, for manifests and fingerprints."""
     if choice is None:
         return None
     return {"languages": choice.languages, "threshold": choice.threshold, "model": default_identifier().name}
