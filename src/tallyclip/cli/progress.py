@@ -11,6 +11,7 @@ from rich.text import Text
 
 from tallyclip.escaping import printable
 from tallyclip.report.numbers import short, size
+from tallyclip.run.progress import piece_of
 
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -91,7 +92,7 @@ class Shown:
 
     def shard_failed(self, key: str, what: str) -> None:
         self._failed += 1
-        self._console.print(f"  [red]failed[/red] {self._pieces.removesuffix('s')} {as_markup(key)}: {as_markup(what)}", soft_wrap=True)
+        self._console.print(f"  [red]failed[/red] {piece_of(self._unit)} {as_markup(key)}: {as_markup(what)}", soft_wrap=True)
         self._refresh()
 
     def finish(self, result: str) -> None:
@@ -112,8 +113,7 @@ class Shown:
 
     @property
     def _pieces(self) -> str:
-        """The unit of work: a pool has shards, other inputs have parts."""
-        return "shards" if self._unit == "rows" else "parts"
+        return f"{piece_of(self._unit)}s"
 
     def _number(self, number: int) -> str:
         return size(number) if self._unit == "bytes" else f"{number:,}"

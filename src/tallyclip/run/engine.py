@@ -18,6 +18,7 @@ from tallyclip.io.files import with_infinity, write_json
 from tallyclip.io.structs import fingerprint_of
 from tallyclip.run.items import Failure, Piece, Source, StageFolder, Work, do_piece, write_work
 from tallyclip.run.manifest import Manifest, read_manifest
+from tallyclip.run.progress import piece_of
 from tallyclip.run.runners.base import Advanced, Done, Failed, Task
 from tallyclip.run.stage import Making, Section, Stage
 from tallyclip.run.workspace import Workspace
@@ -235,7 +236,7 @@ def _do(
                 failure = Failure(what, hint, sources.get(key))
                 making.failures[key] = failure
                 write_json(folder.failed(key), msgspec.to_builtins(failure))
-                run.progress.shard_failed(key, what)
+                run.progress.shard_failed(name := work.name_of(key), _without(name, what))
 
 
 def _number(key: str) -> int:
@@ -262,17 +263,32 @@ def _refuse(making: Making[Any, Any], stage: Stage, section: Section, work: Work
 
 def _raise_failures(making: Making[Any, Any], stage: Stage, section: Section, work: Work) -> None:
     if stage.reads_files and section is stage.sections[0]:
-        raise IncompleteError(*failure_message(making.failures, len(work.items)))
+        failures = {work.name_of(key): failure for key, failure in making.failures.items()}
+        raise IncompleteError(*failure_message(failures, len(work.items), piece_of(section.unit)))
     key, failure = next((key, failure) for key, failure in making.failures.items() if key in work.items)
-    raise IncompleteError(f"{key}: {failure.what}", failure.hint)
+    name = work.name_of(key)
+    raise IncompleteError(f"{name}: {_without(name, failure.what)}", failure.hint)
 
 
-def failure_message(failures: Mapping[str, Failure], pieces: int, again: str = "the same command") -> tuple[str, str, list[str]]:
-    """What to say when pieces have failed, what would help, and a line for each of the first: ``again`` is a command that reads the files
-    again, and knows --allow-failed-shards."""
+def failure_message(
+    failures: Mapping[str, Failure], pieces: int, piece: str = "shard", again: str = "the same command"
+) -> tuple[str, str, list[str]]:
+    """The message, hint and details for pieces that failed.
+
+    Args:
+        failures: by what people know the pieces by.
+        pieces: how many there are.
+        piece: what people call one.
+        again: a command that reads the files again, and has --allow-failed-shards.
+    """
     first = dict(list(failures.items())[:SHOWN_FAILURES])
-    details = [f"{key}: {failure.what}" for key, failure in first.items()]
+    details = [f"{name}: {_without(name, failure.what)}" for name, failure in first.items()]
     details += [f"and {len(failures) - len(first):,} more"] if len(failures) > len(first) else []
     hints = dict.fromkeys(failure.hint for failure in first.values() if failure.hint)
-    help_ = f"repair the files and run {again} again (finished shards are kept), or go on without them with its --allow-failed-shards"
-    return f"{len(failures):,} of {pieces:,} shards failed:", "; ".join([*hints, help_]), details
+    help_ = f"repair the files and run {again} again (finished {piece}s are kept), or go on without them with its --allow-failed-shards"
+    return f"{len(failures):,} of {pieces:,} {piece}s failed:", "; ".join([*hints, help_]), details
+
+
+def _without(name: str, what: str) -> str:
+    """What went wrong, without the name that is shown before it: where that is the path of a file, what went wrong begins with it."""
+    return what.removeprefix(f"{name}: ")

@@ -69,7 +69,7 @@ class Failure(msgspec.Struct, frozen=True):
 class Work:
     """The pieces of a section by their keys, and ``job``, what they have in common; each a struct. A key serves as a file name.
 
-    An item that reads a file from outside has a property ``source``.
+    An item that reads a file from outside has a property ``source``. One whose key tells people nothing has a property ``name``.
     """
 
     items: Mapping[str, Any]
@@ -79,6 +79,10 @@ class Work:
     def sources(self) -> dict[str, Source]:
         """What pieces read from outside."""
         return {key: item.source for key, item in self.items.items() if hasattr(item, "source")}
+
+    def name_of(self, key: str) -> str:
+        """What people know a piece by."""
+        return getattr(self.items[key], "name", key)
 
 
 class StageFolder:

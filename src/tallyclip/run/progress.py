@@ -5,6 +5,11 @@ from __future__ import annotations
 from typing import Protocol
 
 
+def piece_of(unit: str) -> str:
+    """What people call a piece of work: a pool has shards, which are counted in rows; other inputs have parts."""
+    return "shard" if unit == "rows" else "part"
+
+
 class Progress(Protocol):
     """Told of a stage's progress, always from the driver's thread."""
 

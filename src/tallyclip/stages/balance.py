@@ -337,7 +337,7 @@ def _failed(making: Making[BalanceFolder, BalanceOptions]) -> None:
     failures, shards = making.failures, snapshot_of(making.run).shards
     broken = {key: failure for key, failure in failures.items() if _is_as_it_was(shards[key].shard.file)}
     again = f"'{MATCH.command}' or 'tallyclip curate POOL... --out RUN'"
-    what, hint, details = failure_message(failures, len(shards), again)
+    what, hint, details = failure_message(failures, len(shards), again=again)
     if not broken:  # --allow-failed-shards would not help: these files can be read
         place = making.run.folder(MATCH).path
         afresh = f"restore the files, give a new --out, or delete {place} and match everything again"

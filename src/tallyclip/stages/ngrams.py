@@ -141,6 +141,11 @@ class InputPart(msgspec.Struct, frozen=True):
     means: str = ""
 
     @property
+    def name(self) -> str:
+        """What people know it by: its file."""
+        return self.counted.path
+
+    @property
     def key(self) -> str:
         """What its counts depend on, and the path does not belong to that: a file may move, and a repaired one is another."""
         source = msgspec.to_builtins(self.counted)
