@@ -212,7 +212,7 @@ def _read_piece(path: Path, key: str, work: Callable[..., Any]) -> tuple[str, An
     try:
         snapshot = _read_snapshot(str(path), path.stat().st_mtime_ns)
         return snapshot["barrier"], _convert(snapshot["job"], kinds[0]), _convert(snapshot["items"][key], kinds[1])
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, TypeError, ValueError) as error:
         hint = "run the same command again"
         raise ArtifactError(f"{path}: the piece of work {key!r} cannot be read: {error}", hint) from error
 

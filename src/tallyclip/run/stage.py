@@ -7,7 +7,7 @@ cleaned up all follow from that (``Stages``). ``engine.make`` makes a stage.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -146,19 +146,34 @@ class Stage:
     warm: Callable[[], None] | None = None
 
 
+def _twice(names: Sequence[str]) -> str | None:
+    """The first name that stands there twice."""
+    return next((name for name in names if names.count(name) > 1), None)
+
+
 class Stages:
     """The stages of one kind of folder, in an order in which they can be made.
 
     Raises:
-        ValueError: two have one name, one needs a stage that there is not, or they need each other in a circle.
+        ValueError: two have one name or write one result, one needs a stage that there is not, they need each other in a circle, or the
+            sections of one make no sense.
     """
 
     def __init__(self, *stages: Stage) -> None:
         self._stages = {stage.name: stage for stage in stages}
-        names = [stage.name for stage in stages]
-        twice = next((name for name in names if names.count(name) > 1), None)
-        if twice is not None:
-            raise ValueError(f"two stages are called {twice!r}")
+        for stage in stages:
+            sections = _twice([section.name for section in stage.sections])
+            if sections is not None:
+                raise ValueError(f"stage {stage.name!r} has two sections called {sections!r}")
+            if stage.reads_files and not stage.sections:
+                raise ValueError(f"stage {stage.name!r} reads files, but has no section to read them in")
+        names = _twice([stage.name for stage in stages])
+        if names is not None:
+            raise ValueError(f"two stages are called {names!r}")
+        results = _twice([name for stage in stages for name in (stage.name, *stage.results)])
+        if results is not None:
+            both = " and ".join(repr(stage.name) for stage in stages if results in (stage.name, *stage.results))
+            raise ValueError(f"stages {both} would both write {results!r}")
         self._before = {stage.name: self._named(stage) for stage in stages}
         self._order = self._sorted()
 

@@ -6,12 +6,10 @@ from pathlib import Path
 
 import msgspec
 
-from tallyclip.errors import ArtifactError
-from tallyclip.io.structs import read_struct
 from tallyclip.run.items import StageFolder
 from tallyclip.run.manifest import Manifest, read_manifest
 from tallyclip.run.stage import Stage
-from tallyclip.run.workspace import Kind, Record, attempts, check_layout
+from tallyclip.run.workspace import Kind, attempts, read_record
 
 
 class FailedShard(msgspec.Struct):
@@ -57,13 +55,10 @@ def read_status(kind: Kind, root: Path) -> RunStatus:
     """The state of every stage.
 
     Raises:
-        ArtifactError: there is no such folder.
+        ArtifactError: there is no such folder, or its record is broken.
         OptionError: it has another layout.
     """
-    check_layout(kind, root)
-    record = read_struct(root / kind.record, Record)
-    if record is None:
-        raise ArtifactError(f"{root}: no {kind.noun} here", f"start one with '{kind.start}'")
+    record = read_record(kind, root)
     stages = [_stage(root, stage) for stage in kind.stages]
     shown = [status for stage, status in zip(kind.stages, stages, strict=True) if not (stage.optional and status.state == "to do")]
     return RunStatus(str(root), record.sources, record.files, shown)

@@ -131,6 +131,9 @@ class Workspace:
             raise OptionError(f"{self.root}: cannot be a {self.kind.noun} folder: {error.strerror}", "give another --out") from error
         strangers = sorted(name for name in there if name != ".lock")
         if strangers and not self.record_file.exists():
+            if ".lock" in there and self.kind.names.issuperset(strangers):
+                what = f"{self.root}: a {self.kind.noun} folder without its {self.kind.record}: an earlier version of tallyclip made it,"
+                raise OptionError(f"{what} or the file was deleted", "give a new or empty --out; what is there stays as it is")
             what = f"{self.root} holds files but no {self.kind.noun} ({', '.join(strangers[:3])})"
             raise OptionError(what, "give a new or empty --out")
         with suppress(ArtifactError):  # a broken record is written anew
@@ -351,13 +354,34 @@ def check_layout(kind: Kind, root: Path) -> None:
         OptionError: it is one.
         ArtifactError: its record is broken.
     """
-    record = read_struct(root / kind.record, _AnyRecord)
+    record = _read_record(kind, root, _AnyRecord)
     if record is not None and record.layout != LAYOUT:
         version = record.versions.get("tallyclip", "?")
         what = f"{root}: made by another version of tallyclip ({version}), whose {kind.noun} folders have another layout"
         raise OptionError(
             what, f"give a new --out, or use the version that made it (pip install tallyclip=={version}); its results stay as they are"
         )
+
+
+def read_record(kind: Kind, root: Path) -> Record:
+    """What was asked for last in a folder.
+
+    Raises:
+        ArtifactError: there is no such folder, or its record is broken.
+        OptionError: it has another layout.
+    """
+    check_layout(kind, root)
+    record = _read_record(kind, root, Record)
+    if record is None:
+        raise ArtifactError(f"{root}: no {kind.noun} here", f"start one with '{kind.start}'")
+    return record
+
+
+def _read_record(kind: Kind, root: Path, form: type[Value]) -> Value | None:
+    try:
+        return read_struct(root / kind.record, form)
+    except ArtifactError as error:
+        raise ArtifactError(error.what, f"run '{kind.start}' as before: it writes the file anew and keeps the rest") from error
 
 
 def attempts(root: Path, stage: Stage) -> list[Path]:

@@ -21,7 +21,7 @@ from tallyclip.io.files import write_array, write_json
 from tallyclip.run.items import Report, StageFolder, Work
 from tallyclip.run.manifest import read_manifest
 from tallyclip.run.stage import Finished, Making, Section, Stage
-from tallyclip.run.workspace import Workspace
+from tallyclip.run.workspace import Workspace, check_layout
 from tallyclip.stages.gather import GATHER, PoolOptions
 
 ROWS_PER_BUCKET = 4_000_000  # 128 MB of records, and some copies of them
@@ -130,6 +130,11 @@ def earlier_pool(run: Workspace, folder: Path, duplicates: str) -> tuple[str, li
     root = folder.resolve()
     if root == run.root:
         raise OptionError(f"--exclude-pool {folder} is the run itself", "give the run folder of an earlier pool")
+    try:
+        check_layout(run.kind, root)
+    except OptionError as error:
+        hint = "make that pool again with this version, into a new --out, and name it here"
+        raise OptionError(f"--exclude-pool {error.what}", hint) from error
     pool = run.stages["pool"]
     manifest, found = read_manifest(pool.folder(root / pool.name)), read_manifest(DUPLICATES.folder(root / DUPLICATES.name))
     if manifest is None or found is None:

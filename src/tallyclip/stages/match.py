@@ -18,6 +18,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Int64, UInt64
+from msgspec.structs import replace
 
 from tallyclip.core.counts import add_to_counts
 from tallyclip.core.data import Matches
@@ -334,12 +335,22 @@ def snapshot_of(run: Workspace) -> Snapshot:
         IncompleteError: matching is not whole.
         ArtifactError: the snapshot is not whole.
     """
-    run.required(MATCH)
+    matched = run.required(MATCH)
     path = run.folder(MATCH).snapshot_file
     snapshot = read_struct(path, Snapshot)
     if snapshot is None:
         raise ArtifactError(f"{path} is gone", f"delete {path.parent} and run the same command again")
-    return snapshot
+    if "pool" not in matched.inputs:
+        return snapshot
+    own = run.folder(run.stages["pool"]).path
+    return replace(snapshot, shards={key: _within(shard, own) for key, shard in snapshot.shards.items()})
+
+
+def _within(matched: SnapshotShard, pool: Path) -> SnapshotShard:
+    """A shard of the run's own pool where that is now: the run may have been moved since."""
+    shard = matched.shard
+    file = replace(shard.file, path=str(pool / Path(shard.file.path).name))
+    return replace(matched, shard=replace(shard, file=file))
 
 
 def unmatch(run: Workspace, failures: Mapping[str, Failure]) -> None:
@@ -354,7 +365,7 @@ def unmatch(run: Workspace, failures: Mapping[str, Failure]) -> None:
     folder = MatchFolder(run.withdraw(MATCH, fingerprint_before_work(run, MATCH, options)))
     for key, failure in failures.items():
         folder.forget(key)
-        late = msgspec.structs.replace(failure, source=ShardItem(snapshot.shards[key].shard).source, late=True)
+        late = replace(failure, source=ShardItem(snapshot.shards[key].shard).source, late=True)
         write_json(folder.failed(key), msgspec.to_builtins(late))
 
 
