@@ -134,7 +134,7 @@ def test_a_pool_without_pairs_is_said_to_have_none(tmp_path: Path) -> None:
 def test_a_pool_in_which_nothing_matches_ends_with_a_word_on_why(tmp_path: Path) -> None:
     pool = write_parquet(tmp_path / "pool.parquet", {"url": ["a", "b"], "caption": ["Straße", "перевал"]})
     error = fails(1, "curate", pool, "--metadata", write_entries(tmp_path / "entries.json"), "--out", tmp_path / "run")
-    assert "matches an entry" in error
+    assert "none of the pool's 2 captions match an entry" in error
     assert not (tmp_path / "run" / "curated").exists()
 
 
@@ -188,7 +188,7 @@ def test_a_dry_run_writes_nothing_and_says_what_to_expect(example: Example, tmp_
     everything = write_parquet(tmp_path / "a.parquet", {"url": [str(i) for i in range(500)], "caption": ["word0 word1"] * 500})
     said = succeeds("curate", everything, "--metadata", example.entries, "--dry-run", "--out", tmp_path / "run")
     assert "500 records in 1 shards" in said
-    assert "about 500; about 500 match an entry, 2.0 each" in said
+    assert "about 500; about 500 match an entry, 2.0 matches each" in said
 
 
 def test_a_text_is_told_which_entries_it_names_and_its_odds(example: Example) -> None:

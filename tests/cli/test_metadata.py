@@ -204,7 +204,8 @@ def test_inputs_may_be_elsewhere_and_a_part_that_fails_can_be_skipped(tmp_path: 
     (tmp_path / "inputs" / "bad.tsv").write_text("cat,5\n")
     command = ("metadata", "build", "--recipe", "mine.toml", "--inputs", "inputs", "--out", "list", "--workers", 1)
     said = fails(1, *command, cwd=tmp_path)
-    assert f"1 of 2 parts failed:\n  {tmp_path}/inputs/bad.tsv: no usable line: 1 {NO_COUNT}" in said
+    assert "1 of 2 shards failed:" in said
+    assert f"{tmp_path}/inputs/bad.tsv: no usable line: 1 {NO_COUNT}" in said
     assert "--allow-failed-shards" in said
     assert not (tmp_path / "list" / "metadata.parquet").exists()
     accepted = succeeds(*command, "--allow-failed-shards", cwd=tmp_path)
@@ -274,7 +275,10 @@ def test_what_cannot_be_fetched_is_named_and_the_others_are_there(site: Site, tm
             ("fetch", "--recipe", "english", "--host", "hub=mirror"),
             "--host hub=mirror is not of the form NAME=URL Hint: such as hub=https://mirror.example;",
         ),
-        (("fetch", "--recipe", "english", "--host", "hug=http://mirror"), "names are hub, dumps, wordnet, omw"),
+        (
+            ("fetch", "--recipe", "english", "--host", "hug=http://mirror"),
+            "--host hug=http://mirror has an unknown name Hint: such as hub=https://mirror.example; names are hub, dumps, wordnet, omw",
+        ),
     ],
 )
 def test_invalid_options_are_refused_before_anything_is_written(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
@@ -334,7 +338,7 @@ def test_help_fits_the_screen_and_explains_every_option(command: str) -> None:
     said = succeeds("metadata", command, "--help")
     assert all(len(line) <= WIDTH for line in said.splitlines())
     assert all(f"--{option} " in said for option in OPTIONS[command])
-    assert "shard" not in said.replace("--allow-failed-shards", "")  # which are of pools
+    assert "shard" not in said.replace("--allow-failed-shards", "")  # shards are of pools
     assert "card" not in said
 
 

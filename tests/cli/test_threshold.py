@@ -59,7 +59,7 @@ def test_infinity_keeps_every_matched_pair_and_is_called_what_it_is(pool: Path) 
     for text in (markdown, page):
         assert "With t = inf every pair that matches an entry is kept: this set is matched, not balanced." in text
         assert "selects about t" not in text
-    assert "with which the run kept every matched pair" in succeeds("match", "--text", "word0", "--counts", run)
+    assert "as in the run, which kept every matched pair" in succeeds("match", "--text", "word0", "--counts", run)
     assert "t inf" in succeeds("status", run)
 
 
@@ -74,7 +74,7 @@ def test_infinity_with_one_text_of_each_image_claims_no_more_than_that(tmp_path:
     claim = "keeps one matched caption of every image (matched, not balanced)"
     assert f"t = inf, as given: {claim}" in said
     assert f"t = inf as given: {claim}" in planned
-    assert "with which the run kept one matched caption of every image" in shown
+    assert "as in the run, which kept one matched caption of every image" in shown
     assert "With t = inf of every image one caption that matches an entry is kept" in (run / "card" / "card.md").read_text()
     for text in (said, planned, shown, *every_file(run)):
         assert "every matched pair" not in text

@@ -28,9 +28,8 @@ def hosts_of(choices: Sequence[str]) -> Hosts:
     for choice in choices:
         name, equals, url = choice.partition("=")
         if name not in known or not equals or not url.startswith(("http://", "https://")):
-            raise OptionError(
-                f"--host {choice} is not of the form NAME=URL", f"such as hub=https://mirror.example; names are {', '.join(known)}"
-            )
+            what = "has an unknown name" if equals and name not in known else "is not of the form NAME=URL"
+            raise OptionError(f"--host {choice} {what}", f"such as hub=https://mirror.example; names are {', '.join(known)}")
         chosen[name] = url
     return Hosts(**chosen)
 
