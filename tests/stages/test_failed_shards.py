@@ -233,7 +233,7 @@ def test_a_file_without_captions_fails_alone_wherever_it_stands(example: Example
     pool, run = tmp_path / "pool", tmp_path / "run"
     shutil.copytree(example.pool, pool)
     (pool / "aaa.csv").write_text("name,number\nx,1\n")
-    assert "aaa.csv: no column holds captions" in fails(1, *curated(example, pool, run))
+    assert "aaa.csv: no caption column found" in fails(1, *curated(example, pool, run))
     succeeds(*curated(example, pool, run, "--allow-failed-shards"))
     assert failed_in_the_card(run) == ["aaa"]
 
