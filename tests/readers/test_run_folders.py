@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from tallyclip.lists.inputs import CHECKSUMS
-from tallyclip.readers.run_folders import LIST, LIST_MANIFEST, LOCK, POOLS, STAGE_MANIFEST, STAGES
+from tallyclip.readers.run_folders import LIST, LIST_MANIFEST, LOCK, STAGE_MANIFEST
 from tallyclip.readers.sources import find_files
+from tallyclip.run.items import StageFolder
 from tallyclip.stages.builds import BUILD
 from tallyclip.stages.gather import GatherFolder
 from tallyclip.stages.match import MatchFolder
@@ -29,12 +30,14 @@ def write_run(root: Path, *, pool: bool, curated: bool) -> None:
     for folder in (GatherFolder(root / "gather"), PoolFolder(root / "pool")) if pool else ():
         write_text(folder.manifest, "{}")
         write_table(folder.pairs("a"), {"url": ["u"], "text": [f"from {folder.path.name}"]})
-    for name in ("curated", "probabilities", "card") if curated else ():
+    for name in ("curated", "probabilities", "card", "new-stage") if curated else ():
         (root / name).mkdir()
         write_table(root / name / "a.parquet", {"caption": [f"from {name}"]})
     if curated:
         write_text(root / "entry_counts.json", "{}")
         write_text(MatchFolder(root / "match").matches("a"), "")
+        for stage in ("match", "card", "new-stage"):
+            write_text(StageFolder(root / stage).manifest, "{}")
 
 
 @pytest.mark.parametrize("which", ["pool", "curated"])
@@ -75,7 +78,7 @@ def test_a_run_folder_among_other_files_is_refused(tmp_path: Path) -> None:
     refused(tmp_path, f"is a run folder in it: {tmp_path}/run", f"{tmp_path}/run/curated")
 
 
-@pytest.mark.parametrize("stage", ["gather", "metadata", "probabilities", "card", "match"])
+@pytest.mark.parametrize("stage", ["gather", "metadata", "probabilities", "card", "match", "new-stage"])
 def test_a_stage_that_is_not_a_pool_is_refused(tmp_path: Path, stage: str) -> None:
     write_run(tmp_path / "run", pool=True, curated=True)
     refused(tmp_path / "run" / stage, f"{tmp_path}/run/{stage} is a part of a run", f"{tmp_path}/run/curated")
@@ -88,8 +91,10 @@ def test_a_folder_with_the_name_of_a_stage_is_read_outside_of_a_run(tmp_path: Pa
     assert sorted(read(tmp_path).texts) == ["a cat", "a dog"]
 
 
-def test_the_stages_that_are_refused_are_those_of_a_run_but_for_the_pool() -> None:
-    assert {*STAGES} == {stage.name for stage in RUN.stages} - {*POOLS}
+def test_a_folder_of_ones_own_that_was_put_into_a_run_folder_is_read(tmp_path: Path) -> None:
+    write_run(tmp_path / "run", pool=True, curated=True)
+    write_text(tmp_path / "run" / "mine" / "a.txt", "a dog\n")
+    assert read(tmp_path / "run" / "mine").texts == ["a dog"]
 
 
 def test_files_of_an_archive_in_a_folder_with_the_name_of_a_stage_are_read(tmp_path: Path) -> None:

@@ -13,8 +13,7 @@ LIST, LIST_MANIFEST = "metadata.parquet", "manifest.json"  # of an entry list th
 RUNS_SHOWN = 3
 POOL, CURATED = "pool", "curated"
 POOLS = (POOL, CURATED)
-STAGES = ("gather", "duplicates", "metadata", "match", "counts", "plan", "balance", "card")  # a test compares them with those of runs
-NO_POOLS = {"probabilities", *STAGES}
+PROBABILITIES = "probabilities"  # the only folder of results that is neither a pool nor has a manifest of its own
 LOCK, STAGE_MANIFEST = ".lock", "_manifest.json"
 
 
@@ -67,11 +66,13 @@ def _refuse_build(listing: Listing) -> None:
 
 
 def _refuse_stage(listing: Listing) -> None:
-    """Only where a folder has the name of one is it asked for files, which takes a request each at a URL."""
-    folders = {os.path.dirname(path) for path in listing.files - listing.named if not chain_of(path)[2]}
-    for folder in sorted(folder for folder in folders if os.path.basename(folder) in NO_POOLS):
-        root = os.path.dirname(folder)
-        if _exists(f"{root}/{RUN_RECORD}") and (_exists(f"{root}/{LOCK}") or _exists(f"{folder}/{STAGE_MANIFEST}")):
+    """A stage is known by its manifest. At a URL only those are looked for that were listed: each other would take a request."""
+    there = listing.hidden | listing.files
+    for folder in sorted({os.path.dirname(path) for path in listing.files - listing.named if not chain_of(path)[2]}):
+        root, name = os.path.split(folder)
+        manifest = f"{folder}/{STAGE_MANIFEST}"
+        is_stage = name not in POOLS and (manifest in there or (not is_url(folder) and os.path.exists(manifest)))
+        if (is_stage or (name == PROBABILITIES and _exists(f"{root}/{LOCK}"))) and _exists(f"{root}/{RUN_RECORD}"):
             hint = f"name {root}/{CURATED}, the curated set, or the pool that the run was made from"
             raise OptionError(f"{folder} is a part of a run, not a pool", hint)
 
