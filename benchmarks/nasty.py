@@ -358,8 +358,8 @@ INPUTS = [
     Input("bzip2 streams of one byte", "pool", ".jsonl.bz2", each_packed(b"\n", bz2.compress, b'{"caption":"a"}\n')),
     Input("images", "crawl", ".wat", wat_of(counted(b'{"path":"IMG@/src","url":"%d","alt":"a"},'))),
     Input("images under a long base", "crawl", ".wat", wat_of(counted(b'{"path":"IMG@/src","url":"%d","alt":"a"},'), LONG_BASE)),
-    Input("steps up in addresses", "crawl", ".wat", wat_of(again(link(b"../" * 1_000 + b"a.jpg")))),
-    Input("dots in addresses", "crawl", ".wat", wat_of(again(link(b"./a/.." * 1_000)))),
+    Input("steps up in URLs", "crawl", ".wat", wat_of(again(link(b"../" * 1_000 + b"a.jpg")))),
+    Input("dots in URLs", "crawl", ".wat", wat_of(again(link(b"./a/.." * 1_000)))),
     Input(
         "other scripts in hosts",
         "crawl",

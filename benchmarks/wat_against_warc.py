@@ -1,8 +1,8 @@
-"""The pairs of an image's address and a text in WAT files, beside those of the WARC files that these were made from.
+"""The pairs of an image URL and a caption in WAT files, beside those of the WARC files that these were made from.
 
     python benchmarks/wat_against_warc.py wat/aut-example.warc.wat.gz warc/aut-example.warc.gz [another.warc.wat.gz another.warc.gz ...]
 
-A pair is the same if its page, its place, its address and its text are. Prints a line of JSON for each two files: the pairs in both and in
+A pair is the same if its page, its place, its URL and its caption are. Prints a line of JSON for each two files: the pairs in both and in
 one alone, and what explains the latter. An explanation is tried out: the pair has to go when the page is changed so, or to become one
 that the other side has too when both are compared with less care. Of several the first counts. One example of each is given.
 """
@@ -29,9 +29,7 @@ from tallyclip.readers.wat import read_wat
 # From a page with a pair to one without: then the pair owes itself to what was changed.
 CHANGES: dict[str, Callable[[bytes], bytes]] = {
     "data-image-title, which WAT does not have": lambda page: re.sub(rb"(?i)data-image-title", b"data-no-title", page),
-    "the address that a script would load": lambda page: re.sub(
-        rb"(?i)(data-src|data-lazy-src|data-original|srcset)\s*=", b"data-no=", page
-    ),
+    "the URL that a script would load": lambda page: re.sub(rb"(?i)(data-src|data-lazy-src|data-original|srcset)\s*=", b"data-no=", page),
     "a tag <image>": lambda page: re.sub(rb"(?i)<image\b", b"<imagf", page),
     "behind a comment that ends in --->": lambda page: page.replace(b"--->", b"-- >"),
     "in <template>": lambda page: re.sub(rb"(?is)<template\b.*?</template", b"<p", page),
@@ -43,8 +41,8 @@ LESS_CARE: dict[str, Callable[[str, str], tuple[str, ...]]] = {
     "white space": lambda url, text: ("".join(url.split()), "".join(text.split())),
     "entities": lambda url, text: (html.unescape(url), html.unescape(text).strip()),
     "letters beyond ASCII: the charset": lambda url, text: (re.sub(r"[^!-~]+", "", url), re.sub(r"[^!-~]+", "", text)),
-    "the address": lambda _, text: (text,),
-    "the text": lambda url, _: (url,),
+    "the URL": lambda _, text: (text,),
+    "the caption": lambda url, _: (url,),
 }
 
 
@@ -97,12 +95,12 @@ def explain(wat: set[Pair], of_warc: set[Pair], path: Path) -> dict[str, dict[st
             found[name] = {"wat": len(some), "warc": len(others), "example": examples}
 
     for name, care in LESS_CARE.items():
-        if name not in ("the address", "the text"):
+        if name not in ("the URL", "the caption"):
             take(name, *_alike(wat, of_warc, care))
     for name, change in CHANGES.items():
         with changed(change):
             take(name, set(), of_warc - read(read_warc, path).pairs)
-    for name in ("the address", "the text"):
+    for name in ("the URL", "the caption"):
         take(name, *_alike(wat, of_warc, LESS_CARE[name]))
     take("unexplained", set(wat), set(of_warc))
     return found

@@ -240,7 +240,7 @@ def test_match_wants_a_pool_or_a_text(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", ["count", "plan", "balance", "card", "status"])
 def test_where_there_is_no_run_it_is_said(tmp_path: Path, command: str) -> None:
-    assert "no run here" in fails(2, command, tmp_path / "nowhere")
+    assert "is not a run folder" in fails(2, command, tmp_path / "nowhere")
     assert not (tmp_path / "nowhere").exists()
 
 

@@ -111,7 +111,7 @@ def test_the_figures_are_those_of_the_run(run_folder: Path) -> None:
 def test_entries_that_cannot_be_named_are_told_from_those_that_were_not(run_folder: Path) -> None:
     card = json.loads((run_folder / "card" / "card.json").read_text())
     assert [(group["count"], group["samples"]) for group in card["unmatchable"]] == [(1, ["St. Louis"])]
-    assert card["never_named"] == ["St. Louis", "never named"]
+    assert card["never_matched"] == ["St. Louis", "never named"]
 
 
 def test_the_command_and_fingerprints_to_do_it_again_are_there(run_folder: Path, page: Page) -> None:
@@ -145,7 +145,7 @@ def test_a_stage_with_facts_is_shown_in_every_form_of_the_card(run_folder: Path,
     kind = msgspec.structs.replace(RUN, stages=Stages(*RUN.stages, longest))
     again = tmp_path / "run"
     shutil.copytree(run_folder, again)
-    with Workers(1) as workers, Workspace(kind, again, workers) as run:
+    with Workers(1) as workers, Workspace(kind, again, workers, command=["longest", "run"]) as run:
         make(run, longest)
         assert not (again / "card").exists()  # it was made without
         make(run, CARD)
@@ -159,6 +159,7 @@ def test_a_stage_with_facts_is_shown_in_every_form_of_the_card(run_folder: Path,
     facts = {"title": "Captions <by length>", "facts": {"the longest": "a | dog", "looked at": "2,020"}}
     assert value.pop("longest") == facts
     before = json.loads((run_folder / "card" / "card.json").read_text())
+    assert value.pop("command") == before.pop("command") + "\ntallyclip longest run"
     assert value == before, "the rest stays"
 
 

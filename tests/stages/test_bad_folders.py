@@ -270,10 +270,11 @@ def test_a_place_where_no_folder_can_be_made_is_named(example: Example, tmp_path
         built(write_inputs(tmp_path), Path(out))
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_run_that_may_not_be_written_is_named(example: Example, run: Path) -> None:
     (run / ".lock").unlink()
     run.chmod(0o555)
+    if os.access(run, os.W_OK):
+        pytest.skip("this user may write anywhere: run the test as another, or with 'setpriv --bounding-set -dac_override'")
     for command in (*commands(example, run)[:6],):
         said = " ".join(fails(2, *command).split())
         assert f"{run}: cannot be written: Permission denied" in said

@@ -346,7 +346,7 @@ def test_a_url_is_no_run_folder(stages: Stages) -> None:
 
 def test_stages_out_of_turn_say_what_to_do_first(example: Example, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    assert "no run here" in fails(2, "count", run)
+    assert "is not a run folder" in fails(2, "count", run)
     succeeds("match", *example.arguments[1:4], "--out", run)
     assert "run 'tallyclip count RUN' first" in fails(1, "balance", run)
     assert "run 'tallyclip count RUN' first" in fails(1, "plan", run)

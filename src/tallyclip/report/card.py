@@ -29,7 +29,7 @@ PAPER = {
     "entries": "500,000",
     "matched_share": "about 50% (English pairs)",
     "matches_per_text": "3.5",
-    "never_named": "114k (22.8%)",
+    "never_matched": "114k (22.8%)",
     "head_entries": "16k (3.2%)",
     "head_share": "94.5%",
     "t": "20,000",
@@ -99,6 +99,9 @@ class Facts(Part):
     title: str
     facts: dict[str, str]
 
+    def summary(self) -> list[str]:
+        return [f"{self.title:<11} {', '.join(f'{name}: {value}' for name, value in self.facts.items())}"]
+
 
 class About(msgspec.Struct, kw_only=True):
     """The title of a card, and how to reproduce the set."""
@@ -130,8 +133,8 @@ class Card:
             Comparison("matches per matched caption", f"{card.matches / max(1, card.matched):.2f}", PAPER["matches_per_text"]),
             Comparison(
                 "entries never matched",
-                f"{short(card.never_named_count)} ({percent(card.never_named_count, card.entries)})",
-                PAPER["never_named"],
+                f"{short(card.never_matched_count)} ({percent(card.never_matched_count, card.entries)})",
+                PAPER["never_matched"],
             ),
             Comparison("t", f"{card.t:,.6g}", PAPER["t"]),
             Comparison(

@@ -285,7 +285,7 @@ def failure_message(
     details = [f"{name}: {_without(name, failure.what)}" for name, failure in first.items()]
     details += [f"and {len(failures) - len(first):,} more"] if len(failures) > len(first) else []
     hints = dict.fromkeys(failure.hint for failure in first.values() if failure.hint)
-    help_ = f"repair the files and run {again} again (finished {piece}s are kept), or go on without them with its --allow-failed-shards"
+    help_ = f"repair the files and run {again} again (finished {piece}s are kept), or skip them with its --allow-failed-shards"
     return f"{len(failures):,} of {pieces:,} {piece}s failed:", "; ".join([*hints, help_]), details
 
 

@@ -151,7 +151,7 @@ class Workspace:
             StaleError: another process is working in it.
         """
         if not self.record_file.exists():
-            raise ArtifactError(f"{self.root}: no {self.kind.noun} here", f"start one with '{self.kind.start}'")
+            raise ArtifactError(f"{self.root} is not a {self.kind.noun} folder", f"start one with '{self.kind.start}'")
         check_layout(self.kind, self.root)
         self._take(fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
 
@@ -373,7 +373,7 @@ def read_record(kind: Kind, root: Path) -> Record:
     check_layout(kind, root)
     record = _read_record(kind, root, Record)
     if record is None:
-        raise ArtifactError(f"{root}: no {kind.noun} here", f"start one with '{kind.start}'")
+        raise ArtifactError(f"{root} is not a {kind.noun} folder", f"start one with '{kind.start}'")
     return record
 
 

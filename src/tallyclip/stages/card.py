@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
 
 from tallyclip.escaping import printable
@@ -14,8 +15,7 @@ from tallyclip.run.stage import PARTS_OF_THE_CARD, Finished, Making, Stage
 from tallyclip.run.versions import versions
 from tallyclip.run.workspace import Workspace
 from tallyclip.stages.balance import BALANCE
-from tallyclip.stages.counts import COUNTS, load_counts
-from tallyclip.stages.match import MATCH
+from tallyclip.stages.counts import load_counts
 
 
 class CardFolder(StageFolder):
@@ -35,7 +35,7 @@ def _finish(making: Making[CardFolder, None]) -> Finished:
     about = cards.About(
         title=f"Data card of {run.root.name}",
         made=balanced.finished[:10],
-        command=_commands(run.required(MATCH), run.required(COUNTS), balanced),
+        command=_commands(run.required(run.stages[name]) for name in parts),
         versions=versions(),
         fingerprints=dict(balanced.inputs) | {BALANCE.name: balanced.fingerprint},
     )
@@ -61,7 +61,7 @@ def summary_of(run: Workspace) -> list[str]:
     return run.required(CARD).result["summary"]
 
 
-def _commands(*stages: Manifest) -> str:
+def _commands(stages: Iterable[Manifest]) -> str:
     """The commands that reproduce these stages, one per line. 'curate' needs no command before it."""
     lines: list[str] = []
     for stage in stages:

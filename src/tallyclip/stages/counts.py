@@ -95,9 +95,9 @@ class CountsPart(Part):
     matched_captions: int
     captions: int
     matches: int
-    named: int
-    never_named: list[str]
-    never_named_count: int
+    matched_entries: int
+    never_matched: list[str]
+    never_matched_count: int
     unmatchable: list[Unmatchable]
 
     @property
@@ -107,7 +107,7 @@ class CountsPart(Part):
     def summary(self) -> list[str]:
         each, share = self.matches / self.matched_captions, self.matched_captions / self.captions
         return [
-            f"entries     {self.entries:,} ({self.mode}); {self.named:,} matched, {self.never_named_count:,} never matched",
+            f"entries     {self.entries:,} ({self.mode}); {self.matched_entries:,} matched, {self.never_matched_count:,} never matched",
             f"matched     {self.matched_captions:,} captions ({share:.1%}), {each:.2f} matches each",
         ]
 
@@ -125,9 +125,9 @@ def _card(run: Workspace) -> CountsPart:
         matched_captions=matched.result["matched"],
         captions=matched.result["texts"],
         matches=int(counts.sum()),
-        named=int(np.count_nonzero(counts)),
-        never_named=[entries[i] for i in shown],
-        never_named_count=len(never),
+        matched_entries=int(np.count_nonzero(counts)),
+        never_matched=[entries[i] for i in shown],
+        never_matched_count=len(never),
         unmatchable=[
             Unmatchable(reason, len(ids), [entries[i] for i in ids[:SHOWN_SAMPLES]])
             for reason, ids in unmatchable_entries(entries, mode).items()
