@@ -455,6 +455,14 @@ def test_tables_have_no_options_of_crawl_files(tmp_path: Path) -> None:
     assert "are only for crawl files" in fails(2, "curate", tmp_path / "t.txt", "--duplicates", "url", "--out", tmp_path / "run")
 
 
+def test_tables_do_not_go_into_a_run_of_crawl_files(tmp_path: Path) -> None:
+    succeeds("pool", two_texts(tmp_path), "--out", tmp_path / "run")
+    (tmp_path / "t.txt").write_text("a dog\n")
+    said = fails(2, "curate", tmp_path / "t.txt", "--t", "inf", "--out", tmp_path / "run")
+    assert f"{tmp_path}/run holds a pool made from crawl files" in said
+    assert not (tmp_path / "run" / "match").exists()
+
+
 def test_with_the_same_filters_curate_takes_the_pool_as_it_is(tmp_path: Path) -> None:
     files = two_texts(tmp_path)
     succeeds("pool", files, "--max-text-length", 40, "--out", tmp_path / "run")

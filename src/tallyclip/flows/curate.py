@@ -68,6 +68,8 @@ def match(
         early = options.early_languages  # detected by the stage gather, as columns of the pool
         pool = _gather(run, pool, msgspec.structs.replace(options, languages=early), accept_failed=accept_failed)
         languages = None if early is not None else languages
+    elif run.whole(POOL) is not None:
+        raise OptionError(f"{run.root} holds a pool made from crawl files; the files given now are tables", "give a new --out")
     elif options != msgspec.structs.replace(DEFAULT_POOL, languages=languages, max_download=options.max_download):
         raise OptionError(
             "the options for filters, duplicates and damaged files are only for crawl files",
