@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ import pytest
 from tallyclip.errors import IncompleteError
 from tallyclip.run.engine import make
 from tallyclip.run.items import Report, Source, StageFolder, Work
+from tallyclip.run.progress import Silent
+from tallyclip.run.runners.base import Done, Event, Payload, Result, Task, collect
 from tallyclip.run.runners.local import Workers
 from tallyclip.run.stage import Finished, Making, Section, Stage, Stages
 from tallyclip.run.workspace import Kind, Workspace
@@ -94,3 +96,41 @@ def test_a_piece_of_a_later_section_that_fails_is_named_whatever_was_accepted_be
     with pytest.raises(IncompleteError, match="sum: ValueError: 1001 is too much"):
         make(run, TOTAL, [1, -2, 1000], accept_failed=True)
     assert run.whole(TOTAL) is None
+
+
+class Forgetful:
+    """A runner that loses tasks, answers or marks."""
+
+    count = 1
+
+    def __init__(self, loses: Callable[[str], bool], run: Callable[[], Workspace] | None = None) -> None:
+        self._loses, self._run = loses, run
+
+    def map(self, function: Callable[[Payload, Tick], Result], tasks: Iterable[Task[Payload]]) -> Iterator[Event]:
+        for task in tasks:
+            if self._loses(task.key) and self._run is None:
+                continue
+            yield Done(task.key, function(task.payload, lambda _: None))
+            if self._loses(task.key) and self._run is not None:
+                next(self._run().root.rglob(f"_done/{task.key}.json")).write_text("{")
+
+
+@pytest.mark.parametrize("what", ["task", "mark"])
+def test_a_piece_that_was_lost_is_not_left_out_without_a_word_and_done_the_next_time(tmp_path: Path, what: str) -> None:
+    lost = ["file2"]
+    runner = Forgetful(lambda key: key in lost, (lambda: run) if what == "mark" else None)
+    with Workspace(KIND, tmp_path / "run", runner) as run:
+        run.create([], 0)
+        for accept_failed in (False, True):
+            with pytest.raises(IncompleteError, match=r"total: 1 of . shards ended without a mark in .*: file2"):
+                make(run, TOTAL, [1, 2, 3], accept_failed=accept_failed)
+        assert run.whole(TOTAL) is None
+        lost.clear()
+        assert make(run, TOTAL, [1, 2, 3]).result == {"sum": 6}
+
+
+def test_answers_that_are_kept_in_no_file_are_missed() -> None:
+    tasks = [Task(key, 1) for key in "abc"]
+    with pytest.raises(IncompleteError, match="1 of 3 tasks did not answer"):
+        collect(Forgetful(lambda key: key == "b"), Silent(), lambda value, _: value, tasks)
+    assert collect(Forgetful(lambda _: False), Silent(), lambda value, _: value, tasks) == ({"a": 1, "b": 1, "c": 1}, [])

@@ -27,6 +27,8 @@ ITEMS = Section(lambda _: Work({}), work)
     [
         ([stage("match"), stage("count", "mtach")], "stage 'count' needs 'mtach', which is not a stage; there are match, count"),
         ([stage("match"), stage("count", uses=("pool",))], "stage 'count' needs 'pool', which is not a stage; there are match, count"),
+        ([stage("a/b")], "stage 'a/b': a name has small letters"),
+        ([stage("pool-x")], "stage 'pool-x': a name has small letters"),
         ([stage("match"), stage("match")], "two stages are called 'match'"),
         (
             [stage("a", "c"), stage("b", "a"), stage("c", "b"), stage("d")],

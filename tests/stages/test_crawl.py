@@ -463,6 +463,15 @@ def test_tables_do_not_go_into_a_run_of_crawl_files(tmp_path: Path) -> None:
     assert not (tmp_path / "run" / "match").exists()
 
 
+def test_crawl_files_do_not_go_into_a_run_of_tables(crawl: Path, tmp_path: Path) -> None:
+    (tmp_path / "t.txt").write_text("a dog\n")
+    succeeds("curate", tmp_path / "t.txt", "--t", "inf", "--out", tmp_path / "run")
+    before = results(tmp_path / "run")
+    for command in ("pool", "curate"):
+        assert f"{tmp_path}/run is a run over tables" in fails(2, command, crawl, "--out", tmp_path / "run")
+    assert results(tmp_path / "run") == before
+
+
 def test_with_the_same_filters_curate_takes_the_pool_as_it_is(tmp_path: Path) -> None:
     files = two_texts(tmp_path)
     succeeds("pool", files, "--max-text-length", 40, "--out", tmp_path / "run")

@@ -184,6 +184,9 @@ def test_a_file_that_breaks_after_the_barrier_can_be_given_up(example: Example, 
     stages.run(run, broken_later, accept_failed=True, pictures=True)
     assert_same(run, without)
     assert modified(run, *AFTER_MATCHING) == made
+    with pytest.raises(IncompleteError, match="1 of 5 shards failed"):  # as it is, the file can only fail again
+        stages.run(run, broken_later)
+    assert results(run) == without
     (broken_later / "berry.parquet").unlink()
     assert stages.run(tmp_path / "clean", broken_later) == without
 
@@ -211,6 +214,11 @@ def test_a_mark_of_a_shard_that_is_no_more_says_nothing(pool: Path, tmp_path: Pa
     with pytest.raises(IncompleteError, match="fig"):
         stages.run(tmp_path / "run", pool)
     assert [failure["shard"] for failure in state(tmp_path / "run", "match")["failures"]] == ["fig"]
+
+
+def test_one_command_goes_on_without_a_file_that_breaks_after_the_barrier(example: Example, broken_later: Path, tmp_path: Path) -> None:
+    succeeds(*curated(example, broken_later, tmp_path / "run", "--allow-failed-shards"))
+    assert failed_in_the_card(tmp_path / "run") == ["berry"]
 
 
 def test_a_broken_file_that_joins_a_finished_run_leaves_its_results_usable(example: Example, tmp_path: Path) -> None:

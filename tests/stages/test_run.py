@@ -180,6 +180,26 @@ def test_a_file_that_changed_before_matching_was_whole_is_refused_too(pool: Path
         stages.run(tmp_path / "run", pool)
 
 
+def test_a_pool_that_was_moved_is_refused_at_once(example: Example, pool: Path, tmp_path: Path) -> None:
+    succeeds("match", pool, "--metadata", example.entries, "--out", tmp_path / "run")
+    pool.rename(tmp_path / "elsewhere")
+    said = fails(2, "curate", tmp_path / "elsewhere", "--metadata", example.entries, "--t", 20, "--out", tmp_path / "run")
+    assert "left the pool after it was read" in said
+    assert not (tmp_path / "run" / "counts").exists()
+
+
+def test_a_plan_of_another_version_is_not_used(run: Path, stages: Stages, example: Example) -> None:
+    stages.run(run, example.pool, aim=Aim(tail_share=0.2), pictures=True)
+    t = manifest(run, "plan")["result"]["t"]
+    path = run / "plan" / "_manifest.json"
+    found = json.loads(path.read_bytes())
+    path.write_text(
+        json.dumps(found | {"version": found["version"] - 1, "fingerprint": "0" * 64, "result": found["result"] | {"t": 777.0}})
+    )
+    stages.run(run, example.pool, aim=Aim(tail_share=0.2), pictures=True)
+    assert (manifest(run, "plan")["result"]["t"], manifest(run, "balance")["options"]["t"]) == (t, t)
+
+
 def test_what_the_hint_says_of_a_changed_file_works(pool: Path, tmp_path: Path, stages: Stages) -> None:
     stages.run(tmp_path / "run", pool)
     write_parquet(pool / "apple.parquet", {"caption": captions(100, 50)})

@@ -9,7 +9,7 @@ import msgspec
 
 from tallyclip.core.balance import TextsPolicy, checked_seed
 from tallyclip.core.data import Metadata
-from tallyclip.errors import OptionError
+from tallyclip.errors import IncompleteError, OptionError
 from tallyclip.extras import load
 from tallyclip.flows.crawl import Crawl, crawl_files
 from tallyclip.flows.find import find_pool, own_pool
@@ -44,6 +44,7 @@ def make_pool(run: Workspace, source: Sequence[str] | Crawl, options: PoolOption
     pool = _find(run, source, ColumnChoice())
     if not _is_gathered(pool):
         raise OptionError(f"{pool.files[0].path} is a pool already", "give it to 'tallyclip curate'; 'pool' takes WAT and WARC files")
+    _refuse_other_kind(run, crawl=True)
     _gather(run, pool, options, accept_failed=accept_failed)
 
 
@@ -63,21 +64,7 @@ def match(
     """
     check_unicode("the entry list", metadata.entries)
     options.check()
-    pool, languages = _find(run, source, choice), options.languages
-    if _is_gathered(pool):
-        early = options.early_languages  # detected by the stage gather, as columns of the pool
-        pool = _gather(run, pool, msgspec.structs.replace(options, languages=early), accept_failed=accept_failed)
-        languages = None if early is not None else languages
-    elif run.whole(POOL) is not None:
-        raise OptionError(f"{run.root} holds a pool made from crawl files; the files given now are tables", "give a new --out")
-    elif options != msgspec.structs.replace(DEFAULT_POOL, languages=languages, max_download=options.max_download):
-        raise OptionError(
-            "the options for filters, duplicates and damaged files are only for crawl files",
-            "remove these options: this pool has no crawl files",
-        )
-    make(run, METADATA, MetadataOptions(metadata, mode))
-    run.record(pool.names, len(pool.files))
-    make(run, MATCH, MatchOptions(pool, languages, str(run.footers)), accept_failed=accept_failed)
+    _match(run, _find(run, source, choice), metadata, mode, options, accept_failed=accept_failed)
 
 
 def curate(
@@ -96,11 +83,39 @@ def curate(
     """Curate a pool: match, count, plan, balance, and write the card."""
     aim.check()
     checked_seed(seed)
-    match(run, source, choice, metadata, mode, options=options, accept_failed=accept_failed)
-    make(run, COUNTS)
-    make(run, PLAN, PlanOptions(aim, policy))
-    balance(run, aim, seed=seed, policy=policy)
+    check_unicode("the entry list", metadata.entries)
+    options.check()
+    pool = _find(run, source, choice)
+    for again in (False, True):
+        _match(run, pool, metadata, mode, options, accept_failed=accept_failed)
+        make(run, COUNTS)
+        make(run, PLAN, PlanOptions(aim, policy))
+        try:
+            balance(run, aim, seed=seed, policy=policy)
+            break
+        except IncompleteError:
+            if again or not accept_failed or run.whole(MATCH) is not None:
+                raise
+            # Shards turned out to be broken when all their columns were read, and were taken out of the matches: go on without them.
     make(run, CARD)
+
+
+def _match(run: Workspace, pool: Pool, metadata: Metadata, mode: Mode, options: PoolOptions, *, accept_failed: bool) -> None:
+    languages = options.languages
+    crawl = _is_gathered(pool)
+    _refuse_other_kind(run, crawl=crawl)
+    if crawl:
+        early = options.early_languages  # detected by the stage gather, as columns of the pool
+        pool = _gather(run, pool, msgspec.structs.replace(options, languages=early), accept_failed=accept_failed)
+        languages = None if early is not None else languages
+    elif options != msgspec.structs.replace(DEFAULT_POOL, languages=languages, max_download=options.max_download):
+        raise OptionError(
+            "the options for filters, duplicates and damaged files are only for crawl files",
+            "remove these options: this pool has no crawl files",
+        )
+    make(run, METADATA, MetadataOptions(metadata, mode))
+    run.record(pool.names, len(pool.files))
+    make(run, MATCH, MatchOptions(pool, languages, str(run.footers)), accept_failed=accept_failed)
 
 
 def balance(run: Workspace, aim: Aim, *, seed: int = 0, policy: TextsPolicy = "pairs") -> None:
@@ -110,6 +125,19 @@ def balance(run: Workspace, aim: Aim, *, seed: int = 0, policy: TextsPolicy = "p
 
 def _find(run: Workspace, source: Sequence[str] | Crawl, choice: ColumnChoice) -> Pool:
     return crawl_files(run, source) if isinstance(source, Crawl) else find_pool(run, source, choice)
+
+
+def _refuse_other_kind(run: Workspace, *, crawl: bool) -> None:
+    """Crawl files and tables each have a run folder: one would remove what the other has made, or count as what it was made from.
+
+    Raises:
+        OptionError: the run is of the other kind.
+    """
+    matched = run.whole(MATCH)
+    if crawl and matched is not None and POOL.name not in matched.inputs:
+        raise OptionError(f"{run.root} is a run over tables; the files given now are crawl files", "give a new --out")
+    if not crawl and run.whole(POOL) is not None:
+        raise OptionError(f"{run.root} holds a pool made from crawl files; the files given now are tables", "give a new --out")
 
 
 def _is_gathered(pool: Pool) -> bool:

@@ -6,6 +6,7 @@ import errno
 import json
 import math
 import os
+import secrets
 import shutil
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -48,7 +49,7 @@ def replacing(path: Path) -> Generator[Path]:
     Raises:
         OutputError: the disk is full, or the folder cannot be written.
     """
-    part = path.with_name(f".{path.name}{PART}{os.getpid()}")
+    part = path.with_name(f".{path.name}{PART}{os.getpid()}-{secrets.token_hex(4)}")
     with writing(part, path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:

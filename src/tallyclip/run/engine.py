@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -42,7 +43,7 @@ def make(run: Workspace, stage: Stage, options: Any = None, *, accept_failed: bo
         work = _cut(making, section)
         if not work.items:
             continue
-        _do(making, stage, section, work, accept_failed=accept_failed)
+        _do(making, stage, section, work)
         failing = making.failures.keys() & work.items.keys()  # those of sections before were accepted
         if failing and not (accept_failed and stage.reads_files and not number and len(failing) < len(work.items)):
             _refuse(making, stage, section, work)
@@ -81,9 +82,12 @@ def make(run: Workspace, stage: Stage, options: Any = None, *, accept_failed: bo
     return run.publish(stage, folder, manifest)
 
 
-def do_share(run: Workspace, stage: Stage, options: Any, share: Share) -> None:
+def do_share(run: Workspace, stage: Stage, options: Any, share: Share) -> bool:
     """Do a share of the pieces of a stage, in a folder that other processes do theirs in; of a stage with several sections, those of the
     first that is not done yet.
+
+    Returns:
+        True if all sections were done before; else call it again when the others have done their shares of this section.
 
     Raises:
         IncompleteError: a piece of the share failed.
@@ -92,15 +96,16 @@ def do_share(run: Workspace, stage: Stage, options: Any, share: Share) -> None:
     _, fingerprint = _inputs(run, stage, asked)
     making: Making[Any, Any] = Making(run, stage.folder(run.under_way(stage, fingerprint)), options, asked)
     if _is_in_place(making, stage, fingerprint):
-        return
+        return True
     for section in stage.sections:
         work = _cut(making, section)
         if all(making.folder.is_done(key, work.sources.get(key), making.barrier) for key in work.items):
             continue
-        _do(making, stage, section, work, share=share)
+        _do(making, stage, section, work, share)
         if making.failures:  # what a stage does about them, it does when it is made: here others are at work
             _raise_failures(making, stage, section, work)
-        return
+        return False
+    return True
 
 
 def _is_in_place(making: Making[Any, Any], stage: Stage, fingerprint: str) -> bool:
@@ -156,7 +161,7 @@ def _begin(run: Workspace, stage: Stage, options: Any) -> Manifest | _Begun:
     in_place: StageFolder = run.folder(stage)
     before = read_manifest(in_place)
     if before is not None and (before.version, before.inputs, before.options) == (stage.version, inputs, asked):
-        _refuse_changed(in_place, sources)
+        _refuse_changed(run, in_place, sources)
         manifest = run.in_place(stage, _of_set(fingerprint, _states(work.items, sources), {}))
         if manifest is not None:
             return manifest
@@ -164,16 +169,16 @@ def _begin(run: Workspace, stage: Stage, options: Any) -> Manifest | _Begun:
     run.begin(stage, fingerprint)
     first = [key for key in folder.marked() if (mark := folder.mark(key)) is None or not mark.barrier]
     no_longer = {*first, *folder.failures()} - work.items.keys()
-    for key in {*_refuse_changed(folder, sources), *no_longer}:
+    for key in dict.fromkeys([*_refuse_changed(run, folder, sources), *no_longer]):  # in this order, should it be interrupted
         folder.forget(key, outputs=True)
     return making, fingerprint, inputs, sources
 
 
-def _refuse_changed(folder: StageFolder, sources: Mapping[str, Source]) -> list[str]:
+def _refuse_changed(run: Workspace, folder: StageFolder, sources: Mapping[str, Source]) -> list[str]:
     """Raise if a file changed or went after it was read.
 
     That is as it should be if another piece of the file failed: then its pieces are returned, to be done again. A file is known by its
-    path, or in a folder that was moved by its key.
+    path, or by its key if it is one of the run's own pool and the run folder was moved.
     """
     now = {source.path: source.fingerprint for source in sources.values()}
     broken = {failure.source.path for failure in folder.failures().values() if failure.source is not None}
@@ -183,7 +188,8 @@ def _refuse_changed(folder: StageFolder, sources: Mapping[str, Source]) -> list[
         if mark is None or mark.source is None:
             continue
         path, state = mark.source.path, mark.source.fingerprint
-        moved = path not in now and key in sources and sources[key].fingerprint == state
+        own = key in sources and Path(sources[key].path).is_relative_to(run.root)
+        moved = own and path not in now and sources[key].fingerprint == state
         if now.get(path) == state or moved:
             continue
         if path not in broken:
@@ -205,13 +211,15 @@ def _cut(making: Making[Any, Any], section: Section) -> Work:
     return work
 
 
-def _do(
-    making: Making[Any, Any], stage: Stage, section: Section, work: Work, *, accept_failed: bool = False, share: Share = (0, 1)
-) -> None:
-    """Do the pieces that have no mark yet, and note those that fail."""
+def _do(making: Making[Any, Any], stage: Stage, section: Section, work: Work, share: Share = (0, 1)) -> None:
+    """Do the pieces that have no mark yet, and note those that fail.
+
+    Raises:
+        IncompleteError: a piece has neither a mark nor a failure: the runner lost it, or its mark.
+    """
     folder: StageFolder = making.folder
     sources, run = work.sources, making.run
-    given_up = _given_up(folder, sources) if accept_failed else {}
+    given_up = _given_up(folder, sources)
     making.failures.update(given_up)
     mine = [key for key in work.items if _number(key) % share[1] == share[0] and key not in given_up]
     todo = [key for key in mine if not folder.is_done(key, sources.get(key), making.barrier)]
@@ -237,6 +245,11 @@ def _do(
                 making.failures[key] = failure
                 write_json(folder.failed(key), msgspec.to_builtins(failure))
                 run.progress.shard_failed(name := work.name_of(key), _without(name, what))
+    lost = [key for key in todo if key not in making.failures and not folder.is_done(key, sources.get(key), making.barrier)]
+    if lost:
+        names = ", ".join(work.name_of(key) for key in lost[:SHOWN_FAILURES])
+        what = f"{stage.name}: {len(lost):,} of {len(todo):,} {piece_of(section.unit)}s ended without a mark in {folder.path}: {names}"
+        raise IncompleteError(what, "run the same command again: it does these")
 
 
 def _number(key: str) -> int:

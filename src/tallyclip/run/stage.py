@@ -7,6 +7,7 @@ cleaned up all follow from that (``Stages``). ``engine.make`` makes a stage.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,6 +24,7 @@ if TYPE_CHECKING:  # a workspace knows its stages, and their programs the worksp
 
 Options = TypeVar("Options")
 Folder = TypeVar("Folder", bound=StageFolder)
+NAME = re.compile("[a-z][a-z0-9_]*")
 PARTS_OF_THE_CARD = ("every stage that has a part on the card",)
 
 
@@ -156,12 +158,14 @@ class Stages:
 
     Raises:
         ValueError: two have one name or write one result, one needs a stage that there is not, they need each other in a circle, or the
-            sections of one make no sense.
+            sections or the name of one make no sense.
     """
 
     def __init__(self, *stages: Stage) -> None:
         self._stages = {stage.name: stage for stage in stages}
         for stage in stages:
+            if not NAME.fullmatch(stage.name):
+                raise ValueError(f"stage {stage.name!r}: a name has small letters, digits and underscores, since it names a folder")
             sections = _twice([section.name for section in stage.sections])
             if sections is not None:
                 raise ValueError(f"stage {stage.name!r} has two sections called {sections!r}")

@@ -19,6 +19,7 @@ from tallyclip.io.files import replacing, with_infinity, write_json
 from tallyclip.io.structs import read_struct
 from tallyclip.match.matched_pairs import read_matches
 from tallyclip.run.items import StageFolder
+from tallyclip.run.manifest import Manifest
 from tallyclip.run.runners.base import Task, collect
 from tallyclip.run.stage import Finished, Making, Stage
 from tallyclip.run.workspace import Workspace
@@ -92,7 +93,7 @@ def resolve(run: Workspace, aim: Aim, policy: TextsPolicy) -> tuple[float, str]:
     """
     if aim.t is not None:
         return float(aim.t), KEEPS_ALL[policy] if math.isinf(aim.t) else "as given"
-    planned = run.whole(PLAN)
+    planned = _planned(run)
     if planned is not None and planned.options == _asked(run, PlanOptions(aim, policy)):
         return float(planned.result["t"]), planned.result["why"]
     counts = load_counts(run)
@@ -128,6 +129,12 @@ def _finish(making: Making[PlanFolder, PlanOptions]) -> Finished:
     return Finished({"t": t, "why": why}, summary, (folder.table, folder.curve))
 
 
+def _planned(run: Workspace) -> Manifest | None:
+    """The plan in place, if this version made it."""
+    manifest = run.whole(PLAN)
+    return manifest if manifest is not None and manifest.version == PLAN.version else None
+
+
 def read_plan(run: Workspace) -> Plan:
     """The finished plan of a run.
 
@@ -143,7 +150,7 @@ def read_plan(run: Workspace) -> Plan:
 
 def tabulate(run: Workspace, counts: Int64[np.ndarray, " V"], thresholds: Sequence[float], policy: TextsPolicy) -> list[PlanRow]:
     """A row for each of several ascending thresholds: from the finished plan, or else by one pass over the matches."""
-    planned = run.whole(PLAN)
+    planned = _planned(run)
     rows: dict[float, PlanRow] = {}
     if planned is not None and planned.options["texts"] == policy:
         rows = {row.t: row for row in read_plan(run).rows}

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
+from tallyclip.errors import IncompleteError
 from tallyclip.run.progress import Progress
 
 Tick = Callable[[int], None]
@@ -70,13 +71,19 @@ def collect(
 ) -> tuple[dict[str, Result], list[Failed]]:
     """Run tasks whose results are small and kept in no file: what they return, by key, and those that failed.
 
+    Such tasks are run where the driver is: an answer that is lost cannot be found in files.
+
     Args:
         runner: where.
         progress: is told of rows, and if ``count`` is set of each task that has ended.
         function: what a task does.
         tasks: the tasks.
         count: see ``progress``.
+
+    Raises:
+        IncompleteError: the runner lost an answer.
     """
+    tasks = list(tasks)
     results: dict[str, Result] = {}
     failures: list[Failed] = []
     for event in runner.map(function, tasks):
@@ -91,4 +98,8 @@ def collect(
                 failures.append(event)
                 if count:
                     progress.shard_failed(key, what)
+    if len(results) + len(failures) < len(tasks):
+        raise IncompleteError(
+            f"{len(tasks) - len(results) - len(failures):,} of {len(tasks):,} tasks did not answer", "run the same command again"
+        )
     return results, failures
