@@ -56,7 +56,7 @@ def write_crawl(folder: Path, suffix: str = "") -> Path:
     return folder
 
 
-GATHERING = tuple(stage.name for stage in RUN.stages if stage.optional)
+GATHERING = ("gather", "duplicates", "pool")
 
 
 def rows_of(folder: Path) -> list[Row]:
@@ -452,7 +452,7 @@ def test_options_that_would_do_nothing_are_refused(crawl: Path, tmp_path: Path, 
 
 def test_tables_have_no_options_of_crawl_files(tmp_path: Path) -> None:
     (tmp_path / "t.txt").write_text("a dog\n")
-    assert "are only for crawl files" in fails(2, "curate", tmp_path / "t.txt", "--duplicates", "url", "--out", tmp_path / "run")
+    assert "is for crawl files" in fails(2, "curate", tmp_path / "t.txt", "--keep-readable", "--out", tmp_path / "run")
 
 
 def test_tables_do_not_go_into_a_run_of_crawl_files(tmp_path: Path) -> None:

@@ -192,7 +192,7 @@ EntryList = Annotated[str, typer.Argument(metavar="wordnet|FILE", help="Entry li
 
 # Crawl files, and the pool that is made from them.
 
-CRAWL, FILTERS, LANGUAGES = "Crawl files", "Filters and duplicates (crawl files only)", "Languages"
+CRAWL, FILTERS, LANGUAGES = "Crawl files", "Filters and duplicates", "Languages"
 
 
 class DuplicatesName(StrEnum):
@@ -254,11 +254,13 @@ MaxDownload = Annotated[
     typer.Option("--max-download", metavar="SIZE", help="Do not download larger files; they fail.", rich_help_panel=CRAWL),
 ]
 Duplicates = Annotated[
-    DuplicatesName,
+    DuplicatesName | None,
     typer.Option(
         "--duplicates",
-        help="Deduplicate crawl data by pair (URL and caption) or by URL; 'off' keeps duplicates.",
+        help="Keep one of equal pairs (URL and caption), or one caption for each URL; 'off' keeps duplicates. Default: pair for crawl "
+        "files, off for tables.",
         rich_help_panel=FILTERS,
+        show_default=False,
     ),
 ]
 ExcludePool = Annotated[

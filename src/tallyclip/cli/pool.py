@@ -11,7 +11,7 @@ from tallyclip.cli.prepare import OpenRun
 
 
 def pool_options(
-    duplicates: options.DuplicatesName,
+    duplicates: options.DuplicatesName | None,
     exclude_pool: list[str] | None,
     languages: Any,
     filters: Any,
@@ -27,7 +27,7 @@ def pool_options(
     from tallyclip.stages.gather import PoolOptions
 
     asked = PoolOptions(
-        duplicates=duplicates.value,
+        duplicates=None if duplicates is None else duplicates.value,
         exclude=list(exclude_pool or []),
         languages=languages,
         filters=filters,
@@ -80,7 +80,7 @@ def pool(
     sample: options.Sample = None,
     kind: options.CrawlKind = None,
     base_url: options.BaseUrl = None,
-    duplicates: options.Duplicates = options.DuplicatesName.pair,
+    duplicates: options.Duplicates = None,
     exclude_pool: options.ExcludePool = None,
     languages: options.Languages = None,
     language_threshold: options.LanguageThreshold = None,

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
+from msgspec.structs import replace
 
 from tallyclip.core.balance import TextsPolicy, checked_seed
 from tallyclip.core.data import Metadata
 from tallyclip.errors import IncompleteError, OptionError
 from tallyclip.extras import load
 from tallyclip.flows.crawl import Crawl, crawl_files
-from tallyclip.flows.find import find_pool, own_pool
+from tallyclip.flows.find import find_pool, own_pool, refuse_without_urls
 from tallyclip.io.artifacts import check_unicode
 from tallyclip.match.reference import Mode
 from tallyclip.readers.columns import ColumnChoice
@@ -24,6 +24,7 @@ from tallyclip.stages.card import CARD
 from tallyclip.stages.counts import COUNTS
 from tallyclip.stages.duplicates import DUPLICATES, earlier_pool
 from tallyclip.stages.gather import GATHER, GatherOptions, PoolOptions
+from tallyclip.stages.kept import KEPT
 from tallyclip.stages.match import MATCH, MatchOptions
 from tallyclip.stages.metadata import METADATA, MetadataOptions
 from tallyclip.stages.plan import PLAN, Aim, PlanOptions
@@ -45,7 +46,7 @@ def make_pool(run: Workspace, source: Sequence[str] | Crawl, options: PoolOption
     if not _is_gathered(pool):
         raise OptionError(f"{pool.files[0].path} is a pool already", "give it to 'tallyclip curate'; 'pool' takes WAT and WARC files")
     _refuse_other_kind(run, crawl=True)
-    _gather(run, pool, options, accept_failed=accept_failed)
+    _gather(run, pool, options.of_pool(crawl=True), accept_failed=accept_failed)
 
 
 def match(
@@ -101,20 +102,17 @@ def curate(
 
 
 def _match(run: Workspace, pool: Pool, metadata: Metadata, mode: Mode, options: PoolOptions, *, accept_failed: bool) -> None:
-    languages = options.languages
     crawl = _is_gathered(pool)
     _refuse_other_kind(run, crawl=crawl)
+    options = options.of_pool(crawl=crawl)
+    early = options.early_languages  # detected before duplicates are removed; others of what matches, which is less
     if crawl:
-        early = options.early_languages  # detected by the stage gather, as columns of the pool
-        pool = _gather(run, pool, msgspec.structs.replace(options, languages=early), accept_failed=accept_failed)
-        languages = None if early is not None else languages
-    elif options != msgspec.structs.replace(DEFAULT_POOL, languages=languages, max_download=options.max_download):
-        raise OptionError(
-            "the options for filters, duplicates and damaged files are only for crawl files",
-            "remove these options: this pool has no crawl files",
-        )
+        pool = _gather(run, pool, replace(options, languages=early), accept_failed=accept_failed)
+    else:
+        _keep(run, pool, options, accept_failed=accept_failed)
     make(run, METADATA, MetadataOptions(metadata, mode))
     run.record(pool.names, len(pool.files))
+    languages = None if early is not None else options.languages
     make(run, MATCH, MatchOptions(pool, languages, str(run.footers)), accept_failed=accept_failed)
 
 
@@ -156,12 +154,32 @@ def _is_gathered(pool: Pool) -> bool:
     return bool(gathered)
 
 
+def _keep(run: Workspace, pool: Pool, options: PoolOptions, *, accept_failed: bool) -> None:
+    """Choose the pairs of tables that are matched, if any step drops some."""
+    if options.keep_readable:
+        raise OptionError("--keep-readable is for crawl files, and this pool is of tables", "leave it out")
+    if options.keep_all:
+        run.discard(GATHER)
+        return
+    if options.duplicates == "url":
+        refuse_without_urls(pool)
+    _check_excluded(run, options)
+    run.record(pool.names, len(pool.files))
+    make(run, GATHER, GatherOptions(pool, options), accept_failed=accept_failed)
+    make(run, DUPLICATES, options)
+    make(run, KEPT, options)
+
+
+def _check_excluded(run: Workspace, options: PoolOptions) -> None:
+    for folder in options.exclude:
+        earlier_pool(run, Path(folder), options.key)
+
+
 def _gather(run: Workspace, pool: Pool, options: PoolOptions, *, accept_failed: bool) -> Pool:
     """Make the run's own pool from crawl files."""
     options.check()
     load("fastwarc", "FastWARC", "crawl")  # fail here once, not in every shard
-    for folder in options.exclude:
-        earlier_pool(run, Path(folder), options.duplicates)
+    _check_excluded(run, options)
     run.record(pool.names, len(pool.files))
     make(run, GATHER, GatherOptions(pool, options), accept_failed=accept_failed)
     make(run, DUPLICATES, options)

@@ -71,6 +71,24 @@ def own_pool(run: Workspace, names: list[str]) -> Pool:
     return Pool(names, ColumnChoice(), files)
 
 
+def refuse_without_urls(pool: Pool) -> None:
+    """Refuse a pool whose first readable file has no URLs.
+
+    Raises:
+        OptionError: it has none.
+    """
+    for file in pool.files:
+        try:
+            columns = open_file(file, pool.choice).columns
+        except (SourceError, OptionError):
+            continue  # its shards will fail, and say why
+        if columns.url is None:
+            raise OptionError(
+                f"{file.path} has no column of URLs, which --duplicates url needs", "name it with --url-column, or use --duplicates pair"
+            )
+        return
+
+
 def _note_columns(run: Workspace, files: Sequence[PoolFile], choice: ColumnChoice, footers: _Footers) -> None:
     """Print the columns of the first readable file. Unreadable files are reported later, as failed shards.
 

@@ -33,7 +33,7 @@ class Pairs:
         text_numbers: int32[N]: which of its record's captions this is, from 0.
         texts: the captions, N strings, none null, all UTF-8.
         uids: uint64[N, 2].
-        own_uids: how many of these are the pool's own.
+        are_own: bool[N]: whether the uid is the pool's own.
         drops: records and captions that are not pairs.
     """
 
@@ -42,8 +42,14 @@ class Pairs:
     text_numbers: Int32[np.ndarray, " N"]
     texts: pa.Array
     uids: UInt64[np.ndarray, "N 2"]
-    own_uids: int
+    are_own: Bool[np.ndarray, " N"]
     drops: list[Drop]
+
+    def take(self, places: Int64[np.ndarray, " K"]) -> Pairs:
+        """The pairs at some places, with all drops."""
+        texts = self.texts.take(pa.array(places))
+        some = (self.rows[places], self.text_numbers[places], texts, self.uids[places], self.are_own[places])
+        return Pairs(self.records[places], *some, self.drops)
 
 
 def pairs_in_parts(records: Records, columns: Columns) -> Iterator[Pairs]:
@@ -96,8 +102,13 @@ def pairs_of(records: Records, columns: Columns) -> Pairs:
             texts.take(pa.array(places)),
             singles[places],
         )
-    uids, own_uids = _uids(table, columns, urls, parents, texts, singles)
-    return Pairs(parents, records.rows[parents], numbers, texts, uids, own_uids, drops)
+    uids, own = _uids(table, columns, urls, parents, texts, singles)
+    return Pairs(parents, records.rows[parents], numbers, texts, uids, own, drops)
+
+
+def strings_at(table: pa.Table, name: str, places: Int64[np.ndarray, " K"]) -> pa.Array:
+    """The values of a column of text at some places, empty where there are none."""
+    return pc.fill_null(_combined(table[name]).take(pa.array(places)).cast(pa.string()), "")
 
 
 class Texts:
@@ -261,7 +272,7 @@ def _uids(
     parents: Int64[np.ndarray, " N"],
     texts: pa.Array,
     singles: Bool[np.ndarray, " N"],
-) -> tuple[UInt64[np.ndarray, "N 2"], int]:
+) -> tuple[UInt64[np.ndarray, "N 2"], Bool[np.ndarray, " N"]]:
     """The pool's own uid where it is one and the image has one caption, else a hash of the best name that the image has, and the caption.
 
     Each pair is hashed at most once. Nothing of an image is repeated for its captions: a URL may be long, and the captions many.
@@ -287,4 +298,4 @@ def _uids(
         if (nameless & ~own).any():
             hash_(nameless & ~own, _printed(table, columns.key), "key")
     hash_(~own & ~nameless, urls, "url")
-    return uids, int(np.count_nonzero(own))
+    return uids, own

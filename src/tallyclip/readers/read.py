@@ -150,6 +150,7 @@ def read_shard(
     choice: ColumnChoice,
     *,
     everything: bool = False,
+    more: Sequence[str] = (),
     schema: pa.Schema | None = None,
     footer: parquet.Footer | None = None,
     how: CrawlReading = AS_THEY_ARE,
@@ -161,6 +162,7 @@ def read_shard(
         columns: the roles of its columns.
         choice: what the user said of them.
         everything: read all columns of a Parquet file, not only those that matching needs. Other files are always read whole.
+        more: other columns of a Parquet file to read, where it has them.
         schema: columns and types for objects, from JSON and tars, which have none of their own; None takes them as they come. Captions
             come as they are in any case.
         footer: of a Parquet file, if it has been read.
@@ -169,7 +171,7 @@ def read_shard(
     Raises:
         SourceError: the file cannot be read, for whatever reason.
     """
-    needed = None if everything else [name for name in columns.needed if name not in columns.from_folders]
+    needed = None if everything else [name for name in (*columns.needed, *more) if name not in columns.from_folders]
     path = shard.file.path
     with reading(path):
         match shard.file.kind:

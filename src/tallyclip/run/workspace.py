@@ -295,6 +295,14 @@ class Workspace:
         (self.root / stage.name).rename(path)
         return path
 
+    def discard(self, stage: Stage) -> None:
+        """Remove a stage, and what was made from it, because the run does without it now."""
+        if self.whole(stage) is None and not self.attempts(stage):
+            return
+        for later in reversed([stage.name, *self.stages.built_on(stage.name)]):
+            self._clear_attempts(self.stages[later])
+            self._remove(self.stages[later])
+
     def publish(self, stage: Stage, under_way: StageFolder, manifest: Manifest) -> Manifest:
         """Write the manifest of a stage that is done, and put the stage into place."""
         manifest.command, manifest.versions = self.command, versions()

@@ -6,18 +6,22 @@ Boilerplate captions are found first, so that a pair removed as boilerplate does
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
+from jaxtyping import UInt64
 
-from tallyclip.core.duplicates import bucket_bits, frequent, resolve, shard_places, without
+from tallyclip.core.duplicates import MOST_ROWS, ROW_BITS, bucket_bits, frequent, resolve, shard_places, without
 from tallyclip.core.sorting import bucket_slice
 from tallyclip.errors import OptionError
 from tallyclip.io.files import write_array, write_json
+from tallyclip.readers.ledger import BOILERPLATE as BOILERPLATE_CAPTION
+from tallyclip.readers.ledger import Ledger
+from tallyclip.readers.records import Drop
 from tallyclip.run.items import Report, StageFolder, Work
 from tallyclip.run.manifest import read_manifest
 from tallyclip.run.stage import Finished, Making, Section, Stage
@@ -121,6 +125,45 @@ def _key(number: int, kind: str = "") -> str:
     return f"{kind}{number:05d}"
 
 
+class Removed(msgspec.Struct, frozen=True):
+    """What is removed of gathered files: files of places, for duplicates and for boilerplate captions."""
+
+    duplicates: list[str]
+    boilerplate: list[str]
+
+    def of_file(self, number: int, repeats: UInt64[np.ndarray, " _"]) -> tuple[UInt64[np.ndarray, " R"], Ledger]:
+        """The rows of one file to remove, ascending, and the ledger that counts boilerplate among them.
+
+        Args:
+            number: the position of the file among all that were gathered.
+            repeats: the rows that are duplicates of others in the same file.
+        """
+        own = np.sort(np.concatenate([repeats, *_places(number, self.duplicates)]))
+        removed = np.union1d(own, np.concatenate([np.zeros(0, np.uint64), *_places(number, self.boilerplate)]))
+        ledger = Ledger()
+        if len(removed) > len(own):
+            ledger.add(Drop(BOILERPLATE_CAPTION, 0, "", len(removed) - len(own)))
+        return removed, ledger
+
+
+def removed_of(run: Workspace) -> Removed:
+    """What the stage in place has found."""
+    folder, found = run.folder(DUPLICATES), run.required(DUPLICATES).result
+    return Removed(
+        [str(folder.removed(_key(number))) for number in range(found["buckets"])],
+        [str(folder.removed(_key(number, SITES))) for number in range(found["site_buckets"])],
+    )
+
+
+def _places(number: int, paths: Iterable[str]) -> Iterator[UInt64[np.ndarray, " _"]]:
+    """The rows of one file, from files of places of all files' rows; one array for each."""
+    first = np.uint64(number << ROW_BITS)
+    for path in paths:
+        places = np.load(path, mmap_mode="r")
+        low, high = np.searchsorted(places, first), np.searchsorted(places, first + np.uint64(MOST_ROWS))
+        yield places[low:high] - first
+
+
 def earlier_pool(run: Workspace, folder: Path, duplicates: str) -> tuple[str, list[str]]:
     """The fingerprint of an earlier pool, and the files of its keys.
 
@@ -135,7 +178,7 @@ def earlier_pool(run: Workspace, folder: Path, duplicates: str) -> tuple[str, li
     except OptionError as error:
         hint = "make that pool again with this version, into a new --out, and name it here"
         raise OptionError(f"--exclude-pool {error.what}", hint) from error
-    pool = run.stages["pool"]
+    pool = next(stage for name in ("kept", "pool") if (stage := run.stages[name]) and (name == "pool" or (root / name).exists()))
     manifest, found = read_manifest(pool.folder(root / pool.name)), read_manifest(DUPLICATES.folder(root / DUPLICATES.name))
     if manifest is None or found is None:
         raise OptionError(f"{folder}: there is no pool in this folder", "give --exclude-pool a run folder of 'tallyclip pool'")
@@ -159,8 +202,8 @@ def earlier_pool(run: Workspace, folder: Path, duplicates: str) -> tuple[str, li
 
 def _asked(run: Workspace, options: PoolOptions) -> dict[str, Any]:
     return {
-        "duplicates": options.duplicates,
-        "excluded": [earlier_pool(run, Path(folder), options.duplicates)[0] for folder in options.exclude],
+        "duplicates": options.key,
+        "excluded": [earlier_pool(run, Path(folder), options.key)[0] for folder in options.exclude],
         "max_site_repeats": options.max_site_repeats,
         "gathered_by": GATHER.version,
     }
@@ -178,9 +221,9 @@ def _cut_sites(making: Making[DuplicatesFolder, PoolOptions]) -> Work:
 def _cut_pairs(making: Making[DuplicatesFolder, PoolOptions]) -> Work:
     run, options = making.run, making.options
     gathered = run.required(GATHER).result
-    rows = gathered["pairs"] - gathered["repeats"] if options.duplicates != "off" else 0
+    rows = gathered["pairs"] - gathered["repeats"] if options.key != "off" else 0
     bits = bucket_bits(rows, ROWS_PER_BUCKET)
-    excluded = [path for folder in options.exclude for path in earlier_pool(run, Path(folder), options.duplicates)[1]]
+    excluded = [path for folder in options.exclude for path in earlier_pool(run, Path(folder), options.key)[1]]
     before = [str(making.folder.removed(key)) for key in making.keys[BOILERPLATE.name]]
     return Work(_buckets(bits, rows), BucketJob(bits, _write_runs(making), excluded, before))
 
@@ -209,7 +252,7 @@ def _finish(making: Making[DuplicatesFolder, PoolOptions]) -> Finished:
         "buckets": len(making.keys[REPEATS.name]),
         "site_buckets": len(making.keys[BOILERPLATE.name]),
     }
-    summary = f"{removed:,} of {gathered['pairs']:,} pairs are duplicates" if making.options.duplicates != "off" else "kept"
+    summary = f"{removed:,} of {gathered['pairs']:,} pairs are duplicates" if making.options.key != "off" else "kept"
     return Finished(result, summary, (making.folder.runs,))
 
 

@@ -1,5 +1,6 @@
-"""The stage gather: extracts pairs from crawl files, one file at a time, with the keys by which duplicates are found.
+"""The stage gather: applies steps to the pairs of a pool, one shard at a time, and writes the keys by which duplicates are found.
 
+The pairs of crawl files are written whole, since reading them again would take long; of tables only the places of the pairs.
 Pairs with the same key are duplicates. The key is the uid of the pair, or of its URL. Keys are sorted here, so that a bucket of keys is
 one slice of each file's keys (``stages/duplicates.py``).
 """
@@ -7,7 +8,7 @@ one slice of each file's keys (``stages/duplicates.py``).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -15,19 +16,26 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 import pyarrow as pa
-from jaxtyping import UInt64
+import pyarrow.compute
+import pyarrow.parquet as pq
+from jaxtyping import Bool, UInt64
+from msgspec.structs import replace
 
 from tallyclip.core.duplicates import first_of_each, preferences, sorted_records
 from tallyclip.core.sorting import sort_rows
-from tallyclip.core.uids import column_uids, make_uids
+from tallyclip.core.uids import UID, column_uids, make_uids, uid_column
 from tallyclip.errors import OptionError
 from tallyclip.io.files import replacing, write_array
 from tallyclip.io.tables import TableWriter
-from tallyclip.readers.columns import ColumnChoice
+from tallyclip.readers.columns import ColumnChoice, Columns
+from tallyclip.readers.crawl.gather import page_hashes
+from tallyclip.readers.crawl.links import FIELDS
 from tallyclip.readers.crawl.read import PAGE_COLUMN, PAIRS, UID_COLUMN, CrawlReading
 from tallyclip.readers.estimate import estimate_rows
 from tallyclip.readers.ledger import Ledger, Samples
+from tallyclip.readers.pairs import pairs_in_parts, strings_at
 from tallyclip.readers.read import open_file, read_shard
+from tallyclip.readers.records import Records
 from tallyclip.readers.sources import Pool, cut
 from tallyclip.run.cost import Cost, Expected
 from tallyclip.run.items import Report, StageFolder, Work
@@ -40,7 +48,10 @@ from tallyclip.steps.languages import LANGUAGE, SCORE, LanguageChoice, Languages
 
 Duplicates = Literal["pair", "url", "off"]
 BYTES_PER_KEY = 32  # of a pair, on disk
-_NOTHING = ColumnChoice()  # crawl files have no columns to choose from
+ROW, NUMBER = "row", "text_number"  # of a table's pair: the record's number in its file, and the caption's in its record
+PLACES = [(ROW, pa.int64()), (NUMBER, pa.int32())]
+PLACE_OF_PAGE = ("field", "page_url", "crawl_file", "offset")  # columns of tables that are from crawl files
+pc: Any = pyarrow.compute
 
 
 class GatherFolder(StageFolder):
@@ -63,10 +74,11 @@ class GatherFolder(StageFolder):
 
 
 class PoolOptions(msgspec.Struct, frozen=True):
-    """How pairs from crawl files are filtered and deduplicated to make a pool.
+    """How the pairs of a pool are filtered and deduplicated before they are matched.
 
     Attributes:
-        duplicates: what makes pairs duplicates: "pair" (URL and caption), "url", or "off" (duplicates are kept).
+        duplicates: what makes pairs duplicates: "pair" (URL and caption), "url", or "off" (duplicates are kept). By default "pair" for
+            crawl files, and for tables if pools are excluded, else "off".
         exclude: run folders of earlier pools, whose pairs are skipped.
         languages: languages to keep, or None to detect none.
         filters: other filters.
@@ -75,13 +87,28 @@ class PoolOptions(msgspec.Struct, frozen=True):
         max_download: bytes; larger files are not downloaded.
     """
 
-    duplicates: Duplicates = "pair"
+    duplicates: Duplicates | None = None
     exclude: list[str] = []
     languages: LanguageChoice | None = None
     filters: Filters = Filters()
     keep_readable: bool = False
     max_site_repeats: int | None = None
     max_download: int = CrawlReading().max_download
+
+    def of_pool(self, *, crawl: bool) -> PoolOptions:
+        """These options with the default for duplicates."""
+        default: Duplicates = "pair" if crawl or self.exclude else "off"
+        return self if self.duplicates else replace(self, duplicates=default)
+
+    @property
+    def key(self) -> Duplicates:
+        """What makes pairs duplicates, once the default is known."""
+        return self.duplicates or "off"
+
+    @property
+    def keep_all(self) -> bool:
+        """Whether no pair is dropped before matching."""
+        return self.key == "off" and not self.exclude and self.filters == Filters() and self.max_site_repeats is None
 
     @property
     def early_languages(self) -> LanguageChoice | None:
@@ -111,9 +138,13 @@ class GatherOptions(msgspec.Struct, frozen=True):
 class GatherJob(msgspec.Struct, frozen=True):
     """What is the same for all shards.
 
-    ``collapse``: remove duplicates within a file at once, so that a very frequent pair cannot fill its bucket.
+    Attributes:
+        choice: the user's choices for the columns of tables.
+        how: crawl files are read.
+        collapse: remove duplicates within a file at once, so that a very frequent pair cannot fill its bucket.
     """
 
+    choice: ColumnChoice
     how: CrawlReading
     duplicates: Duplicates
     filters: Filters
@@ -133,21 +164,23 @@ class GatherReport(Report):
 
 def gather_shard(job: GatherJob, item: ShardItem, folder: GatherFolder, tick: Callable[[int], None]) -> GatherReport:
     """Write the pairs of a file, their sorted keys, and which rows are duplicates within the file."""
-    shard, key = item.shard, item.shard.key
-    columns = open_file(shard.file, _NOTHING).columns
+    shard, key, of_crawl = item.shard, item.shard.key, item.shard.file.is_gathered
+    opened = open_file(shard.file, job.choice)
+    more = [name for name in PLACE_OF_PAGE if opened.schema is not None and name in opened.schema.names]
     steps: list[Step] = [_screen(job.filters), *([] if job.languages is None else [Languages(job.languages)])]
     seen, ledger, keys = Counter[str](), Ledger(), _Keys(job.duplicates, by_site=job.by_site)
-    schema = gathered_schema(job.languages)
+    schema = gathered_schema(job.languages, of_crawl=of_crawl)
     repetitive = ["field", "page_url", "crawl_file", LANGUAGE]
     with replacing(folder.pairs(key)) as part, TableWriter(part, schema, repetitive) as writer:
-        for records in read_shard(shard, columns, _NOTHING, how=job.how):
+        for records in read_shard(shard, opened.columns, job.choice, more=more, how=job.how):
             seen.update(records.seen)
-            for drop in records.drops:
+            for drop in records.drops if of_crawl else []:  # matching reads tables again, and counts these
                 ledger.add(drop)
-            table = apply(steps, records.table, ledger)
-            keys.add(table)
-            writer.write(table.select(schema.names).cast(schema))
-            tick(len(table))
+            for pairs in [records.table] if of_crawl else _pairs_of_table(records, opened.columns):
+                table = apply(steps, pairs, ledger)
+                keys.add(table)
+                writer.write(table.select(schema.names).cast(schema))
+            tick(len(records.rows))
     found, repeats = keys.resolved(collapse=job.collapse)
     write_array(folder.keys(key), found)
     write_array(folder.repeats(key), repeats)
@@ -156,9 +189,39 @@ def gather_shard(job: GatherJob, item: ShardItem, folder: GatherFolder, tick: Ca
     return GatherReport(rows=keys.rows, seen=dict(seen), drops=dict(ledger.counts), samples=ledger.report(), repeats=len(repeats))
 
 
-def gathered_schema(languages: LanguageChoice | None) -> pa.Schema:
-    """The columns of gathered pairs: those of the reader, except the hash of the page, which only chooses among duplicates."""
-    fields = [field for field in PAIRS if field.name != PAGE_COLUMN]
+def _pairs_of_table(records: Records, columns: Columns) -> Iterator[pa.Table]:
+    """The pairs of records as crawl files have them, with the places of the pairs; with those of pages where the table says them."""
+    has_pages = {*PLACE_OF_PAGE} <= {*records.table.column_names}
+    for pairs in pairs_in_parts(records, columns):
+        places = np.searchsorted(records.rows, pairs.rows)
+        urls = pa.array([""] * len(places)) if columns.url is None else strings_at(records.table, columns.url, places)
+        texts = pairs.texts.cast(pa.string())
+        table = pa.table({UID_COLUMN: uid_column(pairs.uids), "url": urls, "text": texts, ROW: pairs.rows, NUMBER: pairs.text_numbers})
+        if has_pages:
+            field, page, crawl_file = (strings_at(records.table, name, places) for name in ("field", "page_url", "crawl_file"))
+            offsets = strings_at(records.table, "offset", places)
+            fields = pc.fill_null(pc.index_in(field, value_set=pa.array(FIELDS)), 0)
+            table = (
+                table.append_column("field", pa.DictionaryArray.from_arrays(fields, pa.array(FIELDS)))
+                .append_column("page_url", page.dictionary_encode())
+                .append_column(PAGE_COLUMN, pa.array(page_hashes(page, crawl_file, offsets)))
+            )
+        yield table
+
+
+def index_of(folder: GatherFolder, key: str, duplicates: Duplicates, kept: Bool[np.ndarray, " N"]) -> UInt64[np.ndarray, "K 2"]:
+    """The keys of the N gathered rows that are kept, ascending."""
+    if duplicates == "off":  # no keys were made; the key of a pair is its uid
+        uids = column_uids(pq.read_table(str(folder.pairs(key)), columns=[UID_COLUMN])[UID_COLUMN].combine_chunks())
+        return sort_rows(uids[kept])
+    records = np.load(folder.keys(key))
+    return np.ascontiguousarray(records[kept[records[:, 3].astype(np.int64)], :2])
+
+
+def gathered_schema(languages: LanguageChoice | None, *, of_crawl: bool) -> pa.Schema:
+    """The columns of gathered pairs. Of crawl files they are those of the reader, except the hash of the page, which only chooses among
+    duplicates; of tables the uid and the place."""
+    fields = [field for field in PAIRS if field.name != PAGE_COLUMN] if of_crawl else [(UID_COLUMN, UID), *PLACES]
     return pa.schema([*fields, *([(LANGUAGE, pa.dictionary(pa.int32(), pa.string())), (SCORE, pa.float32())] if languages else [])])
 
 
@@ -185,8 +248,11 @@ class _Keys:
             self._sites.append(np.column_stack([_site_keys(table), uids[:, 0]]))
         if self._duplicates == "off":
             return
+        self._keys.append(_url_keys(table, uids) if self._duplicates == "url" else uids)
+        if PAGE_COLUMN not in table.column_names:
+            self._preferences.append(uids[:, 0])
+            return
         fields = table["field"].combine_chunks().indices.to_numpy().astype(np.uint64)
-        self._keys.append(make_uids(None, table["url"]) if self._duplicates == "url" else uids)
         self._preferences.append(preferences(table[PAGE_COLUMN].combine_chunks().to_numpy(), fields, uids[:, 0]))
 
     def resolved(self, *, collapse: bool) -> tuple[UInt64[np.ndarray, "K 4"], UInt64[np.ndarray, " R"]]:
@@ -203,7 +269,17 @@ class _Keys:
         return sort_rows(np.column_stack([sites, np.arange(len(sites), dtype=np.uint64)]))
 
 
+def _url_keys(table: pa.Table, uids: UInt64[np.ndarray, "N 2"]) -> UInt64[np.ndarray, "N 2"]:
+    """The keys of URLs; pairs without one have no duplicate but themselves."""
+    keys = make_uids(None, table["url"])
+    without = pc.equal(table["url"], "").to_numpy()
+    keys[without] = uids[without]
+    return keys
+
+
 def _site_keys(table: pa.Table) -> UInt64[np.ndarray, "N 2"]:
+    if PAGE_COLUMN not in table.column_names:
+        raise OptionError(f"without the columns {', '.join(PLACE_OF_PAGE)}, hosts of pages are unknown", "leave out --max-site-repeats")
     pages = table["page_url"].combine_chunks()
     hosts = pa.array([host_of(page) for page in pages.dictionary.to_pylist()], pa.string())
     return make_uids(hosts, table["text"], image_kind="key", image_of=pages.indices.to_numpy().astype(np.int64))
@@ -212,7 +288,7 @@ def _site_keys(table: pa.Table) -> UInt64[np.ndarray, "N 2"]:
 def _asked(_: Workspace, options: GatherOptions) -> dict[str, Any]:
     steps = options.steps
     return {
-        "duplicates": steps.duplicates,
+        "duplicates": steps.key,
         "filters": Screen(steps.filters).fingerprint,
         "keep_readable": steps.keep_readable,
         "by_site": steps.max_site_repeats is not None,
@@ -225,8 +301,9 @@ def _cut(making: Making[GatherFolder, GatherOptions]) -> Work:
     steps = making.options.steps
     by_site = steps.max_site_repeats is not None
     job = GatherJob(
+        choice=making.options.pool.choice,
         how=CrawlReading(str(making.run.downloads), steps.keep_readable, steps.max_download),
-        duplicates=steps.duplicates,
+        duplicates=steps.key,
         filters=steps.filters,
         by_site=by_site,
         collapse=not by_site and not steps.exclude,
@@ -254,7 +331,8 @@ def _finish(making: Making[GatherFolder, GatherOptions]) -> Finished:
         "files": len(pool.files),
         "bytes": sum(file.size for file in pool.files),
     }
-    return Finished(result, f"{pairs:,} pairs from {seen['images']:,} images of {seen['pages']:,} pages")
+    of = f" from {seen['images']:,} images of {seen['pages']:,} pages" if seen["pages"] else ""
+    return Finished(result, f"{pairs:,} pairs{of}")
 
 
 def _cost(expected: Expected) -> Cost:
@@ -265,7 +343,7 @@ SHARDS = Section(cut=_cut, work=gather_shard, name="shards", rows=lambda _, item
 GATHER = Stage(
     name="gather",
     version=1,
-    command="tallyclip pool CRAWL... --out RUN",
+    command="tallyclip match POOL... --out RUN",
     sections=(SHARDS,),
     reads_files=True,
     folder=GatherFolder,

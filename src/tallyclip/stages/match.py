@@ -44,6 +44,7 @@ from tallyclip.run.shards import ShardItem
 from tallyclip.run.stage import Finished, Making, Section, Stage
 from tallyclip.run.workspace import Workspace
 from tallyclip.stages.gather import GATHER
+from tallyclip.stages.kept import KEPT, KeptFolder, KeptPairs, samples_of
 from tallyclip.stages.metadata import METADATA
 from tallyclip.steps.languages import LANGUAGE, SCORE, LanguageChoice, Languages, asked_languages
 
@@ -118,6 +119,7 @@ class MatchJob(msgspec.Struct, frozen=True):
     matcher: str
     languages: LanguageChoice | None
     footers: str | None
+    kept: str | None
 
 
 class MatchReport(Report):
@@ -141,12 +143,16 @@ def match_shard(job: MatchJob, item: ShardItem, folder: MatchFolder, tick: Calla
     opened = open_file(shard.file, job.choice, _known_footer(job.footers, shard.file))
     tally = _Tally(len(matcher), opened.columns)
     languages = None if job.languages is None else Languages(job.languages)
-    with replacing(folder.matches(key)) as part, MatchWriter(part, with_languages=languages is not None) as writer:
+    kept = None if job.kept is None else KeptPairs(KeptFolder(Path(job.kept)).pairs(key))
+    with_languages = languages is not None or (kept is not None and kept.has_languages)
+    with replacing(folder.matches(key)) as part, MatchWriter(part, with_languages=with_languages) as writer:
         for records in read_shard(shard, opened.columns, job.choice, footer=opened.footer):
             tally.add_records(records)
-            for pairs in pairs_in_parts(records, opened.columns):
+            for found_pairs in pairs_in_parts(records, opened.columns):
+                pairs, detected = (found_pairs, None) if kept is None else kept.of(found_pairs)
                 matches = matcher.match(pairs.texts)
-                unmatched, matched, tags = np.flatnonzero(matches.lengths == 0), np.flatnonzero(matches.lengths), None
+                unmatched, matched = np.flatnonzero(matches.lengths == 0), np.flatnonzero(matches.lengths)
+                tags = None if detected is None else LanguageTags(detected.labels[matched], detected.scores[matched])
                 if languages is not None:
                     matched, tags = _in_languages(pairs, matched, languages)
                     matches = _only(matches, matched)
@@ -238,7 +244,7 @@ class _Tally:
         """Pairs, the matches of those that are kept, and which match nothing."""
         self.texts += len(pairs.rows)
         self.matched += len(found)
-        self.own_uids += pairs.own_uids
+        self.own_uids += int(np.count_nonzero(pairs.are_own))
         add_to_counts(self.counts, found)
         self.lengths += np.bincount(np.minimum(found.lengths, LONGEST_COUNTED), minlength=LONGEST_COUNTED + 1)
         self.lengths[0] += len(unmatched)
@@ -285,8 +291,12 @@ def _asked(run: Workspace, options: MatchOptions) -> dict[str, Any]:
 
 def _cut(making: Making[MatchFolder, MatchOptions]) -> Work:
     options = making.options
-    job = MatchJob(options.pool.choice, str(making.run.folder(METADATA).matcher), options.languages, options.footers)
-    return Work({shard.key: ShardItem(shard) for shard in cut(options.pool.files)}, job)
+    run = making.run
+    kept = run.whole(KEPT)
+    place = None if kept is None else str(run.folder(KEPT).path)
+    job = MatchJob(options.pool.choice, str(run.folder(METADATA).matcher), options.languages, options.footers, place)
+    shards = {shard.key: ShardItem(shard) for shard in cut(options.pool.files)}
+    return Work(shards if kept is None else {key: shards[key] for key in kept.pieces}, job)
 
 
 def _finish(making: Making[MatchFolder, MatchOptions]) -> Finished:
@@ -295,6 +305,8 @@ def _finish(making: Making[MatchFolder, MatchOptions]) -> Finished:
     drops = Counter[str]()
     for report in reports.values():
         drops.update(report.drops)
+    kept = run.whole(KEPT)
+    drops.update({} if kept is None else kept.result["drops"])
     result: dict[str, Any] = {
         "sources": pool.names,
         "files": len(pool.files),
@@ -314,7 +326,7 @@ def _finish(making: Making[MatchFolder, MatchOptions]) -> Finished:
         {key: SnapshotShard(shards[key], report.columns, report.matched, report.several_texts) for key, report in reports.items()},
         several_captions=any(report.several_texts for report in reports.values()),
         all_own=result["own_uids"] == result["texts"],
-        languages=making.options.languages is not None,
+        languages=making.options.languages is not None or (kept is not None and run.required(GATHER).options["languages"] is not None),
     )
     write_json(folder.snapshot_file, msgspec.to_builtins(snapshot))
     schema = unify([_schema(read_arrays(folder.counts(key))["columns"].tobytes()) for key in reports])
@@ -398,7 +410,9 @@ def _card(run: Workspace) -> MatchPart:
     matched = run.required(MATCH)
     reports: dict[str, MatchReport] = run.reports(MATCH)
     read = run.required(GATHER) if GATHER.name in matched.inputs else matched
-    asked, result = matched.options["languages"], matched.result
+    kept = KEPT.name in matched.inputs
+    before = samples_of(run) if kept else []
+    asked, result = matched.options["languages"] or (read.options["languages"] if kept else None), matched.result
     languages = None
     if asked is not None:
         languages = f"{', '.join(asked['languages']) or 'all'} with a score of at least {asked['threshold']:g}, by {asked['model']}"
@@ -412,7 +426,7 @@ def _card(run: Workspace) -> MatchPart:
         records=result["records"],
         texts=result["texts"],
         matched=result["matched"],
-        drops=reasons(result["drops"], merge_samples(report.samples for report in reports.values())),
+        drops=reasons(result["drops"], merge_samples([*(report.samples for report in reports.values()), *before])),
         failed_shards=read.failed | matched.failed,
         own_uids=result["own_uids"],
         lengths=np.sum([report.lengths for report in reports.values()], axis=0).tolist(),
@@ -431,7 +445,7 @@ MATCH = Stage(
     version=3,
     command="tallyclip match POOL... --out RUN",
     needs=("metadata",),
-    uses=("pool",),
+    uses=("pool", "kept"),
     sections=(SHARDS,),
     reads_files=True,
     folder=MatchFolder,

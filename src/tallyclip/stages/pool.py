@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,26 +11,23 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from jaxtyping import Bool, UInt64
+from jaxtyping import Bool
 
-from tallyclip.core.duplicates import MOST_ROWS, ROW_BITS
-from tallyclip.core.sorting import sort_rows
 from tallyclip.core.uids import column_uids, uid_strings
 from tallyclip.errors import IncompleteError
 from tallyclip.io.files import replacing, write_array
 from tallyclip.io.tables import TableWriter
 from tallyclip.readers.crawl.gather import SCHEMA
 from tallyclip.readers.crawl.read import UID_COLUMN
-from tallyclip.readers.ledger import BOILERPLATE, IN_EARLIER_POOL, REPEATED_IN_POOL, Ledger, Samples, merge_samples
-from tallyclip.readers.records import Drop
+from tallyclip.readers.ledger import IN_EARLIER_POOL, REPEATED_IN_POOL, Samples, merge_samples
 from tallyclip.report.card import CrawlPart, Part, reasons
 from tallyclip.run.cost import Cost, Expected
 from tallyclip.run.items import Report, StageFolder, Work
 from tallyclip.run.manifest import Manifest
 from tallyclip.run.stage import Finished, Making, Section, Stage
 from tallyclip.run.workspace import Workspace
-from tallyclip.stages.duplicates import DUPLICATES, SITES
-from tallyclip.stages.gather import BYTES_PER_KEY, GATHER, Duplicates, GatherFolder, PoolOptions
+from tallyclip.stages.duplicates import DUPLICATES, Removed, removed_of
+from tallyclip.stages.gather import BYTES_PER_KEY, GATHER, Duplicates, GatherFolder, PoolOptions, index_of
 from tallyclip.steps.base import apply
 from tallyclip.steps.languages import LANGUAGE, SCORE, LanguageChoice, Languages, asked_languages
 
@@ -51,11 +48,10 @@ class PoolFolder(StageFolder):
 
 
 class PoolJob(msgspec.Struct, frozen=True):
-    """What is the same for all files: the folder of gathered pairs, and the files with the rows to remove."""
+    """What is the same for all files: the folder of gathered pairs, and which of them are removed."""
 
     gathered: str
-    removed: list[str]
-    of_sites: list[str]
+    removed: Removed
     languages: LanguageChoice | None
     detected: bool
     duplicates: Duplicates
@@ -80,7 +76,7 @@ class PoolReport(Report):
 def write_pairs(job: PoolJob, item: PoolItem, folder: PoolFolder, tick: Callable[[int], None]) -> PoolReport:
     """Write the pairs of a file that are kept, with their languages if these are detected, and their keys."""
     gathered = GatherFolder(Path(job.gathered))
-    removed, ledger = _removed(job, item, gathered)
+    removed, ledger = job.removed.of_file(item.number, np.load(gathered.repeats(item.key)))
     languages = [] if job.languages is None or job.detected else [Languages(job.languages)]
     schema = pool_schema(job.languages)
     kept: list[Bool[np.ndarray, " _"]] = []
@@ -109,37 +105,9 @@ def write_pairs(job: PoolJob, item: PoolItem, folder: PoolFolder, tick: Callable
                 column = table[LANGUAGE].cast(pa.string()).combine_chunks().dictionary_encode()
                 table = table.set_column(table.column_names.index(LANGUAGE), LANGUAGE, column)
             writer.write(table.select(schema.names).cast(schema))
-    write_array(folder.index(item.key), _index(job, gathered, item.key, np.concatenate([np.zeros(0, np.bool_), *kept])))
+    write_array(folder.index(item.key), index_of(gathered, item.key, job.duplicates, np.concatenate([np.zeros(0, np.bool_), *kept])))
     count = sum(int(np.count_nonzero(keep)) for keep in kept)
     return PoolReport(rows=rows, kept=count, drops=dict(ledger.counts), samples=ledger.report())
-
-
-def _removed(job: PoolJob, item: PoolItem, gathered: GatherFolder) -> tuple[UInt64[np.ndarray, " R"], Ledger]:
-    """The rows of a file to remove, in ascending order, and the ledger that counts boilerplate among them."""
-    repeats = np.sort(np.concatenate([np.load(gathered.repeats(item.key)), *_places(item, job.removed)]))
-    removed = np.union1d(repeats, np.concatenate([np.zeros(0, np.uint64), *_places(item, job.of_sites)]))
-    ledger = Ledger()
-    if len(removed) > len(repeats):
-        ledger.add(Drop(BOILERPLATE, 0, "", len(removed) - len(repeats)))
-    return removed, ledger
-
-
-def _places(item: PoolItem, paths: Iterable[str]) -> Iterator[UInt64[np.ndarray, " _"]]:
-    """The rows of this file, from files of places of all files' rows; one array for each."""
-    first = np.uint64(item.number << ROW_BITS)
-    for path in paths:
-        places = np.load(path, mmap_mode="r")
-        low, high = np.searchsorted(places, first), np.searchsorted(places, first + np.uint64(MOST_ROWS))
-        yield places[low:high] - first
-
-
-def _index(job: PoolJob, gathered: GatherFolder, key: str, kept: Bool[np.ndarray, " N"]) -> UInt64[np.ndarray, "K 2"]:
-    """The sorted keys of the kept rows."""
-    if job.duplicates == "off":  # gathering made no keys: the key of a pair is its uid
-        uids = column_uids(pq.read_table(str(gathered.pairs(key)), columns=[UID_COLUMN])[UID_COLUMN].combine_chunks())
-        return sort_rows(uids[kept])
-    records = np.load(gathered.keys(key))
-    return np.ascontiguousarray(records[kept[records[:, 3].astype(np.int64)], :2])
 
 
 def pool_schema(languages: LanguageChoice | None) -> pa.Schema:
@@ -153,15 +121,13 @@ def _asked(_: Workspace, options: PoolOptions) -> dict[str, Any]:
 
 def _cut(making: Making[PoolFolder, PoolOptions]) -> Work:
     run, options = making.run, making.options
-    gathered, found = run.required(GATHER), run.required(DUPLICATES).result
-    folder = run.folder(DUPLICATES)
+    gathered = run.required(GATHER)
     job = PoolJob(
         gathered=str(run.folder(GATHER).path),
-        removed=[str(folder.removed(f"{number:05d}")) for number in range(found["buckets"])],
-        of_sites=[str(folder.removed(f"{SITES}{number:05d}")) for number in range(found["site_buckets"])],
+        removed=removed_of(run),
         languages=options.languages,
         detected=options.early_languages is not None,
-        duplicates=options.duplicates,
+        duplicates=options.key,
     )
     rows = gathered.result["pairs"] // max(1, len(gathered.pieces))
     return Work({key: PoolItem(key, number, rows) for number, key in enumerate(gathered.pieces)}, job)

@@ -29,6 +29,7 @@ from tallyclip.stages.card import CARD
 from tallyclip.stages.counts import COUNTS
 from tallyclip.stages.duplicates import DUPLICATES
 from tallyclip.stages.gather import GATHER
+from tallyclip.stages.kept import KEPT
 from tallyclip.stages.match import MATCH
 from tallyclip.stages.metadata import METADATA
 from tallyclip.stages.plan import PLAN
@@ -37,6 +38,6 @@ from tallyclip.stages.pool import POOL
 RUN = Kind(
     noun="run",
     record=RUN_RECORD,
-    stages=Stages(GATHER, DUPLICATES, POOL, METADATA, MATCH, COUNTS, PLAN, BALANCE, CARD),
+    stages=Stages(GATHER, DUPLICATES, POOL, KEPT, METADATA, MATCH, COUNTS, PLAN, BALANCE, CARD),
     start="tallyclip curate POOL... --out RUN",
 )

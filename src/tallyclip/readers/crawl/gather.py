@@ -216,8 +216,7 @@ class Gatherer:
         page_urls = pa.array([_encodable(page.url) for page in self._pages], pa.string())
         offsets = np.array([page.offset for page in self._pages], np.int64)
         files = pa.array([_encodable(page.crawl_file) for page in self._pages], pa.string()).dictionary_encode()
-        spots = pc.binary_join_element_wise(files.cast(pa.string()), pa.array(offsets).cast(pa.string()), " ")
-        of_pages = make_uids(page_urls, spots)[:, 0]
+        of_pages = page_hashes(page_urls, files.cast(pa.string()), pa.array(offsets))
         chosen, pages = pa.array(places), numbers[places]
         columns = [
             urls.take(chosen),
@@ -244,6 +243,12 @@ class Gatherer:
             return np.ones(len(self._texts), np.bool_)
         except UnicodeEncodeError:
             return np.array([_encodable(address) == address and _encodable(text) == text for address, text in pairs], np.bool_)
+
+
+def page_hashes(urls: pa.Array, crawl_files: pa.Array, offsets: pa.Array) -> UInt64[np.ndarray, " N"]:
+    """A hash of each of N pages and its place in the archive."""
+    places = pc.binary_join_element_wise(crawl_files, offsets.cast(pa.string()), " ")
+    return make_uids(urls, places)[:, 0]
 
 
 def _repeated(numbers: Int64[np.ndarray, " N"], uids: UInt64[np.ndarray, "N 2"], good: Bool[np.ndarray, " N"]) -> Bool[np.ndarray, " N"]:

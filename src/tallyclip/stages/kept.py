@@ -1,0 +1,157 @@
+"""The stage kept: which pairs of a table's files are left after filters, languages, exclusion and duplicates. Only these are matched."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from jaxtyping import Int64
+
+from tallyclip.errors import IncompleteError
+from tallyclip.io.files import replacing, write_array
+from tallyclip.io.tables import TableWriter
+from tallyclip.match.matched_pairs import LanguageTags
+from tallyclip.readers.ledger import IN_EARLIER_POOL, REPEATED_IN_POOL, Samples
+from tallyclip.readers.pairs import Pairs
+from tallyclip.run.items import Report, StageFolder, Work
+from tallyclip.run.stage import Finished, Making, Section, Stage
+from tallyclip.run.workspace import Workspace
+from tallyclip.stages.duplicates import DUPLICATES, Removed, removed_of
+from tallyclip.stages.gather import GATHER, NUMBER, ROW, Duplicates, GatherFolder, PoolOptions, index_of
+from tallyclip.steps.languages import LANGUAGE, SCORE
+
+
+class KeptFolder(StageFolder):
+    """Per shard the places of the pairs that are kept, and their keys in ascending order."""
+
+    def pairs(self, key: str) -> Path:
+        return self.path / f"{key}.parquet"
+
+    def index(self, key: str) -> Path:
+        return self.path / "_index" / f"{key}.npy"
+
+    def outputs_of(self, key: str) -> Iterable[Path]:
+        return self.pairs(key), self.index(key)
+
+
+class KeptJob(msgspec.Struct, frozen=True):
+    """What is the same for all shards: the folder of gathered pairs, and which of them are removed."""
+
+    gathered: str
+    removed: Removed
+    duplicates: Duplicates
+
+
+class KeptItem(msgspec.Struct, frozen=True):
+    """A shard. ``number`` is its position among all that were gathered; ``rows`` is an estimate."""
+
+    key: str
+    number: int
+    rows: int
+
+
+class KeptReport(Report):
+    """``rows`` is the number of gathered pairs, ``kept`` the number of these that are kept."""
+
+    kept: int
+    drops: dict[str, int]
+    samples: Samples
+
+
+def write_kept(job: KeptJob, item: KeptItem, folder: KeptFolder, tick: Callable[[int], None]) -> KeptReport:
+    """Write the places of a shard's pairs that are kept, and their keys."""
+    gathered = GatherFolder(Path(job.gathered))
+    removed, ledger = job.removed.of_file(item.number, np.load(gathered.repeats(item.key)))
+    table = pq.read_table(str(gathered.pairs(item.key)))
+    keep = np.ones(len(table), np.bool_)
+    keep[removed.astype(np.int64)] = False
+    kept = table.filter(pa.array(keep)).drop_columns(["uid"])
+    with replacing(folder.pairs(item.key)) as part, TableWriter(part, kept.schema, [LANGUAGE]) as writer:
+        writer.write(kept)
+    write_array(folder.index(item.key), index_of(gathered, item.key, job.duplicates, keep))
+    tick(len(table))
+    return KeptReport(rows=len(table), kept=len(kept), drops=dict(ledger.counts), samples=ledger.report())
+
+
+class KeptPairs:
+    """The pairs of a shard that are kept, to select them again when the shard is read again."""
+
+    def __init__(self, path: Path) -> None:
+        table = pq.read_table(str(path))
+        self._places = _places(table[ROW].to_numpy(), table[NUMBER].to_numpy())
+        self._languages = None
+        if LANGUAGE in table.column_names:
+            self._languages = LanguageTags(np.array(table[LANGUAGE].to_pylist(), np.str_), table[SCORE].to_numpy())
+
+    @property
+    def has_languages(self) -> bool:
+        """Whether the languages of the pairs were detected."""
+        return self._languages is not None
+
+    def of(self, pairs: Pairs) -> tuple[Pairs, LanguageTags | None]:
+        """Those of some pairs that are kept, and their languages, if these were detected."""
+        places = _places(pairs.rows, pairs.text_numbers.astype(np.int64))
+        spots = np.searchsorted(self._places, places)
+        found = np.zeros(len(places), np.bool_)
+        inside = spots < len(self._places)
+        found[inside] = self._places[spots[inside]] == places[inside]
+        tags, spots = self._languages, spots[found]
+        return pairs.take(np.flatnonzero(found)), None if tags is None else LanguageTags(tags.labels[spots], tags.scores[spots])
+
+
+def _places(rows: Int64[np.ndarray, " N"], numbers: np.ndarray) -> Int64[np.ndarray, " N"]:
+    """One rising number for each caption of a file."""
+    return (rows << 24) + numbers
+
+
+def _asked(_: Workspace, __: PoolOptions) -> dict[str, Any]:
+    return {}  # all that it depends on is asked of the stages before
+
+
+def _cut(making: Making[KeptFolder, PoolOptions]) -> Work:
+    run = making.run
+    gathered = run.required(GATHER)
+    duplicates: Any = gathered.options["duplicates"]
+    rows = gathered.result["pairs"] // max(1, len(gathered.pieces))
+    items = {key: KeptItem(key, number, rows) for number, key in enumerate(gathered.pieces)}
+    return Work(items, KeptJob(str(run.folder(GATHER).path), removed_of(run), duplicates))
+
+
+def _finish(making: Making[KeptFolder, PoolOptions]) -> Finished:
+    gathered, found = making.run.required(GATHER), making.run.required(DUPLICATES).result
+    reports: dict[str, KeptReport] = making.reports(SHARDS)
+    drops = Counter[str](gathered.result["drops"])
+    drops += Counter({REPEATED_IN_POOL: found["repeats"], IN_EARLIER_POOL: found["excluded"]})
+    for report in reports.values():
+        drops.update(report.drops)
+    pairs = sum(report.kept for report in reports.values())
+    if pairs == 0:
+        dropped = ", ".join(f"{count:,} {reason}" for reason, count in sorted(drops.items()))
+        what = f"no pair is kept of {gathered.result['pairs'] + sum(gathered.result['drops'].values()):,}"
+        raise IncompleteError(f"{what}; dropped: {dropped}", "the reasons above say which options would keep more")
+    return Finished({"pairs": pairs, "drops": dict(sorted(drops.items()))}, f"{pairs:,} pairs are kept")
+
+
+def samples_of(run: Workspace) -> list[Samples]:
+    """Samples of what the steps before matching dropped."""
+    return [report.samples for stage in (GATHER, KEPT) for report in run.reports(stage).values()]
+
+
+SHARDS = Section(_cut, write_kept, "shards", rows=lambda _, item: item.rows)
+KEPT = Stage(
+    name="kept",
+    version=1,
+    command="tallyclip match POOL... --out RUN",
+    needs=("gather", "duplicates"),
+    sections=(SHARDS,),
+    folder=KeptFolder,
+    asked=_asked,
+    finish=_finish,
+    optional=True,
+)
