@@ -6,6 +6,7 @@ RUN/
 ├── gather/                      of crawl files: their pairs, and the keys of these
 ├── duplicates/                  of crawl files: which pairs repeat others
 ├── pool/*.parquet               of crawl files: the pool they become, and in _index/ the keys of its pairs
+├── kept/                        of tables, if some of their pairs are dropped before matching: the places of the others
 ├── metadata/                    the entry list and the matcher's tables
 ├── match/                       which pairs match which entries, a file a shard; and the snapshot of the shards
 ├── counts/                      how often each entry is matched
