@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tallyclip.core.plan import expected_size, threshold_for_size
     from tallyclip.core.uids import make_uids, parse_uids, uid_strings
     from tallyclip.errors import (
+        ArgumentTypeError,
         ArtifactError,
         IncompleteError,
         MissingExtraError,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "ArgumentTypeError",
     "ArtifactError",
     "IncompleteError",
     "Matcher",
@@ -67,6 +69,7 @@ _HOMES = {
     "tallyclip.core.counts": ("count_entries", "tail_share", "threshold_for_tail"),
     "tallyclip.core.data": ("Matches", "Metadata"),
     "tallyclip.errors": (
+        "ArgumentTypeError",
         "ArtifactError",
         "IncompleteError",
         "MissingExtraError",
@@ -93,4 +96,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted(__all__)
