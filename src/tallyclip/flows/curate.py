@@ -14,7 +14,7 @@ from tallyclip.extras import load
 from tallyclip.flows.crawl import Crawl, crawl_files
 from tallyclip.flows.find import find_pool, own_pool
 from tallyclip.io.artifacts import check_unicode
-from tallyclip.match.reference import Mode
+from tallyclip.match.reference import Mode, check_mode
 from tallyclip.readers.columns import ColumnChoice
 from tallyclip.readers.sources import Pool
 from tallyclip.run.engine import make
@@ -62,6 +62,7 @@ def match(
     Languages are detected after matching, of fewer captions; the result is the same.
     """
     check_unicode("the entry list", metadata.entries)
+    check_mode(mode)
     options.check()
     pool, languages = _find(run, source, choice), options.languages
     if _is_gathered(pool):
