@@ -19,6 +19,7 @@ ANYTHING = "*"
 # Which modules may import what inside functions, and why: modules and packages as patterns of ``fnmatch``.
 LATE_IMPORTS = [
     ("tallyclip.cli*", ANYTHING, "commands start at once: the heavy libraries are loaded when one needs them"),
+    ("tallyclip.api", ANYTHING, "the same: workers start while the rest is imported"),
     ("tallyclip.report.card", "tallyclip.report.plots", "start-up time: matplotlib takes half a second, and only a card needs it"),
     ("tallyclip.stages.plan", "tallyclip.report.plots", "likewise"),
     ("tallyclip.io.fetch", "requests", "an extra"),

@@ -45,3 +45,8 @@ def test_a_star_import_brings_what_is_public() -> None:
     scope: dict[str, object] = {}
     exec("from tallyclip import *", scope)
     assert set(tc.__all__) <= scope.keys()
+
+
+def test_what_is_listed_is_public_whatever_was_imported_before() -> None:
+    assert import_module("tallyclip.core.data").Metadata is tc.Metadata
+    assert dir(tc) == sorted(tc.__all__)

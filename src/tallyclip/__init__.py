@@ -5,6 +5,8 @@ functions, arrays in and arrays out:
 
     captions ─ Matcher.match ─→ Matches ─ count_entries ─→ counts ─ entry_probability ─→ p
                                    └──────── keep_probability(matches, p) ─→ keep ─ draw(keep, uids, seed) ─→ kept
+
+``curate``, and its steps ``match_pool``, ``count``, ``plan``, ``balance`` and ``card``, do this from files to files, as the commands do.
 """
 
 from __future__ import annotations
@@ -13,12 +15,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tallyclip.api import Run, balance, card, count, curate, make_pool, match_pool, plan, status
     from tallyclip.core.balance import draw, entry_probability, keep_probability, pick_one
     from tallyclip.core.counts import count_entries, tail_share, threshold_for_tail
     from tallyclip.core.data import Matches, Metadata
     from tallyclip.core.plan import expected_size, threshold_for_size
     from tallyclip.core.uids import make_uids, parse_uids, uid_strings
     from tallyclip.errors import (
+        ArgumentTypeError,
         ArtifactError,
         IncompleteError,
         MissingExtraError,
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "ArgumentTypeError",
     "ArtifactError",
     "IncompleteError",
     "Matcher",
@@ -42,19 +47,28 @@ __all__ = [
     "MissingExtraError",
     "OptionError",
     "OutputError",
+    "Run",
     "SourceError",
     "StaleError",
     "TallyclipError",
     "__version__",
+    "balance",
+    "card",
+    "count",
     "count_entries",
+    "curate",
     "draw",
     "entry_probability",
     "expected_size",
     "keep_probability",
+    "make_pool",
     "make_uids",
+    "match_pool",
     "match_reference",
     "parse_uids",
     "pick_one",
+    "plan",
+    "status",
     "tail_share",
     "threshold_for_size",
     "threshold_for_tail",
@@ -63,10 +77,12 @@ __all__ = [
 
 # Where each name lives. It is imported when it is first asked for: the command line needs only some of them, and some take half a second.
 _HOMES = {
+    "tallyclip.api": ("Run", "balance", "card", "count", "curate", "make_pool", "match_pool", "plan", "status"),
     "tallyclip.core.balance": ("draw", "entry_probability", "keep_probability", "pick_one"),
     "tallyclip.core.counts": ("count_entries", "tail_share", "threshold_for_tail"),
     "tallyclip.core.data": ("Matches", "Metadata"),
     "tallyclip.errors": (
+        "ArgumentTypeError",
         "ArtifactError",
         "IncompleteError",
         "MissingExtraError",
@@ -93,4 +109,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted(__all__)

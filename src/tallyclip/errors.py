@@ -1,7 +1,8 @@
 """Every error tallyclip raises on purpose.
 
     TallyclipError
-    ├── OptionError          an invalid option or argument: nothing was started
+    ├── OptionError          an invalid option or argument: nothing was started; a ValueError too
+    │   └── ArgumentTypeError  an argument of the wrong type, or an array of the wrong dtype or shape; a TypeError too
     ├── ArtifactError        an entry list, a matcher or a run folder that is missing, damaged or of another kind
     │   └── StaleError       inputs that changed after they were read, or a run that another command is working on
     ├── SourceError          a pool file that cannot be read: the shard fails, the others continue
@@ -41,8 +42,12 @@ class TallyclipError(Exception):
         return f"{self.what}{lines}" if self.hint is None else f"{self.what}{lines}\n\nHint: {self.hint}"
 
 
-class OptionError(TallyclipError):
+class OptionError(TallyclipError, ValueError):
     """An invalid option or argument; raised before any work starts."""
+
+
+class ArgumentTypeError(OptionError, TypeError):
+    """An argument of the wrong type, or an array of the wrong dtype or shape."""
 
 
 class ArtifactError(TallyclipError):

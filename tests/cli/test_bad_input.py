@@ -170,7 +170,7 @@ main()
 """
 
 
-@pytest.mark.parametrize("module", ["typer", "tallyclip.cli.prepare", "numba", "tallyclip.match.kernel"])
+@pytest.mark.parametrize("module", ["typer", "tallyclip.cli.options", "numba", "tallyclip.match.kernel"])
 def test_ctrl_c_while_libraries_are_loaded_is_answered_in_a_line(module: str) -> None:
     arguments = [sys.executable, "-c", INTERRUPTED_AT, module, "match", "--text", "a dog"]
     done = subprocess.run(arguments, capture_output=True, text=True, timeout=PATIENCE, check=False, start_new_session=True)

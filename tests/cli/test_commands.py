@@ -59,6 +59,20 @@ def test_the_version_is_told() -> None:
     assert succeeds("--version") == f"tallyclip {tc.__version__}\n"
 
 
+def test_the_module_is_the_command(example: Example, tmp_path: Path) -> None:
+    def module(*arguments: object) -> subprocess.CompletedProcess[str]:
+        words = [sys.executable, "-m", "tallyclip", *map(str, arguments)]
+        return subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=False)
+
+    assert module("--version").stdout == succeeds("--version")
+    done = module(*example.arguments, "--out", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    assert_calm(done.stderr)
+    assert_same(tmp_path / "run", example.results)
+    done = module("status", tmp_path / "nowhere")
+    assert (done.returncode, done.stderr) == (2, fails(2, "status", tmp_path / "nowhere"))
+
+
 BAD_OPTIONS = [
     (("--t", "0"), "t must be a number above 0"),
     (("--t", "-1"), "t must be a number above 0"),

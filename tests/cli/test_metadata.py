@@ -18,10 +18,10 @@ from rich.console import Console
 import tallyclip as tc
 from tallyclip.cli import progress
 from tallyclip.cli.built import built_of, files_table, table_1
-from tallyclip.cli.names import bytes_of
 from tallyclip.cli.progress import Shown
 from tallyclip.errors import OptionError
 from tallyclip.flows.build_list import ListManifest
+from tallyclip.flows.names import bytes_of
 from tallyclip.lists.count_tables import NO_COUNT
 from tallyclip.lists.recipe import read_recipe
 from tallyclip.lists.servers import RemoteFile

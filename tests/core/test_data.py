@@ -230,6 +230,9 @@ def test_matches_are_rows_of_ids(rows: list[list[int]], data: st.DataObject) -> 
     cut = data.draw(st.integers(0, len(rows)))
     joined = concatenate([matches_of(rows[:cut]), matches_of(rows[cut:])])
     assert joined.to_arrow().to_pylist() == rows
+    start, end, step = (data.draw(st.none() | st.integers(-9, 9)) for _ in range(3))
+    part = matches[start : end : step or None]
+    assert part.to_arrow().to_pylist() == rows[start : end : step or None]
     chosen = data.draw(st.lists(st.integers(0, len(rows) - 1), max_size=6)) if rows else []
     assert matches.take(np.array(chosen, np.int64)).to_arrow().to_pylist() == [rows[i] for i in chosen]
 

@@ -94,7 +94,7 @@ def test_the_largest_size_is_every_matched_pair() -> None:
 @pytest.mark.parametrize("size", [0, -1, math.nan])
 def test_an_impossible_size_is_refused(size: float) -> None:
     matches, counts = random_pool(10, 5)
-    with pytest.raises(tc.OptionError, match="is not possible"):
+    with pytest.raises(tc.OptionError, match="is not a number of pairs"):
         tc.threshold_for_size(matches, counts, size)
 
 

@@ -145,7 +145,8 @@ def test_the_card_names_the_commands_that_make_the_set_again(example: Example, r
     assert commands() == [whole, f"tallyclip balance {run} --t 20 --seed 3"]
     succeeds(*example.arguments, "--seed", 4, "--out", run)
     (other,) = commands()
-    assert other.endswith(f"--seed 4 --out {run}")
+    assert f" --out {run} " in other
+    assert other.endswith(" --t 20 --seed 4 --workers 2")
 
 
 # The pool changes.

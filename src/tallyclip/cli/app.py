@@ -13,14 +13,13 @@ from typing import Any
 
 import typer
 
+from tallyclip import api
 from tallyclip.cli import options
-from tallyclip.cli.console import err, fails, out, print_json, reports_errors, show_text
+from tallyclip.cli.console import fails, out, print_json, reports_errors, show_text
 from tallyclip.cli.metadata import add_commands
-from tallyclip.cli.names import check_unicode
-from tallyclip.cli.pool import filters_of, language_choice, pool_options, source_of
 from tallyclip.cli.pool import pool as pool_command
-from tallyclip.cli.prepare import OpenRun, aim_of, choice_of, count_of, load_metadata
 from tallyclip.errors import TallyclipError
+from tallyclip.flows.names import check_unicode
 
 EPILOG = "Exit codes: 0 success · 1 some inputs failed, or nothing was kept · 2 invalid input or option, nothing started · 130 interrupted"
 
@@ -113,7 +112,9 @@ def curate(
     if dry_run:
         from tallyclip.core.balance import checked_seed
         from tallyclip.errors import OptionError
+        from tallyclip.flows.asked import aim_of, choice_of, load_metadata
         from tallyclip.flows.dry_run import estimate_run
+        from tallyclip.run.runners.local import count_of
 
         aim_of(t, size, tail_share)
         checked_seed(seed)
@@ -125,31 +126,47 @@ def curate(
         entries = load_metadata(metadata, clean=clean_metadata)
         show_text(_show().dry_run(estimate_run(pool, choice, entries, mode.value, count_of(workers))))
         return
-    with OpenRun(out_folder, workers, err) as run:
-        from tallyclip.flows import curate as pipeline
-
-        aim = aim_of(t, size, tail_share)
-        choice = choice_of(caption_column, url_column, uid_column, header, delimiter, quote, escape)
-        source = source_of(pool, crawl, sample, kind, base_url)
-        filters = filters_of(
-            max_url_length, min_text_length, max_text_length, drop_no_letters, drop_file_names, blocked_domains, blocked_keywords
-        )
-        chosen = language_choice(languages, language_threshold)
-        asked = pool_options(duplicates, exclude_pool, chosen, filters, keep_readable, max_site_repeats, max_download)
-        entries = load_metadata(metadata, clean=clean_metadata)
-        pipeline.curate(
-            run,
-            source,
-            choice,
-            entries,
-            aim,
-            mode=mode.value,
-            seed=seed,
-            policy=texts.value,
-            options=asked,
-            accept_failed=allow_failed_shards,
-        )
-        show_text(_show().summary(run, str(out_folder)))
+    found = api.curate(
+        pool,
+        out=out_folder,
+        metadata=metadata,
+        clean_metadata=clean_metadata,
+        t=t,
+        size=size,
+        tail_share=tail_share,
+        seed=seed,
+        mode=mode.value,
+        texts=texts.value,
+        crawl=crawl,
+        sample=sample,
+        kind=None if kind is None else kind.value,
+        base_url=base_url,
+        duplicates=None if duplicates is None else duplicates.value,
+        exclude_pool=exclude_pool,
+        languages=languages,
+        language_threshold=language_threshold,
+        max_url_length=max_url_length,
+        min_text_length=min_text_length,
+        max_text_length=max_text_length,
+        drop_no_letters=drop_no_letters,
+        drop_file_names=drop_file_names,
+        max_site_repeats=max_site_repeats,
+        blocked_domains=blocked_domains,
+        blocked_keywords=blocked_keywords,
+        keep_readable=keep_readable,
+        max_download=max_download,
+        caption_column=caption_column,
+        url_column=url_column,
+        uid_column=uid_column,
+        header=header,
+        delimiter=delimiter,
+        quote=quote,
+        escape=escape,
+        workers=workers,
+        allow_failed_shards=allow_failed_shards,
+        progress=True,
+    )
+    show_text(found.summary)
 
 
 app.command("pool", rich_help_panel="Main commands")(reports_errors(pool_command))
@@ -208,30 +225,48 @@ def match(
         return
     if out_folder is None:
         raise OptionError("give a POOL and --out RUN, or --text", "see 'tallyclip match --help'")
-    with OpenRun(out_folder, workers, err) as run:
-        from tallyclip.flows import curate as pipeline
-
-        choice = choice_of(caption_column, url_column, uid_column, header, delimiter, quote, escape)
-        source = source_of(pool, crawl, sample, kind, base_url)
-        filters = filters_of(
-            max_url_length, min_text_length, max_text_length, drop_no_letters, drop_file_names, blocked_domains, blocked_keywords
-        )
-        chosen = language_choice(languages, language_threshold)
-        asked = pool_options(duplicates, exclude_pool, chosen, filters, keep_readable, max_site_repeats, max_download)
-        entries = load_metadata(metadata, clean=clean_metadata)
-        pipeline.match(run, source, choice, entries, mode.value, options=asked, accept_failed=allow_failed_shards)
+    api.match_pool(
+        pool,
+        out=out_folder,
+        metadata=metadata,
+        clean_metadata=clean_metadata,
+        mode=mode.value,
+        crawl=crawl,
+        sample=sample,
+        kind=None if kind is None else kind.value,
+        base_url=base_url,
+        duplicates=None if duplicates is None else duplicates.value,
+        exclude_pool=exclude_pool,
+        languages=languages,
+        language_threshold=language_threshold,
+        max_url_length=max_url_length,
+        min_text_length=min_text_length,
+        max_text_length=max_text_length,
+        drop_no_letters=drop_no_letters,
+        drop_file_names=drop_file_names,
+        max_site_repeats=max_site_repeats,
+        blocked_domains=blocked_domains,
+        blocked_keywords=blocked_keywords,
+        keep_readable=keep_readable,
+        max_download=max_download,
+        caption_column=caption_column,
+        url_column=url_column,
+        uid_column=uid_column,
+        header=header,
+        delimiter=delimiter,
+        quote=quote,
+        escape=escape,
+        workers=workers,
+        allow_failed_shards=allow_failed_shards,
+        progress=True,
+    )
 
 
 @app.command(rich_help_panel="Single stages")
 @reports_errors
 def count(run_folder: options.RunFolder) -> None:
     """Count the matches of each entry in a matched pool."""
-    with OpenRun(run_folder, 1, err) as run:
-        from tallyclip.run.engine import make
-        from tallyclip.stages.counts import COUNTS
-
-        run.open()
-        make(run, COUNTS)
+    api.count(run_folder, progress=True)
 
 
 @app.command(rich_help_panel="Single stages")
@@ -246,20 +281,15 @@ def plan(
     as_json: options.AsJson = False,
 ) -> None:
     """Show how many pairs each threshold t would keep, and find the t for a size or a tail share, without drawing."""
-    with OpenRun(run_folder, workers, err) as run:
+    found = api.plan(run_folder, t=t, size=size, tail_share=tail_share, texts=texts.value, workers=workers, progress=True).plan
+    if as_json:
         import msgspec
 
         from tallyclip.io.files import with_infinity
-        from tallyclip.run.engine import make
-        from tallyclip.stages.plan import PLAN, PlanOptions, read_plan
 
-        run.open()
-        make(run, PLAN, PlanOptions(aim_of(t, size, tail_share), texts.value))
-        found = read_plan(run)
-        if as_json:
-            print_json(with_infinity(msgspec.to_builtins(found)))
-        else:
-            out.print(_show().plan_table(found))
+        print_json(with_infinity(msgspec.to_builtins(found)))
+    else:
+        out.print(_show().plan_table(found))
 
 
 @app.command(rich_help_panel="Single stages")
@@ -274,24 +304,14 @@ def balance(
     workers: options.WorkersCount = None,
 ) -> None:
     """Draw the curated set of a counted pool."""
-    with OpenRun(run_folder, workers, err) as run:
-        from tallyclip.flows import curate as pipeline
-
-        run.open()
-        pipeline.balance(run, aim_of(t, size, tail_share), seed=seed, policy=texts.value)
+    api.balance(run_folder, t=t, size=size, tail_share=tail_share, seed=seed, texts=texts.value, workers=workers, progress=True)
 
 
 @app.command(rich_help_panel="Single stages")
 @reports_errors
 def card(run_folder: options.RunFolder, workers: options.WorkersCount = None) -> None:
     """Write the data card of a balanced run."""
-    with OpenRun(run_folder, workers, err) as run:
-        from tallyclip.run.engine import make
-        from tallyclip.stages.card import CARD
-
-        run.open()
-        make(run, CARD)
-        show_text(_show().summary(run, str(run_folder)))
+    show_text(api.card(run_folder, workers=workers, progress=True).summary)
 
 
 @app.command(rich_help_panel="Main commands")
@@ -300,10 +320,7 @@ def status(run_folder: options.RunFolder, as_json: options.AsJson = False) -> No
     """Show the stages of a run and their progress, also while another command works on it."""
     import msgspec
 
-    from tallyclip.run.status import read_status
-    from tallyclip.stages.runs import RUN
-
-    found = read_status(RUN, run_folder.resolve())
+    found = api.status(run_folder)
     if as_json:
         print_json(msgspec.to_builtins(found))
     else:
@@ -317,7 +334,7 @@ def demo(
     workers: options.WorkersCount = None,
 ) -> None:
     """Curate the bundled captions: 25,014 of COCO and 75,000 synthetic web-like ones."""
-    with OpenRun(out_folder, workers, err) as run:
+    with api.OpenRun(out_folder, workers, sys.argv[1:], progress=True) as run:
         from tallyclip.core.data import Metadata
         from tallyclip.demo import demo_pool
         from tallyclip.flows import curate as pipeline
@@ -327,7 +344,7 @@ def demo(
         run.progress.note("the first run on a machine compiles the matcher, which takes about 20 seconds")
         pool = demo_pool(run.root.parent / f"{run.root.name}-pool")
         pipeline.curate(run, [str(pool)], ColumnChoice(), Metadata.wordnet(), Aim())
-        show_text(_show().summary(run, str(out_folder)))
+    show_text(api.Run(out_folder).summary)
 
 
 add_commands(metadata_app, reports_errors)
@@ -335,6 +352,7 @@ add_commands(metadata_app, reports_errors)
 
 def _match_text(text: str, counts: Path | None, metadata: str, clean: bool, mode: Any) -> None:
     from tallyclip import Matcher, Metadata, entry_probability, keep_probability
+    from tallyclip.flows.asked import load_metadata
     from tallyclip.flows.text import load_odds
     from tallyclip.io.files import read_array
 

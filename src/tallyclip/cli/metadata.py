@@ -11,9 +11,8 @@ import typer
 
 from tallyclip.cli import options
 from tallyclip.cli.console import err, out, show_text
-from tallyclip.cli.names import bytes_of, run_folder
-from tallyclip.cli.prepare import count_of, load_metadata
 from tallyclip.errors import OptionError
+from tallyclip.flows.names import bytes_of, run_folder
 
 RecipeName = Annotated[
     str,
@@ -96,7 +95,7 @@ def build(
     Example: `tallyclip metadata build --recipe english --inputs inputs --out lists/en`
     """
     from tallyclip.cli.progress import Shown
-    from tallyclip.run.runners.local import Workers
+    from tallyclip.run.runners.local import Workers, count_of
     from tallyclip.stages import LIST_PRELOAD
 
     number = count_of(workers)
@@ -173,6 +172,7 @@ def recipe(name: ShippedName) -> None:
 def info(path: options.EntryList, clean_metadata: options.Clean = False) -> None:
     """Show the size, fingerprint, sources and unmatchable entries of an entry list."""
     from tallyclip.cli.show import metadata_info
+    from tallyclip.flows.asked import load_metadata
 
     show_text(metadata_info(path, load_metadata(path, clean=clean_metadata)))
 
@@ -180,6 +180,7 @@ def info(path: options.EntryList, clean_metadata: options.Clean = False) -> None
 def diff(first: ListFile, second: ListFile, clean_metadata: options.Clean = False, as_json: options.AsJson = False) -> None:
     """Show which entries two lists share, and which only one of them has."""
     from tallyclip.cli import lists
+    from tallyclip.flows.asked import load_metadata
     from tallyclip.lists.compare import difference
 
     found = difference(load_metadata(first, clean=clean_metadata), load_metadata(second, clean=clean_metadata))
@@ -192,6 +193,7 @@ def merge(files: ListFiles, to: MergedOut, clean_metadata: options.Clean = False
     Example: `tallyclip metadata merge lists/en/metadata.parquet terms.txt --out mine.parquet`
     """
     from tallyclip.cli import lists
+    from tallyclip.flows.asked import load_metadata
     from tallyclip.lists.compare import merge as merged_lists
 
     given = [load_metadata(name, clean=clean_metadata) for name in files]
@@ -203,6 +205,7 @@ def merge(files: ListFiles, to: MergedOut, clean_metadata: options.Clean = False
 def check(file: ListFile, classes: Classes = None, clean_metadata: options.Clean = False, as_json: options.AsJson = False) -> None:
     """Check an entry list: entries that no caption can match, repeats in another case, stop words, and class names of benchmarks."""
     from tallyclip.cli import lists
+    from tallyclip.flows.asked import load_metadata
     from tallyclip.lists.check import check as checked
     from tallyclip.lists.classes import class_lists, read_classes
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tallyclip.cli.names import pool_name, run_folder
+from tallyclip.flows.names import pool_name, run_folder
 
 
 class ModeName(StrEnum):

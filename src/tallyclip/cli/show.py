@@ -16,22 +16,11 @@ from tallyclip.core.data import Metadata
 from tallyclip.escaping import printable
 from tallyclip.flows.dry_run import Estimate
 from tallyclip.match.coverage import unmatchable_entries
-from tallyclip.readers.crawl.links import FIELDS
 from tallyclip.report.numbers import short, size, visible
 from tallyclip.run.status import RunStatus, StageStatus
-from tallyclip.run.workspace import Workspace
-from tallyclip.stages.card import summary_of
-from tallyclip.stages.gather import GATHER
 from tallyclip.stages.plan import Plan
-from tallyclip.stages.pool import POOL
 
 MARKS = {"done": "[green]✓[/green]", "under way": "[yellow]…[/yellow]", "to do": "[dim]·[/dim]"}
-
-
-def summary(run: Workspace, root: str) -> str:
-    """The summary of a run, and where its results are."""
-    results = [f"curated     {root}/curated/*.parquet", f"uids        {root}/uids.npy", f"data card   {root}/card/card.html"]
-    return in_lines([*summary_of(run), *results])
 
 
 def plan_table(plan: Plan) -> RenderableType:
@@ -165,24 +154,6 @@ def metadata_info(path: str, metadata: Metadata) -> str:
     for reason, ids in unmatchable.items():
         examples = ", ".join(repr(visible(metadata.entries[i])) for i in ids[:3])
         lines.append(f"             {len(ids):,}: the entry {reason}; such as {examples}")
-    return in_lines(lines)
-
-
-def pool_summary(run: Workspace, root: str) -> str:
-    """The summary of a pool that was made from crawl files."""
-    pool, gathered = run.required(POOL), run.required(GATHER)
-    seen, pairs = gathered.result["seen"], pool.result["pairs"]
-    fields = ", ".join(f"{seen[field]:,} {field}" for field in FIELDS if seen.get(field))
-    drops = sorted(pool.result["drops"].items(), key=lambda drop: -drop[1])
-    lines = [
-        f"files       {len(gathered.pieces):,}, {seen.get('records', 0):,} records, {seen.get('pages', 0):,} pages",
-        f"images      {seen.get('images', 0):,}, with {seen.get('texts', 0):,} captions: {fields or 'none'}",
-        *(f"{'dropped' if not place else '':<11} {count:,} {reason}" for place, (reason, count) in enumerate(drops)),
-        f"pairs       {pairs:,}",
-        f"pool        {root}/pool/*.parquet",
-    ]
-    if gathered.failed:
-        lines.insert(1, f"failed      {len(gathered.failed):,} files, skipped as --allow-failed-shards allows")
     return in_lines(lines)
 
 

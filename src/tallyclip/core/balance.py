@@ -12,9 +12,10 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float64, Int64, UInt32, UInt64
 
+from tallyclip.core.arguments import checked_array, checked_whole
 from tallyclip.core.compiled import ONE, as_compiled_takes, compiled, inlined, u64
-from tallyclip.core.counts import checked_threshold
-from tallyclip.core.data import Matches, check_ids
+from tallyclip.core.counts import checked_counts, checked_threshold
+from tallyclip.core.data import Matches, check_ids, checked_matches
 from tallyclip.core.hashing import mix
 from tallyclip.core.uids import as_columns
 from tallyclip.errors import OptionError
@@ -33,12 +34,12 @@ def entry_probability(counts: Int64[np.ndarray, " V"], t: float) -> Float64[np.n
         t: a number above 0; infinity selects every pair.
 
     Raises:
-        OptionError: ``t`` is not above 0.
+        OptionError: ``t`` is not above 0, or ``counts`` are not counts (``checked_counts``).
 
     >>> entry_probability(np.array([0, 3, 40]), t=20)
     array([1. , 1. , 0.5])
     """
-    t = checked_threshold(t)
+    counts, t = checked_counts(counts), checked_threshold(t)
     return np.where(counts == 0, 1.0, np.minimum(1.0, t / np.maximum(counts, 1)))
 
 
@@ -49,11 +50,13 @@ def keep_probability(matches: Matches, p: Float64[np.ndarray, " V"]) -> Float64[
 
     Raises:
         OptionError: an entry id of the matches is not below V.
+        ArgumentTypeError: ``matches`` are not Matches, or ``p`` is not an array of numbers.
 
     >>> keep_probability(Matches(np.array([0, 2, 2]), np.array([0, 1], dtype=np.uint32)), np.array([0.5, 0.25]))
     array([0.625, 0.   ])
     """
-    p = as_compiled_takes(p, np.float64)
+    p = as_compiled_takes(checked_array(p, "p are float64[V]", "fiu", "entry_probability(counts, t) makes them"), np.float64)
+    checked_matches(matches)
     check_ids(matches, len(p))
     keep = np.empty(len(matches), np.float64)
     _keep(matches.offsets, matches.entry_ids, p, keep)
@@ -70,10 +73,12 @@ def draw(keep: Float64[np.ndarray, " N"], uids: np.ndarray, seed: int = 0) -> Bo
 
     Raises:
         OptionError: the seed is out of range, ``uids`` does not hold uids, or there are not N of them.
+        ArgumentTypeError: an argument is not an array of the right kind, or the seed is not a whole number.
 
     >>> draw(np.array([0.0, 1.0]), np.array([[1, 2], [3, 4]], dtype=np.uint64)).tolist()
     [False, True]
     """
+    keep = checked_array(keep, "keep are probabilities, float64[N]", "fiub", "keep_probability(matches, p) makes them")
     keep, uids = as_compiled_takes(keep, np.float64), as_columns(uids)
     if len(keep) != len(uids):
         raise OptionError(f"{len(keep):,} probabilities but {len(uids):,} uids")
@@ -91,7 +96,9 @@ def pick_one(images: Int64[np.ndarray, " N"], uids: np.ndarray) -> Bool[np.ndarr
 
     Raises:
         OptionError: ``uids`` does not hold uids, or there are not N of them.
+        ArgumentTypeError: an argument is not an array of the right kind.
     """
+    images = checked_array(images, "images are int64[N]", "iu", "give the number of each caption's image")
     uids = as_columns(uids)
     if len(images) != len(uids):
         raise OptionError(f"{len(images):,} images but {len(uids):,} uids")
@@ -105,10 +112,13 @@ def checked_seed(seed: int) -> np.uint64:
 
     Raises:
         OptionError: it is not between 0 and 2^64 - 1.
+        ArgumentTypeError: it is not a whole number.
     """
-    if not 0 <= seed < 1 << 64:
-        raise OptionError(f"a seed of {seed} is out of range", "give a whole number from 0 to 2^64 - 1")
-    return u64(seed)
+    hint = "give a whole number from 0 to 2^64 - 1"
+    number = checked_whole(seed, "a seed is a whole number", hint)
+    if not 0 <= number < 1 << 64:
+        raise OptionError(f"a seed of {number} is out of range", hint)
+    return u64(number)
 
 
 @inlined

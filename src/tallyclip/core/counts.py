@@ -5,13 +5,12 @@ Section 3.3 of arXiv 2309.16671 for the counts; section 3.3 and Algorithm 1 of a
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from jaxtyping import Int64, UInt32
 
+from tallyclip.core.arguments import as_number, checked_array, checked_whole
 from tallyclip.core.compiled import as_compiled_takes, compiled
-from tallyclip.core.data import Matches, check_ids
+from tallyclip.core.data import Matches, check_ids, checked_matches
 from tallyclip.errors import OptionError
 
 
@@ -20,10 +19,15 @@ def count_entries(matches: Matches, size: int) -> Int64[np.ndarray, " V"]:
 
     Raises:
         OptionError: an entry id is not below ``size``: the matches belong to another list.
+        ArgumentTypeError: ``matches`` are not Matches, or ``size`` is not a whole number.
 
     >>> count_entries(Matches(np.array([0, 2, 3]), np.array([0, 2, 2], dtype=np.uint32)), 4)
     array([1, 0, 2, 0])
     """
+    checked_matches(matches)
+    size = checked_whole(size, "size is the number of entries", "count_entries(matches, len(metadata))")
+    if size < 0:
+        raise OptionError(f"a list cannot have {size:,} entries", "count_entries(matches, len(metadata))")
     counts = np.zeros(size, np.int64)
     add_to_counts(counts, matches)
     return counts
@@ -44,12 +48,12 @@ def tail_share(counts: Int64[np.ndarray, " V"], t: float) -> float:
     ``t_to_p`` of Algorithm 1 in arXiv 2507.22062.
 
     Raises:
-        OptionError: ``t`` is not above 0.
+        OptionError: ``t`` is not above 0, or ``counts`` are not counts (``checked_counts``).
 
     >>> tail_share(np.array([1, 2, 7]), t=7)
     0.3
     """
-    t = checked_threshold(t)
+    counts, t = checked_counts(counts), checked_threshold(t)
     total = int(counts.sum())
     return int(counts[counts < t].sum()) / total if total else 0.0
 
@@ -61,13 +65,12 @@ def threshold_for_tail(counts: Int64[np.ndarray, " V"], share: float) -> float:
     them it can return 0, which would drop every matched pair.
 
     Raises:
-        OptionError: ``share`` is not between 0 and 1.
+        OptionError: ``share`` is not between 0 and 1, or ``counts`` are not counts (``checked_counts``).
 
     >>> threshold_for_tail(np.array([1, 2, 7, 10]), share=0.12)
     7.0
     """
-    if not 0 <= share <= 1:
-        raise OptionError(f"a tail share of {share} is not possible", "give a share between 0 and 1; the paper's is 0.06")
+    counts, share = checked_counts(counts), checked_share(share)
     values, entries = np.unique(counts[counts > 0], return_counts=True)
     if len(values) == 0:
         return 1.0
@@ -82,13 +85,36 @@ def checked_threshold(t: float) -> float:
     Raises:
         OptionError: it is anything else.
     """
-    try:
-        value = float(t)
-    except (TypeError, ValueError):
-        value = math.nan
+    value = as_number(t)
     if not value > 0:
         raise OptionError(f"t must be a number above 0, not {t!r}", "the paper's t is 20000; inf keeps every matched pair")
     return value
+
+
+def checked_share(share: float) -> float:
+    """``share`` as a float between 0 and 1.
+
+    Raises:
+        OptionError: it is anything else.
+    """
+    value = as_number(share)
+    if not 0 <= value <= 1:
+        raise OptionError(f"a tail share of {share!r} is not possible", "give a share between 0 and 1; the paper's is 0.06")
+    return value
+
+
+def checked_counts(counts: object) -> Int64[np.ndarray, " V"]:
+    """Entry counts from outside, as int64.
+
+    Raises:
+        ArgumentTypeError: they are not an array of whole numbers.
+        OptionError: a count is negative.
+    """
+    found = checked_array(counts, "counts are int64[V]", "iu", "count_entries makes them; np.array(counts) makes an array of a list")
+    if found.min(initial=0) < 0:
+        entry = int(np.argmax(found < 0))
+        raise OptionError(f"counts cannot be negative: entry {entry:,} has {found[entry]:,}", "count_entries makes them")
+    return as_compiled_takes(found, np.int64)
 
 
 @compiled

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
 from os import PathLike
+from typing import overload
 
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Int64, UInt32
 
+from tallyclip.core.arguments import is_array, wrong_type
 from tallyclip.core.compiled import as_compiled_takes
 from tallyclip.core.csr import offsets_of, positions_of
 from tallyclip.core.strings import from_python
@@ -20,6 +22,8 @@ from tallyclip.errors import ArtifactError, OptionError
 from tallyclip.io.artifacts import EntryColumns, read_entries, write_entries
 
 CLEAN_HINT = "Metadata(..., clean=True), or --clean-metadata, drops empty and repeated entries (the first of equal entries is kept)"
+
+COLUMN_HINT = "an entry is a str; column.to_pylist() gives those of an Arrow column"
 
 
 class Metadata:
@@ -34,6 +38,7 @@ class Metadata:
 
     Raises:
         ArtifactError: the list is empty, or has an empty or repeated entry; the message gives positions.
+        ArgumentTypeError: ``entries`` is no list: it has no order, or nothing in it.
 
     >>> metadata = Metadata(["dog", "New York"])
     >>> len(metadata), metadata.entries[1]
@@ -50,7 +55,8 @@ class Metadata:
         clean: bool = False,
     ) -> None:
         if isinstance(entries, str):
-            raise ArtifactError(f"an entry list is a list of strings, not one string: {entries!r:.60}")
+            raise ArtifactError(f"an entry list is a list of strings, not one string: {entries!r:.60}", f"Metadata([{entries!r:.60}])")
+        _check_ordered(entries)
         known = [None if column is None else list(column) for column in (sources, scores, ranks)]
         columns = EntryColumns(list(entries), *known)  # type: ignore[arg-type]
         _check_lengths(columns)
@@ -109,10 +115,18 @@ class Metadata:
         return f"Metadata({len(self):,} entries, fingerprint {self.fingerprint[:12]})"
 
 
+def _check_ordered(entries: object) -> None:
+    if isinstance(entries, Set | Mapping | bytes) or not isinstance(entries, Iterable):
+        hint = (
+            "an entry's id is its position, so give a list, such as sorted(...); Metadata.load reads files, Metadata.wordnet() is bundled"
+        )
+        raise wrong_type("an entry list is a list of strings in an order of their own", entries, hint)
+
+
 def _check_lengths(columns: EntryColumns) -> None:
     for position, entry in enumerate(columns.entries):
         if not isinstance(entry, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ArtifactError(f"entry {position} is a {type(entry).__name__}, not a string: {entry!r:.60}")
+            raise ArtifactError(f"entry {position} is a {type(entry).__name__}, not a string: {entry!r:.60}", COLUMN_HINT)
     for name, column in zip(("sources", "scores", "ranks"), columns[1:], strict=True):
         if column is not None and len(column) != len(columns.entries):
             raise ArtifactError(f"{len(columns.entries):,} entries but {len(column):,} {name}")
@@ -143,8 +157,8 @@ class Matches:
         entry_ids: uint32[M]; ascending and without repeats within each caption.
 
     >>> matches = Matches(np.array([0, 2, 2]), np.array([4, 7], dtype=np.uint32))
-    >>> len(matches), matches[0].tolist(), matches[1].tolist()
-    (2, [4, 7], [])
+    >>> len(matches), matches[0].tolist(), matches[1].tolist(), matches[1:]
+    (2, [4, 7], [], Matches(offsets=array([0, 0]), entry_ids=array([], dtype=uint32)))
     """
 
     offsets: Int64[np.ndarray, " N1"]
@@ -155,10 +169,13 @@ class Matches:
 
         Raises:
             OptionError: the arrays are not compressed sparse rows.
+            ArgumentTypeError: they are not arrays, or of another dtype or shape.
         """
         offsets, ids = self.offsets, self.entry_ids
-        if offsets.dtype != np.int64 or offsets.ndim != 1 or ids.dtype != np.uint32 or ids.ndim != 1:
-            raise OptionError(f"matches are int64[N+1] offsets and uint32[M] entry ids, not {offsets.dtype} and {ids.dtype}")
+        for name, given, kind, size in (("offsets", offsets, np.int64, "N+1"), ("entry_ids", ids, np.uint32, "M")):
+            if not is_array(given, kind):
+                expected = f"{name} of matches are {np.dtype(kind)}[{size}]"
+                raise wrong_type(expected, given, f"np.array({name}, np.{np.dtype(kind)}); Matcher.match makes matches of captions")
         if not len(offsets) or offsets[0] != 0 or offsets[-1] != len(ids) or (offsets[1:] < offsets[:-1]).any():
             raise OptionError(f"offsets of matches must ascend from 0 to the number of ids, {len(ids):,}")
         object.__setattr__(self, "offsets", as_compiled_takes(offsets, np.int64))
@@ -167,10 +184,26 @@ class Matches:
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
-    def __getitem__(self, caption: int) -> UInt32[np.ndarray, " m"]:
-        """The entry ids of one caption; as in lists, -1 is the last."""
-        caption = range(len(self))[caption]
-        return self.entry_ids[self.offsets[caption] : self.offsets[caption + 1]]
+    @overload
+    def __getitem__(self, caption: int) -> UInt32[np.ndarray, " m"]: ...
+
+    @overload
+    def __getitem__(self, caption: slice) -> Matches: ...
+
+    def __getitem__(self, caption: int | slice) -> UInt32[np.ndarray, " m"] | Matches:
+        """The entry ids of one caption, or the matches of a slice of captions; as in lists, -1 is the last.
+
+        Raises:
+            IndexError: there is no such caption.
+            ArgumentTypeError: it is neither a position nor a slice.
+        """
+        if isinstance(caption, slice):
+            return self.take(np.arange(len(self))[caption])
+        try:
+            place = range(len(self))[caption]
+        except TypeError:
+            raise wrong_type("matches[i] takes a position or a slice", caption, "matches.take(positions) takes an array") from None
+        return self.entry_ids[self.offsets[place] : self.offsets[place + 1]]
 
     @property
     def lengths(self) -> Int64[np.ndarray, " N"]:
@@ -185,6 +218,30 @@ class Matches:
     def to_arrow(self) -> pa.LargeListArray:
         """The same as an Arrow array of lists of uint32, for data frames and query engines."""
         return pa.LargeListArray.from_arrays(pa.array(self.offsets), pa.array(self.entry_ids))
+
+
+def checked_matches(value: object) -> Matches:
+    """Matches from outside.
+
+    Raises:
+        ArgumentTypeError: they are anything else.
+    """
+    if not isinstance(value, Matches):
+        raise wrong_type("matches are Matches", value, "Matcher(metadata).match(captions) makes them")
+    return value
+
+
+def checked_metadata(value: object, use: str) -> Metadata:
+    """An entry list from outside; ``use`` is how the hint writes what was called, such as "Matcher({})".
+
+    Raises:
+        ArgumentTypeError: it is anything else.
+    """
+    if not isinstance(value, Metadata):
+        example = "Metadata.load(path)" if isinstance(value, str | PathLike) else "Metadata([...])"
+        hint = f"tc.{use.format(f'tc.{example}')}; tc.Metadata.wordnet() is the bundled list"
+        raise wrong_type("an entry list is Metadata", value, hint)
+    return value
 
 
 def check_ids(matches: Matches, size: int) -> None:

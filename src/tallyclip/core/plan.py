@@ -14,9 +14,10 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Bool, Float64, Int64, UInt32
 
+from tallyclip.core.arguments import as_number
 from tallyclip.core.compiled import ONE, as_compiled_takes, compiled, u64
-from tallyclip.core.counts import checked_threshold
-from tallyclip.core.data import Matches, check_ids
+from tallyclip.core.counts import checked_counts, checked_threshold
+from tallyclip.core.data import Matches, check_ids, checked_matches
 from tallyclip.errors import OptionError
 
 UNIT = 2.0**40  # one pair in fixed point
@@ -49,13 +50,13 @@ def expected_size(matches: Matches, counts: Int64[np.ndarray, " V"], t: float) -
     """How many pairs a draw at ``t`` keeps on average: the sum of their keep probabilities.
 
     Raises:
-        OptionError: ``t`` is not above 0.
+        OptionError: ``t`` is not above 0, ``matches`` are not Matches, or ``counts`` are not counts (``checked_counts``).
 
     >>> matches = Matches(np.array([0, 1, 2]), np.array([0, 1], dtype=np.uint32))
     >>> expected_size(matches, np.array([1, 40]), t=10)
     1.25
     """
-    return expected_parts(matches, counts, [t])[0] / UNIT
+    return expected_parts(checked_matches(matches), checked_counts(counts), [t])[0] / UNIT
 
 
 def expected_parts(
@@ -94,8 +95,11 @@ def threshold_for_size(matches: Matches, counts: Int64[np.ndarray, " V"], size: 
     """The t whose expected size is ``size``, to a quarter of a pair where float64 allows it.
 
     Raises:
-        OptionError: ``size`` is not above 0, or above the number of pairs that match an entry, which the message gives.
+        OptionError: ``size`` is not above 0, or above the number of pairs that match an entry, which the message gives; ``matches`` are
+            not Matches, or ``counts`` are not counts (``checked_counts``).
     """
+    checked_matches(matches)
+    counts = checked_counts(counts)
     matched = int(np.count_nonzero(matches.lengths))
     return solve_threshold(size, matched, counts, lambda thresholds: expected_parts(matches, counts, thresholds))
 
@@ -109,8 +113,7 @@ def solve_threshold(size: float, matched: int, counts: Int64[np.ndarray, " V"], 
         counts: int64[V] of the pool.
         evaluate: ascending thresholds to expected sizes in fixed point, as ``expected_parts`` returns.
     """
-    if not size > 0:
-        raise OptionError(f"a size of {size} is not a number of pairs", f"give a number of pairs from 1 to {matched:,}")
+    size = checked_size(size, f"give a number of pairs from 1 to {matched:,}")
     if size > matched:
         raise OptionError(f"a size of {size:,.0f} is more than the {matched:,} pairs that match an entry", "give at most that number")
     most = float(counts.max())
@@ -128,6 +131,18 @@ def solve_threshold(size: float, matched: int, counts: Int64[np.ndarray, " V"], 
         if (grid[above - 1], grid[above]) == (low, high) or grid[above - 1] == grid[above]:
             return grid[nearest]
         low, high = grid[above - 1], grid[above]
+
+
+def checked_size(size: float, hint: str = "give a number above 0") -> float:
+    """``size`` as a float above 0.
+
+    Raises:
+        OptionError: it is anything else.
+    """
+    value = as_number(size)
+    if not value > 0:
+        raise OptionError(f"a size of {size!r} is not a number of pairs", hint)
+    return value
 
 
 def _between(low: float, high: float) -> list[float]:

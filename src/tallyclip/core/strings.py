@@ -6,13 +6,16 @@ that UTF-8's rule would give them. So two texts are equal, or one contains the o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Int64, UInt8
+
+from tallyclip.core.arguments import wrong_type
+from tallyclip.errors import ArgumentTypeError
 
 
 @runtime_checkable
@@ -37,7 +40,7 @@ def from_python(texts: Sequence[str | None]) -> Strings:
     """Encode Python strings; None is a null.
 
     Raises:
-        TypeError: an element is neither a string nor None.
+        ArgumentTypeError: an element is neither a string nor None.
     """
     encoded: list[bytes] = []
     for position, text in enumerate(texts):
@@ -46,7 +49,8 @@ def from_python(texts: Sequence[str | None]) -> Strings:
         elif isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             encoded.append(text.encode("utf-8", "surrogatepass"))
         else:
-            raise TypeError(f"text {position} is a {type(text).__name__}, not a string: {text!r:.60}")
+            what = f"text {position} is a {type(text).__name__}, not a string: {text!r:.60}"
+            raise ArgumentTypeError(what, "a text is a str, or None where it is missing")
     lengths = np.fromiter(map(len, encoded), dtype=np.int64, count=len(encoded))
     offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)])
     nulls = np.fromiter((text is None for text in texts), dtype=np.bool_, count=len(texts))
@@ -57,7 +61,7 @@ def from_arrow(array: pa.Array) -> Strings:
     """View an Arrow array of strings or binaries without copying its text (string views are first copied into one buffer).
 
     Raises:
-        TypeError: the array holds something else.
+        ArgumentTypeError: the array holds something else.
     """
     if pa.types.is_null(array.type):
         array = array.cast(pa.large_string())
@@ -70,7 +74,7 @@ def from_arrow(array: pa.Array) -> Strings:
     elif pa.types.is_large_string(array.type) or pa.types.is_large_binary(array.type):
         width = np.int64
     else:
-        raise TypeError(f"expected an array of strings, got {array.type}")
+        raise ArgumentTypeError(f"expected an array of strings, got {array.type}", "of a table, give one column, such as table['caption']")
     valid = None
     if array.null_count:
         valid = array.is_valid().to_numpy(zero_copy_only=False)
@@ -88,18 +92,31 @@ def to_strings(texts: StringArray) -> list[Strings]:
     """The chunks of an array of strings of any kind.
 
     Raises:
-        TypeError: ``texts`` is a single string, or holds something else than strings.
+        ArgumentTypeError: ``texts`` is a single string, or holds something else than strings.
     """
     if isinstance(texts, pa.ChunkedArray):
         chunks: list[pa.Array] = cast(Any, texts).chunks
         return [from_arrow(_decoded(chunk)) for chunk in chunks]
     if isinstance(texts, pa.Array):
         return [from_arrow(_decoded(texts))]
-    if isinstance(texts, (str, bytes)):
-        raise TypeError("expected many texts, got a single string: put it in a list")
+    _check_many(texts)
     if isinstance(texts, ArrowColumn):
         return to_strings(cast(Any, pa).chunked_array(texts))
     return [from_python(texts)]
+
+
+def single_text(text: str | bytes) -> ArgumentTypeError:
+    """The error for a single text where a list of texts is needed: its characters are not meant."""
+    return ArgumentTypeError("expected many texts, got a single string: put it in a list", f"[{text!r:.60}]")
+
+
+def _check_many(texts: object) -> None:
+    if isinstance(texts, str | bytes):
+        raise single_text(texts)
+    if isinstance(texts, ArrowColumn):
+        return
+    if isinstance(texts, Mapping) or not hasattr(texts, "__len__") or not hasattr(texts, "__getitem__"):
+        raise wrong_type("texts are a list, an Arrow array, or a column of a data frame", texts, "give a list: list(texts)")
 
 
 def _decoded(array: pa.Array) -> pa.Array:

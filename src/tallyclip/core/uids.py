@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Int64, Integer, UInt8, UInt64
 
+from tallyclip.core.arguments import is_array, wrong_type
 from tallyclip.core.compiled import ONE, ZERO, as_compiled_takes, compiled, inlined, u64
 from tallyclip.core.machine import load_u64
 from tallyclip.core.strings import StringArray, Strings, concatenated
@@ -95,25 +96,30 @@ def as_columns(uids: np.ndarray) -> UInt64[np.ndarray, "N 2"]:
     """Uids as two columns, also those of dtype ``u8,u8``, as in a file ``uids.npy``.
 
     Raises:
-        OptionError: the array has another dtype or shape.
+        ArgumentTypeError: they are not an array, or it has another dtype or shape.
     """
-    if uids.dtype == SUBSET:
+    if is_array(uids, SUBSET):
         return np.ascontiguousarray(uids).view(np.uint64).reshape(-1, 2)
-    if uids.dtype != np.uint64 or uids.ndim != 2 or uids.shape[1] != 2:
-        raise OptionError(f"uids are uint64[N, 2] or u8,u8[N], not {uids.dtype}{list(uids.shape)}", "make them with make_uids")
+    if not is_array(uids, np.uint64, 2) or uids.shape[1] != 2:
+        raise wrong_type("uids are uint64[N, 2] or u8,u8[N]", uids, "make_uids makes them, parse_uids reads strings of 32 hex digits")
     return as_compiled_takes(uids, np.uint64)
 
 
-def uid_strings(uids: UInt64[np.ndarray, "N 2"]) -> pa.StringArray:
+def uid_strings(uids: np.ndarray) -> pa.StringArray:
     """Uids as strings of 32 hex digits, in lower case.
 
+    Args:
+        uids: as ``make_uids`` gives, or DataComp's ``u8,u8``.
+
     Raises:
+        ArgumentTypeError: ``uids`` does not hold uids.
         OptionError: there are more than 67 million, the most that one array of strings can hold.
     """
+    uids = as_columns(uids)
     if len(uids) * HEX_DIGITS > np.iinfo(np.int32).max:
         raise OptionError(f"{len(uids):,} uids are too many for one array of strings", "take them in parts")
     digits = np.empty(len(uids) * HEX_DIGITS, np.uint8)
-    _write_hex(as_compiled_takes(uids, np.uint64), digits)
+    _write_hex(uids, digits)
     offsets = np.arange(0, len(digits) + 1, HEX_DIGITS, dtype=np.int32)
     return pa.StringArray.from_buffers(len(uids), pa.py_buffer(offsets), pa.py_buffer(digits))
 

@@ -14,7 +14,7 @@ from tallyclip.extras import load
 from tallyclip.flows.crawl import Crawl, crawl_files
 from tallyclip.flows.find import find_pool, own_pool, refuse_without_urls
 from tallyclip.io.artifacts import check_unicode
-from tallyclip.match.reference import Mode
+from tallyclip.match.reference import Mode, check_mode
 from tallyclip.readers.columns import ColumnChoice
 from tallyclip.readers.sources import Pool
 from tallyclip.run.engine import make
@@ -64,6 +64,7 @@ def match(
     Languages are detected after matching, of fewer captions; the result is the same.
     """
     check_unicode("the entry list", metadata.entries)
+    check_mode(mode)
     options.check()
     _match(run, _find(run, source, choice), metadata, mode, options, accept_failed=accept_failed)
 

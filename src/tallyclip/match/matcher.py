@@ -5,19 +5,18 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 
 from tallyclip.core.compiled import read_only, u64
-from tallyclip.core.data import Matches, Metadata, concatenate
+from tallyclip.core.data import Matches, Metadata, checked_metadata, concatenate
 from tallyclip.core.strings import StringArray, Strings, from_python, to_strings
-from tallyclip.errors import ArtifactError, OptionError
+from tallyclip.errors import ArtifactError
 from tallyclip.io.artifacts import SAVE_AGAIN, open_arrays, read_header, save_arrays
 from tallyclip.match.expansion import PatternGroups, expand, group_patterns
 from tallyclip.match.folding import FoldTable, build_fold_table, fold
 from tallyclip.match.kernel import BLOCK_BYTES, MatchScratch, make_scratch, match_rows
-from tallyclip.match.reference import Mode
+from tallyclip.match.reference import Mode, check_mode
 from tallyclip.match.spacing import spaced
 from tallyclip.match.tables import LAYOUT, PAD, MatchTables, build_tables
 
@@ -44,6 +43,10 @@ class Matcher:
         metadata: the V entries.
         mode: how entries and captions are compared.
 
+    Raises:
+        OptionError: the mode is unknown.
+        ArgumentTypeError: ``metadata`` is not Metadata.
+
     >>> import tallyclip as tc
     >>> matcher = tc.Matcher(tc.Metadata(["dog", "New York", "York"]))
     >>> matcher.match(["a dog in New York", "hot-dog", None])
@@ -51,8 +54,8 @@ class Matcher:
     """
 
     def __init__(self, metadata: Metadata, mode: Mode = "exact") -> None:
-        if mode not in get_args(Mode):
-            raise OptionError(f"unknown matching mode {mode!r}", f"the modes are {', '.join(get_args(Mode))}")
+        check_mode(mode)
+        checked_metadata(metadata, "Matcher({})")
         fold_table = build_fold_table() if mode == "casefold" else None
         patterns, groups = _patterns(metadata, mode, fold_table)
         self._set(mode, metadata.fingerprint, len(metadata), build_tables(patterns), groups, fold_table)
@@ -97,7 +100,7 @@ class Matcher:
             Matches with N rows; the entry ids of a caption ascend and do not repeat.
 
         Raises:
-            TypeError: ``captions`` holds something else than strings.
+            ArgumentTypeError: ``captions`` is a single string, or holds something else than strings.
         """
         return concatenate([self._match_chunk(chunk) for chunk in to_strings(captions)])
 

@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Int64
 
 from tallyclip.core.balance import TextsPolicy, pick_one
-from tallyclip.core.counts import checked_threshold, tail_share, threshold_for_tail
-from tallyclip.core.plan import UNIT, PlanRow, expected_parts, solve_threshold
+from tallyclip.core.counts import checked_share, checked_threshold, tail_share, threshold_for_tail
+from tallyclip.core.plan import UNIT, PlanRow, checked_size, expected_parts, solve_threshold
 from tallyclip.errors import ArtifactError, IncompleteError, OptionError
 from tallyclip.io.files import replacing, with_infinity, write_json
 from tallyclip.io.structs import read_struct
@@ -61,13 +61,10 @@ class Aim(msgspec.Struct, frozen=True):
             raise OptionError(f"--{' and --'.join(wanted).replace('_', '-')} each choose the threshold", "give only one of them")
         if self.t is not None:
             checked_threshold(self.t)
-        if self.size is not None and not self.size > 0:
-            raise OptionError(f"a size of {self.size} is not a number of pairs", "give a number above 0")
-        if self.tail_share is not None and not 0 <= self.tail_share <= 1:
-            raise OptionError(
-                f"a tail share of {self.tail_share} is out of range",
-                "give a share between 0 and 1; the paper's is 0.06",
-            )
+        if self.size is not None:
+            checked_size(self.size)
+        if self.tail_share is not None:
+            checked_share(self.tail_share)
 
 
 class PlanOptions(msgspec.Struct, frozen=True):

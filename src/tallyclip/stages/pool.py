@@ -18,6 +18,7 @@ from tallyclip.errors import IncompleteError
 from tallyclip.io.files import replacing, write_array
 from tallyclip.io.tables import TableWriter
 from tallyclip.readers.crawl.gather import SCHEMA
+from tallyclip.readers.crawl.links import FIELDS
 from tallyclip.readers.crawl.read import UID_COLUMN
 from tallyclip.readers.ledger import IN_EARLIER_POOL, REPEATED_IN_POOL, Samples, merge_samples
 from tallyclip.report.card import CrawlPart, Part, reasons
@@ -182,6 +183,29 @@ def _cost(expected: Expected) -> Cost:
 
 
 FILES = Section(_cut, write_pairs, "files", rows=lambda _, item: item.rows)
+
+
+def pool_summary(run: Workspace) -> list[str]:
+    """The summary lines of a pool that was made from crawl files.
+
+    Raises:
+        IncompleteError: there is none.
+    """
+    pool, gathered = run.required(POOL), run.required(GATHER)
+    seen, pairs = gathered.result["seen"], pool.result["pairs"]
+    fields = ", ".join(f"{seen[field]:,} {field}" for field in FIELDS if seen.get(field))
+    drops = sorted(pool.result["drops"].items(), key=lambda drop: -drop[1])
+    lines = [
+        f"files       {len(gathered.pieces):,}, {seen.get('records', 0):,} records, {seen.get('pages', 0):,} pages",
+        f"images      {seen.get('images', 0):,}, with {seen.get('texts', 0):,} captions: {fields or 'none'}",
+        *(f"{'dropped' if not place else '':<11} {count:,} {reason}" for place, (reason, count) in enumerate(drops)),
+        f"pairs       {pairs:,}",
+    ]
+    if gathered.failed:
+        lines.insert(1, f"failed      {len(gathered.failed):,} files, skipped as --allow-failed-shards allows")
+    return lines
+
+
 POOL = Stage(
     name="pool",
     version=1,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 import traceback
@@ -17,12 +18,14 @@ from contextlib import contextmanager, suppress
 from multiprocessing import forkserver, get_context, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from types import ModuleType
 from typing import Any
 
-from tallyclip.errors import OutputError, TallyclipError, shows_tracebacks
+from tallyclip.errors import OptionError, OutputError, TallyclipError, shows_tracebacks
 from tallyclip.run.runners.base import Advanced, Done, Event, Failed, Payload, Result, Task, Tick
 
 CRASHES_ALLOWED = 2  # a task that kills a third worker has failed
+_STARTING = threading.Lock()
 SECONDS_BETWEEN_TICKS = 0.2
 SECONDS_TO_LEAVE = 2.0
 LONGEST_SAID = 2_000  # characters of why a task failed: an error of a library may have the data in it
@@ -33,7 +36,7 @@ class _Worker:
         self.pipe, theirs = context.Pipe()
         watched, self.alive = context.Pipe(duplex=False)  # closes when this process ends, however it ends
         self.process: BaseProcess = context.Process(target=_serve, args=(theirs, watched), daemon=True)
-        with _undisturbed():
+        with _undisturbed(), _without_main():
             self.process.start()
         theirs.close()
         watched.close()
@@ -196,6 +199,37 @@ def _undisturbed() -> Generator[None]:
         signal.signal(signal.SIGINT, before)
     if interrupts:
         raise KeyboardInterrupt
+
+
+@contextmanager
+def _without_main() -> Generator[None]:
+    """Processes started in this block do not import the script that this process runs.
+
+    A worker needs nothing of it, and would run it again, with the call that started the worker, unless it is guarded. A script that was
+    typed in, or read from standard input, has no file to import.
+    """
+    with _STARTING:
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = main
+
+
+def count_of(workers: int | None) -> int:
+    """The number of worker processes: as given, or one per processor.
+
+    Raises:
+        OptionError: it is below 1.
+    """
+    if workers is not None:
+        if workers < 1:
+            raise OptionError(f"--workers {workers} would do nothing", "give a number of at least 1")
+        return workers
+    if sys.platform == "linux":  # the process may be restricted to some of the processors
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _serve(pipe: Connection, watched: Connection) -> None:

@@ -1,0 +1,515 @@
+"""The commands as functions: ``curate`` and its steps, from files to files.
+
+A function takes the options of its command as keywords, with the same defaults, and makes the same files: the command calls it. It
+prints nothing, unless ``progress=True`` is given, and returns a ``Run``. It works in scripts, without a guard of ``__main__``, in notebooks
+and in ``python -c``: worker processes import tallyclip, and nothing of the caller.
+
+Longer than others: every option takes a line in the functions that have it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tallyclip.escaping import printable
+from tallyclip.flows.names import check_unicode, run_folder
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    import numpy as np
+    from jaxtyping import Int64
+
+    from tallyclip.core.balance import TextsPolicy
+    from tallyclip.core.data import Metadata
+    from tallyclip.match.reference import Mode
+    from tallyclip.run.runners.base import Event
+    from tallyclip.run.status import RunStatus
+    from tallyclip.run.workspace import Workspace
+    from tallyclip.stages.gather import Duplicates
+    from tallyclip.stages.plan import Plan
+
+    Names = str | PathLike[str] | Sequence[str | PathLike[str]]
+    CrawlKind = Literal["wat", "warc"]
+
+# What keywords may be, by the words of their annotations; those with other words are checked where they are used.
+_KINDS = {"str": str, "int": int, "float": float | int, "bool": bool, "None": type(None), "PathLike[str]": PathLike}
+_COLUMNS = ("caption_column", "url_column", "uid_column", "header", "delimiter", "quote", "escape")
+_NOT_OPTIONS = ("progress",)  # of a command, which always shows it
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder: the paths of its results, and what is in them. What is read is read when it is asked for.
+
+    Args:
+        path: the folder, as ``--out`` of a command. A Run is itself a path, for ``open``, pandas and the functions here.
+
+    Raises:
+        OptionError: the path is a URL or empty.
+
+    >>> from tallyclip import Run
+    >>> Run("run").curated.as_posix()
+    'run/curated'
+    """
+
+    path: Path
+
+    def __init__(self, path: str | PathLike[str]) -> None:
+        object.__setattr__(self, "path", run_folder(os.fspath(path)))
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    @property
+    def curated(self) -> Path:
+        """The folder of Parquet files with the pairs that are kept."""
+        return self.path / "curated"
+
+    @property
+    def uids(self) -> Path:
+        """The uids of these, ``u8,u8[K]``, sorted, each once: ``numpy.load`` reads them."""
+        return self.path / "uids.npy"
+
+    @property
+    def entry_counts(self) -> Path:
+        """JSON: entry → count in the pool."""
+        return self.path / "entry_counts.json"
+
+    @property
+    def entry_counts_curated(self) -> Path:
+        """JSON: entry → count in the curated set."""
+        return self.path / "entry_counts_curated.json"
+
+    @property
+    def probabilities(self) -> Path:
+        """The folder of Parquet files with the keep probability of every matched pair."""
+        return self.path / "probabilities"
+
+    @property
+    def card(self) -> Path:
+        """The data card as HTML; ``card.md`` and ``card.json`` are beside it."""
+        return self.path / "card" / "card.html"
+
+    @property
+    def pool(self) -> Path:
+        """Of crawl files: the folder of Parquet files with the pool they became."""
+        return self.path / "pool"
+
+    @property
+    def metadata(self) -> Metadata:
+        """The V entries of the run.
+
+        Raises:
+            ArtifactError: the folder is not a run.
+            IncompleteError: the stage that makes this is not whole; so do all that follow.
+        """
+        from tallyclip.stages.metadata import entries_of
+
+        return entries_of(self._read())
+
+    @property
+    def counts(self) -> Int64[np.ndarray, " V"]:
+        """How many captions of the pool match each entry."""
+        from tallyclip.stages.counts import load_counts
+
+        return load_counts(self._read())
+
+    @property
+    def counts_curated(self) -> Int64[np.ndarray, " V"]:
+        """How many captions of the curated set match each entry."""
+        from tallyclip.io.files import read_array
+        from tallyclip.stages.balance import BALANCE
+
+        run = self._read()
+        run.required(BALANCE)
+        return read_array(run.folder(BALANCE).counts_curated)
+
+    @property
+    def plan(self) -> Plan:
+        """The planned ``t``, ``why``, and ``rows``: for each of several t its ``expected_size``, ``tail_share`` and more."""
+        from tallyclip.stages.plan import PLAN, read_plan
+
+        run = self._read()
+        run.required(PLAN)
+        return read_plan(run)
+
+    @property
+    def summary(self) -> str:
+        """What ``tallyclip curate`` prints at its end."""
+        from tallyclip.stages.card import summary_of
+
+        places = [f"curated     {self.curated}/*.parquet", f"uids        {self.uids}", f"data card   {self.card}"]
+        return "\n".join(map(printable, [*summary_of(self._read()), *places]))
+
+    @property
+    def pool_summary(self) -> str:
+        """What ``tallyclip pool`` prints at its end."""
+        from tallyclip.stages.pool import pool_summary
+
+        return "\n".join(map(printable, [*pool_summary(self._read()), f"pool        {self.pool}/*.parquet"]))
+
+    @property
+    def status(self) -> RunStatus:
+        """The stages and how far each is, also while another process works on them."""
+        from tallyclip.run.status import read_status
+        from tallyclip.stages.runs import RUN
+
+        return read_status(RUN, self.path.resolve())
+
+    def _read(self) -> Workspace:
+        from tallyclip.run.workspace import Workspace, read_record
+        from tallyclip.stages.runs import RUN
+
+        read_record(RUN, self.path)
+        return Workspace(RUN, self.path, _Nowhere())
+
+
+class _Nowhere:
+    """The runner of a folder that is only read."""
+
+    count = 0
+
+    def map(self, function: Any, tasks: Any) -> Iterator[Event]:
+        raise AssertionError(function, tasks)
+
+
+class OpenRun:
+    """A context manager: an open run folder with its workers, and with its progress on standard error if it is to be shown.
+
+    What else is needed is imported inside the block, while the workers start.
+
+    Args:
+        folder: the run folder.
+        workers: the number of worker processes, or None for one per processor.
+        command: to be recorded in the folder.
+        progress: show it.
+    """
+
+    def __init__(self, folder: Path, workers: int | None, command: Sequence[str], *, progress: bool) -> None:
+        from tallyclip.run.runners.local import Workers, count_of
+        from tallyclip.stages import PRELOAD
+
+        check_unicode([*command, os.path.abspath(folder)])  # the files of a run could not record them
+        self._folder, self._command, self._shows = folder, command, progress
+        self._workers = Workers(count_of(workers), PRELOAD)
+
+    def __enter__(self) -> Workspace:
+        self._workers.__enter__()
+        from tallyclip.run.workspace import Workspace
+        from tallyclip.stages.runs import RUN
+
+        self._progress = None
+        if self._shows:
+            from tallyclip.cli.console import err
+            from tallyclip.cli.progress import Shown
+
+            self._progress = Shown(err)
+        self._run = Workspace(RUN, self._folder, self._workers, self._progress, self._command)
+        return self._run.__enter__()
+
+    def __exit__(self, *error: object) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+        self._workers.__exit__(*error)
+        self._run.__exit__(*error)  # last: it unlocks the folder for the next command
+
+
+def curate(
+    pool: Names | None = None,
+    *,
+    out: str | PathLike[str],
+    metadata: Metadata | str | PathLike[str] = "wordnet",
+    clean_metadata: bool = False,
+    t: float | None = None,
+    size: float | str | None = None,
+    tail_share: float | None = None,
+    seed: int = 0,
+    mode: Mode = "exact",
+    texts: TextsPolicy = "pairs",
+    crawl: str | None = None,
+    sample: str | None = None,
+    kind: CrawlKind | None = None,
+    base_url: str | None = None,
+    duplicates: Duplicates | None = None,
+    exclude_pool: Names | None = None,
+    languages: str | None = None,
+    language_threshold: float | None = None,
+    max_url_length: int | None = None,
+    min_text_length: int | None = None,
+    max_text_length: int | None = None,
+    drop_no_letters: bool = False,
+    drop_file_names: bool = False,
+    max_site_repeats: int | None = None,
+    blocked_domains: str | None = None,
+    blocked_keywords: str | None = None,
+    keep_readable: bool = False,
+    max_download: str = "64G",
+    caption_column: str | None = None,
+    url_column: str | None = None,
+    uid_column: str | None = None,
+    header: bool | None = None,
+    delimiter: str | None = None,
+    quote: str | None = None,
+    escape: str | None = None,
+    workers: int | None = None,
+    allow_failed_shards: bool = False,
+    progress: bool = False,
+) -> Run:
+    """Curate a pool of captions, as ``tallyclip curate``: match, count, plan, balance, and write the card.
+
+    Called again, it continues what was interrupted; with other options, it repeats the stages that they affect.
+
+    Args:
+        pool: files, folders, globs or URLs, one or several; or none, with ``crawl``.
+        out: the run folder: new, empty, or a run to continue.
+        metadata: the entry list: "wordnet", a file, the folder of a build, or Metadata.
+        t, size, tail_share: at most one of them, to choose the threshold.
+        languages: such as "en", "en,de" or "all".
+        progress: show on standard error what the command shows.
+
+    The other keywords are the command's options, which ``tallyclip curate --help`` describes.
+
+    Returns:
+        The run folder, with the paths of its results, its counts, plan and summary.
+
+    Raises:
+        OptionError: an option is invalid, or the folder cannot be used; nothing was started.
+        ArgumentTypeError: an argument is of the wrong type; likewise.
+        ArtifactError: the entry list is missing or damaged.
+        StaleError: the pool changed, or another process works on the run.
+        IncompleteError: files failed, or nothing is kept.
+        OutputError: the results cannot be written.
+    """
+    given = locals()
+    with _open("curate", curate, given) as run:
+        from tallyclip.flows import asked
+        from tallyclip.flows import curate as flow
+
+        flow.curate(
+            run,
+            asked.source_of(given),
+            asked.choice_of(*(given[name] for name in _COLUMNS)),
+            asked.load_metadata(metadata, clean=clean_metadata),
+            asked.aim_of(t, size, tail_share),
+            mode=mode,
+            seed=seed,
+            policy=asked.policy_of(texts),
+            options=asked.pool_options(given),
+            accept_failed=allow_failed_shards,
+        )
+    return Run(out)
+
+
+def match_pool(
+    pool: Names | None = None,
+    *,
+    out: str | PathLike[str],
+    metadata: Metadata | str | PathLike[str] = "wordnet",
+    clean_metadata: bool = False,
+    mode: Mode = "exact",
+    crawl: str | None = None,
+    sample: str | None = None,
+    kind: CrawlKind | None = None,
+    base_url: str | None = None,
+    duplicates: Duplicates | None = None,
+    exclude_pool: Names | None = None,
+    languages: str | None = None,
+    language_threshold: float | None = None,
+    max_url_length: int | None = None,
+    min_text_length: int | None = None,
+    max_text_length: int | None = None,
+    drop_no_letters: bool = False,
+    drop_file_names: bool = False,
+    max_site_repeats: int | None = None,
+    blocked_domains: str | None = None,
+    blocked_keywords: str | None = None,
+    keep_readable: bool = False,
+    max_download: str = "64G",
+    caption_column: str | None = None,
+    url_column: str | None = None,
+    uid_column: str | None = None,
+    header: bool | None = None,
+    delimiter: str | None = None,
+    quote: str | None = None,
+    escape: str | None = None,
+    workers: int | None = None,
+    allow_failed_shards: bool = False,
+    progress: bool = False,
+) -> Run:
+    """Match a pool against an entry list, as ``tallyclip match``. Arguments and errors: see ``curate``."""
+    given = locals()
+    with _open("match", match_pool, given) as run:
+        from tallyclip.flows import asked
+        from tallyclip.flows import curate as flow
+
+        entries = asked.load_metadata(metadata, clean=clean_metadata)
+        flow.match(
+            run,
+            asked.source_of(given),
+            asked.choice_of(*(given[name] for name in _COLUMNS)),
+            entries,
+            mode,
+            options=asked.pool_options(given),
+            accept_failed=allow_failed_shards,
+        )
+    return Run(out)
+
+
+def make_pool(
+    pool: Names | None = None,
+    *,
+    out: str | PathLike[str],
+    crawl: str | None = None,
+    sample: str | None = None,
+    kind: CrawlKind | None = None,
+    base_url: str | None = None,
+    duplicates: Duplicates | None = None,
+    exclude_pool: Names | None = None,
+    languages: str | None = None,
+    language_threshold: float | None = None,
+    max_url_length: int | None = None,
+    min_text_length: int | None = None,
+    max_text_length: int | None = None,
+    drop_no_letters: bool = False,
+    drop_file_names: bool = False,
+    max_site_repeats: int | None = None,
+    blocked_domains: str | None = None,
+    blocked_keywords: str | None = None,
+    keep_readable: bool = False,
+    max_download: str = "64G",
+    workers: int | None = None,
+    allow_failed_shards: bool = False,
+    progress: bool = False,
+) -> Run:
+    """Make a pool from crawl files, as ``tallyclip pool``; ``Run.pool`` is where it is. Arguments and errors: see ``curate``."""
+    given = locals()
+    with _open("pool", make_pool, given) as run:
+        from tallyclip.flows import asked
+        from tallyclip.flows import curate as flow
+
+        flow.make_pool(run, asked.source_of(given), asked.pool_options(given), accept_failed=allow_failed_shards)
+    return Run(out)
+
+
+def count(run: str | PathLike[str], *, progress: bool = False) -> Run:
+    """Count the matches of each entry in a matched pool, as ``tallyclip count``; ``Run.counts`` has them. Errors: see ``curate``."""
+    with _open("count", count, locals(), workers=1) as opened:
+        from tallyclip.run.engine import make
+        from tallyclip.stages.counts import COUNTS
+
+        opened.open()
+        make(opened, COUNTS)
+    return Run(run)
+
+
+def plan(
+    run: str | PathLike[str],
+    *,
+    t: float | None = None,
+    size: float | str | None = None,
+    tail_share: float | None = None,
+    texts: TextsPolicy = "pairs",
+    workers: int | None = None,
+    progress: bool = False,
+) -> Run:
+    """Evaluate thresholds on a counted pool, as ``tallyclip plan``; ``Run.plan`` has them. Errors: see ``curate``."""
+    with _open("plan", plan, locals()) as opened:
+        from tallyclip.flows.asked import aim_of, policy_of
+        from tallyclip.run.engine import make
+        from tallyclip.stages.plan import PLAN, PlanOptions
+
+        opened.open()
+        make(opened, PLAN, PlanOptions(aim_of(t, size, tail_share), policy_of(texts)))
+    return Run(run)
+
+
+def balance(
+    run: str | PathLike[str],
+    *,
+    t: float | None = None,
+    size: float | str | None = None,
+    tail_share: float | None = None,
+    seed: int = 0,
+    texts: TextsPolicy = "pairs",
+    workers: int | None = None,
+    progress: bool = False,
+) -> Run:
+    """Draw the curated set of a counted pool, as ``tallyclip balance``. Errors: see ``curate``."""
+    with _open("balance", balance, locals()) as opened:
+        from tallyclip.flows import asked
+        from tallyclip.flows import curate as flow
+
+        opened.open()
+        flow.balance(opened, asked.aim_of(t, size, tail_share), seed=seed, policy=asked.policy_of(texts))
+    return Run(run)
+
+
+def card(run: str | PathLike[str], *, workers: int | None = None, progress: bool = False) -> Run:
+    """Write the data card of a balanced run, as ``tallyclip card``; ``Run.card`` is where it is. Errors: see ``curate``."""
+    with _open("card", card, locals()) as opened:
+        from tallyclip.run.engine import make
+        from tallyclip.stages.card import CARD
+
+        opened.open()
+        make(opened, CARD)
+    return Run(run)
+
+
+def status(run: str | PathLike[str]) -> RunStatus:
+    """The stages of a run and how far each is, as ``tallyclip status --json``, also while another process works on it.
+
+    Raises:
+        ArtifactError: there is no such run, or its record is broken.
+    """
+    return Run(run).status
+
+
+def _open(name: str, function: Callable[..., Run], given: dict[str, Any], *, workers: int | None = None) -> OpenRun:
+    """Check the types of a function's arguments, and open its run folder. The command that asks for the same is recorded."""
+    _check_types(function, given)
+    folder = run_folder(os.fspath(given["out"] if "out" in given else given["run"]))
+    command = command_of(name, function, given)
+    return OpenRun(folder, given.get("workers", workers), command, progress=given["progress"])
+
+
+def _check_types(function: Callable[..., Any], given: dict[str, Any]) -> None:
+    for name, annotation in function.__annotations__.items():
+        words = annotation.split(" | ")
+        if name in given and all(word in _KINDS for word in words) and not any(isinstance(given[name], _KINDS[word]) for word in words):
+            from tallyclip.core.arguments import wrong_type
+
+            raise wrong_type(f"{name} is {' or '.join(words)}", given[name], f"help(tc.{function.__name__}) describes it")
+
+
+def command_of(name: str, function: Callable[..., Any], given: dict[str, Any]) -> list[str]:
+    """The command that does the same as a function with these arguments; options that have their defaults are left to it."""
+    words = [name]
+    for parameter in inspect.signature(function).parameters.values():
+        value, flag = given[parameter.name], f"--{parameter.name.replace('_', '-')}"
+        if (
+            parameter.name in _NOT_OPTIONS
+            or value is parameter.default
+            or (isinstance(value, type(parameter.default)) and value == parameter.default)
+        ):
+            continue
+        values = value if isinstance(value, list | tuple) else [value]
+        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
+            words += map(_word, values)
+        elif isinstance(value, bool):
+            words.append(flag if value else flag.replace("--", "--no-", 1))
+        else:
+            for one in values:
+                words += [flag, _word(one)]
+    return words
+
+
+def _word(value: Any) -> str:
+    """A value as it is written in a command."""
+    return repr(value).removesuffix(".0") if isinstance(value, float) else os.fspath(value) if isinstance(value, PathLike) else str(value)
