@@ -8,6 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.forms import FORMS
+from tests.readers.tools import hashed
 from tests.tools import fails, succeeds, tallyclip, write_entries, write_parquet
 
 
@@ -70,3 +72,29 @@ def test_the_folder_of_a_build_is_an_entry_list(tmp_path: Path) -> None:
     (tmp_path / "list").mkdir()
     pq.write_table(pa.table({"entry": ["dog", "cat"]}), tmp_path / "list" / "metadata.parquet")
     assert "entries      2\n" in succeeds("metadata", "info", tmp_path / "list")
+
+
+def test_every_form_that_people_have_captions_in_is_curated_without_a_flag(tmp_path: Path, entries: Path) -> None:
+    for name, form in FORMS.items():
+        folder = tmp_path / "pool" / name
+        folder.mkdir(parents=True)
+        (folder / form.name).write_bytes(form.content)
+    succeeds("curate", tmp_path / "pool", "--metadata", entries, "--t", "inf", "--out", tmp_path / "run")
+    curated = [pq.read_table(file) for file in sorted((tmp_path / "run" / "curated").iterdir())]
+    found = sorted(sorted(table["uid"].to_pylist()) for table in curated)
+    matched = [(form, [i for i, caption in enumerate(form.captions) if " dogs" not in caption]) for form in FORMS.values()]
+    expected = [hashed([form.images[i] for i in some], [form.captions[i] for i in some], form.image_kind) for form, some in matched]
+    assert found == sorted(sorted(uids) for uids in expected)
+
+
+def test_another_format_is_another_pool(tmp_path: Path, entries: Path) -> None:
+    form = FORMS["flickr8k"]
+    (tmp_path / form.name).write_bytes(form.content)
+    arguments = ("curate", tmp_path / form.name, "--metadata", entries, "--t", "inf", "--out", tmp_path / "run")
+    succeeds(*arguments)
+    (first,) = [pq.read_table(file) for file in (tmp_path / "run" / "curated").iterdir()]
+    succeeds(*arguments, "--format", "text")
+    (second,) = [pq.read_table(file) for file in (tmp_path / "run" / "curated").iterdir()]
+    assert first["caption"][0].as_py() == "a dog on a bench"
+    assert second["caption"][0].as_py() == form.content.decode().splitlines()[0]
+    assert "--format 'cocoa' is not known" in fails(2, *arguments, "--format", "cocoa")

@@ -93,6 +93,7 @@ def curate(
     caption_column: options.CaptionColumn = None,
     url_column: options.UrlColumn = None,
     uid_column: options.UidColumn = None,
+    file_format: options.Format = None,
     header: options.Header = None,
     delimiter: options.Delimiter = None,
     quote: options.Quote = None,
@@ -121,7 +122,7 @@ def curate(
             raise OptionError(
                 "--dry-run reads the beginning of files, so it needs a POOL", "to estimate a crawl, make a pool of a small --sample first"
             )
-        choice = choice_of(caption_column, url_column, uid_column, header, delimiter, quote, escape)
+        choice = choice_of(caption_column, url_column, uid_column, file_format, header, delimiter, quote, escape)
         entries = load_metadata(metadata, clean=clean_metadata)
         show_text(_show().dry_run(estimate_run(pool, choice, entries, mode.value, count_of(workers))))
         return
@@ -129,7 +130,7 @@ def curate(
         from tallyclip.flows import curate as pipeline
 
         aim = aim_of(t, size, tail_share)
-        choice = choice_of(caption_column, url_column, uid_column, header, delimiter, quote, escape)
+        choice = choice_of(caption_column, url_column, uid_column, file_format, header, delimiter, quote, escape)
         source = source_of(pool, crawl, sample, kind, base_url)
         filters = filters_of(
             max_url_length, min_text_length, max_text_length, drop_no_letters, drop_file_names, blocked_domains, blocked_keywords
@@ -186,6 +187,7 @@ def match(
     caption_column: options.CaptionColumn = None,
     url_column: options.UrlColumn = None,
     uid_column: options.UidColumn = None,
+    file_format: options.Format = None,
     header: options.Header = None,
     delimiter: options.Delimiter = None,
     quote: options.Quote = None,
@@ -211,7 +213,7 @@ def match(
     with OpenRun(out_folder, workers, err) as run:
         from tallyclip.flows import curate as pipeline
 
-        choice = choice_of(caption_column, url_column, uid_column, header, delimiter, quote, escape)
+        choice = choice_of(caption_column, url_column, uid_column, file_format, header, delimiter, quote, escape)
         source = source_of(pool, crawl, sample, kind, base_url)
         filters = filters_of(
             max_url_length, min_text_length, max_text_length, drop_no_letters, drop_file_names, blocked_domains, blocked_keywords

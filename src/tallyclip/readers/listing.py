@@ -20,6 +20,7 @@ KINDS = {
     ".csv": "csv",
     ".tsv": "tsv",
     ".txt": "text",
+    ".token": "text",
     ".tar": "tar",
     ".wat": "wat",
     ".warc": "warc",

@@ -15,6 +15,7 @@ from tallyclip.readers.content import reading
 from tallyclip.readers.crawl import read as crawl
 from tallyclip.readers.crawl.read import CrawlReading
 from tallyclip.readers.field_names import FieldNames
+from tallyclip.readers.formats import named_format
 from tallyclip.readers.listing import CRAWL_KINDS
 from tallyclip.readers.others import no_data
 from tallyclip.readers.pairs import check_types
@@ -70,21 +71,18 @@ def open_file(file: PoolFile, choice: ColumnChoice, footer: parquet.Footer | Non
 
 def _columns_of(file: PoolFile, choice: ColumnChoice, looked: _Look) -> Columns:
     names = looked.names
-    if file.kind == "json" and not names:
+    if looked.objects is not None and file.kind != "tar" and not names:
         return Columns(choice.caption or "caption", layout="an empty list", from_folders=partition_of(file.path))
     # A column that folders give has a role where it is named; what is found by itself is found in the file.
     own = distinct(names if looked.objects is None else looked.objects.names)
     from_folders = {name: value for name, value in partition_of(file.path).items() if name not in own}
     try:
         from_named = [name for name in from_folders if name in choice.named and name not in names]
-        columns = find_columns([*names, *from_named], choice, looked.examples)
+        columns = find_columns([*names, *from_named], choice, looked.examples, _layout(looked, choice))
         if looked.footer is not None:
             check_types(_all_columns(looked.footer.schema, file.path), columns)
-        if looked.objects is not None:
-            if looked.objects.keyed:
-                columns = replace(columns, key=json_lines.KEY, layout="MetaCLIP v2")
-            if looked.objects.is_one_of_columns(columns):
-                raise OptionError("the file is one object whose values are whole columns", f"write objects a line: {BY_PANDAS}")
+        if looked.objects is not None and looked.objects.is_one_of_columns(columns):
+            raise OptionError("the file is one object whose values are whole columns", f"write objects a line: {BY_PANDAS}")
         return replace(columns, from_folders=from_folders, table=looked.table)
     except OptionError as error:
         what, hint = error.what, f"{error.hint or ''}{_more_hints(file.path, from_folders)}"
@@ -96,6 +94,13 @@ def _columns_of(file: PoolFile, choice: ColumnChoice, looked: _Look) -> Columns:
         if looked.table is not None and looked.table.header_by_content:
             hint += "; the first row is taken for a header: give --no-header if it is data"
         raise OptionError(f"{file.path}: {what}", hint) from None
+
+
+def _layout(looked: _Look, choice: ColumnChoice) -> Columns | None:
+    """The roles of columns, where they are known before their names are looked at."""
+    if looked.objects is not None:
+        return looked.objects.layout
+    return None if choice.format is None else named_format(choice.format).columns
 
 
 def folders_note(file: PoolFile, columns: Columns) -> str | None:
@@ -129,6 +134,8 @@ def _look(file: PoolFile, choice: ColumnChoice, footer: parquet.Footer | None) -
             return _Look(footer.schema.names, footer=footer)
         case "json" | "tar":
             objects = (json_lines.json_names if file.kind == "json" else tar.tar_names)(file.path, choice)
+            return _Look(objects.with_named(choice), objects.examples, objects=objects)
+        case "text" if (objects := json_lines.text_names(file.path, choice)) is not None:
             return _Look(objects.with_named(choice), objects.examples, objects=objects)
         case "csv" | "tsv":
             table = csv.look_at(file.path, file.kind, choice)
@@ -193,4 +200,4 @@ def _read_text(path: str, kind: str, columns: Columns, choice: ColumnChoice, sch
         case "tar":
             return tar.read_records(path, columns, choice, schema)
         case _:
-            return json_lines.read_text(path, columns.caption)
+            return json_lines.read_text(path, columns, choice, schema)

@@ -18,6 +18,7 @@ from tallyclip.io.streams import COMPRESSIONS, chain_of, file_name, filesystem, 
 from tallyclip.readers import parquet
 from tallyclip.readers.columns import ColumnChoice
 from tallyclip.readers.content import reading
+from tallyclip.readers.formats import kind_as
 from tallyclip.readers.layouts import repeats
 from tallyclip.readers.listing import CRAWL_KINDS, KINDS, kind_of, list_files, suffix_of
 from tallyclip.readers.others import counted, long_suffix, no_data, ways_out
@@ -97,7 +98,8 @@ def find_files(
         keep: is given the footers of Parquet files, in any order and from any thread.
 
     Raises:
-        OptionError: a name leads nowhere, to nothing that can be read, or to a folder of ours that is no pool.
+        OptionError: a name leads nowhere, to nothing that can be read, or to a folder of ours that is no pool; or its files cannot have
+            the format that was named.
         SourceError: a file has gone meanwhile.
     """
     found: set[str] = set()
@@ -131,6 +133,7 @@ def find_files(
 
     def describe(path: str) -> PoolFile:
         file, footer = _describe(path, keys[path])
+        file = msgspec.structs.replace(file, kind=kind_as(path, file.kind, choice))
         if footer is not None and keep is not None:
             keep(file, footer)
         return file
