@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 from typing import Any, NamedTuple
+
+import pyarrow as pa
 
 CAPTIONS = ["a dog on a bench", "two dogs", "a cat, asleep", 'a "big" bird', "a bird and a cat"]
 URLS = [f"http://images.example/{i:012d}.jpg" for i in range(3)]
@@ -84,9 +87,20 @@ def wit() -> str:
     return "".join("\t".join(row) + "\n" for row in [names, *rows])
 
 
+def arrow(*, stream: bool, compression: str | None = None) -> bytes:
+    table = pa.table({"url": [URLS[image] for image in OF_IMAGE], "caption": CAPTIONS, "split": ["train"] * len(CAPTIONS)})
+    target = io.BytesIO()
+    options = pa.ipc.IpcWriteOptions(compression=compression)
+    with (pa.ipc.new_stream if stream else pa.ipc.new_file)(target, table.schema, options=options) as writer:
+        writer.write_table(table, max_chunksize=2)
+    return target.getvalue()
+
+
 def _form(name: str, content: Any, layout: str, image_kind: str, captions: list[str] = CAPTIONS) -> Form:
     images = [(URLS if image_kind == "url" else NAMES)[image] for image in OF_IMAGE]
-    return Form(name, (content if isinstance(content, str) else json.dumps(content)).encode(), layout, images, captions, image_kind)
+    if not isinstance(content, bytes):
+        content = (content if isinstance(content, str) else json.dumps(content)).encode()
+    return Form(name, content, layout, images, captions, image_kind)
 
 
 FORMS = {
@@ -99,4 +113,7 @@ FORMS = {
     "flickr30k": _form("results_20130124.token", flickr(), "Flickr8k and Flickr30k", "key"),
     "flickr30k csv": _form("results.csv", flickr_csv(), "Flickr30k", "key", [f" {caption}" for caption in CAPTIONS]),
     "wit": _form("wit_v1.train.tsv", wit(), "WIT", "url", [caption.replace('"', "") for caption in CAPTIONS]),
+    "save_to_disk": _form("data-00000-of-00001.arrow", arrow(stream=True), "CC3M and CC12M", "url"),
+    "arrow": _form("a.arrow", arrow(stream=False), "CC3M and CC12M", "url"),
+    "feather": _form("a.feather", arrow(stream=False, compression="lz4"), "CC3M and CC12M", "url"),
 }

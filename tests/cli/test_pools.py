@@ -40,11 +40,11 @@ def test_what_is_skipped_is_said_before_what_goes_wrong(tmp_path: Path, entries:
     pool = tmp_path / "pool"
     pool.mkdir()
     write_parquet(pool / "a.parquet", {"width": [5]})
-    for name in ("sizes.json", "LICENSE.txt", "b.arrow"):
+    for name in ("sizes.json", "LICENSE.txt", "b.arrow.gz"):
         (pool / name).write_text("{}")
     arguments = ("curate", pool, "--metadata", entries, "--t", "inf", "--out", tmp_path / "run")
     said = fails(2, *arguments)
-    assert "unpack them or convert them to Parquet first): 1 .arrow" in said
+    assert "unpack them or convert them to Parquet first): 1 .arrow.gz" in said
     assert "skipped: 1 LICENSE.txt, 1 sizes.json" in said
     write_parquet(pool / "a.parquet", {"caption": ["a dog"]})
     assert "skipped: 1 LICENSE.txt, 1 sizes.json" in succeeds(*arguments, "--dry-run")
@@ -79,6 +79,8 @@ def test_every_form_that_people_have_captions_in_is_curated_without_a_flag(tmp_p
         folder = tmp_path / "pool" / name
         folder.mkdir(parents=True)
         (folder / form.name).write_bytes(form.content)
+        for beside in ("dataset_info.json", "state.json"):  # as `save_to_disk` of `datasets` writes
+            (folder / beside).write_text("{}")
     succeeds("curate", tmp_path / "pool", "--metadata", entries, "--t", "inf", "--out", tmp_path / "run")
     curated = [pq.read_table(file) for file in sorted((tmp_path / "run" / "curated").iterdir())]
     found = sorted(sorted(table["uid"].to_pylist()) for table in curated)

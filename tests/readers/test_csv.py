@@ -324,7 +324,7 @@ def test_a_first_row_that_nobody_can_tell_from_a_header_is_data_and_the_option_i
 def test_spaces_around_the_names_of_a_header_are_ignored_where_a_known_name_is_meant(tmp_path: Path) -> None:
     path = write(tmp_path / "results.csv", "image_name| comment_number| comment\n1.jpg| 0| a dog , a cat\n1.jpg| 1| a red cat .\n")
     outcome = read(path)
-    assert outcome.layouts == ["Flickr30k: caption = comment, key = image_name (pipe-separated, quoted with \")"]
+    assert outcome.layouts == ['Flickr30k: caption = comment, key = image_name (pipe-separated, quoted with ")']
     assert outcome.texts == read(path, caption="comment").texts == [" a dog , a cat", " a red cat ."]
 
 

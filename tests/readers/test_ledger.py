@@ -94,7 +94,9 @@ def test_what_readers_drop_has_declared_reasons(tmp_path: Path) -> None:
     write_tar(tmp_path / "f.tar", members)
     columns = {"caption": pa.array([b"a", None, b"\xff", b"a"]).view(pa.string()), "url": pa.array([b"u", b"u", b"u", b"\xff"])}
     write_parquet(tmp_path / "g.parquet", columns)
-    (tmp_path / "h.json").write_text('{"images": [{"id": 1, "file_name": "a"}], "annotations": [{"image_id": 2}, {"image_id": 1, "caption": ""}]}')
+    (tmp_path / "h.json").write_text(
+        '{"images": [{"id": 1, "file_name": "a"}], "annotations": [{"image_id": 2}, {"image_id": 1, "caption": ""}]}'
+    )
     (tmp_path / "i.txt").write_text("a.jpg#0\ta\n" * 30 + "a\n")
     found = {path.name: set(drops_of(path).counts) for path in sorted(tmp_path.iterdir())}
     assert found == {

@@ -14,6 +14,9 @@ from tallyclip.readers.content import NEVER_COMPRESSED, is_utf8
 
 KINDS = {
     ".parquet": "parquet",
+    ".arrow": "arrow",
+    ".feather": "arrow",
+    ".ipc": "arrow",
     ".json": "json",
     ".jsonl": "json",
     ".ndjson": "json",

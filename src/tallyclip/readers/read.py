@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from tallyclip.errors import OptionError
-from tallyclip.readers import csv, json_lines, parquet, tar
+from tallyclip.readers import arrow, csv, json_lines, parquet, tar
 from tallyclip.readers.columns import ColumnChoice, Columns, distinct, find_columns
 from tallyclip.readers.content import reading
 from tallyclip.readers.crawl import read as crawl
@@ -65,7 +65,7 @@ def open_file(file: PoolFile, choice: ColumnChoice, footer: parquet.Footer | Non
         return Opened(crawl.COLUMNS, crawl.PAIRS)
     with reading(file.path):
         looked = _look(file, choice, footer)
-        schema = None if looked.footer is None else _all_columns(looked.footer.schema, file.path)
+        schema = None if looked.schema is None else _all_columns(looked.schema, file.path)
         return Opened(_columns_of(file, choice, looked), schema, looked.footer)
 
 
@@ -79,8 +79,8 @@ def _columns_of(file: PoolFile, choice: ColumnChoice, looked: _Look) -> Columns:
     try:
         from_named = [name for name in from_folders if name in choice.named and name not in names]
         columns = find_columns([*names, *from_named], choice, looked.examples, _layout(looked, choice))
-        if looked.footer is not None:
-            check_types(_all_columns(looked.footer.schema, file.path), columns)
+        if looked.schema is not None:
+            check_types(_all_columns(looked.schema, file.path), columns)
         if looked.objects is not None and looked.objects.is_one_of_columns(columns):
             raise OptionError("the file is one object whose values are whole columns", f"write objects a line: {BY_PANDAS}")
         return replace(columns, from_folders=from_folders, table=looked.table)
@@ -123,6 +123,7 @@ class _Look(NamedTuple):
     names: list[str]
     examples: Sequence[str] = ()
     footer: parquet.Footer | None = None
+    schema: pa.Schema | None = None
     objects: FieldNames | None = None
     table: csv.TableFormat | None = None
 
@@ -131,7 +132,10 @@ def _look(file: PoolFile, choice: ColumnChoice, footer: parquet.Footer | None) -
     match file.kind:
         case "parquet":
             footer = parquet.read_footer(file.path) if footer is None else footer
-            return _Look(footer.schema.names, footer=footer)
+            return _Look(footer.schema.names, footer=footer, schema=footer.schema)
+        case "arrow":
+            schema = arrow.schema_of(file.path)
+            return _Look(schema.names, schema=schema)
         case "json" | "tar":
             objects = (json_lines.json_names if file.kind == "json" else tar.tar_names)(file.path, choice)
             return _Look(objects.with_named(choice), objects.examples, objects=objects)
@@ -167,7 +171,7 @@ def read_shard(
         shard: what to read.
         columns: the roles of its columns.
         choice: what the user said of them.
-        everything: read all columns of a Parquet file, not only those that matching needs. Other files are always read whole.
+        everything: read all columns of a Parquet or Arrow file, not only those that matching needs. Other files are always read whole.
         schema: columns and types for objects, from JSON and tars, which have none of their own; None takes them as they come. Captions
             come as they are in any case.
         footer: of a Parquet file, if it has been read.
@@ -182,6 +186,8 @@ def read_shard(
         match shard.file.kind:
             case "parquet":
                 records = parquet.read_records(path, shard.groups, shard.first_row, needed, footer)
+            case "arrow":
+                records = arrow.read_records(path, needed)
             case "wat" | "warc" as kind:
                 records = crawl.read_crawl(path, kind, how)
             case _:

@@ -227,7 +227,7 @@ def _archive_state(path: str) -> tuple[int, str]:
 
 
 def _nothing_found(name: str, found: Iterable[str]) -> tuple[str, str]:
-    known = ", ".join(KINDS) + f" (and {', '.join(COMPRESSIONS)} of all but .parquet)"
+    known = ", ".join(KINDS) + f" (and {', '.join(COMPRESSIONS)} of all but Parquet and Arrow)"
     labels = {path: no_data(path) or long_suffix(path) for path in found}
     if not labels:
         return f"{name}: no such file, folder or glob, or an empty one", f"POOL takes files, folders, globs and URLs of {known}"
