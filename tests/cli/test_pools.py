@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pyarrow as pa
@@ -100,3 +101,14 @@ def test_another_format_is_another_pool(tmp_path: Path, entries: Path) -> None:
     assert first["caption"][0].as_py() == "a dog on a bench"
     assert second["caption"][0].as_py() == form.content.decode().splitlines()[0]
     assert "--format 'cocoa' is not known" in fails(2, *arguments, "--format", "cocoa")
+
+
+def test_the_command_in_the_refusal_of_unknown_columns_works(tmp_path: Path, entries: Path) -> None:
+    pool = write_parquet(tmp_path / "a table.parquet", {"link": ["http://a.example/1"], "words": ["a dog on a bench"]})
+    refusal = fails(2, "curate", pool, "--metadata", entries, "--t", "inf", "--out", tmp_path / "run")
+    command = shlex.split(" ".join(refusal.partition("if it is words: ")[2].split()))
+    assert command[0] == "tallyclip"
+    command[command.index("RUN")] = str(tmp_path / "run")
+    succeeds(*command[1:], "--metadata", entries, "--t", "inf")
+    (table,) = [pq.read_table(file) for file in (tmp_path / "run" / "curated").iterdir()]
+    assert table["uid"].to_pylist() == hashed(["http://a.example/1"], ["a dog on a bench"])

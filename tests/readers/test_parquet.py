@@ -215,7 +215,10 @@ def test_a_mistyped_column_is_refused_before_reading_with_the_files_name(tmp_pat
 
 
 def test_a_file_without_captions_is_refused_with_its_columns(tmp_path: Path) -> None:
-    refused_option(write_table(tmp_path / "a.parquet", {"width": [5], "height": [6]}), "no caption column found among: width, height")
+    refused_option(
+        write_table(tmp_path / "a.parquet", {"width": [5], "height": [6]}),
+        "no caption column found among: width .int64: 5.; height .int64: 6.",
+    )
 
 
 def test_columns_can_be_named(tmp_path: Path) -> None:

@@ -16,6 +16,11 @@ UID = "uid"
 ROLES = ("caption", "url", "uid")  # that flags can give to columns
 LONGEST_SHOWN = 60  # characters of a name or a value in a message
 MOST_LISTED = 20
+NO_CAPTION = "no caption column found among"
+
+
+class NoCaptionError(OptionError):
+    """No column is known to hold captions."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +151,7 @@ def find_columns(names: Sequence[str], choice: ColumnChoice, examples: Sequence[
     roles = _roles(have, choice, layout)
     if roles is None:
         hint = "name it with --caption-column (and --url-column)"
-        raise OptionError(f"no caption column found among: {listed(columns, examples=examples)}", hint)
+        raise NoCaptionError(f"{NO_CAPTION}: {listed(columns, examples=examples)}", hint)
     repeated = {name for name, count in Counter(names).items() if count > 1}
     for role in (*ROLES, "key", "status"):
         name = getattr(roles, role)

@@ -10,12 +10,13 @@ import pyarrow as pa
 
 from tallyclip.errors import OptionError
 from tallyclip.readers import arrow, csv, json_lines, parquet, tar
-from tallyclip.readers.columns import ColumnChoice, Columns, distinct, find_columns
+from tallyclip.readers.columns import NO_CAPTION, ColumnChoice, Columns, NoCaptionError, brief, distinct, find_columns, listed
 from tallyclip.readers.content import reading
 from tallyclip.readers.crawl import read as crawl
 from tallyclip.readers.crawl.read import CrawlReading
 from tallyclip.readers.field_names import FieldNames
 from tallyclip.readers.formats import named_format
+from tallyclip.readers.likely import command_with, examples_of, likely_columns
 from tallyclip.readers.listing import CRAWL_KINDS
 from tallyclip.readers.others import no_data
 from tallyclip.readers.pairs import check_types
@@ -85,7 +86,9 @@ def _columns_of(file: PoolFile, choice: ColumnChoice, looked: _Look) -> Columns:
             raise OptionError("the file is one object whose values are whole columns", f"write objects a line: {BY_PANDAS}")
         return replace(columns, from_folders=from_folders, table=looked.table)
     except OptionError as error:
-        what, hint = error.what, f"{error.hint or ''}{_more_hints(file.path, from_folders)}"
+        what, hint, command = error.what, f"{error.hint or ''}{_more_hints(file.path, from_folders)}", ""
+        if isinstance(error, NoCaptionError):
+            what, command = _no_caption(file, choice, looked)
         if file.kind == "tar":
             suffixes, key_rule = tar.without_column(file.path, names)
             what, hint = f"{what}; {suffixes}", f"{hint}; {key_rule}"
@@ -93,7 +96,19 @@ def _columns_of(file: PoolFile, choice: ColumnChoice, looked: _Look) -> Columns:
             hint += f"; it is read as {looked.table.dialect}"
         if looked.table is not None and looked.table.header_by_content:
             hint += "; the first row is taken for a header: give --no-header if it is data"
-        raise OptionError(f"{file.path}: {what}", hint) from None
+        raise OptionError(f"{file.path}: {what}", hint + command) from None
+
+
+def _no_caption(file: PoolFile, choice: ColumnChoice, looked: _Look) -> tuple[str, str]:
+    """What the columns hold, and the command that reads the likeliest of them, if one is likely."""
+    names, examples = distinct(looked.names), looked.examples
+    if looked.schema is not None:
+        read = parquet.read_records(file.path, None, 0, None) if file.kind == "parquet" else arrow.read_records(file.path, None)
+        first = next(read, None)
+        examples = examples_of(looked.schema, None if first is None else first.table)
+    likely = likely_columns(names, examples)
+    command = "" if likely.caption is None else f"; if it is {brief(likely.caption)}: {command_with(file.path, likely, choice)}"
+    return f"{NO_CAPTION}: {listed(names, examples=examples)}", command
 
 
 def _layout(looked: _Look, choice: ColumnChoice) -> Columns | None:
@@ -143,7 +158,7 @@ def _look(file: PoolFile, choice: ColumnChoice, footer: parquet.Footer | None) -
             return _Look(objects.with_named(choice), objects.examples, objects=objects)
         case "csv" | "tsv":
             table = csv.look_at(file.path, file.kind, choice)
-            return _Look(table.names, [f"such as {value!r}" for value in table.values], table=table)
+            return _Look(table.names, [f"text: {value!r}" for value in table.values], table=table)
         case _:
             return _Look([choice.caption or "caption"])
 
