@@ -9,6 +9,7 @@ import json
 import tarfile
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,6 +34,7 @@ from tallyclip.readers.read import columns_of, read_shard
 from tallyclip.readers.sources import cut, find_files
 from tallyclip.readers.warc import read_warc
 from tallyclip.readers.wat import read_wat
+from tests.forms import FORMS
 from tests.readers.crawl.tools import image, packed, page, record
 from tests.stages.lists.tools import some_pages, write_dump
 
@@ -59,10 +61,10 @@ class Reader(NamedTuple):
     fields: Fields | None = None
 
 
-def read_pool(path: Path) -> None:
+def read_pool(path: Path, form: str | None = None) -> None:
     """All of a pool file: each record is read or dropped, once, and pairs are made of UTF-8."""
-    choice = ColumnChoice()
-    files, _ = find_files([str(path)])
+    choice = ColumnChoice(format=form)
+    files, _ = find_files([str(path)], choice)
     for shard in cut(files):
         columns = columns_of(shard.file, choice)
         for everything in (False, True):
@@ -133,6 +135,17 @@ def read_stored_matches(path: Path) -> None:
 def of_table(table: pa.Table, **options: object) -> bytes:
     target = io.BytesIO()
     pq.write_table(table, target, **options)
+    return target.getvalue()
+
+
+def of_dictionaries() -> bytes:
+    """A stream of Arrow with dictionaries, lists and views."""
+    captions = pa.array(CAPTIONS)
+    columns = {"caption": captions.dictionary_encode(), "lists": pa.array([[caption] for caption in CAPTIONS]), "url": pa.array(URLS)}
+    table = pa.table(columns | {"view": captions.cast(pa.string_view())})
+    target = io.BytesIO()
+    with pa.ipc.new_stream(target, table.schema) as writer:
+        writer.write_table(table, max_chunksize=3)
     return target.getvalue()
 
 
@@ -339,6 +352,17 @@ def all_readers(folder: Path) -> dict[str, Reader]:
         b"<nowiki>",
         b"==",
     ]
+    form_words = [
+        b'"images":[',
+        b'"annotations":[',
+        b'"sentences":',
+        b'"raw":',
+        b'"image_id":',
+        b'"id":70',
+        b'"image_urls":[',
+        b"]}",
+        b"[]",
+    ]
     gz = lambda content: gzip.compress(content, 1, mtime=0)  # noqa: E731
     zst = zstandard.ZstdCompressor().compress
     dump = some_dump(folder)
@@ -359,6 +383,20 @@ def all_readers(folder: Path) -> dict[str, Reader]:
         "json": Reader(".json", [LIST.encode()], json_words, read_pool),
         "csv": Reader(".csv", [CSV.encode(), CSV.replace(",", ";").encode()], csv_words, read_pool),
         "tsv": Reader(".tsv", [TSV.encode(), CSV.replace(",", "\t").encode()], csv_words, read_pool),
+        **{
+            f"json, {name}": Reader(".json", [FORMS[name].content], [*json_words, *form_words], partial(read_pool, form=name))
+            for name in ("coco", "karpathy", "redcaps", "sbu")
+        },
+        "json, of a form": Reader(
+            ".json", [form.content for form in FORMS.values() if form.name.endswith(".json")], [*json_words, *form_words], read_pool
+        ),
+        "flickr": Reader(".txt", [FORMS["flickr8k"].content], [b"#", b"\t", b"\n", b"\r", b".jpg#0\t", b"\xff"], read_pool),
+        "arrow": Reader(
+            ".arrow",
+            [FORMS["save_to_disk"].content, FORMS["arrow"].content, FORMS["feather"].content, of_dictionaries()],
+            [b"ARROW1", b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f", b"\x00" * 8, b"\x01\x00\x00\x00", b"\xff" * 8],
+            read_pool,
+        ),
         "text": Reader(".txt", ["\n".join(CAPTIONS).encode()], [b"\n", b"\r", b"\x00", b"\xff"], read_pool),
         "tar": Reader(".tar", tars, tar_words, read_pool, with_checksums, fields_of_tar),
         "gzip": Reader(

@@ -65,7 +65,7 @@ def test_lines_of_one_value_are_captions(tmp_path: Path) -> None:
 
 def test_columns_that_nobody_can_tell_are_numbered_so_that_they_can_be_named(tmp_path: Path) -> None:
     path = write(tmp_path / "a.tsv", "1\ta dog\thttp://a.example/1\n")
-    refused_option(path, "among: column_0 .such as '1'.; column_1 .such as 'a dog'.; column_2", "--caption-column")
+    refused_option(path, "among: column_0 .text: '1'.; column_1 .text: 'a dog'.; column_2", "--caption-column")
     assert read(path, caption="column_1", url="column_2").uids == hashed(["http://a.example/1"], ["a dog"])
 
 
@@ -238,7 +238,7 @@ def test_captions_alone_stay_whole_whatever_characters_they_share(tmp_path: Path
     example = columns_of(files_of(path)[0], ColumnChoice()).example
     assert example is not None
     assert "every row also contains '|': if it separates the columns, give --delimiter pipe" in example
-    refused_option(path, "among: column_0 .such as 'Red shoes '.", delimiter="|")
+    refused_option(path, "among: column_0 .text: 'Red shoes '.", delimiter="|")
 
 
 def test_a_backslash_before_quotes_is_an_escape_where_doubled_quotes_make_no_sense(tmp_path: Path) -> None:
@@ -282,7 +282,7 @@ def test_what_is_detected_does_not_depend_on_how_a_file_comes_in(tmp_path: Path,
 )
 def test_a_header_of_unknown_names_is_detected_by_the_rows_below_it(tmp_path: Path, rows: str) -> None:
     path = write(tmp_path / "a.csv", rows)
-    refused_option(path, "among: (img|file) .such as .*; descr .such as 'a dog'.", "--caption-column")
+    refused_option(path, "among: (img|file) .text: .*; descr .text: 'a dog'.", "--caption-column")
     assert read(path, caption="descr").texts == ["a dog", "a cat"]
 
 
@@ -323,8 +323,9 @@ def test_a_first_row_that_nobody_can_tell_from_a_header_is_data_and_the_option_i
 
 def test_spaces_around_the_names_of_a_header_are_ignored_where_a_known_name_is_meant(tmp_path: Path) -> None:
     path = write(tmp_path / "results.csv", "image_name| comment_number| comment\n1.jpg| 0| a dog , a cat\n1.jpg| 1| a red cat .\n")
-    refused_option(path, "among: image_name", "read as pipe-separated")
-    assert read(path, caption="comment").texts == [" a dog , a cat", " a red cat ."]
+    outcome = read(path)
+    assert outcome.layouts == ['Flickr30k: caption = comment, key = image_name (pipe-separated, quoted with ")']
+    assert outcome.texts == read(path, caption="comment").texts == [" a dog , a cat", " a red cat ."]
 
 
 def test_columns_of_one_name_are_numbered_and_one_with_a_role_is_chosen(tmp_path: Path) -> None:

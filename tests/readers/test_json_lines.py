@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tallyclip.readers import content as content_module
-from tallyclip.readers import field_names, records
+from tallyclip.readers import field_names, formats, records
 from tallyclip.readers import json_lines as json_lines_module
 from tallyclip.readers import values as values_module
 from tallyclip.readers.columns import ColumnChoice
@@ -380,7 +380,7 @@ def test_odd_members_of_keyed_texts_are_dropped_by_reason(tmp_path: Path) -> Non
     more = b', "a": {broken}, "b": 5, "c": [], "d": [["alt", 5, "en"]], "e": null, 7: "x", "f": [["alt", "last"]]'
     more += b', "g": "text", "h": [["alt", "h"]]}'
     # All objects that are looked at to detect the form must be of this form.
-    start = json.dumps({f"k{i}": [["alt", "a dog", None]] for i in range(json_lines_module.LOOKED_AT)}).encode()[:-1] + b","
+    start = json.dumps({f"k{i}": [["alt", "a dog", None]] for i in range(formats.LOOKED_AT)}).encode()[:-1] + b","
     outcome = read(write(tmp_path / "a.json", start + first[1:] + more))
     assert outcome.texts[-2:] == ["last", "h"]
     assert Counter(outcome.reasons) == {"not JSON": 3, "caption is not text": 3, "no caption": 2}

@@ -185,27 +185,18 @@ def test_an_object_over_several_lines_is_one_record(tmp_path: Path) -> None:
 # data of other kinds
 
 
-def test_a_folder_that_save_to_disk_wrote_is_refused_with_a_line_that_makes_it_readable(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_folders_that_save_to_disk_wrote_are_read_and_what_was_cached_in_them_is_not(tmp_path: Path) -> None:
     import datasets
 
-    datasets.Dataset.from_dict(CAPTIONS).save_to_disk(str(tmp_path / "saved"))
-    error = refused(tmp_path / "saved", "1 .arrow, 1 dataset_info.json, 1 state.json", "Arrow files")
-    monkeypatch.chdir(tmp_path)
-    exec(str(error.hint).split("with Python: ")[1], {})
-    assert read(tmp_path / "captions.parquet").texts == CAPTIONS["caption"]
-
-
-def test_several_splits_that_save_to_disk_wrote_name_the_conversion_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import datasets
-
-    splits = datasets.DatasetDict({"train": datasets.Dataset.from_dict(CAPTIONS), "test": datasets.Dataset.from_dict(CAPTIONS)})
-    splits.save_to_disk(str(tmp_path / "saved"))
-    error = refused(tmp_path / "saved", "2 .arrow", "1 dataset_dict.json", "Arrow files")
-    monkeypatch.chdir(tmp_path)
-    exec(str(error.hint).split("with Python: ")[1], {})
-    assert read(tmp_path / "train.parquet", tmp_path / "test.parquet").texts == CAPTIONS["caption"] * 2
+    saved, splits = tmp_path / "saved", tmp_path / "splits"
+    datasets.Dataset.from_dict(CAPTIONS).save_to_disk(str(saved), num_shards=2)
+    datasets.load_from_disk(str(saved)).map(lambda row: {"caption": row["caption"].upper()})
+    assert len(list(saved.glob("cache-*.arrow"))) == 1
+    assert read(saved).texts == CAPTIONS["caption"]
+    assert found(saved)[1][".arrow that caches results of datasets"] == 1
+    datasets.DatasetDict({"train": datasets.Dataset.from_dict(CAPTIONS), "test": datasets.Dataset.from_dict(CAPTIONS)}).save_to_disk(splits)
+    assert read(splits).texts == CAPTIONS["caption"] * 2
+    assert read(next(saved.glob("cache-*.arrow"))).texts == [caption.upper() for caption in CAPTIONS["caption"]]
 
 
 @pytest.mark.parametrize("name", ["a.parquet.gz", "a.parquet.zst", "a.parquet.xz", "a.jsonl.xz", "a.csv.zip", "a.tar.xz"])
@@ -235,10 +226,10 @@ def test_an_archive_is_refused_with_a_url_that_reads_it(tmp_path: Path) -> None:
 
 def test_data_of_other_kinds_beside_a_pool_is_listed_separately_from_skipped_files(tmp_path: Path) -> None:
     write_table(tmp_path / "a.parquet", CAPTIONS)
-    for name in ("b.parquet.gz", "c.arrow", "d.arrow", "e.md", "f.h5"):
+    for name in ("b.parquet.gz", "c.arrow.gz", "d.orc", "e.md", "f.h5"):
         write_text(tmp_path / name)
     assert skipped_notes(found(tmp_path)[1]) == [
-        "not read (unpack them or convert them to Parquet first): 2 .arrow, 1 .h5, 1 .parquet.gz",
+        "not read (unpack them or convert them to Parquet first): 1 .arrow.gz, 1 .h5, 1 .orc, 1 .parquet.gz",
         "skipped: 1 .md",
     ]
 
@@ -270,8 +261,10 @@ def test_reported_folders_give_the_pairs_of_their_tables_alone(shared_data: Path
     assert outcome.drops == []
 
 
-def test_the_reported_folder_of_arrow_files_is_refused_by_their_kind(shared_data: Path) -> None:
-    refused(shared_data / "cases" / "04-save-to-disk" / "pool", "1 .arrow", "load_from_disk")
+def test_the_reported_folder_of_arrow_files_is_read(shared_data: Path) -> None:
+    outcome = read(shared_data / "cases" / "04-save-to-disk" / "pool")
+    assert outcome.texts == ["a dog", "a red tree"]
+    assert outcome.drops == []
 
 
 def test_files_of_a_folder_come_in_a_fixed_order_whatever_is_skipped(tmp_path: Path) -> None:

@@ -94,6 +94,10 @@ def test_what_readers_drop_has_declared_reasons(tmp_path: Path) -> None:
     write_tar(tmp_path / "f.tar", members)
     columns = {"caption": pa.array([b"a", None, b"\xff", b"a"]).view(pa.string()), "url": pa.array([b"u", b"u", b"u", b"\xff"])}
     write_parquet(tmp_path / "g.parquet", columns)
+    (tmp_path / "h.json").write_text(
+        '{"images": [{"id": 1, "file_name": "a"}], "annotations": [{"image_id": 2}, {"image_id": 1, "caption": ""}]}'
+    )
+    (tmp_path / "i.txt").write_text("a.jpg#0\ta\n" * 30 + "a\n")
     found = {path.name: set(drops_of(path).counts) for path in sorted(tmp_path.iterdir())}
     assert found == {
         "a.jsonl": {"caption is not text", "URL is not text", "empty line", "not JSON", "not a JSON object", "not UTF-8"},
@@ -103,6 +107,8 @@ def test_what_readers_drop_has_declared_reasons(tmp_path: Path) -> None:
         "e.txt": {"not UTF-8"},
         "f.tar": {"not UTF-8", "not a JSON object", "not JSON", "txt member too large", "json member too large"},
         "g.parquet": {"no caption", "not UTF-8", "URL is not UTF-8"},
+        "h.json": {"annotation without its image"},
+        "i.txt": {"line without an image"},
     }
     assert set().union(*found.values()) < REASONS
 
@@ -116,7 +122,8 @@ def test_drops_of_crawl_files_have_declared_reasons() -> None:
     named = set().union(*(constants(module) for module in (archive, filters, gather, http, links, warc, wat, language)))
     crawl = {*REASONS} - {"no caption", "caption is not text", "URL is not text", "nested too deeply", "not JSON"}
     crawl -= {"URL is not UTF-8", "not a JSON object", "empty line", "wrong number of columns", "txt member too large"}
-    crawl -= {"text member too large", "no caption, but text under a longer suffix"}
+    crawl -= {"annotation without its image", "line without an image", "text member too large"}
+    crawl -= {"no caption, but text under a longer suffix"}
     crawl -= {"json member too large", UNNAMED, REPEATED_IN_POOL, IN_EARLIER_POOL, BOILERPLATE}
     assert {reason for reason in crawl if not reason.startswith("download: ")} <= named
     with pytest.raises(ValueError, match="not declared"):

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tallyclip.errors import SourceError, TallyclipError
-from tallyclip.readers import parquet
+from tallyclip.readers import parquet, plain_types
 from tallyclip.readers.columns import ColumnChoice
 from tallyclip.readers.read import columns_of, open_file, read_shard
 from tallyclip.readers.sources import Shard, find_files
@@ -101,8 +101,8 @@ def test_the_plain_type_of_a_type_has_no_views_at_any_depth() -> None:
     view = pa.struct([("text", VIEW), ("more", pa.large_list(pa.list_(pa.binary_view())))])
     plain = pa.struct([("text", TEXT), ("more", pa.large_list(pa.list_(pa.binary())))])
     column = pa.array([[{"text": "a dog", "more": [[b"x"]]}], None], pa.list_(view))  # which Arrow cannot write
-    assert parquet._plain(column.type) == pa.list_(plain)
-    assert parquet._plain_column(column).to_pylist() == column.to_pylist()
+    assert plain_types.plain_type(column.type) == pa.list_(plain)
+    assert plain_types.plain_column(column).to_pylist() == column.to_pylist()
 
 
 @pytest.mark.parametrize(("kind", "plain", "values"), INSIDE, ids=[str(kind) for kind, _, _ in INSIDE])
@@ -215,7 +215,10 @@ def test_a_mistyped_column_is_refused_before_reading_with_the_files_name(tmp_pat
 
 
 def test_a_file_without_captions_is_refused_with_its_columns(tmp_path: Path) -> None:
-    refused_option(write_table(tmp_path / "a.parquet", {"width": [5], "height": [6]}), "no caption column found among: width, height")
+    refused_option(
+        write_table(tmp_path / "a.parquet", {"width": [5], "height": [6]}),
+        "no caption column found among: width .int64: 5.; height .int64: 6.",
+    )
 
 
 def test_columns_can_be_named(tmp_path: Path) -> None:

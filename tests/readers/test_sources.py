@@ -74,7 +74,7 @@ def test_an_img2dataset_folder_is_read_by_its_parquet_files(tmp_path: Path) -> N
 @pytest.mark.parametrize("name", ["nosuch.parquet", "nosuch/*.parquet", "empty"])
 def test_a_name_that_leads_nowhere_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()
-    refused(tmp_path / name, name, "no such file, folder or glob", ".parquet, .json")
+    refused(tmp_path / name, name, "no such file, folder or glob", ".parquet, .arrow")
 
 
 def test_a_folder_with_nothing_to_read_is_refused_with_what_is_in_it(tmp_path: Path) -> None:

@@ -45,14 +45,14 @@ class Outcome(NamedTuple):
         return [drop.reason for drop in self.drops]
 
 
-def files_of(*pool: object) -> list[PoolFile]:
-    return find_files([str(name) for name in pool])[0]
+def files_of(*pool: object, **choice: Any) -> list[PoolFile]:
+    return find_files([str(name) for name in pool], ColumnChoice(**choice))[0]
 
 
 def read(*pool: object, **choice: Any) -> Outcome:
     """Read a pool from end to end; options are those of ColumnChoice."""
     outcome = Outcome([], 0, [], [], [], 0, [])
-    for shard in cut(files_of(*pool)):
+    for shard in cut(files_of(*pool, **choice)):
         outcome = add_shard(outcome, shard, ColumnChoice(**choice))
     return outcome
 
@@ -78,7 +78,7 @@ def add_shard(outcome: Outcome, shard: Shard, choice: ColumnChoice) -> Outcome:
 
 def batches_of(path: object, *, everything: bool = True, schema: pa.Schema | None = None, **choice: Any) -> list[Records]:
     """The records of a file, as one shard."""
-    (file,) = files_of(path)
+    (file,) = files_of(path, **choice)
     chosen = ColumnChoice(**choice)
     return list(read_shard(Shard(file.key, file), columns_of(file, chosen), chosen, everything=everything, schema=schema))
 

@@ -92,6 +92,7 @@ def curate(
     caption_column: options.CaptionColumn = None,
     url_column: options.UrlColumn = None,
     uid_column: options.UidColumn = None,
+    file_format: options.Format = None,
     header: options.Header = None,
     delimiter: options.Delimiter = None,
     quote: options.Quote = None,
@@ -122,7 +123,7 @@ def curate(
             raise OptionError(
                 "--dry-run reads the beginning of files, so it needs a POOL", "to estimate a crawl, make a pool of a small --sample first"
             )
-        choice = choice_of(caption_column, url_column, uid_column, header, delimiter, quote, escape)
+        choice = choice_of(caption_column, url_column, uid_column, file_format, header, delimiter, quote, escape)
         entries = load_metadata(metadata, clean=clean_metadata)
         show_text(_show().dry_run(estimate_run(pool, choice, entries, mode.value, count_of(workers))))
         return
@@ -158,6 +159,7 @@ def curate(
         caption_column=caption_column,
         url_column=url_column,
         uid_column=uid_column,
+        file_format=file_format,
         header=header,
         delimiter=delimiter,
         quote=quote,
@@ -203,6 +205,7 @@ def match(
     caption_column: options.CaptionColumn = None,
     url_column: options.UrlColumn = None,
     uid_column: options.UidColumn = None,
+    file_format: options.Format = None,
     header: options.Header = None,
     delimiter: options.Delimiter = None,
     quote: options.Quote = None,
@@ -252,6 +255,7 @@ def match(
         caption_column=caption_column,
         url_column=url_column,
         uid_column=uid_column,
+        file_format=file_format,
         header=header,
         delimiter=delimiter,
         quote=quote,

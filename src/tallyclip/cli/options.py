@@ -30,7 +30,8 @@ Pool = Annotated[
         parser=pool_name,
         metavar="POOL",
         help="Files, folders, globs or fsspec URLs (s3://, https://, hf://): Parquet, JSON or JSONL, CSV, TSV, text, "
-        "img2dataset folders, WebDataset tars, MetaCLIP's JSON; all but Parquet may be compressed (.gz, .zst, .bz2, .lz4). "
+        "img2dataset folders, WebDataset tars, MetaCLIP's JSON, captions of COCO and Flickr; all but Parquet may be "
+        "compressed (.gz, .zst, .bz2, .lz4). "
         "Or the WAT or WARC files of a crawl.",
         show_default=False,
     ),
@@ -113,6 +114,17 @@ UidColumn = Annotated[
         metavar="NAME",
         help="Name of the column of uids (32 hex digits), if it cannot be detected.",
         rich_help_panel=COLUMNS,
+    ),
+]
+Format = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="NAME",
+        help="How files of JSON or text are read: coco, karpathy, redcaps, sbu, metaclip-v2, flickr, wit, or plainly as json, csv, tsv "
+        "or text. Default: detected.",
+        rich_help_panel=COLUMNS,
+        show_default=False,
     ),
 ]
 Header = Annotated[

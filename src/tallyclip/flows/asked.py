@@ -85,18 +85,20 @@ def choice_of(
     caption: str | None,
     url: str | None,
     uid: str | None,
+    file_format: str | None,
     header: bool | None,
     delimiter: str | None,
     quote: str | None,
     escape: str | None,
 ) -> ColumnChoice:
-    """The columns and the CSV dialect that options choose.
+    """The columns, the format and the CSV dialect that options choose. Eight arguments: one for each option.
 
     Raises:
         OptionError: a character is not a single one, or two are the same.
     """
     delimiter = None if delimiter is None else CHARACTERS.get(delimiter, delimiter)
-    return ColumnChoice(caption, url, uid, header, delimiter, "" if quote == "none" else quote, "" if escape == "none" else escape)
+    quote, escape = ("" if character == "none" else character for character in (quote, escape))
+    return ColumnChoice(caption, url, uid, header, delimiter, quote, escape, file_format)
 
 
 def policy_of(texts: Any) -> TextsPolicy:

@@ -16,6 +16,11 @@ UID = "uid"
 ROLES = ("caption", "url", "uid")  # that flags can give to columns
 LONGEST_SHOWN = 60  # characters of a name or a value in a message
 MOST_LISTED = 20
+NO_CAPTION = "no caption column found among"
+
+
+class NoCaptionError(OptionError):
+    """No column is known to hold captions."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,7 @@ class ColumnChoice(msgspec.Struct, frozen=True):
         delimiter: the character that separates the values of a CSV or TSV file.
         quote: the character that encloses some of them; empty if there is none.
         escape: the character that makes the next one part of the value; empty if there is none.
+        format: the name of the files' format, from ``formats``.
 
     Raises:
         OptionError: one of the last three is not a single character, or two are the same.
@@ -79,6 +85,7 @@ class ColumnChoice(msgspec.Struct, frozen=True):
     delimiter: str | None = None
     quote: str | None = None
     escape: str | None = None
+    format: str | None = None
 
     def __post_init__(self) -> None:
         quote = '"' if self.quote is None else self.quote
@@ -96,6 +103,7 @@ class ColumnChoice(msgspec.Struct, frozen=True):
         return [name for name in (self.caption, self.url, self.uid) if name is not None]
 
 
+WIT = Columns("caption_reference_description", "image_url", layout="WIT")
 # The first layout whose columns are all present is used, so specific ones come first. A column of uids is used with any of them.
 LAYOUTS = [
     Columns("caption", "url", uid=UID, key="key", status="status", layout="img2dataset of a pool with uids"),
@@ -106,6 +114,8 @@ LAYOUTS = [
     Columns("caption", "url", uid=UID, layout="captions with uids"),
     Columns("TEXT", "URL", layout="LAION"),
     Columns("text", "url", layout="COYO"),
+    WIT,
+    Columns("comment", key="image_name", layout="Flickr30k"),
     Columns("caption", "url", layout="CC3M and CC12M"),
     Columns("alt", "url", layout="links with alt texts"),
     Columns("caption", key="key", layout="WebDataset"),
@@ -118,7 +128,7 @@ LAYOUTS = [
 ROLE_NAMES = frozenset(name for layout in LAYOUTS for name in layout.needed)
 
 
-def find_columns(names: Sequence[str], choice: ColumnChoice, examples: Sequence[str] = ()) -> Columns:
+def find_columns(names: Sequence[str], choice: ColumnChoice, examples: Sequence[str] = (), layout: Columns | None = None) -> Columns:
     """The roles of the columns with these names.
 
     Columns with the same name are renamed by ``distinct``; flags use the new names.
@@ -127,6 +137,7 @@ def find_columns(names: Sequence[str], choice: ColumnChoice, examples: Sequence[
         names: as the file has them.
         choice: the user's choices.
         examples: of the values of each, for messages.
+        layout: of the file, if that is known; by default the first that fits.
 
     Raises:
         OptionError: a column named by flag is not there, several have the name of a role, or no layout fits; the message lists the columns.
@@ -137,10 +148,10 @@ def find_columns(names: Sequence[str], choice: ColumnChoice, examples: Sequence[
         if name not in columns:
             raise OptionError(f"no column {brief(name)!r} for --{role}-column", f"the columns are: {listed(columns, examples=examples)}")
     have = set(columns)
-    roles = _roles(have, choice)
+    roles = _roles(have, choice, layout)
     if roles is None:
         hint = "name it with --caption-column (and --url-column)"
-        raise OptionError(f"no caption column found among: {listed(columns, examples=examples)}", hint)
+        raise NoCaptionError(f"{NO_CAPTION}: {listed(columns, examples=examples)}", hint)
     repeated = {name for name, count in Counter(names).items() if count > 1}
     for role in (*ROLES, "key", "status"):
         name = getattr(roles, role)
@@ -151,9 +162,9 @@ def find_columns(names: Sequence[str], choice: ColumnChoice, examples: Sequence[
     return roles
 
 
-def _roles(have: set[str], choice: ColumnChoice) -> Columns | None:
+def _roles(have: set[str], choice: ColumnChoice, known: Columns | None) -> Columns | None:
     own_uid = UID if UID in have else None
-    for layout in LAYOUTS:
+    for layout in LAYOUTS if known is None else [known]:
         caption = choice.caption or layout.caption
         roles = replace(layout, caption=caption, url=choice.url or layout.url, uid=choice.uid or layout.uid)
         if have.issuperset(roles.needed):

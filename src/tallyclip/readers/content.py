@@ -20,6 +20,7 @@ DAMAGED = "it may have been cut short or damaged: download or copy it again"
 OTHER_KINDS = [
     (rb"\s*<(!doctype|html|head|\?xml)\b", "a web page: an error page may have been saved in its place", ()),
     (rb"PAR1\x15", "a Parquet file: give it the suffix .parquet", (".parquet",)),
+    (rb"ARROW1", "an Arrow file: give it the suffix .arrow", (".arrow", ".feather", ".ipc")),
     (rb"PK\x03\x04", "a zip archive: unpack it", ()),
     (rb"\xfd7zXZ\x00", "an xz file: unpack it", ()),
     (rb"\x02\x21\x4c\x18", "a legacy LZ4 file: unpack it", ()),
@@ -33,7 +34,7 @@ COMPRESSED_KINDS = [
     (rb"\x04\x22\x4d\x18", "an LZ4 file", ("lz4",)),
     (rb"[\x50-\x5f]\x2a\x4d\x18", "a Zstandard or LZ4 file", ("zstd", "lz4")),  # a skippable frame, which both have
 ]
-NEVER_COMPRESSED = (".parquet",)  # as whole files
+NEVER_COMPRESSED = (".parquet", ".arrow", ".feather", ".ipc")  # as whole files
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tallyclip.errors import SourceError
 from tallyclip.io.streams import compression_of, open_stream
+from tallyclip.readers.arrow import count_rows
 from tallyclip.readers.columns import ColumnChoice
 from tallyclip.readers.content import BOM, reading
 from tallyclip.readers.json_lines import count_lines, count_records
@@ -30,6 +31,8 @@ def estimate_rows(shard: Shard, choice: ColumnChoice = NOTHING_SAID) -> int:
             match shard.file.kind:
                 case "parquet":
                     return 0
+                case "arrow":
+                    return count_rows(shard.file.path)
                 case "tar":
                     return _tar_rows(shard.file)
                 case "wat" | "warc" as kind:

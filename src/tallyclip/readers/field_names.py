@@ -37,14 +37,14 @@ class FieldNames(NamedTuple):
         first_other: the first item that is not an object; UNSET if there is none.
         items: how many items were looked at.
         values: for each name the first value that is not null, as messages show it.
-        keyed: are the records the keys and values of the file's objects, not the objects themselves?
+        layout: the roles in a file whose form is known.
     """
 
     names: list[str]
     first_other: Any
     items: int
     values: dict[str, str]
-    keyed: bool = False
+    layout: Columns | None = None
 
     def is_one_of_columns(self, columns: Columns) -> bool:
         """Is there a single object whose values are whole columns?"""
@@ -87,7 +87,9 @@ def first_field_names(path: str, items: Iterable[tuple[Any, int]], called: str) 
     return FieldNames(list(values), first_other, count, values)
 
 
-def watched(path: str, items: Iterable[tuple[Any, int]], columns: Columns, choice: ColumnChoice, called: str) -> Iterator[tuple[Any, int]]:
+def watched(
+    path: str, items: Iterable[tuple[Any, int]], columns: Columns, choice: ColumnChoice, called: str, layout: Columns | None = None
+) -> Iterator[tuple[Any, int]]:
     """The same items, as long as their names do not change the choice of columns.
 
     Args:
@@ -96,6 +98,7 @@ def watched(path: str, items: Iterable[tuple[Any, int]], columns: Columns, choic
         columns: the roles chosen by ``first_field_names``.
         choice: the user's choices.
         called: what a message calls an item, such as a line.
+        layout: the roles in a file whose form is known.
 
     Raises:
         SourceError: a name that would have had a role appears too late, or one given by a flag never appears.
@@ -107,7 +110,7 @@ def watched(path: str, items: Iterable[tuple[Any, int]], columns: Columns, choic
             seen.update(fresh)
             _refuse_many(path, called, row + 1, seen)
             if row >= LOOKED_AT:
-                _refuse_role(f"{path}: {called} {row + 1:,}", fresh, seen, columns, choice)
+                _refuse_role(f"{path}: {called} {row + 1:,}", fresh, seen, columns, choice, layout)
         yield item, size
     if seen:
         for role in ROLES:
@@ -116,9 +119,9 @@ def watched(path: str, items: Iterable[tuple[Any, int]], columns: Columns, choic
                 raise SourceError(f"{path}: no {called} has a field {name!r} (--{role}-column)", f"the fields are: {listed(sorted(seen))}")
 
 
-def _refuse_role(place: str, fresh: list[str], seen: set[str], columns: Columns, choice: ColumnChoice) -> None:
+def _refuse_role(place: str, fresh: list[str], seen: set[str], columns: Columns, choice: ColumnChoice, layout: Columns | None) -> None:
     try:
-        now = find_columns([*seen.union(choice.named)], choice)
+        now = find_columns([*seen.union(choice.named)], choice, layout=layout)
     except OptionError:  # the names do not allow a choice any more
         return
     for role in ROLES:

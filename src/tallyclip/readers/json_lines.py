@@ -4,37 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from itertools import chain, islice
-from typing import Any, NamedTuple, cast
+from itertools import chain
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from tallyclip.errors import SourceError
-from tallyclip.readers.columns import ROLE_NAMES, ColumnChoice, Columns
+from tallyclip.readers.columns import ColumnChoice, Columns
 from tallyclip.readers.content import read_chunks, read_lines, shown
-from tallyclip.readers.field_names import LOOKED_AT, FieldNames, first_field_names, nothing_there, watched
-from tallyclip.readers.records import (
-    BYTES_AT_ONCE,
-    NOT_JSON,
-    RECORDS_AT_ONCE,
-    Bad,
-    Drop,
-    Records,
-    decode_json,
-    in_batches,
-    sample_of,
-)
-from tallyclip.readers.values import FORM, LIST, OBJECT, Name, values_of
+from tallyclip.readers.field_names import FieldNames, first_field_names, nothing_there, watched
+from tallyclip.readers.formats import BLANK, Format, format_of
+from tallyclip.readers.records import BYTES_AT_ONCE, RECORDS_AT_ONCE, Bad, Drop, Records, decode_json, in_batches
+from tallyclip.readers.values import FORM, LIST, values_of
 
-BLANK = b" \t\r\n"
-LOOKED_AT_BYTES = 1 << 20  # to detect the form of a file
-KEYED, LINE = "key", "line"
-KEY, TEXTS_OF_KEY = "uuid", "texts"
+LINE = "line"
 
 
-def read_text(path: str, name: str) -> Iterator[Records]:
-    """Stream a text file, one caption per line; lines that are not UTF-8 are dropped."""
+def text_names(path: str, choice: ColumnChoice) -> FieldNames | None:
+    """The names in the first lines of a text file of a known form; None if each line is a caption."""
+    form = _text_form(path, read_chunks(path), choice)
+    return _names_of(path, form) if form.known is not None else None
+
+
+def read_text(path: str, columns: Columns, choice: ColumnChoice, schema: pa.Schema | None) -> Iterator[Records]:
+    """Stream a text file, one caption per line unless it has a known form; lines that are not UTF-8 are dropped."""
+    form = _text_form(path, read_chunks(path), choice)
+    return _records_of(path, form, columns, choice, schema) if form.known is not None else _captions(path, columns.caption)
+
+
+def _captions(path: str, name: str) -> Iterator[Records]:
     rows: list[int] = []
     texts: list[str] = []
     drops: list[Drop] = []
@@ -64,7 +63,7 @@ def json_names(path: str, choice: ColumnChoice) -> FieldNames:
         SourceError: there is no JSON object among the first lines or items, or they have too many names.
     """
     form = _form(path, read_chunks(path), choice)
-    names = first_field_names(path, form.items, form.called)._replace(keyed=form.called == KEYED)
+    names = _names_of(path, form)
     if names.items and not names.names:
         raise SourceError(f"{path}: no JSON object in it{nothing_there(names)}", FORM)
     return names
@@ -76,13 +75,14 @@ def read_json(path: str, columns: Columns, choice: ColumnChoice, schema: pa.Sche
     Raises:
         SourceError: a list is cut short, there are too many names, or one that would change the columns appears too late.
     """
-    form = _form(path, read_chunks(path), choice)
-    return in_batches(watched(path, form.items, columns, choice, form.called), columns, schema)
+    return _records_of(path, _form(path, read_chunks(path), choice), columns, choice, schema)
 
 
 def count_records(path: str, start: bytes, choice: ColumnChoice, *, whole: bool) -> int:
     """How many records a JSON file has in its beginning; ``whole`` if that is all of it."""
     form = _form(path, iter([start] if whole else [start, b""]), choice)
+    if form.known is not None and form.known.record_bytes is not None and not whole:
+        return len(start) // form.known.record_bytes
     if form.called == LINE:
         return count_lines(start)
     count = 0
@@ -102,14 +102,34 @@ class _Form(NamedTuple):
 
     called: str
     items: Iterator[tuple[Any, int]]
+    known: Format | None = None
+
+
+def _names_of(path: str, form: _Form) -> FieldNames:
+    return first_field_names(path, form.items, form.called)._replace(layout=form.known and form.known.columns)
+
+
+def _records_of(path: str, form: _Form, columns: Columns, choice: ColumnChoice, schema: pa.Schema | None) -> Iterator[Records]:
+    layout = form.known and form.known.columns
+    return in_batches(watched(path, form.items, columns, choice, form.called, layout), columns, schema)
+
+
+def _text_form(path: str, chunks: Iterator[bytes], choice: ColumnChoice) -> _Form:
+    start = next(chunks)
+    known = format_of(path, "text", start, choice)
+    if known is not None and known.items is not None:
+        return _Form(known.called, known.items(path, chain([start], chunks)), known)
+    return _Form(LINE, iter(()))
 
 
 def _form(path: str, chunks: Iterator[bytes], choice: ColumnChoice) -> _Form:
     start = next(chunks)
-    if start.lstrip(BLANK)[:1] == b"[":
+    is_list = start.lstrip(BLANK)[:1] == b"["
+    known = None if is_list and choice.format is None else format_of(path, "json", start, choice)
+    if known is not None and known.items is not None:
+        return _Form(known.called, known.items(path, chain([start], chunks)), known)
+    if is_list:
         return _Form("item", values_of(path, chain([start], chunks), LIST))
-    if _is_keyed(path, start[:LOOKED_AT_BYTES], choice):
-        return _Form(KEYED, _keyed_items(path, chain([start], chunks)))
     rest = next(chunks, None)
     if rest is None and (sample := _sample_over_lines(start)) is not None:
         return _Form("item", iter([(sample, len(start))]))
@@ -127,48 +147,3 @@ def _sample_over_lines(content: bytes) -> dict[str, Any] | None:
 def _line_items(lines: Iterable[bytes]) -> Iterator[tuple[Any, int]]:
     for line in lines:
         yield (decode_json(line) if line.strip(BLANK) else Bad("empty line", "")), len(line)
-
-
-def _keyed_items(path: str, chunks: Iterator[bytes]) -> Iterator[tuple[Any, int]]:
-    """Keys and their captions as records with the columns ``uuid`` and ``texts``."""
-    key: str | None = None
-    size = 0
-    for value, length in values_of(path, chunks, OBJECT):
-        if isinstance(value, Name):
-            if key is not None:
-                yield Bad(NOT_JSON, sample_of(key)), size
-            key, size = str(value), length
-        elif key is None:
-            yield value if isinstance(value, Bad) else Bad(NOT_JSON, sample_of(value)), length
-        else:
-            item = {KEY: key, TEXTS_OF_KEY: value}
-            if isinstance(value, Bad):
-                yield value, size + length
-            elif isinstance(value, str):  # in this form captions are always in lists
-                yield Bad("caption is not text", sample_of(item)), size + length
-            else:
-                yield item, size + length
-            key = None
-
-
-def _is_keyed(path: str, start: bytes, choice: ColumnChoice) -> bool:
-    """Does a file begin like MetaCLIP v2's: {key: [[source of the text, text, language], ...], ...}?
-
-    Not if a key is the name of a column, or appears twice, as names do where each object is a record.
-    """
-    keys: set[str] = set(ROLE_NAMES.union(choice.named))
-    found = 0
-    with suppress(SourceError):  # the beginning ends anywhere
-        for item, _ in islice(_keyed_items(path, iter([start])), LOOKED_AT):
-            if isinstance(item, Bad) or item[KEY] in keys or not _are_keyed_texts(item[TEXTS_OF_KEY]):
-                return False
-            keys.add(item[KEY])
-            found += bool(item[TEXTS_OF_KEY])
-    return found > 0
-
-
-def _are_keyed_texts(value: Any) -> bool:
-    return isinstance(value, list) and all(
-        isinstance(text, list) and len(text) in (2, 3) and all(isinstance(part, str | None) for part in cast(list[Any], text))
-        for text in cast(list[Any], value)
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 
 from tallyclip.errors import OptionError, SourceError
@@ -18,6 +19,8 @@ MEDIA = {
 }
 CAPTION_SUFFIXES = (".txt", ".json")  # of the files in which a sample has its caption
 SAMPLES_LOOKED_AT = 3  # of a folder, to see if their JSON has captions
+CACHE = re.compile(r"cache-[0-9a-f]+(_\d+_of_\d+)?\.arrow")  # of results of `datasets`, beside its data
+OF_DATASETS = ("dataset_info.json", "state.json")
 CARDS = ("readme.md", "dataset_infos.json")  # in the top folder of a data set
 
 
@@ -26,7 +29,7 @@ def repeats(paths: set[str], files: set[str], named: set[str], choice: ColumnCho
 
     A Parquet file replaces the tar of the same name beside it, and either replaces the folder of samples of the same name. In other folders
     a sample's .json is read in place of its .txt, unless it has no caption. A text file in the top folder of a data set whose tables are in
-    subfolders holds no captions.
+    subfolders holds no captions. What `datasets` caches beside a data set it saved holds the same rows, changed.
 
     Args:
         paths: what can be read.
@@ -39,6 +42,9 @@ def repeats(paths: set[str], files: set[str], named: set[str], choice: ColumnCho
     for path in paths:
         if kind_of(path) == "tar" and _stem(path) in stems["parquet"]:
             skipped[path] = ".tar with a .parquet of the same samples"
+    of_datasets = {_folder(path) for path in files if os.path.basename(file_name(path)) in OF_DATASETS}
+    cached = {path for path in paths - named if _folder(path) in of_datasets and CACHE.fullmatch(os.path.basename(file_name(path)))}
+    skipped |= dict.fromkeys(cached, ".arrow that caches results of datasets")
     samples = {path for path in paths - named if last_suffix(path) in CAPTION_SUFFIXES} if paths != named else set[str]()
     media = {_stem(path) for path in files if last_suffix(path) in MEDIA} if samples else set[str]()
     of_media = {path for path in samples if _stem(path) in media}

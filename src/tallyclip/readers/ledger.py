@@ -35,6 +35,8 @@ REASONS = frozenset(
         "not a JSON object",
         "empty line",
         "wrong number of columns",
+        "annotation without its image",
+        "line without an image",
         "download: failed_to_download",
         "download: failed_to_resize",
         "download: no status",

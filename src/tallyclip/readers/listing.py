@@ -14,12 +14,16 @@ from tallyclip.readers.content import NEVER_COMPRESSED, is_utf8
 
 KINDS = {
     ".parquet": "parquet",
+    ".arrow": "arrow",
+    ".feather": "arrow",
+    ".ipc": "arrow",
     ".json": "json",
     ".jsonl": "json",
     ".ndjson": "json",
     ".csv": "csv",
     ".tsv": "tsv",
     ".txt": "text",
+    ".token": "text",
     ".tar": "tar",
     ".wat": "wat",
     ".warc": "warc",

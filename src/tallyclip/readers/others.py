@@ -28,7 +28,6 @@ DOCUMENT = re.compile(
 PACKINGS = (".gz", ".zst", ".bz2", ".lz4", ".xz", ".zip", ".br", ".z", ".7z", ".lzma")
 ARCHIVES = (".zip", ".7z", ".rar", ".tgz", ".tbz2", ".txz")
 # Kinds of data that no reader reads.
-ARROW = (".arrow", ".feather", ".ipc")
 TABLES = (
     *(".avro", ".db", ".h5", ".hdf5", ".lance", ".lmdb", ".mdb", ".mds", ".msgpack", ".npy", ".npz", ".ods", ".orc", ".pickle", ".pkl"),
     *(".pt", ".rds", ".sqlite", ".sqlite3", ".tfrecord", ".tfrecords", ".xls", ".xlsx", ".xml"),
@@ -61,7 +60,7 @@ def long_suffix(path: str) -> str:
 def looks_like_data(suffix: str) -> bool:
     """Does a suffix from ``long_suffix`` say that the file may hold a pool?"""
     known = suffix.lower()
-    return known in ARROW + TABLES + ARCHIVES or (os.path.splitext(known)[0] in KINDS and os.path.splitext(known)[1] in PACKINGS)
+    return known in TABLES + ARCHIVES or (os.path.splitext(known)[0] in KINDS and os.path.splitext(known)[1] in PACKINGS)
 
 
 def skipped_notes(skipped: Mapping[str, int]) -> list[str]:
@@ -85,11 +84,8 @@ def ways_out(paths: Iterable[str]) -> list[WayOut]:
     ordered = sorted(paths)
     packed = [path for path in ordered if _is_packed(path)]
     archives = [path for path in ordered if last_suffix(path) in ARCHIVES and not _is_packed(path)]
-    arrow = [path for path in ordered if last_suffix(path) in ARROW]
     tables = [path for path in ordered if last_suffix(path) in TABLES]
     found: list[WayOut] = []
-    if arrow:
-        found.append(WayOut(f"Arrow files: {_some(arrow)}", _from_arrow(arrow, set(ordered))))
     if packed:
         found.append(WayOut(f"packed files: {_some(packed)}", "unpack them first"))
     if archives:
@@ -114,16 +110,3 @@ def _zip_url(archives: list[str]) -> str:
     return (
         "" if first is None else f", or give the files in a zip archive by the URL zip://::{first if is_url(first) else f'file://{first}'}"
     )
-
-
-def _from_arrow(arrow: list[str], files: set[str]) -> str:
-    """A line of Python that converts to Parquet what ``save_to_disk`` of `datasets` wrote, or an Arrow file."""
-    saved = next((folder for path in arrow if f"{(folder := path.rpartition('/')[0])}/state.json" in files), None)
-    if saved is None:
-        return f"convert them to Parquet, such as with Python: pyarrow.feather.read_table or datasets.Dataset.from_file({arrow[0]!r})"
-    above = saved.rpartition("/")[0]
-    if f"{above}/dataset_dict.json" in files:
-        line = f"[part.to_parquet(f'{{name}}.parquet') for name, part in load_from_disk({above!r}).items()]"
-    else:
-        line = f"load_from_disk({saved!r}).to_parquet('captions.parquet')"
-    return f"convert them to Parquet with Python: from datasets import load_from_disk; {line}"

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from tallyclip.io.streams import CHUNK, is_url, open_file
 from tallyclip.readers.columns import distinct
 from tallyclip.readers.content import reading
+from tallyclip.readers.plain_types import as_plain, is_plain, plain_schema
 from tallyclip.readers.records import BYTES_AT_ONCE, RECORDS_AT_ONCE, Records
 
 USUAL_FOOTER = 64 << 10
@@ -36,7 +37,7 @@ class Footer(NamedTuple):
     @property
     def schema(self) -> pa.Schema:
         """The columns, in the types that ``read_records`` gives them. Several may have the same name, which it makes distinct."""
-        return pa.schema([(column.name, _plain(column.type)) for column in self.metadata.schema.to_arrow_schema()])
+        return plain_schema(self.metadata.schema.to_arrow_schema())
 
 
 def read_footer(path: str) -> Footer:
@@ -123,13 +124,13 @@ def _steps(file: pq.ParquetFile, groups: range, names: list[str] | None) -> Iter
     wanted = None if names is None else list(dict.fromkeys(name for name, fresh in called if fresh in names)) if repeated else names
     given = [fresh for _, fresh in called] if wanted is None else [fresh for one in wanted for name, fresh in called if name == one]
     most = _most_rows(file.schema_arrow, chosen, wanted)
-    plain = all(_plain(column.type) == column.type for column in file.schema_arrow)
+    plain = is_plain(file.schema_arrow)
     for batch in file.iter_batches(step, row_groups=list(groups), columns=wanted, use_threads=False):
         if repeated:
             batch = batch.rename_columns(given).select(names or given)
         size = 0
         for start in range(0, len(batch), MOST_ROWS):  # dictionaries become large only here
-            part = batch if plain else _as_plain(batch.slice(start, MOST_ROWS))
+            part = batch if plain else as_plain(batch.slice(start, MOST_ROWS))
             nbytes = part.nbytes
             size += nbytes
             yield part, nbytes
@@ -147,45 +148,3 @@ def _most_rows(schema: pa.Schema, groups: Sequence[Any], names: list[str] | None
     chunks = [group.column(i) for group in groups for i in range(group.num_columns) if group.column(i).path_in_schema in paths]
     largest = max((chunk.total_uncompressed_size for chunk in chunks), default=0)
     return max(MOST_ROWS, min(RECORDS_AT_ONCE, largest >> 10))
-
-
-def _as_plain(batch: pa.RecordBatch) -> pa.RecordBatch:
-    return pa.record_batch([_plain_column(column) for column in batch.columns], batch.schema.names)
-
-
-def _plain_column(column: pa.Array) -> pa.Array:
-    kind = _plain(column.type)
-    if kind == column.type:
-        return column
-    if not _has_list_view(column.type):  # Arrow's cast of these makes lists with an offset missing
-        try:
-            return column.cast(kind)
-        except pa.ArrowNotImplementedError:  # each version of Arrow casts more nested types
-            pass
-    return pa.array(column.to_pylist(), kind)
-
-
-def _has_list_view(kind: pa.DataType) -> bool:
-    view = pa.types.is_list_view(kind) or pa.types.is_large_list_view(kind)
-    return view or any(_has_list_view(kind.field(i).type) for i in range(kind.num_fields))
-
-
-def _plain(kind: pa.DataType) -> pa.DataType:
-    """The type without views and dictionaries, for which Arrow has few functions."""
-    if pa.types.is_string_view(kind):
-        return pa.string()
-    if pa.types.is_binary_view(kind):
-        return pa.binary()
-    if pa.types.is_dictionary(kind):
-        return _plain(kind.value_type)
-    if pa.types.is_list(kind) or pa.types.is_list_view(kind):
-        return pa.list_(kind.value_field.with_type(_plain(kind.value_type)))
-    if pa.types.is_large_list(kind) or pa.types.is_large_list_view(kind):
-        return pa.large_list(kind.value_field.with_type(_plain(kind.value_type)))
-    if pa.types.is_fixed_size_list(kind):
-        return pa.list_(kind.value_field.with_type(_plain(kind.value_type)), kind.list_size)
-    if pa.types.is_map(kind):
-        return pa.map_(_plain(kind.key_type), kind.item_field.with_type(_plain(kind.item_type)), kind.keys_sorted)
-    if pa.types.is_struct(kind):
-        return pa.struct([kind.field(i).with_type(_plain(kind.field(i).type)) for i in range(kind.num_fields)])
-    return kind

@@ -9,12 +9,14 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from tallyclip.errors import OptionError
-from tallyclip.readers import csv, json_lines, parquet, tar
-from tallyclip.readers.columns import ColumnChoice, Columns, distinct, find_columns
+from tallyclip.readers import arrow, csv, json_lines, parquet, tar
+from tallyclip.readers.columns import NO_CAPTION, ColumnChoice, Columns, NoCaptionError, brief, distinct, find_columns, listed
 from tallyclip.readers.content import reading
 from tallyclip.readers.crawl import read as crawl
 from tallyclip.readers.crawl.read import CrawlReading
 from tallyclip.readers.field_names import FieldNames
+from tallyclip.readers.formats import named_format
+from tallyclip.readers.likely import command_with, examples_of, likely_columns
 from tallyclip.readers.listing import CRAWL_KINDS
 from tallyclip.readers.others import no_data
 from tallyclip.readers.pairs import check_types
@@ -64,30 +66,29 @@ def open_file(file: PoolFile, choice: ColumnChoice, footer: parquet.Footer | Non
         return Opened(crawl.COLUMNS, crawl.PAIRS)
     with reading(file.path):
         looked = _look(file, choice, footer)
-        schema = None if looked.footer is None else _all_columns(looked.footer.schema, file.path)
+        schema = None if looked.schema is None else _all_columns(looked.schema, file.path)
         return Opened(_columns_of(file, choice, looked), schema, looked.footer)
 
 
 def _columns_of(file: PoolFile, choice: ColumnChoice, looked: _Look) -> Columns:
     names = looked.names
-    if file.kind == "json" and not names:
+    if looked.objects is not None and file.kind != "tar" and not names:
         return Columns(choice.caption or "caption", layout="an empty list", from_folders=partition_of(file.path))
     # A column that folders give has a role where it is named; what is found by itself is found in the file.
     own = distinct(names if looked.objects is None else looked.objects.names)
     from_folders = {name: value for name, value in partition_of(file.path).items() if name not in own}
     try:
         from_named = [name for name in from_folders if name in choice.named and name not in names]
-        columns = find_columns([*names, *from_named], choice, looked.examples)
-        if looked.footer is not None:
-            check_types(_all_columns(looked.footer.schema, file.path), columns)
-        if looked.objects is not None:
-            if looked.objects.keyed:
-                columns = replace(columns, key=json_lines.KEY, layout="MetaCLIP v2")
-            if looked.objects.is_one_of_columns(columns):
-                raise OptionError("the file is one object whose values are whole columns", f"write objects a line: {BY_PANDAS}")
+        columns = find_columns([*names, *from_named], choice, looked.examples, _layout(looked, choice))
+        if looked.schema is not None:
+            check_types(_all_columns(looked.schema, file.path), columns)
+        if looked.objects is not None and looked.objects.is_one_of_columns(columns):
+            raise OptionError("the file is one object whose values are whole columns", f"write objects a line: {BY_PANDAS}")
         return replace(columns, from_folders=from_folders, table=looked.table)
     except OptionError as error:
-        what, hint = error.what, f"{error.hint or ''}{_more_hints(file.path, from_folders)}"
+        what, hint, command = error.what, f"{error.hint or ''}{_more_hints(file.path, from_folders)}", ""
+        if isinstance(error, NoCaptionError):
+            what, command = _no_caption(file, choice, looked)
         if file.kind == "tar":
             suffixes, key_rule = tar.without_column(file.path, names)
             what, hint = f"{what}; {suffixes}", f"{hint}; {key_rule}"
@@ -95,7 +96,26 @@ def _columns_of(file: PoolFile, choice: ColumnChoice, looked: _Look) -> Columns:
             hint += f"; it is read as {looked.table.dialect}"
         if looked.table is not None and looked.table.header_by_content:
             hint += "; the first row is taken for a header: give --no-header if it is data"
-        raise OptionError(f"{file.path}: {what}", hint) from None
+        raise OptionError(f"{file.path}: {what}", hint + command) from None
+
+
+def _no_caption(file: PoolFile, choice: ColumnChoice, looked: _Look) -> tuple[str, str]:
+    """What the columns hold, and the command that reads the likeliest of them, if one is likely."""
+    names, examples = distinct(looked.names), looked.examples
+    if looked.schema is not None:
+        read = parquet.read_records(file.path, None, 0, None) if file.kind == "parquet" else arrow.read_records(file.path, None)
+        first = next(read, None)
+        examples = examples_of(looked.schema, None if first is None else first.table)
+    likely = likely_columns(names, examples)
+    command = "" if likely.caption is None else f"; if it is {brief(likely.caption)}: {command_with(file.path, likely, choice)}"
+    return f"{NO_CAPTION}: {listed(names, examples=examples)}", command
+
+
+def _layout(looked: _Look, choice: ColumnChoice) -> Columns | None:
+    """The roles of columns, where they are known before their names are looked at."""
+    if looked.objects is not None:
+        return looked.objects.layout
+    return None if choice.format is None else named_format(choice.format).columns
 
 
 def folders_note(file: PoolFile, columns: Columns) -> str | None:
@@ -118,6 +138,7 @@ class _Look(NamedTuple):
     names: list[str]
     examples: Sequence[str] = ()
     footer: parquet.Footer | None = None
+    schema: pa.Schema | None = None
     objects: FieldNames | None = None
     table: csv.TableFormat | None = None
 
@@ -126,13 +147,18 @@ def _look(file: PoolFile, choice: ColumnChoice, footer: parquet.Footer | None) -
     match file.kind:
         case "parquet":
             footer = parquet.read_footer(file.path) if footer is None else footer
-            return _Look(footer.schema.names, footer=footer)
+            return _Look(footer.schema.names, footer=footer, schema=footer.schema)
+        case "arrow":
+            schema = arrow.schema_of(file.path)
+            return _Look(schema.names, schema=schema)
         case "json" | "tar":
             objects = (json_lines.json_names if file.kind == "json" else tar.tar_names)(file.path, choice)
             return _Look(objects.with_named(choice), objects.examples, objects=objects)
+        case "text" if (objects := json_lines.text_names(file.path, choice)) is not None:
+            return _Look(objects.with_named(choice), objects.examples, objects=objects)
         case "csv" | "tsv":
             table = csv.look_at(file.path, file.kind, choice)
-            return _Look(table.names, [f"such as {value!r}" for value in table.values], table=table)
+            return _Look(table.names, [f"text: {value!r}" for value in table.values], table=table)
         case _:
             return _Look([choice.caption or "caption"])
 
@@ -161,7 +187,7 @@ def read_shard(
         shard: what to read.
         columns: the roles of its columns.
         choice: what the user said of them.
-        everything: read all columns of a Parquet file, not only those that matching needs. Other files are always read whole.
+        everything: read all columns of a Parquet or Arrow file, not only those that matching needs. Other files are always read whole.
         more: other columns of a Parquet file to read, where it has them.
         schema: columns and types for objects, from JSON and tars, which have none of their own; None takes them as they come. Captions
             come as they are in any case.
@@ -177,6 +203,8 @@ def read_shard(
         match shard.file.kind:
             case "parquet":
                 records = parquet.read_records(path, shard.groups, shard.first_row, needed, footer)
+            case "arrow":
+                records = arrow.read_records(path, needed)
             case "wat" | "warc" as kind:
                 records = crawl.read_crawl(path, kind, how)
             case _:
@@ -195,4 +223,4 @@ def _read_text(path: str, kind: str, columns: Columns, choice: ColumnChoice, sch
         case "tar":
             return tar.read_records(path, columns, choice, schema)
         case _:
-            return json_lines.read_text(path, columns.caption)
+            return json_lines.read_text(path, columns, choice, schema)

@@ -18,6 +18,7 @@ from tallyclip.io.streams import COMPRESSIONS, chain_of, file_name, filesystem, 
 from tallyclip.readers import parquet
 from tallyclip.readers.columns import ColumnChoice
 from tallyclip.readers.content import reading
+from tallyclip.readers.formats import kind_as
 from tallyclip.readers.layouts import repeats
 from tallyclip.readers.listing import CRAWL_KINDS, KINDS, kind_of, list_files, suffix_of
 from tallyclip.readers.others import counted, long_suffix, no_data, ways_out
@@ -97,7 +98,8 @@ def find_files(
         keep: is given the footers of Parquet files, in any order and from any thread.
 
     Raises:
-        OptionError: a name leads nowhere, to nothing that can be read, or to a folder of ours that is no pool.
+        OptionError: a name leads nowhere, to nothing that can be read, or to a folder of ours that is no pool; or its files cannot have
+            the format that was named.
         SourceError: a file has gone meanwhile.
     """
     found: set[str] = set()
@@ -131,6 +133,7 @@ def find_files(
 
     def describe(path: str) -> PoolFile:
         file, footer = _describe(path, keys[path])
+        file = msgspec.structs.replace(file, kind=kind_as(path, file.kind, choice))
         if footer is not None and keep is not None:
             keep(file, footer)
         return file
@@ -224,7 +227,7 @@ def _archive_state(path: str) -> tuple[int, str]:
 
 
 def _nothing_found(name: str, found: Iterable[str]) -> tuple[str, str]:
-    known = ", ".join(KINDS) + f" (and {', '.join(COMPRESSIONS)} of all but .parquet)"
+    known = ", ".join(KINDS) + f" (and {', '.join(COMPRESSIONS)} of all but Parquet and Arrow)"
     labels = {path: no_data(path) or long_suffix(path) for path in found}
     if not labels:
         return f"{name}: no such file, folder or glob, or an empty one", f"POOL takes files, folders, globs and URLs of {known}"

@@ -1,4 +1,4 @@
-"""The values of one JSON list or object, however long, in a file that is a single JSON value.
+"""The values of one JSON list or object, or of the lists in one object, however long, in a file that is a single JSON value.
 
 A value that is broken or nested too deeply is dropped, and reading continues after it: its end is where its brackets and strings are
 closed. This search goes bracket by bracket in Python, but only where Python's fast decoder meets something that it cannot decode: a broken
@@ -69,6 +69,24 @@ def values_of(path: str, chunks: Iterator[bytes], container: Container) -> Itera
         raise SourceError(f"{path}: data after the end of the JSON {container.name}", FORM)
 
 
+def lists_of(path: str, chunks: Iterator[bytes]) -> Iterator[tuple[str, Any, int]]:
+    """The items of all lists in the object that a file is, each with the list's name and its size; other members are skipped.
+
+    Items are as those of ``values_of``. Only one item is held at a time, however long the lists.
+
+    Raises:
+        SourceError: the file is no object, is cut short, or something else follows the object.
+    """
+    source = _Source(path, chunks, OBJECT)
+    if source.skip(BLANKS) != OBJECT.start:
+        raise SourceError(f"{path}: it is not one JSON object", FORM)
+    source.place += 1
+    yield from source.lists()
+    source.place += 1
+    if source.skip(BLANKS):
+        raise SourceError(f"{path}: data after the end of the JSON object", FORM)
+
+
 class _Source:
     """The text of a file that is loaded and not parsed yet."""
 
@@ -97,24 +115,42 @@ class _Source:
 
     def values(self) -> Iterator[tuple[Any, int]]:
         """The values up to the end of the list or object."""
-        container, decode = self._container, self._decode
-        while (sign := self.skip(container.between)) != container.end:
-            if not sign:
-                raise self._cut_short()
-            self._count += 1
-            if not self._careful:
-                text, start = self._text, self.place
-                try:
-                    value, end = decode(text, start)
-                    if end < len(text) and (sign in ENCLOSED or text[end] in AFTER_VALUES):
-                        self.place = end
-                        yield self._named(value), end - start
-                        continue
-                except (ValueError, RecursionError):
-                    pass
-                # An error counts lines from the beginning of the text: to do that often would take quadratic time.
-                self._careful = True
-            yield self._value_with_care()
+        while (sign := self.skip(self._container.between)) != self._container.end:
+            yield self._value(sign)
+
+    def lists(self) -> Iterator[tuple[str, Any, int]]:
+        """The items of the lists up to the end of the object, each with its list's name."""
+        name: str | None = None
+        while (sign := self.skip(OBJECT.between)) != OBJECT.end:
+            if name is not None and self._after_colon and sign == LIST.start:
+                self._container, names, self._count = LIST, self._count, 0
+                self.place += 1
+                for value, size in self.values():
+                    yield name, value, size
+                self.place += 1
+                self._container, self._count = OBJECT, names + 1
+                name = None
+            else:
+                value, _ = self._value(sign)
+                name = str(value) if isinstance(value, Name) else None
+
+    def _value(self, sign: str) -> tuple[Any, int]:
+        """The value that begins here, with this sign."""
+        if not sign:
+            raise self._cut_short()
+        self._count += 1
+        if not self._careful:
+            text, start = self._text, self.place
+            try:
+                value, end = self._decode(text, start)
+                if end < len(text) and (sign in ENCLOSED or text[end] in AFTER_VALUES):
+                    self.place = end
+                    return self._named(value), end - start
+            except (ValueError, RecursionError):
+                pass
+            # An error counts lines from the beginning of the text: to do that often would take quadratic time.
+            self._careful = True
+        return self._value_with_care()
 
     def _value_with_care(self) -> tuple[Any, int]:
         end = self._end_of_value()
