@@ -52,7 +52,7 @@ def test_feather_files_of_other_libraries_are_read(tmp_path: Path) -> None:
 
 
 def test_only_the_columns_that_are_needed_are_read_in_the_files_order(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.arrow", {"x": [1, 2], "text": ["a dog", "a cat"], "url": ["http://a", "http://b"]})
+    path = write(tmp_path / "a.arrow", {"url": ["http://a", "http://b"], "x": [1, 2], "text": ["a dog", "a cat"]})
     (file,) = files_of(path)
     (records,) = read_shard(cut([file])[0], columns_of(file, ColumnChoice()), ColumnChoice())
     assert sorted(records.table.column_names) == ["text", "url"]
@@ -108,6 +108,8 @@ def test_captions_from_folders_alone_are_read(tmp_path: Path) -> None:
     (tmp_path / "lang=en").mkdir()
     outcome = read(write(tmp_path / "lang=en" / "a.arrow", {"x": [1, 2]}), caption="lang")
     assert outcome.texts == ["en", "en"]
+    (needed,) = batches_of(tmp_path / "lang=en" / "a.arrow", everything=False, caption="lang")
+    assert needed.table.column_names == ["lang"]
 
 
 def test_a_file_on_a_web_server_is_read_like_one_on_disk(site: Site) -> None:

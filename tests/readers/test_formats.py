@@ -70,7 +70,7 @@ def test_a_sample_with_lists_in_it_is_a_record(tmp_path: Path) -> None:
 
 
 def test_lines_that_only_mention_images_are_captions(tmp_path: Path) -> None:
-    lines = [f"dog.jpg#{i} a dog" for i in range(20)] + ["cat.jpg#0\ta cat"]
+    lines = ["cat.jpg#0\ta cat", *(f"dog.jpg#{i} a dog" for i in range(20))]
     assert read(write(tmp_path / "a.txt", "\n".join(lines))).texts == lines
 
 
@@ -141,6 +141,12 @@ def test_images_without_a_url_are_known_by_their_file_names(tmp_path: Path) -> N
     assert outcome.texts == CAPTIONS[:3]
     assert outcome.uids == hashed(NAMES[:1] * 2, CAPTIONS[:2], "key") + hashed(URLS[1:2], CAPTIONS[2:3])
     assert outcome.reasons == ["annotation without its image"] * 2
+
+
+def test_of_images_with_one_id_the_first_counts(tmp_path: Path) -> None:
+    images = [{"id": 70, "file_name": "first.jpg"}, {"id": 70, "file_name": "second.jpg"}]
+    outcome = read(write(tmp_path / "a.json", coco(images=images)))
+    assert outcome.uids == hashed(["first.jpg"] * 2, CAPTIONS[:2], "key")
 
 
 def test_sentences_and_images_that_cannot_be_used_are_dropped_one_by_one(tmp_path: Path) -> None:
