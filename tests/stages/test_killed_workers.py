@@ -37,7 +37,7 @@ def files(folder: Path) -> set[str]:
 @pytest.mark.parametrize(
     ("at", "names"),
     [
-        (r"/match-[^/]*/[^/]*\.(arrow|counts\.npz)$", {"arrow", "npz"}),
+        (r"/match-[^/]*/[^/]*\.(arrow|npz)$", {"arrow", "npz"}),
         (r"/balance-[^/]*/(curated|uid_runs)/", {"parquet", "0.npy"}),
         (r"/balance-[^/]*/(probabilities|shard_counts)/", {"parquet", "npz"}),
     ],
@@ -65,12 +65,13 @@ def crawl(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 @pytest.mark.parametrize(
     ("at", "names"),
     [
-        (r"/parse-[^/]*/[^/]*\.(parquet|keys\.npy)$", {"warc.parquet", "warc.keys.npy"}),
-        (r"/parse-[^/]*/[^/]*\.(repeats|sites)\.npy$", {"warc.repeats.npy", "warc.sites.npy"}),
-        (r"/duplicates-[^/]*/[^/]*\.npy$", {"losers.npy", "site-losers.npy"}),
-        (r"/pool-[^/]*/", {"warc.parquet", "warc.npy"}),
+        (r"/gather-[^/]*/[^/]*\.(parquet|keys\.npy)$", {"warc.parquet", "warc.keys.npy"}),
+        (r"/gather-[^/]*/[^/]*\.(repeats|sites)\.npy$", {"warc.repeats.npy", "warc.sites.npy"}),
+        (r"/duplicates-[^/]*/[^/]*\.npy$", {"removed.npy"}),
+        (r"/pool-[^/]*/(_index/)?[^/_][^/]*$", {"warc.parquet", "warc.npy"}),
+        (r"/(gather|pool)-[^/]*/_done/", {"warc.json"}),
     ],
-    ids=["parse", "keys", "duplicates", "pool"],
+    ids=["gather", "keys", "duplicates", "pool", "marks"],
 )
 def test_a_pool_whose_workers_are_killed_over_every_file_lists_the_files_of_a_clean_one(
     crawl: tuple[Path, Path], tmp_path: Path, at: str, names: set[str]

@@ -147,7 +147,7 @@ def test_with_other_limits_nothing_is_counted_again(tmp_path: Path) -> None:
 def test_the_same_file_twice_is_refused_because_it_would_count_twice(tmp_path: Path) -> None:
     recipe = write_inputs(tmp_path)
     shutil.copy(tmp_path / "wiki" / "wiki1.xml.bz2", tmp_path / "wiki" / "copy.xml.bz2")
-    with pytest.raises(OptionError, match=r"copy\.xml\.bz2 and .*wiki1\.xml\.bz2 are the same file"):
+    with pytest.raises(OptionError, match=r"copy\.xml\.bz2 and .*wiki1\.xml\.bz2 have the same content"):
         built(recipe, tmp_path / "out")
 
 

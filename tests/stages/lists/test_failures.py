@@ -32,7 +32,7 @@ def test_a_truncated_dump_fails_by_name_and_repaired_the_list_is_the_same(exampl
     dump = tmp_path / "wiki" / "wiki1.xml.bz2"
     whole = dump.read_bytes()
     dump.write_bytes(whole[:-60])
-    with pytest.raises(IncompleteError, match=r"1 of \d+ shards failed:\n.*wiki1\.xml\.bz2"):
+    with pytest.raises(IncompleteError, match=r"1 of \d+ parts failed:\n.*wiki1\.xml\.bz2"):
         built(recipe, out)
     assert not (out / "metadata.parquet").exists()
     counted = {path.name: path.stat().st_mtime_ns for path in out.glob(".work/counts-*/_done/*")}
