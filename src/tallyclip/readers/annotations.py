@@ -16,7 +16,7 @@ from tallyclip.readers.content import read_chunks
 from tallyclip.readers.records import Bad, decode_json, sample_of
 from tallyclip.readers.values import lists_of
 
-MOST_HELD = 1 << 30
+MOST_HELD = 512 << 20  # about 600 MB of memory for images, 1.6 GB for lists
 BLANK = b" \t\r\n"
 URL_NAMES = ("coco_url", "url", "flickr_url")  # of an image, the first that is there
 OF_LISTS = {"captions": "caption", "image_urls": "url", "user_ids": "user_id"}  # what a value of a list is called in its record
