@@ -35,10 +35,13 @@ Inputs = Annotated[
 BuildOut = Annotated[
     Path,
     typer.Option(
-        "--out", parser=run_folder, metavar="DIR", help="Folder for the list: new, empty, or from an interrupted or earlier build."
+        "--out",
+        parser=options.checked(run_folder),
+        metavar="DIR",
+        help="Folder for the list: new, empty, or from an interrupted or earlier build.",
     ),
 ]
-FetchOut = Annotated[Path, typer.Option("--out", parser=run_folder, metavar="DIR", help="Folder for the fetched inputs.")]
+FetchOut = Annotated[Path, typer.Option("--out", parser=options.checked(run_folder), metavar="DIR", help="Folder for the fetched inputs.")]
 Memory = Annotated[str, typer.Option("--memory", metavar="SIZE", help="Memory for counting, such as 4G; at least 272M per worker.")]
 MaxDownload = Annotated[str, typer.Option("--max-download", metavar="SIZE", help="Refuse larger files.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only print the files and sizes that would be fetched.")]

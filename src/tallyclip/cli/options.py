@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
+from tallyclip.errors import OptionError, TallyclipError
 from tallyclip.flows.names import pool_name, run_folder
+
+Value = TypeVar("Value")
+
+
+def checked(parse: Callable[[str], Value]) -> Callable[[str], Value]:
+    """A parser whose errors reach ``app.main`` as they are: of a ValueError, as an OptionError is one, typer would show less."""
+
+    @functools.wraps(parse)
+    def parsed(name: str) -> Value:
+        try:
+            return parse(name)
+        except OptionError as error:
+            raise TallyclipError(error.what, error.hint) from None
+
+    return parsed
 
 
 class ModeName(StrEnum):
@@ -27,7 +45,7 @@ WHAT, COLUMNS, HOW = "Matching and balancing", "Columns of the pool", "How to ru
 Pool = Annotated[
     list[str] | None,
     typer.Argument(
-        parser=pool_name,
+        parser=checked(pool_name),
         metavar="POOL",
         help="Files, folders, globs or fsspec URLs (s3://, https://, hf://): Parquet, JSON or JSONL, CSV, TSV, text, "
         "img2dataset folders, WebDataset tars, MetaCLIP's JSON, captions of COCO and Flickr; all but Parquet may be "
@@ -36,12 +54,12 @@ Pool = Annotated[
         show_default=False,
     ),
 ]
-RunFolder = Annotated[Path, typer.Argument(parser=run_folder, metavar="RUN", help="Run folder.", show_default=False)]
+RunFolder = Annotated[Path, typer.Argument(parser=checked(run_folder), metavar="RUN", help="Run folder.", show_default=False)]
 Out = Annotated[
     Path,
     typer.Option(
         "--out",
-        parser=run_folder,
+        parser=checked(run_folder),
         metavar="RUN",
         help="Run folder: new, empty, or a run to continue.",
         show_default=False,
@@ -190,15 +208,17 @@ DryRun = Annotated[
     typer.Option("--dry-run", help="Only print the expected pairs, time, disk and memory.", rich_help_panel=HOW),
 ]
 MaybePool = Annotated[
-    list[str] | None, typer.Argument(parser=pool_name, metavar="POOL", help="Input files, as for 'curate'.", show_default=False)
+    list[str] | None, typer.Argument(parser=checked(pool_name), metavar="POOL", help="Input files, as for 'curate'.", show_default=False)
 ]
-MaybeOut = Annotated[Path | None, typer.Option("--out", parser=run_folder, metavar="RUN", help="Run folder.", show_default=False)]
+MaybeOut = Annotated[Path | None, typer.Option("--out", parser=checked(run_folder), metavar="RUN", help="Run folder.", show_default=False)]
 Text = Annotated[str | None, typer.Option("--text", help="Instead of a POOL: one caption, to show which entries it matches.")]
 OddsOf = Annotated[
     Path | None,
-    typer.Option("--counts", parser=run_folder, metavar="RUN", help="With --text: a run folder, to show counts and probabilities too."),
+    typer.Option(
+        "--counts", parser=checked(run_folder), metavar="RUN", help="With --text: a run folder, to show counts and probabilities too."
+    ),
 ]
-DemoOut = Annotated[Path, typer.Option("--out", parser=run_folder, metavar="RUN", help="Run folder.")]
+DemoOut = Annotated[Path, typer.Option("--out", parser=checked(run_folder), metavar="RUN", help="Run folder.")]
 EntryList = Annotated[str, typer.Argument(metavar="wordnet|FILE", help="Entry list.", show_default=False)]
 
 
@@ -221,7 +241,7 @@ class CrawlKindName(StrEnum):
 CrawlFiles = Annotated[
     list[str] | None,
     typer.Argument(
-        parser=pool_name,
+        parser=checked(pool_name),
         metavar="CRAWL",
         help="WAT or WARC files, or folders, globs or URLs of them; plain, gzip, Zstandard or LZ4. Or give --crawl.",
         show_default=False,
