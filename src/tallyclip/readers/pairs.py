@@ -45,6 +45,11 @@ class Pairs:
     are_own: Bool[np.ndarray, " N"]
     drops: list[Drop]
 
+    @property
+    def own_uids(self) -> int:
+        """How many of the uids are the pool's own."""
+        return int(np.count_nonzero(self.are_own))
+
     def take(self, places: Int64[np.ndarray, " K"]) -> Pairs:
         """The pairs at some places, with all drops."""
         texts = self.texts.take(pa.array(places))

@@ -244,7 +244,7 @@ class _Tally:
         """Pairs, the matches of those that are kept, and which match nothing."""
         self.texts += len(pairs.rows)
         self.matched += len(found)
-        self.own_uids += int(np.count_nonzero(pairs.are_own))
+        self.own_uids += pairs.own_uids
         add_to_counts(self.counts, found)
         self.lengths += np.bincount(np.minimum(found.lengths, LONGEST_COUNTED), minlength=LONGEST_COUNTED + 1)
         self.lengths[0] += len(unmatched)
