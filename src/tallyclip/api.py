@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 # What keywords may be, by the words of their annotations; those with other words are checked where they are used.
 _KINDS = {"str": str, "int": int, "float": float | int, "bool": bool, "None": type(None), "PathLike[str]": PathLike}
-_COLUMNS = ("caption_column", "url_column", "uid_column", "file_format", "header", "delimiter", "quote", "escape")
+_COLUMNS = ("caption_column", "url_column", "uid_column", "format", "header", "delimiter", "quote", "escape")
 _NOT_OPTIONS = ("progress",)  # of a command, which always shows it
 
 
@@ -254,7 +254,7 @@ def curate(
     caption_column: str | None = None,
     url_column: str | None = None,
     uid_column: str | None = None,
-    file_format: str | None = None,
+    format: str | None = None,  # noqa: A002 - named as the option
     header: bool | None = None,
     delimiter: str | None = None,
     quote: str | None = None,
@@ -336,7 +336,7 @@ def match_pool(
     caption_column: str | None = None,
     url_column: str | None = None,
     uid_column: str | None = None,
-    file_format: str | None = None,
+    format: str | None = None,  # noqa: A002 - named as the option
     header: bool | None = None,
     delimiter: str | None = None,
     quote: str | None = None,
