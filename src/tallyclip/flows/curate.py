@@ -63,9 +63,7 @@ def match(
 
     Languages are detected after matching, of fewer captions; the result is the same.
     """
-    check_unicode("the entry list", metadata.entries)
-    check_mode(mode)
-    options.check()
+    _check(metadata, mode, options)
     _match(run, _find(run, source, choice), metadata, mode, options, accept_failed=accept_failed)
 
 
@@ -85,8 +83,7 @@ def curate(
     """Curate a pool: match, count, plan, balance, and write the card."""
     aim.check()
     checked_seed(seed)
-    check_unicode("the entry list", metadata.entries)
-    options.check()
+    _check(metadata, mode, options)
     pool = _find(run, source, choice)
     for again in (False, True):
         _match(run, pool, metadata, mode, options, accept_failed=accept_failed)
@@ -100,6 +97,12 @@ def curate(
                 raise
             # Shards turned out to be broken when all their columns were read, and were taken out of the matches: go on without them.
     make(run, CARD)
+
+
+def _check(metadata: Metadata, mode: Mode, options: PoolOptions) -> None:
+    check_mode(mode)
+    check_unicode("the entry list", metadata.entries)
+    options.check()
 
 
 def _match(run: Workspace, pool: Pool, metadata: Metadata, mode: Mode, options: PoolOptions, *, accept_failed: bool) -> None:
