@@ -1,4 +1,7 @@
-"""From records to pairs: each an image with one caption, and a uid."""
+"""From records to pairs: each an image with one caption, and a uid.
+
+Longer than others: every form that captions and uids come in is made into pairs here, and each pair is hashed here alone.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 A process may do only its share of the pieces (``share``), beside others in the same folder; whoever calls ``make`` without a share when
 they are done finds all marks, and publishes. What a piece is made of does not depend on who does it, so neither does the result.
+
+Longer than others: what is taken up, done, missed and published is read as one.
 """
 
 from __future__ import annotations

@@ -1,8 +1,11 @@
 """The stage gather: applies steps to the pairs of a pool, one shard at a time, and writes the keys by which duplicates are found.
 
 The pairs of crawl files are written whole, since reading them again would take long; of tables only the places of the pairs.
+
 Pairs with the same key are duplicates. The key is the uid of the pair, or of its URL. Keys are sorted here, so that a bucket of keys is
 one slice of each file's keys (``stages/duplicates.py``).
+
+Longer than others: the work is there for both, with the options that all later stages take.
 """
 
 from __future__ import annotations
