@@ -27,13 +27,16 @@ import pyarrow.parquet as pq
 
 import tallyclip as tc
 from record import record
+from tallyclip.readers.columns import ColumnChoice
 from tallyclip.readers.crawl.gather import Gatherer
 from tallyclip.readers.crawl.read import CrawlReading
 from tallyclip.readers.sources import Shard, find_files
 from tallyclip.readers.wat import read_wat
 from tallyclip.run.shards import ShardItem
+from tallyclip.stages.duplicates import Removed
 from tallyclip.stages.gather import GatherFolder, GatherJob, gather_shard
-from tallyclip.stages.pool import PoolFolder, PoolItem, PoolJob, write_pairs
+from tallyclip.stages.pool import PoolJob, write_pairs
+from tallyclip.stages.remaining import GatheredFile, RemainingFolder
 from tallyclip.steps.filters import Filters
 from tallyclip.steps.languages import default_identifier
 
@@ -72,11 +75,11 @@ def gathered(path: Path) -> int:
 
 def pooled(path: Path, folder: Path) -> int:
     """Both passes over one file, as ``tallyclip pool`` makes them: gathered, and what is kept written again."""
-    shard, gathered, pool = Shard("wat", find_files([str(path)])[0][0]), GatherFolder(folder / "gather"), PoolFolder(folder / "pool")
-    job = GatherJob(CrawlReading(str(folder)), "pair", Filters(), by_site=False, collapse=True, languages=None)
+    shard, gathered, pool = Shard("wat", find_files([str(path)])[0][0]), GatherFolder(folder / "gather"), RemainingFolder(folder / "pool")
+    job = GatherJob(ColumnChoice(), CrawlReading(str(folder)), "pair", Filters(), by_site=False, collapse=True, languages=None)
     report = gather_shard(job, ShardItem(shard), gathered, lambda _: None)
-    into = PoolJob(str(gathered.path), removed=[], of_sites=[], languages=None, detected=False, duplicates="pair")
-    return write_pairs(into, PoolItem("wat", 0, report.rows), pool, lambda _: None).kept
+    into = PoolJob(str(gathered.path), removed=Removed([], []), languages=None, detected=False, duplicates="pair")
+    return write_pairs(into, GatheredFile("wat", 0, report.rows), pool, lambda _: None).kept
 
 
 def texts_of(folder: Path) -> list[str]:

@@ -16,7 +16,7 @@ from tallyclip.stages.builds import BUILD
 from tallyclip.stages.gather import GatherFolder
 from tallyclip.stages.match import MatchFolder
 from tallyclip.stages.metadata import MetadataFolder
-from tallyclip.stages.pool import PoolFolder
+from tallyclip.stages.remaining import RemainingFolder
 from tallyclip.stages.runs import RUN
 from tests.readers.test_sources import CAPTIONS, refused, write_text
 from tests.readers.tools import read, write_table
@@ -27,7 +27,7 @@ def write_run(root: Path, *, pool: bool, curated: bool) -> None:
     for path in (root / RUN.record, root / LOCK, MetadataFolder(root / "metadata").manifest):
         write_text(path, "{}")
     write_table(MetadataFolder(root / "metadata").entries, {"entry": ["dog"]})
-    for folder in (GatherFolder(root / "gather"), PoolFolder(root / "pool")) if pool else ():
+    for folder in (GatherFolder(root / "gather"), RemainingFolder(root / "pool")) if pool else ():
         write_text(folder.manifest, "{}")
         write_table(folder.pairs("a"), {"url": ["u"], "text": [f"from {folder.path.name}"]})
     for name in ("curated", "probabilities", "card", "new-stage") if curated else ():

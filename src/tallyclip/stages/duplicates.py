@@ -178,7 +178,7 @@ def earlier_pool(run: Workspace, folder: Path, duplicates: str) -> tuple[str, li
     except OptionError as error:
         hint = "make that pool again with this version, into a new --out, and name it here"
         raise OptionError(f"--exclude-pool {error.what}", hint) from error
-    pool = next(stage for name in ("kept", "pool") if (stage := run.stages[name]) and (name == "pool" or (root / name).exists()))
+    pool = run.stages["kept" if (root / "kept").exists() else "pool"]
     manifest, found = read_manifest(pool.folder(root / pool.name)), read_manifest(DUPLICATES.folder(root / DUPLICATES.name))
     if manifest is None or found is None:
         raise OptionError(f"{folder}: there is no pool in this folder", "give --exclude-pool a run folder of 'tallyclip pool'")

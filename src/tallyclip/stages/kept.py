@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,27 +16,15 @@ from tallyclip.errors import IncompleteError
 from tallyclip.io.files import replacing, write_array
 from tallyclip.io.tables import TableWriter
 from tallyclip.match.matched_pairs import LanguageTags
-from tallyclip.readers.ledger import IN_EARLIER_POOL, REPEATED_IN_POOL, Samples
+from tallyclip.readers.ledger import Samples
 from tallyclip.readers.pairs import Pairs
-from tallyclip.run.items import Report, StageFolder, Work
+from tallyclip.run.items import Work
 from tallyclip.run.stage import Finished, Making, Section, Stage
 from tallyclip.run.workspace import Workspace
-from tallyclip.stages.duplicates import DUPLICATES, Removed, removed_of
+from tallyclip.stages.duplicates import Removed, removed_of
 from tallyclip.stages.gather import GATHER, NUMBER, ROW, Duplicates, GatherFolder, PoolOptions, index_of
+from tallyclip.stages.remaining import GatheredFile, RemainingFolder, RemainingReport, drops_of, gathered_files
 from tallyclip.steps.languages import LANGUAGE, SCORE
-
-
-class KeptFolder(StageFolder):
-    """Per shard the places of the pairs that are kept, and their keys in ascending order."""
-
-    def pairs(self, key: str) -> Path:
-        return self.path / f"{key}.parquet"
-
-    def index(self, key: str) -> Path:
-        return self.path / "_index" / f"{key}.npy"
-
-    def outputs_of(self, key: str) -> Iterable[Path]:
-        return self.pairs(key), self.index(key)
 
 
 class KeptJob(msgspec.Struct, frozen=True):
@@ -48,23 +35,7 @@ class KeptJob(msgspec.Struct, frozen=True):
     duplicates: Duplicates
 
 
-class KeptItem(msgspec.Struct, frozen=True):
-    """A shard. ``number`` is its position among all that were gathered; ``rows`` is an estimate."""
-
-    key: str
-    number: int
-    rows: int
-
-
-class KeptReport(Report):
-    """``rows`` is the number of gathered pairs, ``kept`` the number of these that are kept."""
-
-    kept: int
-    drops: dict[str, int]
-    samples: Samples
-
-
-def write_kept(job: KeptJob, item: KeptItem, folder: KeptFolder, tick: Callable[[int], None]) -> KeptReport:
+def write_kept(job: KeptJob, item: GatheredFile, folder: RemainingFolder, tick: Callable[[int], None]) -> RemainingReport:
     """Write the places of a shard's pairs that are kept, and their keys."""
     gathered = GatherFolder(Path(job.gathered))
     removed, ledger = job.removed.of_file(item.number, np.load(gathered.repeats(item.key)))
@@ -76,7 +47,7 @@ def write_kept(job: KeptJob, item: KeptItem, folder: KeptFolder, tick: Callable[
         writer.write(kept)
     write_array(folder.index(item.key), index_of(gathered, item.key, job.duplicates, keep))
     tick(len(table))
-    return KeptReport(rows=len(table), kept=len(kept), drops=dict(ledger.counts), samples=ledger.report())
+    return RemainingReport(rows=len(table), kept=len(kept), drops=dict(ledger.counts), samples=ledger.report())
 
 
 class KeptPairs:
@@ -114,22 +85,16 @@ def _asked(_: Workspace, __: PoolOptions) -> dict[str, Any]:
     return {}  # all that it depends on is asked of the stages before
 
 
-def _cut(making: Making[KeptFolder, PoolOptions]) -> Work:
+def _cut(making: Making[RemainingFolder, PoolOptions]) -> Work:
     run = making.run
-    gathered = run.required(GATHER)
-    duplicates: Any = gathered.options["duplicates"]
-    rows = gathered.result["pairs"] // max(1, len(gathered.pieces))
-    items = {key: KeptItem(key, number, rows) for number, key in enumerate(gathered.pieces)}
-    return Work(items, KeptJob(str(run.folder(GATHER).path), removed_of(run), duplicates))
+    duplicates: Any = run.required(GATHER).options["duplicates"]
+    return Work(gathered_files(run), KeptJob(str(run.folder(GATHER).path), removed_of(run), duplicates))
 
 
-def _finish(making: Making[KeptFolder, PoolOptions]) -> Finished:
-    gathered, found = making.run.required(GATHER), making.run.required(DUPLICATES).result
-    reports: dict[str, KeptReport] = making.reports(SHARDS)
-    drops = Counter[str](gathered.result["drops"])
-    drops += Counter({REPEATED_IN_POOL: found["repeats"], IN_EARLIER_POOL: found["excluded"]})
-    for report in reports.values():
-        drops.update(report.drops)
+def _finish(making: Making[RemainingFolder, PoolOptions]) -> Finished:
+    gathered = making.run.required(GATHER)
+    reports: dict[str, RemainingReport] = making.reports(SHARDS)
+    drops = drops_of(making.run, reports.values())
     pairs = sum(report.kept for report in reports.values())
     if pairs == 0:
         dropped = ", ".join(f"{count:,} {reason}" for reason, count in sorted(drops.items()))
@@ -150,7 +115,7 @@ KEPT = Stage(
     command="tallyclip match POOL... --out RUN",
     needs=("gather", "duplicates"),
     sections=(SHARDS,),
-    folder=KeptFolder,
+    folder=RemainingFolder,
     asked=_asked,
     finish=_finish,
     optional=True,

@@ -44,8 +44,9 @@ from tallyclip.run.shards import ShardItem
 from tallyclip.run.stage import Finished, Making, Section, Stage
 from tallyclip.run.workspace import Workspace
 from tallyclip.stages.gather import GATHER
-from tallyclip.stages.kept import KEPT, KeptFolder, KeptPairs, samples_of
+from tallyclip.stages.kept import KEPT, KeptPairs, samples_of
 from tallyclip.stages.metadata import METADATA
+from tallyclip.stages.remaining import RemainingFolder
 from tallyclip.steps.languages import LANGUAGE, SCORE, LanguageChoice, Languages, asked_languages
 
 LONGEST_COUNTED = 32  # the histogram of matches per caption ends with "this many and more"
@@ -143,7 +144,7 @@ def match_shard(job: MatchJob, item: ShardItem, folder: MatchFolder, tick: Calla
     opened = open_file(shard.file, job.choice, _known_footer(job.footers, shard.file))
     tally = _Tally(len(matcher), opened.columns)
     languages = None if job.languages is None else Languages(job.languages)
-    kept = None if job.kept is None else KeptPairs(KeptFolder(Path(job.kept)).pairs(key))
+    kept = None if job.kept is None else KeptPairs(RemainingFolder(Path(job.kept)).pairs(key))
     with_languages = languages is not None or (kept is not None and kept.has_languages)
     with replacing(folder.matches(key)) as part, MatchWriter(part, with_languages=with_languages) as writer:
         for records in read_shard(shard, opened.columns, job.choice, footer=opened.footer):

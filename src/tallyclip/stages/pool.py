@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,32 +20,20 @@ from tallyclip.io.tables import TableWriter
 from tallyclip.readers.crawl.gather import SCHEMA
 from tallyclip.readers.crawl.links import FIELDS
 from tallyclip.readers.crawl.read import UID_COLUMN
-from tallyclip.readers.ledger import IN_EARLIER_POOL, REPEATED_IN_POOL, Samples, merge_samples
+from tallyclip.readers.ledger import merge_samples
 from tallyclip.report.card import CrawlPart, Part, reasons
 from tallyclip.run.cost import Cost, Expected
-from tallyclip.run.items import Report, StageFolder, Work
+from tallyclip.run.items import Work
 from tallyclip.run.manifest import Manifest
 from tallyclip.run.stage import Finished, Making, Section, Stage
 from tallyclip.run.workspace import Workspace
-from tallyclip.stages.duplicates import DUPLICATES, Removed, removed_of
+from tallyclip.stages.duplicates import Removed, removed_of
 from tallyclip.stages.gather import BYTES_PER_KEY, GATHER, Duplicates, GatherFolder, PoolOptions, index_of
+from tallyclip.stages.remaining import GatheredFile, RemainingFolder, RemainingReport, drops_of, gathered_files
 from tallyclip.steps.base import apply
 from tallyclip.steps.languages import LANGUAGE, SCORE, LanguageChoice, Languages, asked_languages
 
 LANGUAGES = [(LANGUAGE, pa.dictionary(pa.int16(), pa.string())), (SCORE, pa.float32())]
-
-
-class PoolFolder(StageFolder):
-    """The pool: pairs, and for each file the sorted keys of its pairs."""
-
-    def pairs(self, key: str) -> Path:
-        return self.path / f"{key}.parquet"
-
-    def index(self, key: str) -> Path:
-        return self.path / "_index" / f"{key}.npy"
-
-    def outputs_of(self, key: str) -> Iterable[Path]:
-        return self.pairs(key), self.index(key)
 
 
 class PoolJob(msgspec.Struct, frozen=True):
@@ -58,23 +46,7 @@ class PoolJob(msgspec.Struct, frozen=True):
     duplicates: Duplicates
 
 
-class PoolItem(msgspec.Struct, frozen=True):
-    """A file of gathered pairs. ``number`` is its position among all files, as in the places of rows; ``rows`` is an estimate."""
-
-    key: str
-    number: int
-    rows: int
-
-
-class PoolReport(Report):
-    """``rows`` is the number of gathered pairs, ``kept`` the number of these that are kept."""
-
-    kept: int
-    drops: dict[str, int]
-    samples: Samples
-
-
-def write_pairs(job: PoolJob, item: PoolItem, folder: PoolFolder, tick: Callable[[int], None]) -> PoolReport:
+def write_pairs(job: PoolJob, item: GatheredFile, folder: RemainingFolder, tick: Callable[[int], None]) -> RemainingReport:
     """Write the pairs of a file that are kept, with their languages if these are detected, and their keys."""
     gathered = GatherFolder(Path(job.gathered))
     removed, ledger = job.removed.of_file(item.number, np.load(gathered.repeats(item.key)))
@@ -108,7 +80,7 @@ def write_pairs(job: PoolJob, item: PoolItem, folder: PoolFolder, tick: Callable
             writer.write(table.select(schema.names).cast(schema))
     write_array(folder.index(item.key), index_of(gathered, item.key, job.duplicates, np.concatenate([np.zeros(0, np.bool_), *kept])))
     count = sum(int(np.count_nonzero(keep)) for keep in kept)
-    return PoolReport(rows=rows, kept=count, drops=dict(ledger.counts), samples=ledger.report())
+    return RemainingReport(rows=rows, kept=count, drops=dict(ledger.counts), samples=ledger.report())
 
 
 def pool_schema(languages: LanguageChoice | None) -> pa.Schema:
@@ -120,9 +92,8 @@ def _asked(_: Workspace, options: PoolOptions) -> dict[str, Any]:
     return {"languages": asked_languages(options.languages)}
 
 
-def _cut(making: Making[PoolFolder, PoolOptions]) -> Work:
+def _cut(making: Making[RemainingFolder, PoolOptions]) -> Work:
     run, options = making.run, making.options
-    gathered = run.required(GATHER)
     job = PoolJob(
         gathered=str(run.folder(GATHER).path),
         removed=removed_of(run),
@@ -130,17 +101,13 @@ def _cut(making: Making[PoolFolder, PoolOptions]) -> Work:
         detected=options.early_languages is not None,
         duplicates=options.key,
     )
-    rows = gathered.result["pairs"] // max(1, len(gathered.pieces))
-    return Work({key: PoolItem(key, number, rows) for number, key in enumerate(gathered.pieces)}, job)
+    return Work(gathered_files(run), job)
 
 
-def _finish(making: Making[PoolFolder, PoolOptions]) -> Finished:
-    gathered, found = making.run.required(GATHER), making.run.required(DUPLICATES).result
-    reports: dict[str, PoolReport] = making.reports(FILES)
-    drops = Counter[str](gathered.result["drops"])
-    drops += Counter({REPEATED_IN_POOL: found["repeats"], IN_EARLIER_POOL: found["excluded"]})
-    for report in reports.values():
-        drops.update(report.drops)
+def _finish(making: Making[RemainingFolder, PoolOptions]) -> Finished:
+    gathered = making.run.required(GATHER)
+    reports: dict[str, RemainingReport] = making.reports(FILES)
+    drops = drops_of(making.run, reports.values())
     pairs = sum(report.kept for report in reports.values())
     if pairs == 0:
         raise IncompleteError(*_nothing_kept(gathered, drops))
@@ -212,7 +179,7 @@ POOL = Stage(
     command="tallyclip pool CRAWL... --out RUN",
     needs=("gather", "duplicates"),
     sections=(FILES,),
-    folder=PoolFolder,
+    folder=RemainingFolder,
     asked=_asked,
     finish=_finish,
     optional=True,
