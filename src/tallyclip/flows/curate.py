@@ -29,6 +29,7 @@ from tallyclip.stages.match import MATCH, MatchOptions
 from tallyclip.stages.metadata import METADATA, MetadataOptions
 from tallyclip.stages.plan import PLAN, Aim, PlanOptions
 from tallyclip.stages.pool import POOL
+from tallyclip.stages.repeats import REPEATS
 
 DEFAULT_POOL = PoolOptions()  # as in the paper: only duplicate pairs are removed
 
@@ -45,6 +46,9 @@ def make_pool(run: Workspace, source: Sequence[str] | Crawl, options: PoolOption
     pool = _find(run, source, ColumnChoice())
     if not _is_gathered(pool):
         raise OptionError(f"{pool.files[0].path} is a pool already", "give it to 'tallyclip curate'; 'pool' takes WAT and WARC files")
+    if options.repeats:
+        hint = "use pair, url or off, and --duplicates report with 'tallyclip curate'"
+        raise OptionError(f"--duplicates {options.duplicates} counts repeats while a pool is matched, and this only makes one", hint)
     _refuse_other_kind(run, crawl=True)
     _gather(run, pool, options.of_pool(crawl=True), accept_failed=accept_failed)
 
@@ -117,7 +121,9 @@ def _match(run: Workspace, pool: Pool, metadata: Metadata, mode: Mode, options: 
     make(run, METADATA, MetadataOptions(metadata, mode))
     run.record(pool.names, len(pool.files))
     languages = None if early is not None else options.languages
-    make(run, MATCH, MatchOptions(pool, languages, str(run.footers)), accept_failed=accept_failed)
+    make(run, MATCH, MatchOptions(pool, languages, options.repeats, str(run.footers)), accept_failed=accept_failed)
+    if options.repeats:
+        make(run, REPEATS)
 
 
 def balance(run: Workspace, aim: Aim, *, seed: int = 0, policy: TextsPolicy = "pairs") -> None:

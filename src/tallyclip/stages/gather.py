@@ -49,7 +49,9 @@ from tallyclip.steps.base import Step, apply
 from tallyclip.steps.filters import Filters, Screen, host_of
 from tallyclip.steps.languages import LANGUAGE, SCORE, LanguageChoice, Languages, asked_languages
 
-Duplicates = Literal["pair", "url", "off"]
+Duplicates = Literal["pair", "url", "report", "estimate", "off"]
+DuplicateKey = Literal["pair", "url", "off"]
+CountRepeats = Literal["report", "estimate"]
 BYTES_PER_KEY = 32  # of a pair, on disk
 ROW, NUMBER = "row", "text_number"  # of a table's pair: the record's number in its file, and the caption's in its record
 PLACES = [(ROW, pa.int64()), (NUMBER, pa.int32())]
@@ -80,8 +82,9 @@ class PoolOptions(msgspec.Struct, frozen=True):
     """How the pairs of a pool are filtered and deduplicated before they are matched.
 
     Attributes:
-        duplicates: what makes pairs duplicates: "pair" (URL and caption), "url", or "off" (duplicates are kept). By default "pair" for
-            crawl files, and for tables if pools are excluded, else "off".
+        duplicates: what makes pairs duplicates, of which one is kept: "pair" (URL and caption) or "url"; or all are kept, and repeats
+            counted ("report"), estimated ("estimate") or neither ("off"). By default "pair" for crawl files, and for tables if pools are
+            excluded, else "estimate".
         exclude: run folders of earlier pools, whose pairs are skipped.
         languages: languages to keep, or None to detect none.
         filters: other filters.
@@ -100,13 +103,18 @@ class PoolOptions(msgspec.Struct, frozen=True):
 
     def of_pool(self, *, crawl: bool) -> PoolOptions:
         """These options with the default for duplicates."""
-        default: Duplicates = "pair" if crawl or self.exclude else "off"
+        default: Duplicates = "pair" if crawl or self.exclude else "estimate"
         return self if self.duplicates else replace(self, duplicates=default)
 
     @property
-    def key(self) -> Duplicates:
-        """What makes pairs duplicates, once the default is known."""
-        return self.duplicates or "off"
+    def key(self) -> DuplicateKey:
+        """What makes pairs duplicates that are dropped, once the default is known."""
+        return self.duplicates if self.duplicates == "pair" or self.duplicates == "url" else "off"
+
+    @property
+    def repeats(self) -> CountRepeats | None:
+        """How repeats that are kept are counted."""
+        return self.duplicates if self.duplicates == "report" or self.duplicates == "estimate" else None
 
     @property
     def keep_all(self) -> bool:
@@ -149,7 +157,7 @@ class GatherJob(msgspec.Struct, frozen=True):
 
     choice: ColumnChoice
     how: CrawlReading
-    duplicates: Duplicates
+    duplicates: DuplicateKey
     filters: Filters
     by_site: bool
     collapse: bool
@@ -212,7 +220,7 @@ def _pairs_of_table(records: Records, columns: Columns) -> Iterator[pa.Table]:
         yield table
 
 
-def index_of(folder: GatherFolder, key: str, duplicates: Duplicates, kept: Bool[np.ndarray, " N"]) -> UInt64[np.ndarray, "K 2"]:
+def index_of(folder: GatherFolder, key: str, duplicates: DuplicateKey, kept: Bool[np.ndarray, " N"]) -> UInt64[np.ndarray, "K 2"]:
     """The keys of the N gathered rows that are kept, ascending."""
     if duplicates == "off":  # no keys were made; the key of a pair is its uid
         uids = column_uids(pq.read_table(str(folder.pairs(key)), columns=[UID_COLUMN])[UID_COLUMN].combine_chunks())
@@ -237,8 +245,8 @@ def _screen(filters: Filters) -> Screen:
 class _Keys:
     """Collects the keys of a file's rows, batch by batch; takes 32 bytes of memory per row."""
 
-    def __init__(self, duplicates: Duplicates, *, by_site: bool) -> None:
-        self._duplicates: Duplicates = duplicates
+    def __init__(self, duplicates: DuplicateKey, *, by_site: bool) -> None:
+        self._duplicates: DuplicateKey = duplicates
         self._sites: list[UInt64[np.ndarray, "_ 3"]] | None = [] if by_site else None
         self._keys: list[UInt64[np.ndarray, "_ 2"]] = []
         self._preferences: list[UInt64[np.ndarray, " _"]] = []
@@ -251,7 +259,7 @@ class _Keys:
             self._sites.append(np.column_stack([_site_keys(table), uids[:, 0]]))
         if self._duplicates == "off":
             return
-        self._keys.append(_url_keys(table, uids) if self._duplicates == "url" else uids)
+        self._keys.append(url_keys(table["url"], uids) if self._duplicates == "url" else uids)
         if PAGE_COLUMN not in table.column_names:
             self._preferences.append(uids[:, 0])
             return
@@ -272,10 +280,10 @@ class _Keys:
         return sort_rows(np.column_stack([sites, np.arange(len(sites), dtype=np.uint64)]))
 
 
-def _url_keys(table: pa.Table, uids: UInt64[np.ndarray, "N 2"]) -> UInt64[np.ndarray, "N 2"]:
-    """The keys of URLs; pairs without one have no duplicate but themselves."""
-    keys = make_uids(None, table["url"])
-    without = pc.equal(table["url"], "").to_numpy()
+def url_keys(urls: pa.Array | pa.ChunkedArray, uids: UInt64[np.ndarray, "N 2"]) -> UInt64[np.ndarray, "N 2"]:
+    """The keys of pairs by their URLs; of those without one the uids, so they are duplicates only of the same pairs."""
+    keys = make_uids(None, urls)
+    without = pc.equal(urls, "").to_numpy(zero_copy_only=False)
     keys[without] = uids[without]
     return keys
 

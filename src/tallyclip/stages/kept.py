@@ -22,7 +22,7 @@ from tallyclip.run.items import Work
 from tallyclip.run.stage import Finished, Making, Section, Stage
 from tallyclip.run.workspace import Workspace
 from tallyclip.stages.duplicates import Removed, removed_of
-from tallyclip.stages.gather import GATHER, NUMBER, ROW, Duplicates, GatherFolder, PoolOptions, index_of
+from tallyclip.stages.gather import GATHER, NUMBER, ROW, DuplicateKey, GatherFolder, PoolOptions, index_of
 from tallyclip.stages.remaining import GatheredFile, RemainingFolder, RemainingReport, drops_of, gathered_files
 from tallyclip.steps.languages import LANGUAGE, SCORE
 
@@ -32,7 +32,7 @@ class KeptJob(msgspec.Struct, frozen=True):
 
     gathered: str
     removed: Removed
-    duplicates: Duplicates
+    duplicates: DuplicateKey
 
 
 def write_kept(job: KeptJob, item: GatheredFile, folder: RemainingFolder, tick: Callable[[int], None]) -> RemainingReport:

@@ -28,7 +28,7 @@ from tallyclip.run.manifest import Manifest
 from tallyclip.run.stage import Finished, Making, Section, Stage
 from tallyclip.run.workspace import Workspace
 from tallyclip.stages.duplicates import Removed, removed_of
-from tallyclip.stages.gather import BYTES_PER_KEY, GATHER, Duplicates, GatherFolder, PoolOptions, index_of
+from tallyclip.stages.gather import BYTES_PER_KEY, GATHER, DuplicateKey, GatherFolder, PoolOptions, index_of
 from tallyclip.stages.remaining import GatheredFile, RemainingFolder, RemainingReport, drops_of, gathered_files
 from tallyclip.steps.base import apply
 from tallyclip.steps.languages import LANGUAGE, SCORE, LanguageChoice, Languages, asked_languages
@@ -43,7 +43,7 @@ class PoolJob(msgspec.Struct, frozen=True):
     removed: Removed
     languages: LanguageChoice | None
     detected: bool
-    duplicates: Duplicates
+    duplicates: DuplicateKey
 
 
 def write_pairs(job: PoolJob, item: GatheredFile, folder: RemainingFolder, tick: Callable[[int], None]) -> RemainingReport:

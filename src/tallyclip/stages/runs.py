@@ -9,6 +9,7 @@ RUN/
 ├── kept/                        of tables, if some of their pairs are dropped before matching: the places of the others
 ├── metadata/                    the entry list and the matcher's tables
 ├── match/                       which pairs match which entries, a file a shard; and the snapshot of the shards
+├── repeats/                     of tables, if none are dropped: how many pairs repeat others
 ├── counts/                      how often each entry is matched
 ├── plan/                        t against expected size, tail share, head entries and matches
 ├── balance/                     the manifest of the results below
@@ -35,10 +36,11 @@ from tallyclip.stages.match import MATCH
 from tallyclip.stages.metadata import METADATA
 from tallyclip.stages.plan import PLAN
 from tallyclip.stages.pool import POOL
+from tallyclip.stages.repeats import REPEATS
 
 RUN = Kind(
     noun="run",
     record=RUN_RECORD,
-    stages=Stages(GATHER, DUPLICATES, POOL, KEPT, METADATA, MATCH, COUNTS, PLAN, BALANCE, CARD),
+    stages=Stages(GATHER, DUPLICATES, POOL, KEPT, METADATA, MATCH, REPEATS, COUNTS, PLAN, BALANCE, CARD),
     start="tallyclip curate POOL... --out RUN",
 )
