@@ -33,7 +33,7 @@ from tallyclip.readers.columns import ColumnChoice, Columns
 from tallyclip.readers.content import LONGEST_SAMPLE
 from tallyclip.readers.estimate import estimate_rows
 from tallyclip.readers.ledger import KEPT_SAMPLES, UNNAMED, Ledger, Sample, Samples, merge_samples
-from tallyclip.readers.pairs import Pairs, pairs_in_parts, strings_at
+from tallyclip.readers.pairs import Pairs, pairs_in_parts, strings_at, table_of
 from tallyclip.readers.parquet import footer_of
 from tallyclip.readers.read import open_file, read_shard
 from tallyclip.readers.records import Records, schema_of, unify, widen
@@ -49,6 +49,8 @@ from tallyclip.stages.gather import GATHER, CountRepeats, url_keys
 from tallyclip.stages.kept import KEPT, KeptPairs, samples_of
 from tallyclip.stages.metadata import METADATA
 from tallyclip.stages.remaining import RemainingFolder
+from tallyclip.steps.base import Verdict
+from tallyclip.steps.dropped import dropped_pairs
 from tallyclip.steps.languages import LANGUAGE, SCORE, LanguageChoice, Languages, asked_languages
 
 SAMPLED = 64  # of so many keys one is in the sample from which repeats are estimated
@@ -59,8 +61,8 @@ BYTES_PER_MATCHED_PAIR, BYTES_PER_MATCH = 28, 4
 
 
 class MatchFolder(StageFolder):
-    """Per shard the pairs that match an entry; how often each entry is matched, with the columns of the shard's file; and if repeats are
-    counted or estimated, the sorted keys of pairs and of URLs, or a sample of them."""
+    """Per shard the pairs that match an entry; how often each entry is matched, with the columns of the shard's file; if repeats are
+    counted or estimated, the sorted keys of pairs and of URLs, or a sample of them; with --write-dropped the pairs that are dropped."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -79,8 +81,11 @@ class MatchFolder(StageFolder):
     def url_keys(self, key: str) -> Path:
         return self.path / "_keys" / f"{key}.urls.npy"
 
+    def dropped(self, key: str) -> Path:
+        return self.path / "_dropped" / f"{key}.parquet"
+
     def outputs_of(self, key: str) -> Iterable[Path]:
-        return self.matches(key), self.counts(key), self.pair_keys(key), self.url_keys(key)
+        return self.matches(key), self.counts(key), self.pair_keys(key), self.url_keys(key), self.dropped(key)
 
 
 class SnapshotShard(msgspec.Struct, frozen=True):
@@ -117,12 +122,13 @@ class Snapshot(msgspec.Struct, frozen=True):
 
 
 class MatchOptions(msgspec.Struct, frozen=True):
-    """A pool, in which languages its captions are matched, and whether repeats are counted; ``footers`` is a folder of footers that have
-    been read."""
+    """A pool, in which languages its captions are matched, whether repeats are counted and dropped pairs written; ``footers`` is a folder
+    of footers that have been read."""
 
     pool: Pool
     languages: LanguageChoice | None = None
     repeats: CountRepeats | None = None
+    write_dropped: bool = False
     footers: str | None = None
 
 
@@ -133,6 +139,7 @@ class MatchJob(msgspec.Struct, frozen=True):
     matcher: str
     languages: LanguageChoice | None
     repeats: CountRepeats | None
+    write_dropped: bool
     footers: str | None
     kept: str | None
 
@@ -161,7 +168,11 @@ def match_shard(job: MatchJob, item: ShardItem, folder: MatchFolder, tick: Calla
     kept = None if job.kept is None else KeptPairs(RemainingFolder(Path(job.kept)).pairs(key))
     keys = None if job.repeats is None else _Keys(sampled=job.repeats == "estimate")
     with_languages = languages is not None or (kept is not None and kept.has_languages)
-    with replacing(folder.matches(key)) as part, MatchWriter(part, with_languages=with_languages) as writer:
+    with (
+        replacing(folder.matches(key)) as part,
+        MatchWriter(part, with_languages=with_languages) as writer,
+        dropped_pairs(folder.dropped(key), wanted=job.write_dropped, file=shard.file.path) as dropped,
+    ):
         for records in read_shard(shard, opened.columns, job.choice, footer=opened.footer):
             tally.add_records(records)
             for found_pairs in pairs_in_parts(records, opened.columns):
@@ -171,8 +182,14 @@ def match_shard(job: MatchJob, item: ShardItem, folder: MatchFolder, tick: Calla
                 matches = matcher.match(pairs.texts)
                 unmatched, matched = np.flatnonzero(matches.lengths == 0), np.flatnonzero(matches.lengths)
                 tags = None if detected is None else LanguageTags(detected.labels[matched], detected.scores[matched])
+                if job.write_dropped:
+                    dropped.add_records(pairs.drops)
+                    dropped.add(table_of(pairs, records, opened.columns, unmatched), UNNAMED)
                 if languages is not None:
-                    matched, tags = _in_languages(pairs, matched, languages)
+                    verdict = languages.judge(pa.table({"text": pairs.texts.take(pa.array(matched))}))
+                    if job.write_dropped:
+                        dropped.add_drops(table_of(pairs, records, opened.columns, matched), verdict.drops)
+                    matched, tags = _in_languages(pairs, matched, verdict)
                     matches = _only(matches, matched)
                 offsets = np.append(matches.offsets[matched], matches.offsets[-1])
                 found = Matches(offsets, matches.entry_ids)
@@ -193,9 +210,8 @@ def match_shard(job: MatchJob, item: ShardItem, folder: MatchFolder, tick: Calla
     return tally.report(several=several)
 
 
-def _in_languages(pairs: Pairs, matched: Int64[np.ndarray, " M"], step: Languages) -> tuple[Int64[np.ndarray, " K"], LanguageTags]:
+def _in_languages(pairs: Pairs, matched: Int64[np.ndarray, " M"], verdict: Verdict) -> tuple[Int64[np.ndarray, " K"], LanguageTags]:
     """Of the pairs that match an entry those in the languages asked for, with these; the others are dropped."""
-    verdict = step.judge(pa.table({"text": pairs.texts.take(pa.array(matched))}))
     pairs.drops.extend(drop._replace(row=int(pairs.rows[matched[drop.row]])) for drop in verdict.drops)
     labels = np.array(verdict.columns[LANGUAGE].to_pylist(), np.str_)
     return matched[verdict.keep], LanguageTags(labels[verdict.keep], verdict.columns[SCORE].to_numpy()[verdict.keep])
@@ -333,6 +349,7 @@ def _asked(run: Workspace, options: MatchOptions) -> dict[str, Any]:
         "mode": run.required(METADATA).options["mode"],
         "languages": asked_languages(options.languages),
         "repeats": options.repeats,
+        "write_dropped": options.write_dropped,
     }
 
 
@@ -341,7 +358,15 @@ def _cut(making: Making[MatchFolder, MatchOptions]) -> Work:
     run = making.run
     kept = run.whole(KEPT)
     place = None if kept is None else str(run.folder(KEPT).path)
-    job = MatchJob(options.pool.choice, str(run.folder(METADATA).matcher), options.languages, options.repeats, options.footers, place)
+    job = MatchJob(
+        options.pool.choice,
+        str(run.folder(METADATA).matcher),
+        options.languages,
+        options.repeats,
+        options.write_dropped,
+        options.footers,
+        place,
+    )
     shards = {shard.key: ShardItem(shard) for shard in cut(options.pool.files)}
     return Work(shards if kept is None else {key: shards[key] for key in kept.pieces}, job)
 
@@ -421,7 +446,8 @@ def unmatch(run: Workspace, failures: Mapping[str, Failure]) -> None:
     asked = run.required(MATCH).options["languages"]
     languages = None if asked is None else msgspec.convert({name: asked[name] for name in ("languages", "threshold")}, LanguageChoice)
     snapshot = snapshot_of(run)
-    options = MatchOptions(Pool(snapshot.names, snapshot.choice, []), languages, run.required(MATCH).options["repeats"])
+    others: dict[str, Any] = {name: run.required(MATCH).options[name] for name in ("repeats", "write_dropped")}
+    options = MatchOptions(Pool(snapshot.names, snapshot.choice, []), languages, **others)
     folder = MatchFolder(run.withdraw(MATCH, fingerprint_before_work(run, MATCH, options)))
     for key, failure in failures.items():
         folder.forget(key)
