@@ -43,7 +43,7 @@ def test_as_many_repeats_are_reported_as_would_be_dropped(tmp_path: Path, worker
         dropped = manifest(made(tmp_path / kind, workers, pool, duplicates=kind), "match")["result"]["drops"]["duplicate in the pool"]
         assert found(run)[kind] == dropped > 100
     for kind, columns in (("pair", "url, caption"), ("url", "url")):
-        assert found(run)[kind] == len(kept) - len(duckdb.query(f"select distinct {columns} from kept").fetchall())
+        assert found(run)[kind] == len(kept) - len(duckdb.connect().execute(f"select distinct {columns} from kept").fetchall())
     card = json.loads((run / "card" / "card.json").read_text())["repeats"]
     assert card["exact"]
     assert card["repeats"]["url"] == {"count": found(run)["url"], "error": 0}

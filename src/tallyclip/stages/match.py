@@ -166,7 +166,7 @@ def match_shard(job: MatchJob, item: ShardItem, folder: MatchFolder, tick: Calla
     tally = _Tally(len(matcher), opened.columns)
     languages = None if job.languages is None else Languages(job.languages)
     kept = None if job.kept is None else KeptPairs(RemainingFolder(Path(job.kept)).pairs(key))
-    keys = None if job.repeats is None else _Keys(sampled=job.repeats == "estimate")
+    keys = None if job.repeats is None else _RepeatKeys(sampled=job.repeats == "estimate")
     with_languages = languages is not None or (kept is not None and kept.has_languages)
     with (
         replacing(folder.matches(key)) as part,
@@ -256,7 +256,7 @@ def _schema(content: bytes) -> pa.Schema:
     return pa.ipc.read_schema(pa.py_buffer(content))
 
 
-class _Keys:
+class _RepeatKeys:
     """Collects the keys of a shard's pairs, and of their URLs: all, or those in the sample."""
 
     def __init__(self, *, sampled: bool) -> None:

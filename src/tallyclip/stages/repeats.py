@@ -54,7 +54,7 @@ class RepeatsReport(Report):
     counts: dict[Kind, tuple[int, int, int]]
 
 
-class Repeats(msgspec.Struct, frozen=True):
+class Repetition(msgspec.Struct, frozen=True):
     """How many pairs repeat another: all but one of those with a key. ``error`` is the standard error of an estimate."""
 
     count: int
@@ -79,7 +79,7 @@ def _names(path: str) -> dict[Kind, list[str]]:
     return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
-def estimated(pairs: int, keys: int, different: int, squares: int) -> Repeats:
+def estimated(pairs: int, keys: int, different: int, squares: int) -> Repetition:
     """How many of some pairs repeat another, from the keys of a sample of them.
 
     The share of repeats is a ratio of two sums over the keys in the sample, each of which is in it with one chance, so the error is that of
@@ -87,7 +87,7 @@ def estimated(pairs: int, keys: int, different: int, squares: int) -> Repeats:
     """
     share = (keys - different) / max(1, keys)
     residuals = (1 - share) ** 2 * squares - 2 * (1 - share) * keys + different
-    return Repeats(round(pairs * share), round(math.sqrt(max(0.0, residuals)) * pairs / max(1, keys)))
+    return Repetition(round(pairs * share), round(math.sqrt(max(0.0, residuals)) * pairs / max(1, keys)))
 
 
 def _cut(making: Making[RepeatsFolder, None]) -> Work:
@@ -112,10 +112,10 @@ def _is_exact(matched: Manifest) -> bool:
 def _finish(making: Making[RepeatsFolder, None]) -> Finished:
     reports: list[RepeatsReport] = list(making.reports(BUCKETS).values())
     matched = making.run.required(MATCH)
-    pairs, found = matched.result["texts"], dict[Kind, Repeats]()
+    pairs, found = matched.result["texts"], dict[Kind, Repetition]()
     for kind in reports[0].counts:
         keys, different, squares = np.sum([report.counts[kind] for report in reports], axis=0).tolist()
-        found[kind] = Repeats(keys - different, 0) if _is_exact(matched) else estimated(pairs, keys, different, squares)
+        found[kind] = Repetition(keys - different, 0) if _is_exact(matched) else estimated(pairs, keys, different, squares)
     result = {"pairs": pairs, "exact": _is_exact(matched), "repeats": msgspec.to_builtins(found)}
     return Finished(result, _line(_facts(result)), (making.folder.keys,))
 
@@ -125,7 +125,7 @@ class RepeatsFacts(Facts):
 
     pairs: int
     exact: bool
-    repeats: dict[Kind, Repeats]
+    repeats: dict[Kind, Repetition]
 
     def summary(self) -> list[str]:
         return [f"repeats     {_line(self.facts)}"]
@@ -155,7 +155,7 @@ def _line(facts: Mapping[str, str]) -> str:
 
 def _card(run: Workspace) -> RepeatsFacts:
     result = run.required(REPEATS).result
-    repeats = msgspec.convert(result["repeats"], dict[Kind, Repeats])
+    repeats = msgspec.convert(result["repeats"], dict[Kind, Repetition])
     title = "Pairs that repeat another, all kept"
     return RepeatsFacts(title=title, facts=_facts(result), pairs=result["pairs"], exact=result["exact"], repeats=repeats)
 
