@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 # What keywords may be, by the words of their annotations; those with other words are checked where they are used.
 _KINDS = {"str": str, "int": int, "float": float | int, "bool": bool, "None": type(None), "PathLike[str]": PathLike}
-_COLUMNS = ("caption_column", "url_column", "uid_column", "format", "header", "delimiter", "quote", "escape")
+COLUMNS = ("caption_column", "url_column", "uid_column", "format", "header", "delimiter", "quote", "escape")
 _NOT_OPTIONS = ("progress",)  # of a command, which always shows it
 
 
@@ -296,7 +296,7 @@ def curate(
         flow.curate(
             run,
             asked.source_of(given),
-            asked.choice_of(*(given[name] for name in _COLUMNS)),
+            asked.choice_of(*(given[name] for name in COLUMNS)),
             asked.load_metadata(metadata, clean=clean_metadata),
             asked.aim_of(t, size, tail_share),
             mode=mode,
@@ -355,7 +355,7 @@ def match_pool(
         flow.match(
             run,
             asked.source_of(given),
-            asked.choice_of(*(given[name] for name in _COLUMNS)),
+            asked.choice_of(*(given[name] for name in COLUMNS)),
             entries,
             mode,
             options=asked.pool_options(given),
