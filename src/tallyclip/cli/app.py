@@ -234,7 +234,7 @@ def _match_text(text: str, counts: Path | None, metadata: str, clean: bool, mode
     from tallyclip import Matcher, Metadata, entry_probability, keep_probability
     from tallyclip.flows.asked import load_metadata
     from tallyclip.flows.text import load_odds
-    from tallyclip.io.files import read_array
+    from tallyclip.io.arrays import read_array
 
     odds = None
     if counts is None:

@@ -5,20 +5,14 @@ from __future__ import annotations
 import time
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from tallyclip.escaping import printable
+from tallyclip.cli.console import as_markup
 from tallyclip.report.numbers import short, size
 from tallyclip.run.progress import piece_of
 
 SECONDS_BETWEEN_LINES = 10.0
-
-
-def as_markup(text: str) -> str:
-    """Text from data, escaped for rich's markup and on one line."""
-    return escape(printable(text))
 
 
 def _rate_text(speed: float, unit: str) -> str:

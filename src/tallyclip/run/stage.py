@@ -18,6 +18,7 @@ import msgspec
 
 from tallyclip.run.cost import Cost, Expected
 from tallyclip.run.items import Failure, Report, StageFolder, Work
+from tallyclip.run.record import StageOutline
 
 if TYPE_CHECKING:  # a workspace knows its stages, and their programs the workspace
     from tallyclip.run.workspace import Workspace
@@ -146,6 +147,11 @@ class Stage:
     card: Callable[[Workspace], Any] | None = None
     cost: Callable[[Expected], Cost] | None = None
     warm: Callable[[], None] | None = None
+
+    @property
+    def outline(self) -> StageOutline:
+        """What there is to say of it without making it."""
+        return StageOutline(self.name, self.command, tuple(section.name for section in self.sections), self.optional)
 
 
 def _twice(names: Sequence[str]) -> str | None:

@@ -26,7 +26,8 @@ from tallyclip.errors import IncompleteError, SourceError, StaleError
 from tallyclip.export.curated import CuratedColumns, CuratedRows
 from tallyclip.export.entry_counts import write_entry_counts
 from tallyclip.export.uids import RunWriter, merge_runs
-from tallyclip.io.files import read_array, replacing, write_array
+from tallyclip.io.arrays import read_array, write_array
+from tallyclip.io.files import replacing
 from tallyclip.io.tables import TableWriter
 from tallyclip.match.matched_pairs import LanguageTags, MatchedPairs, read_matches
 from tallyclip.match.matcher import Matcher

@@ -11,7 +11,7 @@ from tallyclip.core.counts import add_to_counts
 from tallyclip.core.data import Matches, Metadata
 from tallyclip.errors import ArtifactError, IncompleteError
 from tallyclip.export.entry_counts import write_entry_counts
-from tallyclip.io.files import read_array, read_arrays, write_array
+from tallyclip.io.arrays import read_array, read_arrays, write_array
 from tallyclip.match.coverage import unmatchable_entries
 from tallyclip.match.matcher import Matcher
 from tallyclip.report.card import SHOWN_ENTRIES, SHOWN_SAMPLES, Part, Unmatchable

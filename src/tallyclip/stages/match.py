@@ -23,7 +23,8 @@ from msgspec.structs import replace
 from tallyclip.core.counts import add_to_counts
 from tallyclip.core.data import Matches
 from tallyclip.errors import ArtifactError
-from tallyclip.io.files import read_arrays, replacing, write_json
+from tallyclip.io.arrays import read_arrays
+from tallyclip.io.files import replacing, write_json
 from tallyclip.io.structs import read_struct
 from tallyclip.match.matched_pairs import LanguageTags, MatchedPairs, MatchWriter
 from tallyclip.match.matcher import Matcher

@@ -18,7 +18,8 @@ import msgspec
 import numpy as np
 
 from tallyclip.errors import OptionError, SourceError
-from tallyclip.io.files import read_json, write_array, write_json
+from tallyclip.io.arrays import write_array
+from tallyclip.io.files import read_json, write_json
 from tallyclip.io.structs import fingerprint_of
 from tallyclip.lists.count_tables import read_pair_counts, read_word_counts
 from tallyclip.lists.languages import language
