@@ -191,7 +191,6 @@ def demo(
         from tallyclip.readers.columns import ColumnChoice
         from tallyclip.stages.plan import Aim
 
-        run.progress.note("the first run on a machine compiles the matcher, which takes about 20 seconds")
         pool = demo_pool(run.root.parent / f"{run.root.name}-pool")
         pipeline.curate(run, [str(pool)], ColumnChoice(), Metadata.wordnet(), Aim())
     show_text(api.Run(out_folder).summary)

@@ -128,6 +128,7 @@ class Stage:
         card: its part of the data card.
         cost: what it is expected to take of time and disk.
         warm: calls what every worker will call, so that it is compiled once.
+        compiled: compiled functions that are called whenever it is made, for the progress to say so where they are to be compiled.
     """
 
     name: str
@@ -147,6 +148,7 @@ class Stage:
     card: Callable[[Workspace], Any] | None = None
     cost: Callable[[Expected], Cost] | None = None
     warm: Callable[[], None] | None = None
+    compiled: tuple[Any, ...] = ()
 
     @property
     def outline(self) -> StageOutline:

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float64
 
-from tallyclip.core.balance import TextsPolicy, checked_seed, draw, entry_probability, keep_probability, pick_one
+from tallyclip.core.balance import COMPILED, TextsPolicy, checked_seed, draw, entry_probability, keep_probability, pick_one
 from tallyclip.core.counts import add_to_counts, tail_share
 from tallyclip.core.data import Matches, Metadata, concatenate
 from tallyclip.core.plan import UNIT, PlanRow, parts_of
@@ -473,4 +473,5 @@ BALANCE = Stage(
     card=_card,
     cost=_cost,
     warm=_warm,
+    compiled=COMPILED,
 )

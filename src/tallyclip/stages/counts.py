@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int64
 
-from tallyclip.core.counts import add_to_counts
+from tallyclip.core.counts import COMPILED, add_to_counts
 from tallyclip.core.data import Matches, Metadata
 from tallyclip.errors import ArtifactError, IncompleteError
 from tallyclip.export.entry_counts import write_entry_counts
@@ -150,4 +150,5 @@ COUNTS = Stage(
     results=("entry_counts.json",),
     card=_card,
     warm=_warm,
+    compiled=COMPILED,
 )

@@ -26,6 +26,7 @@ from tallyclip.errors import ArtifactError
 from tallyclip.io.arrays import read_arrays
 from tallyclip.io.files import replacing, write_json
 from tallyclip.io.structs import read_struct
+from tallyclip.match.kernel import match_rows
 from tallyclip.match.matched_pairs import LanguageTags, MatchedPairs, MatchWriter
 from tallyclip.match.matcher import Matcher
 from tallyclip.readers.columns import ColumnChoice, Columns
@@ -455,4 +456,5 @@ MATCH = Stage(
     finish=_finish,
     card=_card,
     cost=_cost,
+    compiled=(match_rows,),
 )
