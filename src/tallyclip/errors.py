@@ -7,6 +7,7 @@
     │   └── StaleError       inputs that changed after they were read, or a run that another command is working on
     ├── SourceError          a pool file that cannot be read: the shard fails, the others continue
     ├── OutputError          a result that cannot be written: the disk is full, the folder is not ours
+    ├── StepError            a step of the user's own that does not work: everything stops
     ├── IncompleteError      shards failed, or nothing was kept: the result is not complete
     └── MissingExtraError    a format that needs a package which is not installed
 
@@ -77,6 +78,12 @@ class OutputError(TallyclipError):
                 "free some space and run the same command again: finished work is kept",
             )
         return cls(f"{path}: cannot be written: {reason}", "check the folder's permissions, or give another --out")
+
+
+class StepError(TallyclipError):
+    """A function of the user's that judges pairs raised, or returned something else than it should: no shard could go on."""
+
+    exit_code = 1
 
 
 class IncompleteError(TallyclipError):

@@ -46,6 +46,8 @@ class TextsName(StrEnum):
 class DuplicatesName(StrEnum):
     pair = "pair"
     url = "url"
+    report = "report"
+    estimate = "estimate"
     off = "off"
 
 
@@ -188,8 +190,9 @@ OPTIONS: dict[str, Any] = {
         DuplicatesName | None,
         typer.Option(
             "--duplicates",
-            help="Keep one of equal pairs (URL and caption), or one caption for each URL; 'off' keeps duplicates. Default: pair for crawl "
-            "files, off for tables.",
+            help="Keep one of equal pairs (URL and caption: 'pair'), or one caption for each URL ('url'). Or keep all, and count how many "
+            "repeat others ('report'), estimate it from a sample of 1/64 ('estimate'), or do neither ('off'). Default: pair for crawl "
+            "files, estimate for tables.",
             rich_help_panel=FILTERS,
             show_default=False,
         ),

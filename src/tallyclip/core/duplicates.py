@@ -71,7 +71,7 @@ def shard_places(shard: int, rows: UInt64[np.ndarray, " N"]) -> UInt64[np.ndarra
 
 def resolve(
     runs: Sequence[UInt64[np.ndarray, "_ 4"]], known: Sequence[UInt64[np.ndarray, "_ 2"]] = ()
-) -> tuple[UInt64[np.ndarray, " L"], int]:
+) -> tuple[UInt64[np.ndarray, " L"], UInt64[np.ndarray, " K"]]:
     """Find the duplicates in one bucket of several sorted runs.
 
     Args:
@@ -79,7 +79,7 @@ def resolve(
         known: keys of existing pools; all rows with one of them are removed.
 
     Returns:
-        the places of the removed rows, ascending; and how many of them have a known key.
+        the places of the removed rows, ascending: of those that repeat another row, and of those with a known key.
     """
     existing = [np.column_stack([keys, np.full((len(keys), 2), KNOWN)]) for keys in known]
     records = sort_rows(np.concatenate([np.zeros((0, 4), np.uint64), *existing, *runs]))
@@ -87,8 +87,7 @@ def resolve(
     is_known = records[:, 2] == KNOWN
     firsts = np.flatnonzero(first)
     has_known_key = np.repeat(is_known[firsts], np.diff(np.append(firsts, len(records))))
-    removed = ~is_known & (~first | has_known_key)
-    return np.sort(records[removed, 3]), int(np.count_nonzero(has_known_key & ~is_known))
+    return np.sort(records[~first & ~has_known_key, 3]), np.sort(records[has_known_key & ~is_known, 3])
 
 
 def without(records: UInt64[np.ndarray, "N 4"], removed: UInt64[np.ndarray, " L"]) -> UInt64[np.ndarray, "n 4"]:

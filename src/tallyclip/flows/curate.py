@@ -12,7 +12,7 @@ from tallyclip.core.data import Metadata
 from tallyclip.errors import IncompleteError, OptionError
 from tallyclip.extras import load
 from tallyclip.flows.crawl import Crawl, crawl_files
-from tallyclip.flows.find import find_pool, own_pool, refuse_without_urls
+from tallyclip.flows.find import find_pool, own_pool, refuse_without_columns, refuse_without_urls
 from tallyclip.io.artifacts import check_unicode
 from tallyclip.match.reference import Mode, check_mode
 from tallyclip.readers.columns import ColumnChoice
@@ -22,6 +22,7 @@ from tallyclip.run.workspace import Workspace
 from tallyclip.stages.balance import BALANCE, options_for
 from tallyclip.stages.card import CARD
 from tallyclip.stages.counts import COUNTS
+from tallyclip.stages.dropped import DROPPED
 from tallyclip.stages.duplicates import DUPLICATES, earlier_pool
 from tallyclip.stages.gather import GATHER, GatherOptions, PoolOptions
 from tallyclip.stages.kept import KEPT
@@ -29,6 +30,7 @@ from tallyclip.stages.match import MATCH, MatchOptions
 from tallyclip.stages.metadata import METADATA, MetadataOptions
 from tallyclip.stages.plan import PLAN, Aim, PlanOptions
 from tallyclip.stages.pool import POOL
+from tallyclip.stages.repeats import REPEATS
 
 DEFAULT_POOL = PoolOptions()  # as in the paper: only duplicate pairs are removed
 
@@ -45,8 +47,13 @@ def make_pool(run: Workspace, source: Sequence[str] | Crawl, options: PoolOption
     pool = _find(run, source, ColumnChoice())
     if not _is_gathered(pool):
         raise OptionError(f"{pool.files[0].path} is a pool already", "give it to 'tallyclip curate'; 'pool' takes WAT and WARC files")
+    if options.repeats:
+        hint = "use pair, url or off, and --duplicates report with 'tallyclip curate'"
+        raise OptionError(f"--duplicates {options.duplicates} counts repeats while a pool is matched, and this only makes one", hint)
     _refuse_other_kind(run, crawl=True)
     _gather(run, pool, options.of_pool(crawl=True), accept_failed=accept_failed)
+    if options.write_dropped:
+        make(run, DROPPED)
 
 
 def match(
@@ -117,7 +124,11 @@ def _match(run: Workspace, pool: Pool, metadata: Metadata, mode: Mode, options: 
     make(run, METADATA, MetadataOptions(metadata, mode))
     run.record(pool.names, len(pool.files))
     languages = None if early is not None else options.languages
-    make(run, MATCH, MatchOptions(pool, languages, str(run.footers)), accept_failed=accept_failed)
+    make(run, MATCH, MatchOptions(pool, languages, options.repeats, options.write_dropped, str(run.footers)), accept_failed=accept_failed)
+    if options.write_dropped:
+        make(run, DROPPED)
+    if options.repeats:
+        make(run, REPEATS)
 
 
 def balance(run: Workspace, aim: Aim, *, seed: int = 0, policy: TextsPolicy = "pairs") -> None:
@@ -167,6 +178,7 @@ def _keep(run: Workspace, pool: Pool, options: PoolOptions, *, accept_failed: bo
         return
     if options.duplicates == "url":
         refuse_without_urls(pool)
+    refuse_without_columns(pool, options.steps)
     _check_excluded(run, options)
     run.record(pool.names, len(pool.files))
     make(run, GATHER, GatherOptions(pool, options), accept_failed=accept_failed)

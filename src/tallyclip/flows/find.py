@@ -17,6 +17,7 @@ from tallyclip.readers.sources import Pool, PoolFile, find_files
 from tallyclip.run.workspace import Workspace
 from tallyclip.stages.match import footer_file
 from tallyclip.stages.pool import POOL
+from tallyclip.steps.own import OwnStep
 
 MOST_KEPT = 256 << 20  # bytes of footers; those over this are read again
 
@@ -69,6 +70,26 @@ def own_pool(run: Workspace, names: list[str]) -> Pool:
     files, _ = find_files([str(run.folder(POOL).path)], keep=footers.keep)
     footers.write(run.footers)
     return Pool(names, ColumnChoice(), files)
+
+
+def refuse_without_columns(pool: Pool, steps: Sequence[OwnStep]) -> None:
+    """Refuse a pool whose first readable file says which columns it has, and lacks one that a step reads.
+
+    Raises:
+        OptionError: it lacks one.
+    """
+    wanted = [(step, name) for step in steps for name in step.columns]
+    for file in pool.files if wanted else []:
+        try:
+            schema = open_file(file, pool.choice).schema
+        except (SourceError, OptionError):
+            continue  # its shards will fail, and say why
+        for step, name in wanted:
+            if schema is not None and name not in schema.names:
+                raise OptionError(
+                    f"{file.path} has no column {name!r}, which --step {step.name} reads", f"it has {', '.join(schema.names)}"
+                )
+        return
 
 
 def refuse_without_urls(pool: Pool) -> None:

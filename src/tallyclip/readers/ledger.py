@@ -1,6 +1,7 @@
 """Dropped records and captions, counted by reason with a few samples.
 
-The reasons are a fixed list, so that a shard's report stays small whatever the data: data goes in the sample, never in the reason.
+The reasons are a fixed list, so that a shard's report stays small whatever the data: data goes in the sample, never in the reason. Steps of
+the user's own name reasons of theirs, a limited number.
 ``Ledger`` counts for every reader and stage, and refuses a reason that is not on the list.
 """
 
@@ -16,6 +17,7 @@ from tallyclip.readers.content import LONGEST_SAMPLE
 from tallyclip.readers.records import Drop
 
 KEPT_SAMPLES = 20  # of each reason
+OWN_STEP = "step "  # before the reasons of the user's own steps
 UNNAMED = "matches no entry"
 REPEATED_IN_POOL = "duplicate in the pool"
 IN_EARLIER_POOL = "in an earlier pool"
@@ -107,7 +109,7 @@ class Ledger:
         Raises:
             ValueError: its reason is not one of ``REASONS``: an error in our code.
         """
-        if drop.reason not in REASONS:
+        if drop.reason not in REASONS and not drop.reason.startswith(OWN_STEP):
             raise ValueError(f"{drop.reason[:LONGEST_SAMPLE]!r} is not declared as a reason to drop, in tallyclip.readers.ledger")
         self.counts[drop.reason] += drop.times
         if drop.sample:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute
 from jaxtyping import Bool, Int32, Int64, UInt64
 
-from tallyclip.core.uids import ImageKind, make_uids, parse_uids, uid_strings
+from tallyclip.core.uids import ImageKind, make_uids, parse_uids, uid_column, uid_strings
 from tallyclip.errors import OptionError
 from tallyclip.readers.columns import Columns
 from tallyclip.readers.content import LONGEST_SAMPLE, is_utf8, shown
@@ -117,6 +117,17 @@ def pairs_of(records: Records, columns: Columns) -> Pairs:
 def strings_at(table: pa.Table, name: str, places: Int64[np.ndarray, " K"]) -> pa.Array:
     """The values of a column of text at some places, empty where there are none."""
     return pc.fill_null(_combined(table[name]).take(pa.array(places)).cast(pa.string()), "")
+
+
+def table_of(pairs: Pairs, records: Records, columns: Columns, places: Int64[np.ndarray, " K"] | None = None) -> pa.Table:
+    """Pairs as a table with the columns ``uid``, ``url`` (empty where there is none), ``text``, ``row`` and ``text_number``: all, or those
+    at some places."""
+    if places is not None:
+        pairs = pairs.take(places)
+    spots = np.searchsorted(records.rows, pairs.rows)
+    urls = pa.array([""] * len(spots)) if columns.url is None else strings_at(records.table, columns.url, spots)
+    texts = pairs.texts.cast(pa.string())
+    return pa.table({"uid": uid_column(pairs.uids), "url": urls, "text": texts, "row": pairs.rows, "text_number": pairs.text_numbers})
 
 
 class Texts:

@@ -21,8 +21,7 @@ from tallyclip.errors import OptionError
 from tallyclip.io.arrays import write_array
 from tallyclip.io.files import write_json
 from tallyclip.readers.ledger import BOILERPLATE as BOILERPLATE_CAPTION
-from tallyclip.readers.ledger import Ledger
-from tallyclip.readers.records import Drop
+from tallyclip.readers.ledger import IN_EARLIER_POOL, REPEATED_IN_POOL
 from tallyclip.run.items import Report, StageFolder, Work
 from tallyclip.run.manifest import read_manifest
 from tallyclip.run.record import check_layout
@@ -42,11 +41,15 @@ class DuplicatesFolder(StageFolder):
         self.runs = path / "_runs.json"
 
     def removed(self, key: str) -> Path:
-        """The file with the places of the rows to remove, for the key of a bucket."""
+        """The file with the places of the rows that are duplicates, or boilerplate, for the key of a bucket."""
         return self.path / f"{key}.removed.npy"
 
+    def excluded(self, key: str) -> Path:
+        """The file with the places of the rows that are in earlier pools."""
+        return self.path / f"{key}.excluded.npy"
+
     def outputs_of(self, key: str) -> Iterable[Path]:
-        return (self.removed(key),)
+        return self.removed(key), self.excluded(key)
 
 
 class BucketJob(msgspec.Struct, frozen=True):
@@ -75,7 +78,7 @@ class Bucket(msgspec.Struct, frozen=True):
 
 
 class BucketReport(Report):
-    """How many rows are removed, and how many of these because their key is in an earlier pool."""
+    """How many rows are removed as duplicates or boilerplate, and how many because their key is in an earlier pool."""
 
     removed: int
     excluded: int = 0
@@ -101,9 +104,10 @@ def find_repeats(job: BucketJob, item: Bucket, folder: DuplicatesFolder, tick: C
     for path in job.before:
         removed = np.load(path, mmap_mode="r")
         runs = [without(run, removed) for run in runs]
-    removed, of_excluded = resolve(runs, excluded)
-    write_array(folder.removed(_key(item.number)), removed)
-    return BucketReport(rows=rows, removed=len(removed), excluded=of_excluded)
+    repeated, of_excluded = resolve(runs, excluded)
+    write_array(folder.removed(_key(item.number)), repeated)
+    write_array(folder.excluded(_key(item.number)), of_excluded)
+    return BucketReport(rows=rows, removed=len(repeated), excluded=len(of_excluded))
 
 
 def _slices(job: BucketJob, bucket: Bucket, kind: str) -> tuple[list[np.ndarray], int]:
@@ -128,32 +132,34 @@ def _key(number: int, kind: str = "") -> str:
 
 
 class Removed(msgspec.Struct, frozen=True):
-    """What is removed of gathered files: files of places, for duplicates and for boilerplate captions."""
+    """What is removed of gathered files: for each reason, files of places."""
 
-    duplicates: list[str]
-    boilerplate: list[str]
+    places: dict[str, list[str]]
 
-    def of_file(self, number: int, repeats: UInt64[np.ndarray, " _"]) -> tuple[UInt64[np.ndarray, " R"], Ledger]:
-        """The rows of one file to remove, ascending, and the ledger that counts boilerplate among them.
+    def of_file(self, number: int, repeats: UInt64[np.ndarray, " _"]) -> dict[str, UInt64[np.ndarray, " _"]]:
+        """For each reason the rows of one file to remove, ascending.
 
         Args:
             number: the position of the file among all that were gathered.
             repeats: the rows that are duplicates of others in the same file.
         """
-        own = np.sort(np.concatenate([repeats, *_places(number, self.duplicates)]))
-        removed = np.union1d(own, np.concatenate([np.zeros(0, np.uint64), *_places(number, self.boilerplate)]))
-        ledger = Ledger()
-        if len(removed) > len(own):
-            ledger.add(Drop(BOILERPLATE_CAPTION, 0, "", len(removed) - len(own)))
-        return removed, ledger
+        own = {REPEATED_IN_POOL: [repeats]}
+        none = np.zeros(0, np.uint64)
+        return {
+            reason: np.sort(np.concatenate([none, *own.get(reason, []), *_places(number, paths)])) for reason, paths in self.places.items()
+        }
 
 
 def removed_of(run: Workspace) -> Removed:
     """What the stage in place has found."""
     folder, found = run.folder(DUPLICATES), run.required(DUPLICATES).result
+    buckets = [_key(number) for number in range(found["buckets"])]
     return Removed(
-        [str(folder.removed(_key(number))) for number in range(found["buckets"])],
-        [str(folder.removed(_key(number, SITES))) for number in range(found["site_buckets"])],
+        {
+            REPEATED_IN_POOL: [str(folder.removed(key)) for key in buckets],
+            IN_EARLIER_POOL: [str(folder.excluded(key)) for key in buckets],
+            BOILERPLATE_CAPTION: [str(folder.removed(_key(number, SITES))) for number in range(found["site_buckets"])],
+        }
     )
 
 
@@ -249,12 +255,12 @@ def _finish(making: Making[DuplicatesFolder, PoolOptions]) -> Finished:
     excluded = sum(report.excluded for report in reports.values())
     result = {
         "pairs": gathered["pairs"],
-        "repeats": removed - excluded,
+        "repeats": removed,
         "excluded": excluded,
         "buckets": len(making.keys[REPEATS.name]),
         "site_buckets": len(making.keys[BOILERPLATE.name]),
     }
-    summary = f"{removed:,} of {gathered['pairs']:,} pairs are duplicates" if making.options.key != "off" else "kept"
+    summary = f"{removed + excluded:,} of {gathered['pairs']:,} pairs are duplicates" if making.options.key != "off" else "kept"
     return Finished(result, summary, (making.folder.runs,))
 
 
@@ -262,7 +268,7 @@ BOILERPLATE = Section(_cut_sites, find_boilerplate, "sites", rows=lambda _, buck
 REPEATS = Section(_cut_pairs, find_repeats, "pairs", rows=lambda _, bucket: bucket.rows)
 DUPLICATES = Stage(
     name="duplicates",
-    version=1,
+    version=2,
     command="tallyclip pool CRAWL... --out RUN",
     needs=("gather",),
     sections=(BOILERPLATE, REPEATS),

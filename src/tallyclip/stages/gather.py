@@ -11,7 +11,7 @@ Longer than others: the work is there for both, with the options that all later 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -26,8 +26,8 @@ from msgspec.structs import replace
 
 from tallyclip.core.duplicates import first_of_each, preferences, sorted_records
 from tallyclip.core.sorting import sort_rows
-from tallyclip.core.uids import UID, column_uids, make_uids, uid_column
-from tallyclip.errors import OptionError
+from tallyclip.core.uids import UID, column_uids, make_uids
+from tallyclip.errors import OptionError, StepError
 from tallyclip.io.arrays import write_array
 from tallyclip.io.files import replacing
 from tallyclip.io.tables import TableWriter
@@ -37,7 +37,7 @@ from tallyclip.readers.crawl.links import FIELDS
 from tallyclip.readers.crawl.read import PAGE_COLUMN, PAIRS, UID_COLUMN, CrawlReading
 from tallyclip.readers.estimate import estimate_rows
 from tallyclip.readers.ledger import Ledger, Samples
-from tallyclip.readers.pairs import pairs_in_parts, strings_at
+from tallyclip.readers.pairs import pairs_in_parts, strings_at, table_of
 from tallyclip.readers.read import open_file, read_shard
 from tallyclip.readers.records import Records
 from tallyclip.readers.sources import Pool, cut
@@ -47,19 +47,25 @@ from tallyclip.run.shards import ShardItem
 from tallyclip.run.stage import Finished, Making, Section, Stage
 from tallyclip.run.workspace import Workspace
 from tallyclip.steps.base import Step, apply
+from tallyclip.steps.dropped import dropped_pairs
 from tallyclip.steps.filters import Filters, Screen, host_of
 from tallyclip.steps.languages import LANGUAGE, SCORE, LanguageChoice, Languages, asked_languages
+from tallyclip.steps.own import COLUMN, OwnJudge, OwnStep
 
-Duplicates = Literal["pair", "url", "off"]
+Duplicates = Literal["pair", "url", "report", "estimate", "off"]
+DuplicateKey = Literal["pair", "url", "off"]
+CountRepeats = Literal["report", "estimate"]
 BYTES_PER_KEY = 32  # of a pair, on disk
 ROW, NUMBER = "row", "text_number"  # of a table's pair: the record's number in its file, and the caption's in its record
 PLACES = [(ROW, pa.int64()), (NUMBER, pa.int32())]
+TEXTS = ("file", "url", "text")  # of a table's pair that may be dropped later, and written then
 PLACE_OF_PAGE = ("field", "page_url", "crawl_file", "offset")  # columns of tables that are from crawl files
 pc: Any = pyarrow.compute
 
 
 class GatherFolder(StageFolder):
-    """For each crawl file: its pairs, their sorted keys, its duplicate rows, and with --max-site-repeats the keys by site."""
+    """For each file: its pairs, their sorted keys, its duplicate rows, with --max-site-repeats the keys by site, and with --write-dropped
+    the pairs that steps dropped."""
 
     def pairs(self, key: str) -> Path:
         return self.path / f"{key}.parquet"
@@ -73,19 +79,25 @@ class GatherFolder(StageFolder):
     def sites(self, key: str) -> Path:
         return self.path / f"{key}.sites.npy"
 
+    def dropped(self, key: str) -> Path:
+        return self.path / "_dropped" / f"{key}.parquet"
+
     def outputs_of(self, key: str) -> Iterable[Path]:
-        return self.pairs(key), self.keys(key), self.repeats(key), self.sites(key)
+        return self.pairs(key), self.keys(key), self.repeats(key), self.sites(key), self.dropped(key)
 
 
 class PoolOptions(msgspec.Struct, frozen=True):
     """How the pairs of a pool are filtered and deduplicated before they are matched.
 
     Attributes:
-        duplicates: what makes pairs duplicates: "pair" (URL and caption), "url", or "off" (duplicates are kept). By default "pair" for
-            crawl files, and for tables if pools are excluded, else "off".
+        duplicates: what makes pairs duplicates, of which one is kept: "pair" (URL and caption) or "url"; or all are kept, and repeats
+            counted ("report"), estimated ("estimate") or neither ("off"). By default "pair" for crawl files, and for tables if pools are
+            excluded, else "estimate".
         exclude: run folders of earlier pools, whose pairs are skipped.
         languages: languages to keep, or None to detect none.
         filters: other filters.
+        steps: the user's own.
+        write_dropped: write the pairs that are dropped.
         keep_readable: keep the readable part of damaged files.
         max_site_repeats: drop captions that are used with more distinct images than this on the pages of one host.
         max_download: bytes; larger files are not downloaded.
@@ -95,24 +107,32 @@ class PoolOptions(msgspec.Struct, frozen=True):
     exclude: list[str] = []
     languages: LanguageChoice | None = None
     filters: Filters = Filters()
+    steps: list[OwnStep] = []
+    write_dropped: bool = False
     keep_readable: bool = False
     max_site_repeats: int | None = None
     max_download: int = CrawlReading().max_download
 
     def of_pool(self, *, crawl: bool) -> PoolOptions:
         """These options with the default for duplicates."""
-        default: Duplicates = "pair" if crawl or self.exclude else "off"
+        default: Duplicates = "pair" if crawl or self.exclude else "estimate"
         return self if self.duplicates else replace(self, duplicates=default)
 
     @property
-    def key(self) -> Duplicates:
-        """What makes pairs duplicates, once the default is known."""
-        return self.duplicates or "off"
+    def key(self) -> DuplicateKey:
+        """What makes pairs duplicates that are dropped, once the default is known."""
+        return self.duplicates if self.duplicates == "pair" or self.duplicates == "url" else "off"
+
+    @property
+    def repeats(self) -> CountRepeats | None:
+        """How repeats that are kept are counted."""
+        return self.duplicates if self.duplicates == "report" or self.duplicates == "estimate" else None
 
     @property
     def keep_all(self) -> bool:
         """Whether no pair is dropped before matching."""
-        return self.key == "off" and not self.exclude and self.filters == Filters() and self.max_site_repeats is None
+        none = self.key == "off" and not self.exclude and not self.steps
+        return none and self.filters == Filters() and self.max_site_repeats is None
 
     @property
     def early_languages(self) -> LanguageChoice | None:
@@ -150,11 +170,13 @@ class GatherJob(msgspec.Struct, frozen=True):
 
     choice: ColumnChoice
     how: CrawlReading
-    duplicates: Duplicates
+    duplicates: DuplicateKey
     filters: Filters
+    steps: list[OwnStep]
     by_site: bool
     collapse: bool
     languages: LanguageChoice | None
+    write_dropped: bool
 
 
 class GatherReport(Report):
@@ -170,19 +192,30 @@ def gather_shard(job: GatherJob, item: ShardItem, folder: GatherFolder, tick: Ca
     """Write the pairs of a file, their sorted keys, and which rows are duplicates within the file."""
     shard, key, of_crawl = item.shard, item.shard.key, item.shard.file.is_gathered
     opened = open_file(shard.file, job.choice)
-    more = [name for name in PLACE_OF_PAGE if opened.schema is not None and name in opened.schema.names]
-    steps: list[Step] = [_screen(job.filters), *([] if job.languages is None else [Languages(job.languages)])]
+    own = [] if of_crawl else list(dict.fromkeys(name for step in job.steps for name in step.columns))
+    more = [name for name in (*PLACE_OF_PAGE, *own) if opened.schema is not None and name in opened.schema.names]
+    steps: list[Step] = [_screen(job.filters), *map(OwnJudge, job.steps), *([] if job.languages is None else [Languages(job.languages)])]
     seen, ledger, keys = Counter[str](), Ledger(), _Keys(job.duplicates, by_site=job.by_site)
-    schema = gathered_schema(job.languages, of_crawl=of_crawl)
-    repetitive = ["field", "page_url", "crawl_file", LANGUAGE]
-    with replacing(folder.pairs(key)) as part, TableWriter(part, schema, repetitive) as writer:
+    schema = gathered_schema(job.languages, of_crawl=of_crawl, with_texts=job.write_dropped)
+    repetitive = ["file", "field", "page_url", "crawl_file", LANGUAGE]
+    with (
+        replacing(folder.pairs(key)) as part,
+        TableWriter(part, schema, repetitive) as writer,
+        dropped_pairs(folder.dropped(key), wanted=job.write_dropped, file=shard.file.path) as dropped,
+    ):
         for records in read_shard(shard, opened.columns, job.choice, more=more, how=job.how):
             seen.update(records.seen)
             for drop in records.drops if of_crawl else []:  # matching reads tables again, and counts these
                 ledger.add(drop)
-            for pairs in [records.table] if of_crawl else _pairs_of_table(records, opened.columns):
-                table = apply(steps, pairs, ledger)
+            for pairs in [records.table] if of_crawl else _pairs_of_table(records, opened.columns, own):
+                try:
+                    table = apply(steps, pairs, ledger, dropped)
+                except StepError as error:
+                    rows = f"records {records.rows[0]:,} to {records.rows[-1]:,}"
+                    raise StepError(f"{error.what}; in {shard.file.path}, {rows}", error.hint) from error
                 keys.add(table)
+                if job.write_dropped and not of_crawl:
+                    table = table.append_column("file", pa.array([shard.file.path] * len(table)))
                 writer.write(table.select(schema.names).cast(schema))
             tick(len(records.rows))
     found, repeats = keys.resolved(collapse=job.collapse)
@@ -193,14 +226,16 @@ def gather_shard(job: GatherJob, item: ShardItem, folder: GatherFolder, tick: Ca
     return GatherReport(rows=keys.rows, seen=dict(seen), drops=dict(ledger.counts), samples=ledger.report(), repeats=len(repeats))
 
 
-def _pairs_of_table(records: Records, columns: Columns) -> Iterator[pa.Table]:
-    """The pairs of records as crawl files have them, with the places of the pairs; with those of pages where the table says them."""
+def _pairs_of_table(records: Records, columns: Columns, own: Sequence[str]) -> Iterator[pa.Table]:
+    """The pairs of records as crawl files have them, with the places of the pairs; with those of pages where the table says them; and with
+    the columns that the user's own steps read, null where records lack them."""
     has_pages = {*PLACE_OF_PAGE} <= {*records.table.column_names}
     for pairs in pairs_in_parts(records, columns):
         places = np.searchsorted(records.rows, pairs.rows)
-        urls = pa.array([""] * len(places)) if columns.url is None else strings_at(records.table, columns.url, places)
-        texts = pairs.texts.cast(pa.string())
-        table = pa.table({UID_COLUMN: uid_column(pairs.uids), "url": urls, "text": texts, ROW: pairs.rows, NUMBER: pairs.text_numbers})
+        table = table_of(pairs, records, columns)
+        for name in own:
+            values = records.table[name].take(pa.array(places)) if name in records.table.column_names else pa.nulls(len(places))
+            table = table.append_column(COLUMN + name, values)
         if has_pages:
             field, page, crawl_file = (strings_at(records.table, name, places) for name in ("field", "page_url", "crawl_file"))
             offsets = strings_at(records.table, "offset", places)
@@ -213,7 +248,7 @@ def _pairs_of_table(records: Records, columns: Columns) -> Iterator[pa.Table]:
         yield table
 
 
-def index_of(folder: GatherFolder, key: str, duplicates: Duplicates, kept: Bool[np.ndarray, " N"]) -> UInt64[np.ndarray, "K 2"]:
+def index_of(folder: GatherFolder, key: str, duplicates: DuplicateKey, kept: Bool[np.ndarray, " N"]) -> UInt64[np.ndarray, "K 2"]:
     """The keys of the N gathered rows that are kept, ascending."""
     if duplicates == "off":  # no keys were made; the key of a pair is its uid
         uids = column_uids(pq.read_table(str(folder.pairs(key)), columns=[UID_COLUMN])[UID_COLUMN].combine_chunks())
@@ -222,10 +257,11 @@ def index_of(folder: GatherFolder, key: str, duplicates: Duplicates, kept: Bool[
     return np.ascontiguousarray(records[kept[records[:, 3].astype(np.int64)], :2])
 
 
-def gathered_schema(languages: LanguageChoice | None, *, of_crawl: bool) -> pa.Schema:
+def gathered_schema(languages: LanguageChoice | None, *, of_crawl: bool, with_texts: bool = False) -> pa.Schema:
     """The columns of gathered pairs. Of crawl files they are those of the reader, except the hash of the page, which only chooses among
-    duplicates; of tables the uid and the place."""
-    fields = [field for field in PAIRS if field.name != PAGE_COLUMN] if of_crawl else [(UID_COLUMN, UID), *PLACES]
+    duplicates; of tables the uid and the place, and where dropped pairs are written later, ``TEXTS``."""
+    of_table = [(UID_COLUMN, UID), *PLACES, *([(name, pa.string()) for name in TEXTS] if with_texts else [])]
+    fields = [field for field in PAIRS if field.name != PAGE_COLUMN] if of_crawl else of_table
     return pa.schema([*fields, *([(LANGUAGE, pa.dictionary(pa.int32(), pa.string())), (SCORE, pa.float32())] if languages else [])])
 
 
@@ -238,8 +274,8 @@ def _screen(filters: Filters) -> Screen:
 class _Keys:
     """Collects the keys of a file's rows, batch by batch; takes 32 bytes of memory per row."""
 
-    def __init__(self, duplicates: Duplicates, *, by_site: bool) -> None:
-        self._duplicates: Duplicates = duplicates
+    def __init__(self, duplicates: DuplicateKey, *, by_site: bool) -> None:
+        self._duplicates: DuplicateKey = duplicates
         self._sites: list[UInt64[np.ndarray, "_ 3"]] | None = [] if by_site else None
         self._keys: list[UInt64[np.ndarray, "_ 2"]] = []
         self._preferences: list[UInt64[np.ndarray, " _"]] = []
@@ -252,7 +288,7 @@ class _Keys:
             self._sites.append(np.column_stack([_site_keys(table), uids[:, 0]]))
         if self._duplicates == "off":
             return
-        self._keys.append(_url_keys(table, uids) if self._duplicates == "url" else uids)
+        self._keys.append(url_keys(table["url"], uids) if self._duplicates == "url" else uids)
         if PAGE_COLUMN not in table.column_names:
             self._preferences.append(uids[:, 0])
             return
@@ -273,10 +309,10 @@ class _Keys:
         return sort_rows(np.column_stack([sites, np.arange(len(sites), dtype=np.uint64)]))
 
 
-def _url_keys(table: pa.Table, uids: UInt64[np.ndarray, "N 2"]) -> UInt64[np.ndarray, "N 2"]:
-    """The keys of URLs; pairs without one have no duplicate but themselves."""
-    keys = make_uids(None, table["url"])
-    without = pc.equal(table["url"], "").to_numpy()
+def url_keys(urls: pa.Array | pa.ChunkedArray, uids: UInt64[np.ndarray, "N 2"]) -> UInt64[np.ndarray, "N 2"]:
+    """The keys of pairs by their URLs; of those without one the uids, so they are duplicates only of the same pairs."""
+    keys = make_uids(None, urls)
+    without = pc.equal(urls, "").to_numpy(zero_copy_only=False)
     keys[without] = uids[without]
     return keys
 
@@ -298,6 +334,8 @@ def _asked(_: Workspace, options: GatherOptions) -> dict[str, Any]:
         "by_site": steps.max_site_repeats is not None,
         "exclude": bool(steps.exclude),
         "languages": asked_languages(steps.early_languages),
+        "steps": [step.asked for step in steps.steps],
+        "write_dropped": steps.write_dropped,
     }
 
 
@@ -309,9 +347,11 @@ def _cut(making: Making[GatherFolder, GatherOptions]) -> Work:
         how=CrawlReading(str(making.run.downloads), steps.keep_readable, steps.max_download),
         duplicates=steps.key,
         filters=steps.filters,
+        steps=steps.steps,
         by_site=by_site,
         collapse=not by_site and not steps.exclude,
         languages=steps.early_languages,
+        write_dropped=steps.write_dropped,
     )
     return Work({shard.key: ShardItem(shard) for shard in cut(making.options.pool.files)}, job)
 

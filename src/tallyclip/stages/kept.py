@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,9 @@ from tallyclip.run.items import Work
 from tallyclip.run.stage import Finished, Making, Section, Stage
 from tallyclip.run.workspace import Workspace
 from tallyclip.stages.duplicates import Removed, removed_of
-from tallyclip.stages.gather import GATHER, NUMBER, ROW, Duplicates, GatherFolder, PoolOptions, index_of
+from tallyclip.stages.gather import GATHER, NUMBER, ROW, TEXTS, DuplicateKey, GatherFolder, PoolOptions, index_of
 from tallyclip.stages.remaining import GatheredFile, RemainingFolder, RemainingReport, drops_of, gathered_files
+from tallyclip.steps.dropped import dropped_pairs
 from tallyclip.steps.languages import LANGUAGE, SCORE
 
 
@@ -33,22 +35,27 @@ class KeptJob(msgspec.Struct, frozen=True):
 
     gathered: str
     removed: Removed
-    duplicates: Duplicates
+    duplicates: DuplicateKey
+    write_dropped: bool
 
 
 def write_kept(job: KeptJob, item: GatheredFile, folder: RemainingFolder, tick: Callable[[int], None]) -> RemainingReport:
     """Write the places of a shard's pairs that are kept, and their keys."""
     gathered = GatherFolder(Path(job.gathered))
-    removed, ledger = job.removed.of_file(item.number, np.load(gathered.repeats(item.key)))
+    removed = job.removed.of_file(item.number, np.load(gathered.repeats(item.key)))
     table = pq.read_table(str(gathered.pairs(item.key)))
-    keep = np.ones(len(table), np.bool_)
-    keep[removed.astype(np.int64)] = False
-    kept = table.filter(pa.array(keep)).drop_columns(["uid"])
+    keep, drops = np.ones(len(table), np.bool_), Counter[str]()
+    with dropped_pairs(folder.dropped(item.key), wanted=job.write_dropped) as dropped:
+        for reason, rows in removed.items():
+            keep[rows.astype(np.int64)] = False
+            drops[reason] += len(rows)
+            dropped.add_at(table, rows, reason)
+    kept = table.filter(pa.array(keep)).select([name for name in table.column_names if name not in ("uid", *TEXTS)])
     with replacing(folder.pairs(item.key)) as part, TableWriter(part, kept.schema, [LANGUAGE]) as writer:
         writer.write(kept)
     write_array(folder.index(item.key), index_of(gathered, item.key, job.duplicates, keep))
     tick(len(table))
-    return RemainingReport(rows=len(table), kept=len(kept), drops=dict(ledger.counts), samples=ledger.report())
+    return RemainingReport(rows=len(table), kept=len(kept), drops=dict(+drops), samples={})
 
 
 class KeptPairs:
@@ -89,7 +96,7 @@ def _asked(_: Workspace, __: PoolOptions) -> dict[str, Any]:
 def _cut(making: Making[RemainingFolder, PoolOptions]) -> Work:
     run = making.run
     duplicates: Any = run.required(GATHER).options["duplicates"]
-    return Work(gathered_files(run), KeptJob(str(run.folder(GATHER).path), removed_of(run), duplicates))
+    return Work(gathered_files(run), KeptJob(str(run.folder(GATHER).path), removed_of(run), duplicates, making.options.write_dropped))
 
 
 def _finish(making: Making[RemainingFolder, PoolOptions]) -> Finished:

@@ -22,8 +22,10 @@ from msgspec.structs import replace
 
 from tallyclip.core.counts import add_to_counts
 from tallyclip.core.data import Matches
+from tallyclip.core.duplicates import preferences
+from tallyclip.core.sorting import sort_rows
 from tallyclip.errors import ArtifactError
-from tallyclip.io.arrays import read_arrays
+from tallyclip.io.arrays import read_arrays, write_array
 from tallyclip.io.files import replacing, write_json
 from tallyclip.io.structs import read_struct
 from tallyclip.match.kernel import match_rows
@@ -33,7 +35,7 @@ from tallyclip.readers.columns import ColumnChoice, Columns
 from tallyclip.readers.content import LONGEST_SAMPLE
 from tallyclip.readers.estimate import estimate_rows
 from tallyclip.readers.ledger import KEPT_SAMPLES, UNNAMED, Ledger, Sample, Samples, merge_samples
-from tallyclip.readers.pairs import Pairs, pairs_in_parts
+from tallyclip.readers.pairs import Pairs, pairs_in_parts, strings_at, table_of
 from tallyclip.readers.parquet import footer_of
 from tallyclip.readers.read import open_file, read_shard
 from tallyclip.readers.records import Records, schema_of, unify, widen
@@ -45,19 +47,24 @@ from tallyclip.run.items import Failure, Report, StageFolder, Work
 from tallyclip.run.shards import ShardItem
 from tallyclip.run.stage import Finished, Making, Section, Stage
 from tallyclip.run.workspace import Workspace
-from tallyclip.stages.gather import GATHER
+from tallyclip.stages.gather import GATHER, CountRepeats, url_keys
 from tallyclip.stages.kept import KEPT, KeptPairs, samples_of
 from tallyclip.stages.metadata import METADATA
 from tallyclip.stages.remaining import RemainingFolder
+from tallyclip.steps.base import Verdict
+from tallyclip.steps.dropped import dropped_pairs
 from tallyclip.steps.languages import LANGUAGE, SCORE, LanguageChoice, Languages, asked_languages
 
+SAMPLED = 64  # of so many keys one is in the sample from which repeats are estimated
+FIRST_LEFT_OUT = np.uint64((1 << 64) // SAMPLED)
 LONGEST_COUNTED = 32  # the histogram of matches per caption ends with "this many and more"
 SECONDS_PER_MATCHED_PAIR = 1.5e-7  # to write its matches, and to read them again
 BYTES_PER_MATCHED_PAIR, BYTES_PER_MATCH = 28, 4
 
 
 class MatchFolder(StageFolder):
-    """Per shard the pairs that match an entry; and how often each entry is matched, with the columns of the shard's file."""
+    """Per shard the pairs that match an entry; how often each entry is matched, with the columns of the shard's file; if repeats are
+    counted or estimated, the sorted keys of pairs and of URLs, or a sample of them; with --write-dropped the pairs that are dropped."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -70,8 +77,17 @@ class MatchFolder(StageFolder):
     def counts(self, key: str) -> Path:
         return self.path / f"{key}.npz"
 
+    def pair_keys(self, key: str) -> Path:
+        return self.path / "_keys" / f"{key}.pairs.npy"
+
+    def url_keys(self, key: str) -> Path:
+        return self.path / "_keys" / f"{key}.urls.npy"
+
+    def dropped(self, key: str) -> Path:
+        return self.path / "_dropped" / f"{key}.parquet"
+
     def outputs_of(self, key: str) -> Iterable[Path]:
-        return self.matches(key), self.counts(key)
+        return self.matches(key), self.counts(key), self.pair_keys(key), self.url_keys(key), self.dropped(key)
 
 
 class SnapshotShard(msgspec.Struct, frozen=True):
@@ -108,10 +124,13 @@ class Snapshot(msgspec.Struct, frozen=True):
 
 
 class MatchOptions(msgspec.Struct, frozen=True):
-    """A pool, and in which languages its captions are matched; ``footers`` is a folder of footers that have been read."""
+    """A pool, in which languages its captions are matched, whether repeats are counted and dropped pairs written; ``footers`` is a folder
+    of footers that have been read."""
 
     pool: Pool
     languages: LanguageChoice | None = None
+    repeats: CountRepeats | None = None
+    write_dropped: bool = False
     footers: str | None = None
 
 
@@ -121,6 +140,8 @@ class MatchJob(msgspec.Struct, frozen=True):
     choice: ColumnChoice
     matcher: str
     languages: LanguageChoice | None
+    repeats: CountRepeats | None
+    write_dropped: bool
     footers: str | None
     kept: str | None
 
@@ -147,23 +168,39 @@ def match_shard(job: MatchJob, item: ShardItem, folder: MatchFolder, tick: Calla
     tally = _Tally(len(matcher), opened.columns)
     languages = None if job.languages is None else Languages(job.languages)
     kept = None if job.kept is None else KeptPairs(RemainingFolder(Path(job.kept)).pairs(key))
+    keys = None if job.repeats is None else _RepeatKeys(sampled=job.repeats == "estimate")
     with_languages = languages is not None or (kept is not None and kept.has_languages)
-    with replacing(folder.matches(key)) as part, MatchWriter(part, with_languages=with_languages) as writer:
+    with (
+        replacing(folder.matches(key)) as part,
+        MatchWriter(part, with_languages=with_languages) as writer,
+        dropped_pairs(folder.dropped(key), wanted=job.write_dropped, file=shard.file.path) as dropped,
+    ):
         for records in read_shard(shard, opened.columns, job.choice, footer=opened.footer):
             tally.add_records(records)
             for found_pairs in pairs_in_parts(records, opened.columns):
                 pairs, detected = (found_pairs, None) if kept is None else kept.of(found_pairs)
+                if keys is not None:
+                    keys.add(pairs, records, opened.columns.url)
                 matches = matcher.match(pairs.texts)
                 unmatched, matched = np.flatnonzero(matches.lengths == 0), np.flatnonzero(matches.lengths)
                 tags = None if detected is None else LanguageTags(detected.labels[matched], detected.scores[matched])
+                if job.write_dropped:
+                    dropped.add_records(pairs.drops)
+                    dropped.add(table_of(pairs, records, opened.columns, unmatched), UNNAMED)
                 if languages is not None:
-                    matched, tags = _in_languages(pairs, matched, languages)
+                    verdict = languages.judge(pa.table({"text": pairs.texts.take(pa.array(matched))}))
+                    if job.write_dropped:
+                        dropped.add_drops(table_of(pairs, records, opened.columns, matched), verdict.drops)
+                    matched, tags = _in_languages(pairs, matched, verdict)
                     matches = _only(matches, matched)
                 offsets = np.append(matches.offsets[matched], matches.offsets[-1])
                 found = Matches(offsets, matches.entry_ids)
                 writer.write(MatchedPairs(pairs.rows[matched], pairs.text_numbers[matched], pairs.uids[matched], found, tags))
                 tally.add(pairs, found, unmatched)
             tick(len(records.rows))
+    if keys is not None:
+        write_array(folder.pair_keys(key), keys.of_pairs())
+        write_array(folder.url_keys(key), keys.of_urls())
     schema = opened.schema or schema_of(tally.kinds)
     place = schema.get_field_index(opened.columns.caption)
     several = place >= 0 and pa.types.is_nested(schema.field(place).type)
@@ -175,9 +212,8 @@ def match_shard(job: MatchJob, item: ShardItem, folder: MatchFolder, tick: Calla
     return tally.report(several=several)
 
 
-def _in_languages(pairs: Pairs, matched: Int64[np.ndarray, " M"], step: Languages) -> tuple[Int64[np.ndarray, " K"], LanguageTags]:
+def _in_languages(pairs: Pairs, matched: Int64[np.ndarray, " M"], verdict: Verdict) -> tuple[Int64[np.ndarray, " K"], LanguageTags]:
     """Of the pairs that match an entry those in the languages asked for, with these; the others are dropped."""
-    verdict = step.judge(pa.table({"text": pairs.texts.take(pa.array(matched))}))
     pairs.drops.extend(drop._replace(row=int(pairs.rows[matched[drop.row]])) for drop in verdict.drops)
     labels = np.array(verdict.columns[LANGUAGE].to_pylist(), np.str_)
     return matched[verdict.keep], LanguageTags(labels[verdict.keep], verdict.columns[SCORE].to_numpy()[verdict.keep])
@@ -220,6 +256,31 @@ def read_schema(path: Path) -> pa.Schema:
 
 def _schema(content: bytes) -> pa.Schema:
     return pa.ipc.read_schema(pa.py_buffer(content))
+
+
+class _RepeatKeys:
+    """Collects the keys of a shard's pairs, and of their URLs: all, or those in the sample."""
+
+    def __init__(self, *, sampled: bool) -> None:
+        self._sampled = sampled
+        self._pairs: list[UInt64[np.ndarray, "_ 2"]] = []
+        self._urls: list[UInt64[np.ndarray, "_ 2"]] = []
+
+    def add(self, pairs: Pairs, records: Records, url: str | None) -> None:
+        self._pairs.append(self._some(pairs.uids))
+        if url is not None:
+            urls = strings_at(records.table, url, np.searchsorted(records.rows, pairs.rows))
+            self._urls.append(self._some(url_keys(urls, pairs.uids)))
+
+    def of_pairs(self) -> UInt64[np.ndarray, "N 2"]:
+        return sort_rows(np.concatenate([np.zeros((0, 2), np.uint64), *self._pairs]))
+
+    def of_urls(self) -> UInt64[np.ndarray, "N 2"]:
+        return sort_rows(np.concatenate([np.zeros((0, 2), np.uint64), *self._urls]))
+
+    def _some(self, keys: UInt64[np.ndarray, "N 2"]) -> UInt64[np.ndarray, "n 2"]:
+        # Hashed once more, since the pool's own uids may be any numbers.
+        return keys[preferences(keys[:, 0], keys[:, 1]) < FIRST_LEFT_OUT] if self._sampled else keys
 
 
 class _Tally:
@@ -289,6 +350,8 @@ def _asked(run: Workspace, options: MatchOptions) -> dict[str, Any]:
         "columns": msgspec.to_builtins(options.pool.choice),
         "mode": run.required(METADATA).options["mode"],
         "languages": asked_languages(options.languages),
+        "repeats": options.repeats,
+        "write_dropped": options.write_dropped,
     }
 
 
@@ -297,7 +360,15 @@ def _cut(making: Making[MatchFolder, MatchOptions]) -> Work:
     run = making.run
     kept = run.whole(KEPT)
     place = None if kept is None else str(run.folder(KEPT).path)
-    job = MatchJob(options.pool.choice, str(run.folder(METADATA).matcher), options.languages, options.footers, place)
+    job = MatchJob(
+        options.pool.choice,
+        str(run.folder(METADATA).matcher),
+        options.languages,
+        options.repeats,
+        options.write_dropped,
+        options.footers,
+        place,
+    )
     shards = {shard.key: ShardItem(shard) for shard in cut(options.pool.files)}
     return Work(shards if kept is None else {key: shards[key] for key in kept.pieces}, job)
 
@@ -320,6 +391,7 @@ def _finish(making: Making[MatchFolder, MatchOptions]) -> Finished:
         "matches": sum(report.matches for report in reports.values()),
         "drops": dict(sorted(drops.items())),
         "own_uids": sum(report.own_uids for report in reports.values()),
+        "has_urls": any(report.columns.url is not None for report in reports.values()),
         "columns": sorted({str(report.columns) for report in reports.values()}),
     }
     shards = {shard.key: shard for shard in cut(pool.files)}
@@ -376,7 +448,8 @@ def unmatch(run: Workspace, failures: Mapping[str, Failure]) -> None:
     asked = run.required(MATCH).options["languages"]
     languages = None if asked is None else msgspec.convert({name: asked[name] for name in ("languages", "threshold")}, LanguageChoice)
     snapshot = snapshot_of(run)
-    options = MatchOptions(Pool(snapshot.names, snapshot.choice, []), languages)
+    others: dict[str, Any] = {name: run.required(MATCH).options[name] for name in ("repeats", "write_dropped")}
+    options = MatchOptions(Pool(snapshot.names, snapshot.choice, []), languages, **others)
     folder = MatchFolder(run.withdraw(MATCH, fingerprint_before_work(run, MATCH, options)))
     for key, failure in failures.items():
         folder.forget(key)
@@ -445,7 +518,7 @@ def _cost(expected: Expected) -> Cost:
 SHARDS = Section(_cut, match_shard, "shards", rows=lambda job, item: estimate_rows(item.shard, job.choice))
 MATCH = Stage(
     name="match",
-    version=3,
+    version=4,
     command="tallyclip match POOL... --out RUN",
     needs=("metadata",),
     uses=("pool", "kept"),

@@ -16,6 +16,8 @@ RUN_OUTLINE = Outline(
         StageOutline("kept", "tallyclip match POOL... --out RUN", ("shards",), optional=True),
         StageOutline("metadata", "tallyclip match POOL... --out RUN"),
         StageOutline("match", "tallyclip match POOL... --out RUN", ("shards",)),
+        StageOutline("dropped", "tallyclip curate POOL... --write-dropped --out RUN", ("files",), optional=True),
+        StageOutline("repeats", "tallyclip match POOL... --out RUN", ("buckets",), optional=True),
         StageOutline("counts", "tallyclip count RUN"),
         StageOutline("plan", "tallyclip plan RUN"),
         StageOutline("balance", "tallyclip balance RUN", ("shards",)),

@@ -21,7 +21,7 @@ from tallyclip.io.tables import TableWriter
 from tallyclip.readers.crawl.gather import SCHEMA
 from tallyclip.readers.crawl.links import FIELDS
 from tallyclip.readers.crawl.read import UID_COLUMN
-from tallyclip.readers.ledger import merge_samples
+from tallyclip.readers.ledger import Ledger, merge_samples
 from tallyclip.report.card import CrawlPart, Part, reasons
 from tallyclip.run.cost import Cost, Expected
 from tallyclip.run.items import Work
@@ -29,9 +29,10 @@ from tallyclip.run.manifest import Manifest
 from tallyclip.run.stage import Finished, Making, Section, Stage
 from tallyclip.run.workspace import Workspace
 from tallyclip.stages.duplicates import Removed, removed_of
-from tallyclip.stages.gather import BYTES_PER_KEY, GATHER, Duplicates, GatherFolder, PoolOptions, index_of
+from tallyclip.stages.gather import BYTES_PER_KEY, GATHER, DuplicateKey, GatherFolder, PoolOptions, index_of
 from tallyclip.stages.remaining import GatheredFile, RemainingFolder, RemainingReport, drops_of, gathered_files
 from tallyclip.steps.base import apply
+from tallyclip.steps.dropped import dropped_pairs
 from tallyclip.steps.languages import LANGUAGE, SCORE, LanguageChoice, Languages, asked_languages
 
 LANGUAGES = [(LANGUAGE, pa.dictionary(pa.int16(), pa.string())), (SCORE, pa.float32())]
@@ -44,13 +45,14 @@ class PoolJob(msgspec.Struct, frozen=True):
     removed: Removed
     languages: LanguageChoice | None
     detected: bool
-    duplicates: Duplicates
+    duplicates: DuplicateKey
+    write_dropped: bool
 
 
 def write_pairs(job: PoolJob, item: GatheredFile, folder: RemainingFolder, tick: Callable[[int], None]) -> RemainingReport:
     """Write the pairs of a file that are kept, with their languages if these are detected, and their keys."""
     gathered = GatherFolder(Path(job.gathered))
-    removed, ledger = job.removed.of_file(item.number, np.load(gathered.repeats(item.key)))
+    removed, ledger = job.removed.of_file(item.number, np.load(gathered.repeats(item.key))), Ledger()
     languages = [] if job.languages is None or job.detected else [Languages(job.languages)]
     schema = pool_schema(job.languages)
     kept: list[Bool[np.ndarray, " _"]] = []
@@ -58,18 +60,21 @@ def write_pairs(job: PoolJob, item: GatheredFile, folder: RemainingFolder, tick:
     with (
         replacing(folder.pairs(item.key)) as part,
         TableWriter(part, schema, repetitive=["field", "page_url", "crawl_file", LANGUAGE]) as writer,
+        dropped_pairs(folder.dropped(item.key), wanted=job.write_dropped) as dropped,
         pq.ParquetFile(str(gathered.pairs(item.key))) as file,
     ):
         for group in range(file.num_row_groups):
             table = file.read_row_group(group)
             keep = np.ones(len(table), np.bool_)
-            here = removed[np.searchsorted(removed, rows) : np.searchsorted(removed, rows + len(table))] - np.uint64(rows)
-            keep[here.astype(np.int64)] = False
+            for reason, places in removed.items():
+                here = places[np.searchsorted(places, rows) : np.searchsorted(places, rows + len(table))] - np.uint64(rows)
+                keep[here.astype(np.int64)] = False
+                dropped.add_at(table, here, reason)
             places = np.flatnonzero(keep)
             rows += len(table)
             tick(len(table))
             table = table.filter(pa.array(keep)).append_column("_place", pa.array(places))
-            table = apply(languages, table, ledger)
+            table = apply(languages, table, ledger, dropped)
             keep[:] = False
             keep[table["_place"].to_numpy()] = True
             kept.append(keep)
@@ -81,7 +86,8 @@ def write_pairs(job: PoolJob, item: GatheredFile, folder: RemainingFolder, tick:
             writer.write(table.select(schema.names).cast(schema))
     write_array(folder.index(item.key), index_of(gathered, item.key, job.duplicates, np.concatenate([np.zeros(0, np.bool_), *kept])))
     count = sum(int(np.count_nonzero(keep)) for keep in kept)
-    return RemainingReport(rows=rows, kept=count, drops=dict(ledger.counts), samples=ledger.report())
+    drops = +Counter({reason: len(places) for reason, places in removed.items()}) + ledger.counts
+    return RemainingReport(rows=rows, kept=count, drops=dict(drops), samples=ledger.report())
 
 
 def pool_schema(languages: LanguageChoice | None) -> pa.Schema:
@@ -101,6 +107,7 @@ def _cut(making: Making[RemainingFolder, PoolOptions]) -> Work:
         languages=options.languages,
         detected=options.early_languages is not None,
         duplicates=options.key,
+        write_dropped=options.write_dropped,
     )
     return Work(gathered_files(run), job)
 

@@ -8,15 +8,14 @@ from pathlib import Path
 
 import msgspec
 
-from tallyclip.readers.ledger import IN_EARLIER_POOL, REPEATED_IN_POOL, Samples
+from tallyclip.readers.ledger import Samples
 from tallyclip.run.items import Report, StageFolder
 from tallyclip.run.workspace import Workspace
-from tallyclip.stages.duplicates import DUPLICATES
 from tallyclip.stages.gather import GATHER
 
 
 class RemainingFolder(StageFolder):
-    """For each file the pairs that remain, and their keys in ascending order."""
+    """For each file the pairs that remain, their keys in ascending order, and with --write-dropped the others."""
 
     def pairs(self, key: str) -> Path:
         return self.path / f"{key}.parquet"
@@ -24,8 +23,11 @@ class RemainingFolder(StageFolder):
     def index(self, key: str) -> Path:
         return self.path / "_index" / f"{key}.npy"
 
+    def dropped(self, key: str) -> Path:
+        return self.path / "_dropped" / f"{key}.parquet"
+
     def outputs_of(self, key: str) -> Iterable[Path]:
-        return self.pairs(key), self.index(key)
+        return self.pairs(key), self.index(key), self.dropped(key)
 
 
 class GatheredFile(msgspec.Struct, frozen=True):
@@ -52,10 +54,8 @@ def gathered_files(run: Workspace) -> dict[str, GatheredFile]:
 
 
 def drops_of(run: Workspace, reports: Iterable[RemainingReport]) -> Counter[str]:
-    """What was dropped up to here, by reason: when pairs were gathered, as duplicates, and by the stage that has these reports."""
-    gathered, found = run.required(GATHER), run.required(DUPLICATES).result
-    drops = Counter[str](gathered.result["drops"])
-    drops += Counter({REPEATED_IN_POOL: found["repeats"], IN_EARLIER_POOL: found["excluded"]})
+    """What was dropped up to here, by reason: when pairs were gathered, and by the stage that has these reports."""
+    drops = Counter[str](run.required(GATHER).result["drops"])
     for report in reports:
         drops.update(report.drops)
     return drops

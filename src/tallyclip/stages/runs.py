@@ -9,6 +9,8 @@ RUN/
 ├── kept/                        of tables, if some of their pairs are dropped before matching: the places of the others
 ├── metadata/                    the entry list and the matcher's tables
 ├── match/                       which pairs match which entries, a file a shard; and the snapshot of the shards
+├── dropped/REASON/*.parquet    if asked for: the pairs that were dropped before the draw
+├── repeats/                     of tables, if none are dropped: how many pairs repeat others
 ├── counts/                      how often each entry is matched
 ├── plan/                        t against expected size, tail share, head entries and matches
 ├── balance/                     the manifest of the results below
@@ -27,6 +29,7 @@ from tallyclip.run.workspace import Kind
 from tallyclip.stages.balance import BALANCE
 from tallyclip.stages.card import CARD
 from tallyclip.stages.counts import COUNTS
+from tallyclip.stages.dropped import DROPPED
 from tallyclip.stages.duplicates import DUPLICATES
 from tallyclip.stages.gather import GATHER
 from tallyclip.stages.kept import KEPT
@@ -35,10 +38,11 @@ from tallyclip.stages.metadata import METADATA
 from tallyclip.stages.outline import RUN_OUTLINE
 from tallyclip.stages.plan import PLAN
 from tallyclip.stages.pool import POOL
+from tallyclip.stages.repeats import REPEATS
 
 RUN = Kind(
     noun=RUN_OUTLINE.noun,
     record=RUN_OUTLINE.record,
-    stages=Stages(GATHER, DUPLICATES, POOL, KEPT, METADATA, MATCH, COUNTS, PLAN, BALANCE, CARD),
+    stages=Stages(GATHER, DUPLICATES, POOL, KEPT, METADATA, MATCH, DROPPED, REPEATS, COUNTS, PLAN, BALANCE, CARD),
     start=RUN_OUTLINE.start,
 )

@@ -16,6 +16,7 @@ from jaxtyping import Bool
 
 from tallyclip.readers.ledger import Ledger
 from tallyclip.readers.records import Drop
+from tallyclip.steps.dropped import DroppedPairs
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Verdict:
 
     Attributes:
         keep: bool[N].
-        drops: the dropped pairs, with their positions among the N; one drop may stand for several pairs.
+        drops: the dropped pairs, each with its position among the N.
         columns: columns of N values that the step adds to the pairs.
     """
 
@@ -41,12 +42,13 @@ class Step(Protocol):
         ...
 
 
-def apply(steps: Iterable[Step], pairs: pa.Table, ledger: Ledger) -> pa.Table:
-    """The pairs that all steps keep, with the columns that steps add."""
+def apply(steps: Iterable[Step], pairs: pa.Table, ledger: Ledger, dropped: DroppedPairs) -> pa.Table:
+    """The pairs that all steps keep, with the columns that steps add; the others are counted, and written if that is asked for."""
     for step in steps:
         verdict = step.judge(pairs)
         for drop in verdict.drops:
             ledger.add(drop)
+        dropped.add_drops(pairs, verdict.drops)
         for name, column in verdict.columns.items():
             pairs = pairs.append_column(name, column)
         if not verdict.keep.all():

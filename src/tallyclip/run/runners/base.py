@@ -62,6 +62,7 @@ class Runner(Protocol):
 
         Raises:
             OutputError: nothing can be written; going on would only fail again and again.
+            StepError: a step of the user's own does not work; likewise.
         """
         ...
 

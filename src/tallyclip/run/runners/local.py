@@ -21,7 +21,7 @@ from multiprocessing.process import BaseProcess
 from types import ModuleType
 from typing import Any
 
-from tallyclip.errors import OptionError, OutputError, TallyclipError, shows_tracebacks
+from tallyclip.errors import OptionError, OutputError, StepError, TallyclipError, shows_tracebacks
 from tallyclip.run.runners.base import Advanced, Done, Event, Failed, Payload, Result, Task, Tick
 
 CRASHES_ALLOWED = 2  # a task that kills a third worker has failed
@@ -87,6 +87,7 @@ class Workers:
 
         Raises:
             OutputError: a worker cannot write; going on would only fail again and again.
+            StepError: a step of the user's own does not work; likewise.
         """
         waiting = deque(tasks)
         self._dismiss([worker for worker in self._workers if not worker.process.is_alive()])
@@ -151,8 +152,8 @@ def _event(key: str, message: tuple[Any, ...]) -> Event:
             return Advanced(key, rows)
         case ("done", result):
             return Done(key, result)
-        case ("unwritable", what, hint):
-            raise OutputError(what, hint)
+        case ("stop", error):
+            raise error
         case (_, what, hint):
             return Failed(key, _cut(what), None if hint is None else _cut(hint))
         case _:
@@ -246,8 +247,8 @@ def _serve(pipe: Connection, watched: Connection) -> None:
             result = function(payload, tick)
             tick.say()
             _send(pipe, ("done", result))
-        except OutputError as error:
-            _send(pipe, ("unwritable", error.what, error.hint))
+        except (OutputError, StepError) as error:
+            _send(pipe, ("stop", error))
         except TallyclipError as error:
             _send(pipe, ("failed", error.what, error.hint))
         except MemoryError:

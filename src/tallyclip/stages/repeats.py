@@ -1,0 +1,174 @@
+"""The stage repeats: how many pairs repeat others, where none are dropped for that. It counts all, or estimates from a fixed sample.
+
+A pair repeats another if both have one key: that of the pair (``pair``) or that of its URL (``url``). Matching leaves the keys of each
+shard, sorted: all of them, or those whose hash falls into 1/64 of all hashes, the same ones whatever the files. Pairs with equal keys are
+in the sample together, so repeats are as frequent in it as in the pool.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+
+from tallyclip.core.duplicates import bucket_bits, first_of_each
+from tallyclip.core.sorting import bucket_slice, sort_rows
+from tallyclip.io.files import write_json
+from tallyclip.report.card import Facts
+from tallyclip.report.numbers import percent, short
+from tallyclip.run.items import Report, StageFolder, Work
+from tallyclip.run.manifest import Manifest
+from tallyclip.run.stage import Finished, Making, Section, Stage
+from tallyclip.run.workspace import Workspace
+from tallyclip.stages.duplicates import ROWS_PER_BUCKET, Bucket
+from tallyclip.stages.match import MATCH, SAMPLED
+
+Kind = Literal["pair", "url"]
+KINDS: dict[Kind, str] = {"pair": "by URL and caption", "url": "by URL"}
+
+
+class RepeatsFolder(StageFolder):
+    """The list of key files."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.keys = path / "_keys.json"
+
+
+class BucketsJob(msgspec.Struct, frozen=True):
+    """What is the same for all buckets: how many leading bits of a key choose one, and the list of key files by kind."""
+
+    bits: int
+    keys: str
+
+
+class RepeatsReport(Report):
+    """By kind: how many keys there are, how many different ones, and the sum of the squares of how often each of these is there."""
+
+    counts: dict[Kind, tuple[int, int, int]]
+
+
+class Repetition(msgspec.Struct, frozen=True):
+    """How many pairs repeat another: all but one of those with a key. ``error`` is the standard error of an estimate."""
+
+    count: int
+    error: int
+
+
+def count_bucket(job: BucketsJob, item: Bucket, _: RepeatsFolder, tick: Callable[[int], None]) -> RepeatsReport:
+    """Count the keys of a bucket."""
+    counts: dict[Kind, tuple[int, int, int]] = {}
+    for kind, paths in _names(job.keys).items():
+        runs = [np.load(path, mmap_mode="r") for path in paths]
+        parts = [run[bucket_slice(run[:, 0], item.number, job.bits)] for run in runs]
+        keys = sort_rows(np.concatenate([np.zeros((0, 2), np.uint64), *parts]))
+        times = np.diff(np.append(np.flatnonzero(first_of_each(keys)), len(keys)))
+        counts[kind] = len(keys), len(times), int((times**2).sum())
+        tick(len(keys))
+    return RepeatsReport(rows=sum(keys for keys, _, _ in counts.values()), counts=counts)
+
+
+@lru_cache(maxsize=1)
+def _names(path: str) -> dict[Kind, list[str]]:
+    return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def estimated(pairs: int, keys: int, different: int, squares: int) -> Repetition:
+    """How many of some pairs repeat another, from the keys of a sample of them.
+
+    The share of repeats is a ratio of two sums over the keys in the sample, each of which is in it with one chance, so the error is that of
+    a ratio estimate: the residuals of the keys, (times - 1) - share * times, squared and summed (Cochran, Sampling Techniques, 6.4).
+    """
+    share = (keys - different) / max(1, keys)
+    residuals = (1 - share) ** 2 * squares - 2 * (1 - share) * keys + different
+    return Repetition(round(pairs * share), round(math.sqrt(max(0.0, residuals)) * pairs / max(1, keys)))
+
+
+def _cut(making: Making[RepeatsFolder, None]) -> Work:
+    run = making.run
+    folder, matched = run.folder(MATCH), run.required(MATCH)
+    names = {"pair": [str(folder.pair_keys(key)) for key in matched.pieces]}
+    if matched.result["has_urls"]:
+        names["url"] = [str(folder.url_keys(key)) for key in matched.pieces]
+    write_json(making.folder.keys, names)
+    rows = matched.result["texts"] // (1 if _is_exact(matched) else SAMPLED)
+    bits = bucket_bits(rows, ROWS_PER_BUCKET)
+    return Work(
+        {f"{number:05d}": Bucket(number, len(names) * rows >> bits) for number in range(1 << bits)},
+        BucketsJob(bits, str(making.folder.keys)),
+    )
+
+
+def _is_exact(matched: Manifest) -> bool:
+    return matched.options["repeats"] == "report"
+
+
+def _finish(making: Making[RepeatsFolder, None]) -> Finished:
+    reports: list[RepeatsReport] = list(making.reports(BUCKETS).values())
+    matched = making.run.required(MATCH)
+    pairs, found = matched.result["texts"], dict[Kind, Repetition]()
+    for kind in reports[0].counts:
+        keys, different, squares = np.sum([report.counts[kind] for report in reports], axis=0).tolist()
+        found[kind] = Repetition(keys - different, 0) if _is_exact(matched) else estimated(pairs, keys, different, squares)
+    result = {"pairs": pairs, "exact": _is_exact(matched), "repeats": msgspec.to_builtins(found)}
+    return Finished(result, _line(_facts(result)), (making.folder.keys,))
+
+
+class RepeatsFacts(Facts):
+    """The repeats on the card, also as numbers."""
+
+    pairs: int
+    exact: bool
+    repeats: dict[Kind, Repetition]
+
+    def summary(self) -> list[str]:
+        return [f"repeats     {_line(self.facts)}"]
+
+
+def _facts(result: Mapping[str, Any]) -> dict[str, str]:
+    facts: dict[str, str] = {}
+    for kind, said in KINDS.items():
+        if kind not in result["repeats"]:
+            continue
+        count, error = result["repeats"][kind]["count"], result["repeats"][kind]["error"]
+        share = percent(count, result["pairs"])
+        if result["exact"]:
+            facts[said] = f"{count:,} pairs ({share})"
+        else:
+            facts[said] = (
+                f"about {short(count)} ± {short(error)} pairs ({share}), from a sample of 1/{SAMPLED}"
+                if count
+                else f"none in a sample of 1/{SAMPLED}"
+            )
+    return facts
+
+
+def _line(facts: Mapping[str, str]) -> str:
+    return "; ".join(f"{said}: {fact}" for said, fact in facts.items())
+
+
+def _card(run: Workspace) -> RepeatsFacts:
+    result = run.required(REPEATS).result
+    repeats = msgspec.convert(result["repeats"], dict[Kind, Repetition])
+    title = "Pairs that repeat another, all kept"
+    return RepeatsFacts(title=title, facts=_facts(result), pairs=result["pairs"], exact=result["exact"], repeats=repeats)
+
+
+BUCKETS = Section(_cut, count_bucket, "buckets", rows=lambda _, bucket: bucket.rows, unit="keys")
+REPEATS = Stage(
+    name="repeats",
+    version=1,
+    command="tallyclip match POOL... --out RUN",
+    needs=("match",),
+    sections=(BUCKETS,),
+    folder=RepeatsFolder,
+    finish=_finish,
+    optional=True,
+    card=_card,
+)

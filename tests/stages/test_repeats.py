@@ -1,0 +1,127 @@
+"""How many pairs repeat others, where none are dropped: counted, and estimated from a sample that does not depend on the files."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tallyclip.core.duplicates import preferences
+from tallyclip.core.uids import make_uids
+from tallyclip.run.runners.local import Workers
+from tallyclip.stages import PRELOAD, repeats
+from tallyclip.stages.repeats import estimated
+from tallyclip.steps.filters import Filters
+from tests.stages.test_crawl import write_crawl
+from tests.stages.test_steps_for_tables import made, some_pairs, write_as
+from tests.tools import assert_same, fails, manifest, results, succeeds, write_entries
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[Workers]:
+    with Workers(2, PRELOAD) as some:
+        yield some
+
+
+def found(run: Path) -> dict[str, int]:
+    return {kind: repeats["count"] for kind, repeats in manifest(run, "repeats")["result"]["repeats"].items()}
+
+
+def test_as_many_repeats_are_reported_as_would_be_dropped(tmp_path: Path, workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = write_as("parquet", tmp_path / "pool", some_pairs())
+    run = made(tmp_path / "report", workers, pool, duplicates="report")
+    kept = pq.read_table(pool)
+    for kind in ("pair", "url"):
+        dropped = manifest(made(tmp_path / kind, workers, pool, duplicates=kind), "match")["result"]["drops"]["duplicate in the pool"]
+        assert found(run)[kind] == dropped > 100
+    for kind, columns in (("pair", "url, caption"), ("url", "url")):
+        assert found(run)[kind] == len(kept) - len(duckdb.connect().execute(f"select distinct {columns} from kept").fetchall())
+    card = json.loads((run / "card" / "card.json").read_text())["repeats"]
+    assert card["exact"]
+    assert card["repeats"]["url"] == {"count": found(run)["url"], "error": 0}
+    assert f"- by URL: {found(run)['url']:,} pairs" in (run / "card" / "card.md").read_text()
+    assert manifest(run, "match")["result"]["drops"].keys() == {"matches no entry"}
+    monkeypatch.setattr(repeats, "ROWS_PER_BUCKET", 100)
+    with Workers(1, PRELOAD) as one:
+        again = made(tmp_path / "again", one, write_as("jsonl", tmp_path / "other", some_pairs(), 5), duplicates="report")
+    assert found(again) == found(run)
+    assert len(manifest(again, "repeats")["pieces"]) > 4
+
+
+def test_repeats_are_estimated_from_the_same_pairs_whatever_the_files(tmp_path: Path, workers: Workers) -> None:
+    draw = random.Random(3)
+    texts = [f"word{i % 3} {i}" for i in range(40)]
+    pairs = [(f"http://a.example/{draw.randrange(4000)}.png", draw.choice(texts)) for _ in range(20_000)]
+    run = made(tmp_path / "run", workers, write_as("parquet", tmp_path / "pool", pairs))
+    draw.shuffle(pairs)
+    other = made(tmp_path / "other", workers, write_as("csv", tmp_path / "csv", pairs, 2), duplicates="estimate")
+    result = manifest(run, "repeats")["result"]
+    assert manifest(other, "repeats")["result"] == result
+    urls = make_uids(None, [url for url, _ in pairs])
+    sampled = urls[preferences(urls[:, 0].copy(), urls[:, 1].copy()) >> np.uint64(58) == 0]
+    share = 1 - len(np.unique(sampled, axis=0)) / len(sampled)
+    assert result["repeats"]["url"]["count"] == round(share * len(pairs))
+    for kind, distinct in (("pair", len(set(pairs))), ("url", len({url for url, _ in pairs}))):
+        estimate = result["repeats"][kind]
+        assert 0 < estimate["error"] < len(pairs) / 10
+        assert abs(estimate["count"] - (len(pairs) - distinct)) < 4 * estimate["error"]
+    assert "from a sample of 1/64" in (run / "card" / "card.html").read_text()
+
+
+def test_the_error_of_an_estimate_is_that_of_many_samples() -> None:
+    """Of keys that are there between one and nine times, samples of 1/64 are drawn; estimates scatter as their errors say."""
+    draw = np.random.default_rng(5)
+    times = draw.integers(1, 10, 60_000)
+    pairs, repeated = int(times.sum()), int((times - 1).sum())
+    estimates = []
+    for _ in range(400):
+        some = times[draw.random(len(times)) < 1 / 64]
+        estimates.append(estimated(pairs, int(some.sum()), len(some), int((some**2).sum())))
+    scatter = math.sqrt(np.mean([(estimate.count - repeated) ** 2 for estimate in estimates]))
+    assert abs(scatter / np.mean([estimate.error for estimate in estimates]) - 1) < 0.15
+
+
+def test_repeats_are_those_of_the_pairs_that_steps_leave(tmp_path: Path, workers: Workers) -> None:
+    pool = write_as("parquet", tmp_path / "pool", some_pairs())
+    long = [pair for pair in some_pairs() if len(pair[1]) >= 6]
+    run = made(tmp_path / "run", workers, pool, duplicates="report", filters=Filters(min_text_length=6))
+    assert found(run) == {"pair": len(long) - len(set(long)), "url": len(long) - len({url for url, _ in long})}
+    assert manifest(run, "repeats")["result"]["pairs"] == len(long)
+
+
+def test_pools_without_urls_have_repeats_by_pair_alone(tmp_path: Path, workers: Workers) -> None:
+    (tmp_path / "pool").mkdir()
+    (tmp_path / "pool" / "a.txt").write_text("a photo\nword1\na photo\na photo\n")
+    assert found(made(tmp_path / "run", workers, tmp_path / "pool", duplicates="report")) == {"pair": 2}
+    pq.write_table(pa.table({"url": ["http://a.example/1"] * 2 + [None] * 2, "text": ["word1", "word2"] * 2}), tmp_path / "b.parquet")
+    assert found(made(tmp_path / "b", workers, tmp_path / "b.parquet", duplicates="report")) == {"pair": 0, "url": 1}
+
+
+def test_the_same_run_counts_estimates_and_does_neither(tmp_path: Path, workers: Workers) -> None:
+    pool = write_as("parquet", tmp_path / "pool", some_pairs())
+    clean = {kind: results(made(tmp_path / kind, workers, pool, duplicates=kind)) for kind in ("report", "estimate", "off", "pair")}
+    for kind in ("off", "report", "pair", "estimate", "off"):
+        run = made(tmp_path / "run", workers, pool, duplicates=kind)
+        assert_same(run, clean[kind])
+        assert (run / "repeats").exists() == (kind in ("report", "estimate"))
+        assert "repeats" not in json.loads((run / "card" / "card.json").read_text()) or kind in ("report", "estimate")
+
+
+def test_pairs_of_crawl_files_are_counted_when_they_are_matched(tmp_path: Path) -> None:
+    crawl, entries = write_crawl(tmp_path / "crawl"), write_entries(tmp_path / "entries.json", ["photo", "word1", "a"])
+    said = fails(2, "pool", crawl, "--duplicates", "report", "--out", tmp_path / "pool")
+    assert "--duplicates report counts repeats while a pool is matched" in said
+    assert not (tmp_path / "pool" / "gather").exists()
+    succeeds("pool", crawl, "--out", tmp_path / "pool")
+    dropped = manifest(tmp_path / "pool", "pool")["result"]["drops"]["duplicate in the pool"]
+    out = succeeds("curate", crawl, "--metadata", entries, "--t", "inf", "--duplicates", "report", "--out", tmp_path / "run")
+    assert found(tmp_path / "run")["pair"] == dropped > 0
+    assert f"repeats     by URL and caption: {dropped:,} pairs" in out
