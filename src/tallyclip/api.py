@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 # What keywords may be, by the words of their annotations; those with other words are checked where they are used.
 _KINDS = {"str": str, "int": int, "float": float | int, "bool": bool, "None": type(None), "PathLike[str]": PathLike}
-_COLUMNS = ("caption_column", "url_column", "uid_column", "format", "header", "delimiter", "quote", "escape")
+COLUMNS = ("caption_column", "url_column", "uid_column", "format", "header", "delimiter", "quote", "escape")
 _NOT_OPTIONS = ("progress",)  # of a command, which always shows it
 
 
@@ -124,7 +124,7 @@ class Run:
     @property
     def counts_curated(self) -> Int64[np.ndarray, " V"]:
         """How many captions of the curated set match each entry."""
-        from tallyclip.io.files import read_array
+        from tallyclip.io.arrays import read_array
         from tallyclip.stages.balance import BALANCE
 
         run = self._read()
@@ -159,12 +159,13 @@ class Run:
     def status(self) -> RunStatus:
         """The stages and how far each is, also while another process works on them."""
         from tallyclip.run.status import read_status
-        from tallyclip.stages.runs import RUN
+        from tallyclip.stages.outline import RUN_OUTLINE
 
-        return read_status(RUN, self.path.resolve())
+        return read_status(RUN_OUTLINE, self.path.resolve())
 
     def _read(self) -> Workspace:
-        from tallyclip.run.workspace import Workspace, read_record
+        from tallyclip.run.record import read_record
+        from tallyclip.run.workspace import Workspace
         from tallyclip.stages.runs import RUN
 
         read_record(RUN, self.path)
@@ -296,7 +297,7 @@ def curate(
         flow.curate(
             run,
             asked.source_of(given),
-            asked.choice_of(*(given[name] for name in _COLUMNS)),
+            asked.choice_of(*(given[name] for name in COLUMNS)),
             asked.load_metadata(metadata, clean=clean_metadata),
             asked.aim_of(t, size, tail_share),
             mode=mode,
@@ -355,7 +356,7 @@ def match_pool(
         flow.match(
             run,
             asked.source_of(given),
-            asked.choice_of(*(given[name] for name in _COLUMNS)),
+            asked.choice_of(*(given[name] for name in COLUMNS)),
             entries,
             mode,
             options=asked.pool_options(given),
@@ -477,6 +478,15 @@ def _open(name: str, function: Callable[..., Run], given: dict[str, Any], *, wor
     """Check the types of a function's arguments, and open its run folder. The command that asks for the same is recorded."""
     _check_types(function, given)
     folder = run_folder(os.fspath(given["out"] if "out" in given else given["run"]))
+    if "run" in given:
+        from tallyclip.run.record import check_folder
+        from tallyclip.stages.outline import RUN_OUTLINE
+
+        check_folder(RUN_OUTLINE, folder.resolve())
+    else:
+        from tallyclip.readers.missing import check_there
+
+        check_there(given["pool"])
     command = command_of(name, function, given)
     return OpenRun(folder, given.get("workers", workers), command, progress=given["progress"])
 

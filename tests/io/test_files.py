@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from tallyclip.errors import ArtifactError, OutputError
-from tallyclip.io.files import PART, clear_parts, read_array, read_arrays, read_json, remove, replacing, write_array, write_json, writing
+from tallyclip.io.arrays import read_array, read_arrays, write_array
+from tallyclip.io.files import PART, clear_parts, read_json, remove, replacing, write_json, writing
 
 
 def test_a_file_appears_whole_at_the_end_of_its_block(tmp_path: Path) -> None:
@@ -70,7 +71,7 @@ import resource, sys
 import numpy as np
 from pathlib import Path
 from tallyclip.errors import OutputError
-from tallyclip.io.files import write_array
+from tallyclip.io.arrays import write_array
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
 try:

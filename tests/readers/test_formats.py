@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tallyclip.io.suffixes import KINDS
 from tallyclip.readers import annotations, content
 from tallyclip.readers.estimate import estimate_rows
 from tallyclip.readers.formats import FORMATS
-from tallyclip.readers.listing import KINDS
 from tallyclip.readers.sources import cut
 from tests.forms import CAPTIONS, FORMS, NAMES, OF_IMAGE, URLS, coco, flickr, karpathy, redcaps, sbu
 from tests.readers.tools import files_of, hashed, json_lines, read, refused, refused_option, table_of, write_table

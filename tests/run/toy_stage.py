@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from tallyclip.io.files import read_array, write_array
+from tallyclip.io.arrays import read_array, write_array
 from tallyclip.match.matched_pairs import read_matches
 from tallyclip.report.card import Facts
 from tallyclip.run.items import Report, StageFolder, Work

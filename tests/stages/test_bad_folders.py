@@ -145,7 +145,7 @@ def test_a_damaged_work_file_is_named_by_who_does_a_piece_and_written_anew(run: 
         do_piece(piece, lambda _: None)
     assert f"{folder.work('items')}: the piece of work 'apple' cannot be read" in raised.value.what
     assert raised.value.hint == "run the same command again"
-    assert read_status(WITH_CROWDED, run).stages[-2].state == "under way"
+    assert read_status(WITH_CROWDED.outline, run).stages[-2].state == "under way"
     folder.work("items").write_text(whole.replace("cherry", "other"))  # and so is one of other pieces
     assert finish() == ["cherry"]
     assert leftovers(run) == []
@@ -156,7 +156,7 @@ def test_a_piece_whose_mark_cannot_be_read_is_done_again(run: Path, content: str
     folder, finish = with_a_failure(run)
     folder.done("apple").write_text(content)
     folder.failed("cherry").write_text(content)
-    assert [each.shard for each in read_status(WITH_CROWDED, run).stages[-2].failures] == []
+    assert [each.shard for each in read_status(WITH_CROWDED.outline, run).stages[-2].failures] == []
     assert sorted(finish()) == ["apple", "cherry"]
 
 

@@ -54,7 +54,7 @@ def crowded(run: Workspace, least: int = 3) -> np.ndarray:
 
 
 def state(run: Workspace) -> StageStatus:
-    return next(stage for stage in read_status(run.kind, run.root).stages if stage.stage == CROWDED.name)
+    return next(stage for stage in read_status(run.kind.outline, run.root).stages if stage.stage == CROWDED.name)
 
 
 def pieces_of(run: Workspace) -> list[str]:

@@ -1,11 +1,9 @@
-"""The commands. Each checks its options, runs stages, and prints the result.
-
-Longer than others: it lists all commands, and every option takes a line.
-"""
+"""The commands. Each takes the options of its function in ``api.py``, calls it, and prints the result."""
 
 from __future__ import annotations
 
 import io
+import os
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -15,9 +13,10 @@ import typer
 
 from tallyclip import api
 from tallyclip.cli import options
+from tallyclip.cli.config import placed, shown
 from tallyclip.cli.console import fails, out, print_json, reports_errors, show_text
+from tallyclip.cli.given import options_of, origins
 from tallyclip.cli.metadata import add_commands
-from tallyclip.cli.pool import pool as pool_command
 from tallyclip.errors import TallyclipError
 from tallyclip.flows.names import check_unicode
 
@@ -33,6 +32,8 @@ app = typer.Typer(
 )
 metadata_app = typer.Typer(help="Build and inspect entry lists.", no_args_is_help=True, rich_markup_mode="markdown")
 app.add_typer(metadata_app, name="metadata")
+config_app = typer.Typer(help="Show the options of a run, as a file for --config.", no_args_is_help=True, rich_markup_mode="markdown")
+app.add_typer(config_app, name="config")
 
 
 @app.callback()
@@ -60,47 +61,8 @@ def _show() -> Any:
 
 @app.command(rich_help_panel="Main commands")
 @reports_errors
-def curate(
-    pool: options.Pool = None,
-    out_folder: options.Out = ...,  # type: ignore[assignment]
-    metadata: options.Entries = "wordnet",
-    clean_metadata: options.Clean = False,
-    t: options.T = None,
-    size: options.Size = None,
-    tail_share: options.TailShare = None,
-    seed: options.Seed = 0,
-    mode: options.Mode = options.ModeName.exact,
-    texts: options.Texts = options.TextsName.pairs,
-    crawl: options.CrawlName = None,
-    sample: options.Sample = None,
-    kind: options.CrawlKind = None,
-    base_url: options.BaseUrl = None,
-    duplicates: options.Duplicates = None,
-    exclude_pool: options.ExcludePool = None,
-    languages: options.Languages = None,
-    language_threshold: options.LanguageThreshold = None,
-    max_url_length: options.MaxUrlLength = None,
-    min_text_length: options.MinTextLength = None,
-    max_text_length: options.MaxTextLength = None,
-    drop_no_letters: options.DropNoLetters = False,
-    drop_file_names: options.DropFileNames = False,
-    max_site_repeats: options.MaxSiteRepeats = None,
-    blocked_domains: options.BlockedDomains = None,
-    blocked_keywords: options.BlockedKeywords = None,
-    keep_readable: options.KeepReadable = False,
-    max_download: options.MaxDownload = "64G",
-    caption_column: options.CaptionColumn = None,
-    url_column: options.UrlColumn = None,
-    uid_column: options.UidColumn = None,
-    file_format: options.Format = None,
-    header: options.Header = None,
-    delimiter: options.Delimiter = None,
-    quote: options.Quote = None,
-    escape: options.Escape = None,
-    workers: options.WorkersCount = None,
-    allow_failed_shards: options.AllowFailedShards = False,
-    dry_run: options.DryRun = False,
-) -> None:
+@options_of(api.curate, config=True)
+def curate(*, dry_run: options.DryRun = False, **given: Any) -> None:
     """Curate a pool of captions: from files to a balanced subset and a data card, in one command.
 
     Matches every caption against the entry list, counts the matches of each entry, chooses the threshold t, draws the pairs to keep,
@@ -111,107 +73,36 @@ def curate(
     Example: `tallyclip curate laion/*.parquet --size 1_000_000 --out run`
     """
     if dry_run:
-        from tallyclip.core.balance import checked_seed
-        from tallyclip.errors import OptionError
-        from tallyclip.flows.asked import aim_of, choice_of, load_metadata
-        from tallyclip.flows.dry_run import estimate_run
-        from tallyclip.run.runners.local import count_of
-
-        aim_of(t, size, tail_share)
-        checked_seed(seed)
-        if crawl is not None or not pool:
-            raise OptionError(
-                "--dry-run reads the beginning of files, so it needs a POOL", "to estimate a crawl, make a pool of a small --sample first"
-            )
-        choice = choice_of(caption_column, url_column, uid_column, file_format, header, delimiter, quote, escape)
-        entries = load_metadata(metadata, clean=clean_metadata)
-        show_text(_show().dry_run(estimate_run(pool, choice, entries, mode.value, count_of(workers))))
-        return
-    found = api.curate(
-        pool,
-        out=out_folder,
-        metadata=metadata,
-        clean_metadata=clean_metadata,
-        t=t,
-        size=size,
-        tail_share=tail_share,
-        seed=seed,
-        mode=mode.value,
-        texts=texts.value,
-        crawl=crawl,
-        sample=sample,
-        kind=None if kind is None else kind.value,
-        base_url=base_url,
-        duplicates=None if duplicates is None else duplicates.value,
-        exclude_pool=exclude_pool,
-        languages=languages,
-        language_threshold=language_threshold,
-        max_url_length=max_url_length,
-        min_text_length=min_text_length,
-        max_text_length=max_text_length,
-        drop_no_letters=drop_no_letters,
-        drop_file_names=drop_file_names,
-        max_site_repeats=max_site_repeats,
-        blocked_domains=blocked_domains,
-        blocked_keywords=blocked_keywords,
-        keep_readable=keep_readable,
-        max_download=max_download,
-        caption_column=caption_column,
-        url_column=url_column,
-        uid_column=uid_column,
-        format=file_format,
-        header=header,
-        delimiter=delimiter,
-        quote=quote,
-        escape=escape,
-        workers=workers,
-        allow_failed_shards=allow_failed_shards,
-        progress=True,
-    )
-    show_text(found.summary)
+        _estimate(given)
+    else:
+        show_text(api.curate(**given, progress=True).summary)
 
 
-app.command("pool", rich_help_panel="Main commands")(reports_errors(pool_command))
+@app.command(rich_help_panel="Main commands")
+@reports_errors
+@options_of(api.make_pool, config=True)
+def pool(*, pool: options.CrawlFiles = None, **given: Any) -> None:
+    """Make a pool from crawl files: image URLs with their captions, each pair once.
+
+    Reads WAT or WARC files, resolves image URLs, takes alt, title and data-image-title as captions, removes duplicate pairs across all
+    files, and writes `RUN/pool/*.parquet`, which `tallyclip curate` reads. Without filters nothing else is dropped, as in the paper.
+
+    Examples: `tallyclip pool crawl/*.warc.wat.gz --languages en --out run`, and
+    `tallyclip pool --crawl CC-MAIN-2024-22 --sample 1/1000 --out run`
+    """
+    show_text(api.make_pool(pool, **given, progress=True).pool_summary)
 
 
 @app.command(rich_help_panel="Single stages")
 @reports_errors
+@options_of(api.match_pool, config=True)
 def match(
+    *,
     pool: options.MaybePool = None,
-    out_folder: options.MaybeOut = None,
+    out: options.MaybeOut = None,
     text: options.Text = None,
     counts: options.OddsOf = None,
-    metadata: options.Entries = "wordnet",
-    clean_metadata: options.Clean = False,
-    mode: options.Mode = options.ModeName.exact,
-    crawl: options.CrawlName = None,
-    sample: options.Sample = None,
-    kind: options.CrawlKind = None,
-    base_url: options.BaseUrl = None,
-    duplicates: options.Duplicates = None,
-    exclude_pool: options.ExcludePool = None,
-    languages: options.Languages = None,
-    language_threshold: options.LanguageThreshold = None,
-    max_url_length: options.MaxUrlLength = None,
-    min_text_length: options.MinTextLength = None,
-    max_text_length: options.MaxTextLength = None,
-    drop_no_letters: options.DropNoLetters = False,
-    drop_file_names: options.DropFileNames = False,
-    max_site_repeats: options.MaxSiteRepeats = None,
-    blocked_domains: options.BlockedDomains = None,
-    blocked_keywords: options.BlockedKeywords = None,
-    keep_readable: options.KeepReadable = False,
-    max_download: options.MaxDownload = "64G",
-    caption_column: options.CaptionColumn = None,
-    url_column: options.UrlColumn = None,
-    uid_column: options.UidColumn = None,
-    file_format: options.Format = None,
-    header: options.Header = None,
-    delimiter: options.Delimiter = None,
-    quote: options.Quote = None,
-    escape: options.Escape = None,
-    workers: options.WorkersCount = None,
-    allow_failed_shards: options.AllowFailedShards = False,
+    **given: Any,
 ) -> None:
     """Match a pool against an entry list, or show which entries one caption matches.
 
@@ -220,72 +111,32 @@ def match(
     from tallyclip.errors import OptionError
 
     if text is not None:
-        if counts is not None and (metadata != "wordnet" or mode != options.ModeName.exact):
+        metadata, mode = given["metadata"], given["mode"]
+        if counts is not None and (metadata != "wordnet" or mode != "exact"):
             raise OptionError("--counts takes the entry list and the mode from its run", "remove --metadata and --mode")
-        if pool or out_folder:
+        if pool or out:
             raise OptionError("--text matches one caption and takes no POOL or --out", 'tallyclip match --text "a photo of a dog"')
-        _match_text(text, counts, metadata, clean_metadata, mode.value)
+        _match_text(text, counts, metadata, given["clean_metadata"], mode)
         return
-    if out_folder is None:
+    if out is None:
         raise OptionError("give a POOL and --out RUN, or --text", "see 'tallyclip match --help'")
-    api.match_pool(
-        pool,
-        out=out_folder,
-        metadata=metadata,
-        clean_metadata=clean_metadata,
-        mode=mode.value,
-        crawl=crawl,
-        sample=sample,
-        kind=None if kind is None else kind.value,
-        base_url=base_url,
-        duplicates=None if duplicates is None else duplicates.value,
-        exclude_pool=exclude_pool,
-        languages=languages,
-        language_threshold=language_threshold,
-        max_url_length=max_url_length,
-        min_text_length=min_text_length,
-        max_text_length=max_text_length,
-        drop_no_letters=drop_no_letters,
-        drop_file_names=drop_file_names,
-        max_site_repeats=max_site_repeats,
-        blocked_domains=blocked_domains,
-        blocked_keywords=blocked_keywords,
-        keep_readable=keep_readable,
-        max_download=max_download,
-        caption_column=caption_column,
-        url_column=url_column,
-        uid_column=uid_column,
-        format=file_format,
-        header=header,
-        delimiter=delimiter,
-        quote=quote,
-        escape=escape,
-        workers=workers,
-        allow_failed_shards=allow_failed_shards,
-        progress=True,
-    )
+    api.match_pool(pool, out=out, **given, progress=True)
 
 
 @app.command(rich_help_panel="Single stages")
 @reports_errors
-def count(run_folder: options.RunFolder) -> None:
+@options_of(api.count)
+def count(**given: Any) -> None:
     """Count the matches of each entry in a matched pool."""
-    api.count(run_folder, progress=True)
+    api.count(**given, progress=True)
 
 
 @app.command(rich_help_panel="Single stages")
 @reports_errors
-def plan(
-    run_folder: options.RunFolder,
-    t: options.T = None,
-    size: options.Size = None,
-    tail_share: options.TailShare = None,
-    texts: options.Texts = options.TextsName.pairs,
-    workers: options.WorkersCount = None,
-    as_json: options.AsJson = False,
-) -> None:
+@options_of(api.plan)
+def plan(*, as_json: options.AsJson = False, **given: Any) -> None:
     """Show how many pairs each threshold t would keep, and find the t for a size or a tail share, without drawing."""
-    found = api.plan(run_folder, t=t, size=size, tail_share=tail_share, texts=texts.value, workers=workers, progress=True).plan
+    found = api.plan(**given, progress=True).plan
     if as_json:
         import msgspec
 
@@ -298,33 +149,28 @@ def plan(
 
 @app.command(rich_help_panel="Single stages")
 @reports_errors
-def balance(
-    run_folder: options.RunFolder,
-    t: options.T = None,
-    size: options.Size = None,
-    tail_share: options.TailShare = None,
-    seed: options.Seed = 0,
-    texts: options.Texts = options.TextsName.pairs,
-    workers: options.WorkersCount = None,
-) -> None:
+@options_of(api.balance)
+def balance(**given: Any) -> None:
     """Draw the curated set of a counted pool."""
-    api.balance(run_folder, t=t, size=size, tail_share=tail_share, seed=seed, texts=texts.value, workers=workers, progress=True)
+    api.balance(**given, progress=True)
 
 
 @app.command(rich_help_panel="Single stages")
 @reports_errors
-def card(run_folder: options.RunFolder, workers: options.WorkersCount = None) -> None:
+@options_of(api.card)
+def card(**given: Any) -> None:
     """Write the data card of a balanced run."""
-    show_text(api.card(run_folder, workers=workers, progress=True).summary)
+    show_text(api.card(**given, progress=True).summary)
 
 
 @app.command(rich_help_panel="Main commands")
 @reports_errors
-def status(run_folder: options.RunFolder, as_json: options.AsJson = False) -> None:
+@options_of(api.status)
+def status(*, as_json: options.AsJson = False, **given: Any) -> None:
     """Show the stages of a run and their progress, also while another command works on it."""
     import msgspec
 
-    found = api.status(run_folder)
+    found = api.status(**given)
     if as_json:
         print_json(msgspec.to_builtins(found))
     else:
@@ -345,20 +191,49 @@ def demo(
         from tallyclip.readers.columns import ColumnChoice
         from tallyclip.stages.plan import Aim
 
-        run.progress.note("the first run on a machine compiles the matcher, which takes about 20 seconds")
         pool = demo_pool(run.root.parent / f"{run.root.name}-pool")
         pipeline.curate(run, [str(pool)], ColumnChoice(), Metadata.wordnet(), Aim())
     show_text(api.Run(out_folder).summary)
 
 
+@config_app.command("show")
+@reports_errors
+@options_of(api.curate, config=True)
+def show_config(*, out: options.MaybeOut = None, context: typer.Context, **given: Any) -> None:
+    """Print the options that curate would run with, as TOML for `--config`, and where each is from: a flag, the file, or the default.
+
+    Example: `tallyclip config show laion/*.parquet --size 1_000_000 --out run > run.toml`
+    """
+    given = {name: placed(name, value, os.getcwd()) for name, value in ({"pool": given["pool"], "out": out} | given).items()}
+    show_text(shown(given, origins(context)))
+
+
 add_commands(metadata_app, reports_errors)
+
+
+def _estimate(given: dict[str, Any]) -> None:
+    from tallyclip.core.balance import checked_seed
+    from tallyclip.errors import OptionError
+    from tallyclip.flows.asked import aim_of, choice_of, load_metadata
+    from tallyclip.flows.dry_run import estimate_run
+    from tallyclip.run.runners.local import count_of
+
+    aim_of(given["t"], given["size"], given["tail_share"])
+    checked_seed(given["seed"])
+    if given["crawl"] is not None or not given["pool"]:
+        raise OptionError(
+            "--dry-run reads the beginning of files, so it needs a POOL", "to estimate a crawl, make a pool of a small --sample first"
+        )
+    choice = choice_of(*(given[name] for name in api.COLUMNS))
+    entries = load_metadata(given["metadata"], clean=given["clean_metadata"])
+    show_text(_show().dry_run(estimate_run(given["pool"], choice, entries, given["mode"], count_of(given["workers"]))))
 
 
 def _match_text(text: str, counts: Path | None, metadata: str, clean: bool, mode: Any) -> None:
     from tallyclip import Matcher, Metadata, entry_probability, keep_probability
     from tallyclip.flows.asked import load_metadata
     from tallyclip.flows.text import load_odds
-    from tallyclip.io.files import read_array
+    from tallyclip.io.arrays import read_array
 
     odds = None
     if counts is None:

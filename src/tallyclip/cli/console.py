@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import typer
 from rich.console import Console, ConsoleOptions, RenderableType
+from rich.markup import escape
 from rich.segment import Segment
 from rich.text import Text
 
@@ -74,6 +75,11 @@ def fails(error: TallyclipError) -> None:
     err.print(Text("Error: ", style="bold red") + Text("\n  ".join([error.what, *error.details])), soft_wrap=True)
     if error.hint:
         err.print(Text("\nHint: ", style="bold") + Text(error.hint), soft_wrap=True)
+
+
+def as_markup(text: str) -> str:
+    """Text from data, escaped for rich's markup and on one line."""
+    return escape(printable(text))
 
 
 def show_text(text: str) -> None:

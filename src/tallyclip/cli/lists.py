@@ -1,26 +1,54 @@
-"""Tables on screen: comparing, merging and checking entry lists.
+"""Tables on screen: facts of entry lists; comparing, merging and checking them.
 
 Entries may look like rich's markup, so everything from a list is put into ``Text``.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 
+import numpy as np
 from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from tallyclip.cli.show import in_lines
 from tallyclip.core.data import Metadata
 from tallyclip.escaping import printable
 from tallyclip.lists.check import MODES, Check, Repeats
 from tallyclip.lists.compare import Difference, added
+from tallyclip.match.coverage import unmatchable_entries
 from tallyclip.report.numbers import percent, visible
 
 ROOM = 36  # cells for samples beside a table's numbers, so that a row fits in 80
 LINE = 72  # cells for samples on a line of their own
+
+
+def metadata_info(path: str, metadata: Metadata) -> str:
+    """Facts about an entry list."""
+    lengths = np.array([entry.count(" ") + 1 for entry in metadata.entries])
+    words = ", ".join(f"{np.count_nonzero(lengths == n):,} with {n}" for n in (1, 2, 3)) + f", {np.count_nonzero(lengths > 3):,} with more"
+    lines = [
+        f"list         {path}",
+        f"entries      {len(metadata):,}",
+        f"fingerprint  {metadata.fingerprint}",
+        f"words        {words}",
+        f"first        {', '.join(repr(visible(entry)) for entry in metadata.entries[:5])}",
+        f"last         {', '.join(repr(visible(entry)) for entry in metadata.entries[-3:])}",
+    ]
+    if metadata.sources is not None:
+        sizes = Counter("not given" if name is None else str(name) for name in metadata.sources)
+        lines.append("sources      " + ", ".join(f"{visible(name)} {sizes[name]:,}" for name in sorted(sizes)))
+    unmatchable = unmatchable_entries(metadata.entries, "exact")
+    total = sum(len(ids) for ids in unmatchable.values())
+    lines.append(f"unmatchable  {total:,} can never be matched in exact mode")
+    for reason, ids in unmatchable.items():
+        examples = ", ".join(repr(visible(metadata.entries[i])) for i in ids[:3])
+        lines.append(f"             {len(ids):,}: the entry {reason}; such as {examples}")
+    return in_lines(lines)
 
 
 def difference_report(name_a: str, name_b: str, difference: Difference) -> RenderableType:

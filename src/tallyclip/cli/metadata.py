@@ -174,7 +174,7 @@ def recipe(name: ShippedName) -> None:
 
 def info(path: options.EntryList, clean_metadata: options.Clean = False) -> None:
     """Show the size, fingerprint, sources and unmatchable entries of an entry list."""
-    from tallyclip.cli.show import metadata_info
+    from tallyclip.cli.lists import metadata_info
     from tallyclip.flows.asked import load_metadata
 
     show_text(metadata_info(path, load_metadata(path, clean=clean_metadata)))

@@ -1,4 +1,7 @@
-"""The options and arguments of the commands, with their help. Longer than others: it lists all of them."""
+"""The options and arguments of the commands, with their help. Longer than others: it lists all of them.
+
+``OPTIONS`` has those that are keywords of functions in ``api.py``, by these keywords: `given.py` gives each command those of its function.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import functools
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -40,149 +43,26 @@ class TextsName(StrEnum):
     one_per_image = "one-per-image"
 
 
-WHAT, COLUMNS, HOW = "Matching and balancing", "Columns of the pool", "How to run"
+class DuplicatesName(StrEnum):
+    pair = "pair"
+    url = "url"
+    report = "report"
+    estimate = "estimate"
+    off = "off"
 
-Pool = Annotated[
-    list[str] | None,
-    typer.Argument(
-        parser=checked(pool_name),
-        metavar="POOL",
-        help="Files, folders, globs or fsspec URLs (s3://, https://, hf://): Parquet, JSON or JSONL, CSV, TSV, text, "
-        "img2dataset folders, WebDataset tars, MetaCLIP's JSON, captions of COCO and Flickr; all but Parquet may be "
-        "compressed (.gz, .zst, .bz2, .lz4). "
-        "Or the WAT or WARC files of a crawl.",
-        show_default=False,
-    ),
-]
-RunFolder = Annotated[Path, typer.Argument(parser=checked(run_folder), metavar="RUN", help="Run folder.", show_default=False)]
-Out = Annotated[
-    Path,
-    typer.Option(
-        "--out",
-        parser=checked(run_folder),
-        metavar="RUN",
-        help="Run folder: new, empty, or a run to continue.",
-        show_default=False,
-    ),
-]
-Entries = Annotated[
-    str,
-    typer.Option(
-        "--metadata",
-        metavar="wordnet|FILE",
-        help="Entry list: a JSON list, a text file, Parquet, or a folder of 'metadata build'.",
-        rich_help_panel=WHAT,
-    ),
-]
+
+class CrawlKindName(StrEnum):
+    wat = "wat"
+    warc = "warc"
+
+
+WHAT, COLUMNS, HOW = "Matching and balancing", "Columns of the pool", "How to run"
+CRAWL, FILTERS, LANGUAGES = "Crawl files", "Filters and duplicates", "Languages"
+PATH = "a path, or a URL"  # marks options whose values in a file are relative to its folder
+
 Clean = Annotated[
     bool,
     typer.Option("--clean-metadata", help="Drop empty and duplicate entries; by default they are an error.", rich_help_panel=WHAT),
-]
-Mode = Annotated[ModeName, typer.Option("--mode", help="How entries match captions; 'exact' is the paper's rule.", rich_help_panel=WHAT)]
-T = Annotated[
-    float | None,
-    typer.Option(
-        "--t",
-        metavar="NUMBER",
-        help="Threshold between tail and head entries. The paper's is 20000; inf keeps every matched pair.",
-        rich_help_panel=WHAT,
-    ),
-]
-Size = Annotated[
-    str | None,
-    typer.Option(
-        "--size", metavar="PAIRS", help="Instead of --t: expected number of pairs to keep, such as 1_000_000.", rich_help_panel=WHAT
-    ),
-]
-TailShare = Annotated[
-    float | None,
-    typer.Option(
-        "--tail-share",
-        metavar="SHARE",
-        help="Instead of --t: share of all matches that fall on tail entries. Default without --t and --size: 0.06, as in the paper.",
-        rich_help_panel=WHAT,
-    ),
-]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of the draw.", rich_help_panel=WHAT)]
-Texts = Annotated[
-    TextsName,
-    typer.Option(
-        "--texts",
-        help="Images with several captions: make each caption a pair, or pick one per image.",
-        rich_help_panel=WHAT,
-    ),
-]
-CaptionColumn = Annotated[
-    str | None,
-    typer.Option(
-        "--caption-column",
-        metavar="NAME",
-        help="Name of the caption column, if it cannot be detected; in a tar also a suffix, such as outputs.txt.",
-        rich_help_panel=COLUMNS,
-    ),
-]
-UrlColumn = Annotated[
-    str | None,
-    typer.Option("--url-column", metavar="NAME", help="Name of the URL column, if it cannot be detected.", rich_help_panel=COLUMNS),
-]
-UidColumn = Annotated[
-    str | None,
-    typer.Option(
-        "--uid-column",
-        metavar="NAME",
-        help="Name of the column of uids (32 hex digits), if it cannot be detected.",
-        rich_help_panel=COLUMNS,
-    ),
-]
-Format = Annotated[
-    str | None,
-    typer.Option(
-        "--format",
-        metavar="NAME",
-        help="How files of JSON or text are read: coco, karpathy, redcaps, sbu, metaclip-v2, flickr, wit, or plainly as json, csv, tsv "
-        "or text. Default: detected.",
-        rich_help_panel=COLUMNS,
-        show_default=False,
-    ),
-]
-Header = Annotated[
-    bool | None,
-    typer.Option(
-        "--header/--no-header",
-        help="CSV and TSV: the first row names the columns, or is data. Default: detected.",
-        rich_help_panel=COLUMNS,
-        show_default=False,
-    ),
-]
-Delimiter = Annotated[
-    str | None,
-    typer.Option(
-        "--delimiter",
-        metavar="CHARACTER",
-        help="CSV and TSV: what separates values: comma, tab, semicolon, pipe or another character. Default: detected.",
-        rich_help_panel=COLUMNS,
-        show_default=False,
-    ),
-]
-Quote = Annotated[
-    str | None,
-    typer.Option(
-        "--quote",
-        metavar="CHARACTER",
-        help="CSV and TSV: what encloses values; 'none': quotation marks are ordinary characters. Default: detected.",
-        rich_help_panel=COLUMNS,
-        show_default=False,
-    ),
-]
-Escape = Annotated[
-    str | None,
-    typer.Option(
-        "--escape",
-        metavar="CHARACTER",
-        help="CSV and TSV: what escapes quotes and delimiters, such as a backslash, or 'none'. Default: detected.",
-        rich_help_panel=COLUMNS,
-        show_default=False,
-    ),
 ]
 WorkersCount = Annotated[
     int | None,
@@ -194,14 +74,294 @@ WorkersCount = Annotated[
         show_default=False,
     ),
 ]
-AllowFailedShards = Annotated[
-    bool,
-    typer.Option(
-        "--allow-failed-shards",
-        help="Continue without shards that cannot be read; the card lists them.",
-        rich_help_panel=HOW,
-    ),
-]
+OPTIONS: dict[str, Any] = {
+    "pool": Annotated[
+        list[str] | None,
+        typer.Argument(
+            parser=checked(pool_name),
+            metavar="POOL",
+            help="Files, folders, globs or fsspec URLs (s3://, https://, hf://): Parquet, JSON or JSONL, CSV, TSV, text, "
+            "img2dataset folders, WebDataset tars, MetaCLIP's JSON, captions of COCO and Flickr; all but Parquet may be "
+            "compressed (.gz, .zst, .bz2, .lz4). "
+            "Or the WAT or WARC files of a crawl.",
+            show_default=False,
+        ),
+        PATH,
+    ],
+    "run": Annotated[Path, typer.Argument(parser=checked(run_folder), metavar="RUN", help="Run folder.", show_default=False)],
+    "out": Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            parser=checked(run_folder),
+            metavar="RUN",
+            help="Run folder: new, empty, or a run to continue.",
+            show_default=False,
+        ),
+        PATH,
+    ],
+    "metadata": Annotated[
+        str,
+        typer.Option(
+            "--metadata",
+            metavar="wordnet|FILE",
+            help="Entry list: a JSON list, a text file, Parquet, or a folder of 'metadata build'.",
+            rich_help_panel=WHAT,
+        ),
+        PATH,
+    ],
+    "clean_metadata": Clean,
+    "t": Annotated[
+        float | None,
+        typer.Option(
+            "--t",
+            metavar="NUMBER",
+            help="Threshold between tail and head entries. The paper's is 20000; inf keeps every matched pair.",
+            rich_help_panel=WHAT,
+        ),
+    ],
+    "size": Annotated[
+        str | None,
+        typer.Option(
+            "--size", metavar="PAIRS", help="Instead of --t: expected number of pairs to keep, such as 1_000_000.", rich_help_panel=WHAT
+        ),
+    ],
+    "tail_share": Annotated[
+        float | None,
+        typer.Option(
+            "--tail-share",
+            metavar="SHARE",
+            help="Instead of --t: share of all matches that fall on tail entries. Default without --t and --size: 0.06, as in the paper.",
+            rich_help_panel=WHAT,
+        ),
+    ],
+    "seed": Annotated[int, typer.Option("--seed", help="Seed of the draw.", rich_help_panel=WHAT)],
+    "mode": Annotated[
+        ModeName, typer.Option("--mode", help="How entries match captions; 'exact' is the paper's rule.", rich_help_panel=WHAT)
+    ],
+    "texts": Annotated[
+        TextsName,
+        typer.Option(
+            "--texts",
+            help="Images with several captions: make each caption a pair, or pick one per image.",
+            rich_help_panel=WHAT,
+        ),
+    ],
+    "crawl": Annotated[
+        str | None,
+        typer.Option("--crawl", metavar="NAME", help="Id of a crawl by Common Crawl, such as CC-MAIN-2024-22.", rich_help_panel=CRAWL),
+    ],
+    "sample": Annotated[
+        str | None,
+        typer.Option(
+            "--sample",
+            metavar="SHARE",
+            help="With --crawl: share of its files to read, such as 1/1000. A smaller sample is part of a larger one.",
+            rich_help_panel=CRAWL,
+        ),
+    ],
+    "kind": Annotated[
+        CrawlKindName | None,
+        typer.Option("--kind", help="With --crawl: which of its files to read. Default: wat.", rich_help_panel=CRAWL, show_default=False),
+    ],
+    "base_url": Annotated[
+        str | None,
+        typer.Option(
+            "--base-url",
+            metavar="URL",
+            help="With --crawl: URL or folder that has crawl-data/. Default: Common Crawl's server.",
+            rich_help_panel=CRAWL,
+        ),
+        PATH,
+    ],
+    "keep_readable": Annotated[
+        bool,
+        typer.Option(
+            "--keep-readable",
+            help="Keep the readable part of damaged crawl files and count the loss; by default a damaged file fails.",
+            rich_help_panel=CRAWL,
+        ),
+    ],
+    "max_download": Annotated[
+        str,
+        typer.Option("--max-download", metavar="SIZE", help="Do not download larger files; they fail.", rich_help_panel=CRAWL),
+    ],
+    "duplicates": Annotated[
+        DuplicatesName | None,
+        typer.Option(
+            "--duplicates",
+            help="Keep one of equal pairs (URL and caption: 'pair'), or one caption for each URL ('url'). Or keep all, and count how many "
+            "repeat others ('report'), estimate it from a sample of 1/64 ('estimate'), or do neither ('off'). Default: pair for crawl "
+            "files, estimate for tables.",
+            rich_help_panel=FILTERS,
+            show_default=False,
+        ),
+    ],
+    "exclude_pool": Annotated[
+        list[str] | None,
+        typer.Option(
+            "--exclude-pool",
+            metavar="RUN",
+            help="Run folder of an earlier pool; pairs already in it are skipped. Can be repeated.",
+            rich_help_panel=FILTERS,
+            show_default=False,
+        ),
+        PATH,
+    ],
+    "max_url_length": Annotated[
+        int | None,
+        typer.Option("--max-url-length", metavar="N", help="Drop pairs whose URL has more characters.", rich_help_panel=FILTERS),
+    ],
+    "min_text_length": Annotated[
+        int | None,
+        typer.Option("--min-text-length", metavar="N", help="Drop captions of fewer characters.", rich_help_panel=FILTERS),
+    ],
+    "max_text_length": Annotated[
+        int | None,
+        typer.Option("--max-text-length", metavar="N", help="Drop captions of more characters.", rich_help_panel=FILTERS),
+    ],
+    "drop_no_letters": Annotated[
+        bool,
+        typer.Option("--drop-no-letters", help="Drop captions without a letter.", rich_help_panel=FILTERS),
+    ],
+    "drop_file_names": Annotated[
+        bool,
+        typer.Option("--drop-file-names", help="Drop captions that are a file name, an id, a number or a date.", rich_help_panel=FILTERS),
+    ],
+    "max_site_repeats": Annotated[
+        int | None,
+        typer.Option(
+            "--max-site-repeats",
+            metavar="N",
+            help="Drop boilerplate: captions used with more than N distinct images on one host.",
+            rich_help_panel=FILTERS,
+        ),
+    ],
+    "blocked_domains": Annotated[
+        str | None,
+        typer.Option(
+            "--blocked-domains",
+            metavar="FILE",
+            help="Drop images on these domains and their subdomains: a text file, one domain per line.",
+            rich_help_panel=FILTERS,
+        ),
+        PATH,
+    ],
+    "blocked_keywords": Annotated[
+        str | None,
+        typer.Option(
+            "--blocked-keywords",
+            metavar="FILE",
+            help="Drop captions that contain one of these: a text file, one word or phrase per line.",
+            rich_help_panel=FILTERS,
+        ),
+        PATH,
+    ],
+    "languages": Annotated[
+        str | None,
+        typer.Option(
+            "--languages",
+            metavar="en|en,de|all",
+            help="Keep captions in these languages and add a language column; 'all' only adds the column. Default: no detection.",
+            rich_help_panel=LANGUAGES,
+            show_default=False,
+        ),
+    ],
+    "language_threshold": Annotated[
+        float | None,
+        typer.Option(
+            "--language-threshold",
+            metavar="SCORE",
+            help="Lowest score at which a caption counts as being in a language; default 0.2.",
+            rich_help_panel=LANGUAGES,
+            show_default=False,
+        ),
+    ],
+    "caption_column": Annotated[
+        str | None,
+        typer.Option(
+            "--caption-column",
+            metavar="NAME",
+            help="Name of the caption column, if it cannot be detected; in a tar also a suffix, such as outputs.txt.",
+            rich_help_panel=COLUMNS,
+        ),
+    ],
+    "url_column": Annotated[
+        str | None,
+        typer.Option("--url-column", metavar="NAME", help="Name of the URL column, if it cannot be detected.", rich_help_panel=COLUMNS),
+    ],
+    "uid_column": Annotated[
+        str | None,
+        typer.Option(
+            "--uid-column",
+            metavar="NAME",
+            help="Name of the column of uids (32 hex digits), if it cannot be detected.",
+            rich_help_panel=COLUMNS,
+        ),
+    ],
+    "format": Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="NAME",
+            help="How files of JSON or text are read: coco, karpathy, redcaps, sbu, metaclip-v2, flickr, wit, or plainly as json, csv, tsv "
+            "or text. Default: detected.",
+            rich_help_panel=COLUMNS,
+            show_default=False,
+        ),
+    ],
+    "header": Annotated[
+        bool | None,
+        typer.Option(
+            "--header/--no-header",
+            help="CSV and TSV: the first row names the columns, or is data. Default: detected.",
+            rich_help_panel=COLUMNS,
+            show_default=False,
+        ),
+    ],
+    "delimiter": Annotated[
+        str | None,
+        typer.Option(
+            "--delimiter",
+            metavar="CHARACTER",
+            help="CSV and TSV: what separates values: comma, tab, semicolon, pipe or another character. Default: detected.",
+            rich_help_panel=COLUMNS,
+            show_default=False,
+        ),
+    ],
+    "quote": Annotated[
+        str | None,
+        typer.Option(
+            "--quote",
+            metavar="CHARACTER",
+            help="CSV and TSV: what encloses values; 'none': quotation marks are ordinary characters. Default: detected.",
+            rich_help_panel=COLUMNS,
+            show_default=False,
+        ),
+    ],
+    "escape": Annotated[
+        str | None,
+        typer.Option(
+            "--escape",
+            metavar="CHARACTER",
+            help="CSV and TSV: what escapes quotes and delimiters, such as a backslash, or 'none'. Default: detected.",
+            rich_help_panel=COLUMNS,
+            show_default=False,
+        ),
+    ],
+    "workers": WorkersCount,
+    "allow_failed_shards": Annotated[
+        bool,
+        typer.Option(
+            "--allow-failed-shards",
+            help="Continue without shards that cannot be read; the card lists them.",
+            rich_help_panel=HOW,
+        ),
+    ],
+}
+
+# What a command has in place of these, or beside them.
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DryRun = Annotated[
     bool,
@@ -220,26 +380,6 @@ OddsOf = Annotated[
 ]
 DemoOut = Annotated[Path, typer.Option("--out", parser=checked(run_folder), metavar="RUN", help="Run folder.")]
 EntryList = Annotated[str, typer.Argument(metavar="wordnet|FILE", help="Entry list.", show_default=False)]
-
-
-# Crawl files, and the pool that is made from them.
-
-CRAWL, FILTERS, LANGUAGES = "Crawl files", "Filters and duplicates", "Languages"
-
-
-class DuplicatesName(StrEnum):
-    pair = "pair"
-    url = "url"
-    report = "report"
-    estimate = "estimate"
-    off = "off"
-
-
-class CrawlKindName(StrEnum):
-    wat = "wat"
-    warc = "warc"
-
-
 CrawlFiles = Annotated[
     list[str] | None,
     typer.Argument(
@@ -247,132 +387,6 @@ CrawlFiles = Annotated[
         metavar="CRAWL",
         help="WAT or WARC files, or folders, globs or URLs of them; plain, gzip, Zstandard or LZ4. Or give --crawl.",
         show_default=False,
-    ),
-]
-CrawlName = Annotated[
-    str | None,
-    typer.Option("--crawl", metavar="NAME", help="Id of a crawl by Common Crawl, such as CC-MAIN-2024-22.", rich_help_panel=CRAWL),
-]
-Sample = Annotated[
-    str | None,
-    typer.Option(
-        "--sample",
-        metavar="SHARE",
-        help="With --crawl: share of its files to read, such as 1/1000. A smaller sample is part of a larger one.",
-        rich_help_panel=CRAWL,
-    ),
-]
-CrawlKind = Annotated[
-    CrawlKindName | None,
-    typer.Option("--kind", help="With --crawl: which of its files to read. Default: wat.", rich_help_panel=CRAWL, show_default=False),
-]
-BaseUrl = Annotated[
-    str | None,
-    typer.Option(
-        "--base-url",
-        metavar="URL",
-        help="With --crawl: URL or folder that has crawl-data/. Default: Common Crawl's server.",
-        rich_help_panel=CRAWL,
-    ),
-]
-KeepReadable = Annotated[
-    bool,
-    typer.Option(
-        "--keep-readable",
-        help="Keep the readable part of damaged crawl files and count the loss; by default a damaged file fails.",
-        rich_help_panel=CRAWL,
-    ),
-]
-MaxDownload = Annotated[
-    str,
-    typer.Option("--max-download", metavar="SIZE", help="Do not download larger files; they fail.", rich_help_panel=CRAWL),
-]
-Duplicates = Annotated[
-    DuplicatesName | None,
-    typer.Option(
-        "--duplicates",
-        help="Keep one of equal pairs (URL and caption: 'pair'), or one caption for each URL ('url'). Or keep all, and count how many "
-        "repeat others ('report'), estimate it from a sample of 1/64 ('estimate'), or do neither ('off'). Default: pair for crawl files, "
-        "estimate for tables.",
-        rich_help_panel=FILTERS,
-        show_default=False,
-    ),
-]
-ExcludePool = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--exclude-pool",
-        metavar="RUN",
-        help="Run folder of an earlier pool; pairs already in it are skipped. Can be repeated.",
-        rich_help_panel=FILTERS,
-        show_default=False,
-    ),
-]
-Languages = Annotated[
-    str | None,
-    typer.Option(
-        "--languages",
-        metavar="en|en,de|all",
-        help="Keep captions in these languages and add a language column; 'all' only adds the column. Default: no detection.",
-        rich_help_panel=LANGUAGES,
-        show_default=False,
-    ),
-]
-LanguageThreshold = Annotated[
-    float | None,
-    typer.Option(
-        "--language-threshold",
-        metavar="SCORE",
-        help="Lowest score at which a caption counts as being in a language; default 0.2.",
-        rich_help_panel=LANGUAGES,
-        show_default=False,
-    ),
-]
-MaxUrlLength = Annotated[
-    int | None,
-    typer.Option("--max-url-length", metavar="N", help="Drop pairs whose URL has more characters.", rich_help_panel=FILTERS),
-]
-MinTextLength = Annotated[
-    int | None,
-    typer.Option("--min-text-length", metavar="N", help="Drop captions of fewer characters.", rich_help_panel=FILTERS),
-]
-MaxTextLength = Annotated[
-    int | None,
-    typer.Option("--max-text-length", metavar="N", help="Drop captions of more characters.", rich_help_panel=FILTERS),
-]
-DropNoLetters = Annotated[
-    bool,
-    typer.Option("--drop-no-letters", help="Drop captions without a letter.", rich_help_panel=FILTERS),
-]
-DropFileNames = Annotated[
-    bool,
-    typer.Option("--drop-file-names", help="Drop captions that are a file name, an id, a number or a date.", rich_help_panel=FILTERS),
-]
-MaxSiteRepeats = Annotated[
-    int | None,
-    typer.Option(
-        "--max-site-repeats",
-        metavar="N",
-        help="Drop boilerplate: captions used with more than N distinct images on one host.",
-        rich_help_panel=FILTERS,
-    ),
-]
-BlockedDomains = Annotated[
-    str | None,
-    typer.Option(
-        "--blocked-domains",
-        metavar="FILE",
-        help="Drop images on these domains and their subdomains: a text file, one domain per line.",
-        rich_help_panel=FILTERS,
-    ),
-]
-BlockedKeywords = Annotated[
-    str | None,
-    typer.Option(
-        "--blocked-keywords",
-        metavar="FILE",
-        help="Drop captions that contain one of these: a text file, one word or phrase per line.",
-        rich_help_panel=FILTERS,
     ),
 ]
 

@@ -5,20 +5,14 @@ from __future__ import annotations
 import time
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from tallyclip.escaping import printable
+from tallyclip.cli.console import as_markup
 from tallyclip.report.numbers import short, size
 from tallyclip.run.progress import piece_of
 
 SECONDS_BETWEEN_LINES = 10.0
-
-
-def as_markup(text: str) -> str:
-    """Text from data, escaped for rich's markup and on one line."""
-    return escape(printable(text))
 
 
 def _rate_text(speed: float, unit: str) -> str:
@@ -47,12 +41,16 @@ class Shown:
         self._shards = (0, 0)
         self._failed = 0
         self._started = self._said = time.monotonic()
+        self._clock: tuple[float, int] | None = None  # when and at which row the speed begins to count: with the first, if it had to wait
+        self._compiles = self._said_compiling = False
 
     def start(self, stage: str, shards: int, shards_done: int, rows: int | None, unit: str = "rows") -> None:
         self._stop()
         self._unit = unit
         self._stage, self._rows, self._total, self._shards, self._failed = stage, 0, rows, (shards_done, shards), 0
         self._started = self._said = time.monotonic()
+        self._clock = None if self._compiles else (self._started, 0)
+        self._compiles = False
         kept = f" ({shards_done:,} of {shards:,} {self._pieces} are done)" if shards_done else ""
         if self._console.is_terminal:
             self._bar = Progress(
@@ -74,17 +72,19 @@ class Shown:
 
     def advance(self, rows: int) -> None:
         self._rows += rows
+        if self._clock is None:
+            self._clock = (time.monotonic(), self._rows)
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, advance=rows)
         elif time.monotonic() - self._said >= SECONDS_BETWEEN_LINES:
             self._said = time.monotonic()
-            seconds = self._said - self._started
-            rate = self._rows / seconds
+            rate = self._speed()
             left = f", {_duration((self._total - self._rows) / rate)} left" if self._total and rate else ""
             of, share = "", ""
             if self._total:
                 of, share = f" of {self._number(self._total)}", f" ({self._rows / self._total:.0%})"
-            self._line(f"{self._stage}: {self._number(self._rows)}{of}{self._noun}{share}, {_rate_text(rate, self._unit)}{left}")
+            speed = f", {_rate_text(rate, self._unit)}" if rate else ""
+            self._line(f"{self._stage}: {self._number(self._rows)}{of}{self._noun}{share}{speed}{left}")
 
     def shard_done(self, key: str) -> None:  # noqa: ARG002 - the bar shows the number only
         self._shards = (self._shards[0] + 1, self._shards[1])
@@ -97,7 +97,8 @@ class Shown:
 
     def finish(self, result: str) -> None:
         seconds = time.monotonic() - self._started
-        rate = f", {_rate_text(self._rows / seconds, self._unit)}" if self._rows and seconds > 0.5 else ""
+        speed = self._speed()
+        rate = f", {_rate_text(speed, self._unit)}" if speed and seconds > 0.5 else ""
         self._stop()
         self._console.print(
             f"[green]✓[/green] [bold]{self._stage:<8}[/bold] {as_markup(result)} [dim]({seconds:.1f} s{rate})[/dim]",
@@ -107,9 +108,20 @@ class Shown:
     def note(self, text: str) -> None:
         self._console.print(f"  {as_markup(text)}", soft_wrap=True)
 
+    def compiling(self) -> None:
+        self._compiles = True
+        if not self._said_compiling:
+            self._said_compiling = True
+            self.note("compiling, once per machine: about 20 seconds")
+
     def stop(self) -> None:
         """Remove the bar from the terminal."""
         self._stop()
+
+    def _speed(self) -> float:
+        """Rows per second; 0 as long as it is not known."""
+        since, before = self._clock or (0.0, self._rows)
+        return (self._rows - before) / max(time.monotonic() - since, 1e-9)
 
     @property
     def _pieces(self) -> str:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-import numpy as np
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from tallyclip.cli.progress import as_markup
-from tallyclip.core.data import Metadata
+from tallyclip.cli.console import as_markup
 from tallyclip.escaping import printable
-from tallyclip.flows.dry_run import Estimate
-from tallyclip.match.coverage import unmatchable_entries
 from tallyclip.report.numbers import short, size, visible
-from tallyclip.run.status import RunStatus, StageStatus
-from tallyclip.stages.plan import Plan
+
+if TYPE_CHECKING:  # most of them compute, and what is shown of a run does not
+    import numpy as np
+
+    from tallyclip.core.data import Metadata
+    from tallyclip.flows.dry_run import Estimate
+    from tallyclip.run.status import RunStatus, StageStatus
+    from tallyclip.stages.plan import Plan
 
 MARKS = {"done": "[green]✓[/green]", "under way": "[yellow]…[/yellow]", "to do": "[dim]·[/dim]"}
 
@@ -131,30 +133,6 @@ def text_matches(
     if keep is None:
         return table
     return Group(table, Text(f"\nkept with probability {keep:.6g}"))
-
-
-def metadata_info(path: str, metadata: Metadata) -> str:
-    """Facts about an entry list."""
-    lengths = np.array([entry.count(" ") + 1 for entry in metadata.entries])
-    words = ", ".join(f"{np.count_nonzero(lengths == n):,} with {n}" for n in (1, 2, 3)) + f", {np.count_nonzero(lengths > 3):,} with more"
-    lines = [
-        f"list         {path}",
-        f"entries      {len(metadata):,}",
-        f"fingerprint  {metadata.fingerprint}",
-        f"words        {words}",
-        f"first        {', '.join(repr(visible(entry)) for entry in metadata.entries[:5])}",
-        f"last         {', '.join(repr(visible(entry)) for entry in metadata.entries[-3:])}",
-    ]
-    if metadata.sources is not None:
-        sizes = Counter("not given" if name is None else str(name) for name in metadata.sources)
-        lines.append("sources      " + ", ".join(f"{visible(name)} {sizes[name]:,}" for name in sorted(sizes)))
-    unmatchable = unmatchable_entries(metadata.entries, "exact")
-    total = sum(len(ids) for ids in unmatchable.values())
-    lines.append(f"unmatchable  {total:,} can never be matched in exact mode")
-    for reason, ids in unmatchable.items():
-        examples = ", ".join(repr(visible(metadata.entries[i])) for i in ids[:3])
-        lines.append(f"             {len(ids):,}: the entry {reason}; such as {examples}")
-    return in_lines(lines)
 
 
 def in_lines(lines: Iterable[str]) -> str:

@@ -25,6 +25,7 @@ from typing import Any, TypeVar, get_type_hints
 import numba
 import numpy as np
 from numba.core import types
+from numba.core.caching import NullCache
 from numba.core.compiler import Flags
 from numba.np.numpy_support import from_dtype
 
@@ -84,6 +85,17 @@ def compiled(function: F) -> F:
 def inlined(function: F) -> F:
     """A small compiled function that is copied into its callers."""
     return _njit(inline="always")(inspect.unwrap(function))
+
+
+def is_compiled(function: Any) -> bool:
+    """Is there machine code of a compiled function for some types of arguments, in this process or in the cache on disk?
+
+    If another version of Numba keeps its cache elsewhere, this says yes.
+    """
+    if function.overloads or isinstance(function._cache, NullCache):
+        return bool(function.overloads)
+    index = getattr(getattr(function._cache, "_cache_file", None), "_load_index", None)
+    return index is None or bool(index())
 
 
 def as_compiled_takes(array: np.ndarray, kind: type[np.generic]) -> np.ndarray:

@@ -190,3 +190,6 @@ def _sum_parts(
                 miss[k] *= 1.0 - thresholds[k] / count
         for k in range(uncertain):
             parts[k] += np.int64((1.0 - miss[k]) * 2.0**40 + 0.5)
+
+
+COMPILED = (_sum_parts,)  # what callers of this module wait for where it was never compiled

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from tallyclip.core.counts import threshold_for_tail
 from tallyclip.errors import ArtifactError, IncompleteError
-from tallyclip.io.files import read_array
+from tallyclip.io.arrays import read_array
 from tallyclip.run.manifest import read_manifest
-from tallyclip.run.workspace import check_layout
+from tallyclip.run.record import check_layout
 from tallyclip.stages.balance import BALANCE
 from tallyclip.stages.counts import COUNTS, CountsFolder
 from tallyclip.stages.metadata import METADATA, MetadataFolder

@@ -19,11 +19,11 @@ import fsspec
 import pyarrow as pa
 
 from tallyclip.errors import MissingExtraError, OptionError
+from tallyclip.io.suffixes import COMPRESSIONS
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".lz4": "lz4"}
 CHUNK = 8 << 20
 MOST_ARCHIVES = 32  # kept open in a process
 PACKED_CHUNK = 64 << 10  # of a gzip or bzip2 file, read at a time

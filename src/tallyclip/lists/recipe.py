@@ -9,9 +9,7 @@ The module is over 300 lines: half of it is the list of keys.
 
 from __future__ import annotations
 
-import difflib
 import re
-import tomllib
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
@@ -20,21 +18,12 @@ from typing import Any, Literal
 import msgspec
 
 from tallyclip.errors import ArtifactError, OptionError
+from tallyclip.io.toml import FORMS, meant, parsed, read_toml
 from tallyclip.lists.languages import Language, language
 
 SHIPPED = ("english", "worldwide")
 PLACEHOLDERS = ("{language}", "{wiki}", "{wordnet}")
 LARGEST = 10**15  # of any number
-LARGEST_FILE = 128 << 10  # bytes; Python's parser takes quadratic time for nested tables
-# Types of values, as messages name them.
-FORMS = {
-    "str": "text in quotes",
-    "int": "a whole number",
-    "float": "a number",
-    "bool": "true or false",
-    "list[str]": 'a list of text in quotes, such as ["a", "b"]',
-    "list[int]": "a list of whole numbers",
-}
 
 
 class RecipeTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -195,18 +184,10 @@ def read_recipe(name: str) -> tuple[Recipe, Path]:
         ArtifactError: the file is missing, not TOML, or not a valid recipe.
     """
     if name in SHIPPED:
-        content, folder = shipped_recipe(name).encode(), Path()
+        value, folder = parsed(name, shipped_recipe(name).encode(), "a recipe"), Path()
     else:
-        path = Path(name)
-        try:
-            with path.open("rb") as file:
-                content, folder = file.read(LARGEST_FILE + 1), path.resolve().parent
-        except OSError as error:
-            hint = f"{_meant(name, SHIPPED)}give a TOML file, or the name of a shipped recipe: {' or '.join(SHIPPED)}"
-            raise ArtifactError(f"{name}: cannot read a recipe: {error.strerror}", hint) from error
-    if len(content) > LARGEST_FILE:
-        raise ArtifactError(f"{name}: the file is larger than {LARGEST_FILE >> 10} KiB", "use patterns for many files, such as pages-*.bz2")
-    value = _parsed(name, content)
+        hint = f"{meant(name, SHIPPED)}give a TOML file, or the name of a shipped recipe: {' or '.join(SHIPPED)}"
+        value, folder = read_toml(Path(name), "a recipe", hint), Path(name).resolve().parent
     _refuse_unknown(name, "a recipe", value, Recipe)
     for table, kind in TABLES.items():
         if isinstance(value.get(table), dict):
@@ -228,29 +209,15 @@ def shipped_recipe(name: str) -> str:
         ArtifactError: the name is unknown.
     """
     if name not in SHIPPED:
-        raise ArtifactError(f"{name}: not a shipped recipe", f"{_meant(name, SHIPPED)}the shipped recipes are {' and '.join(SHIPPED)}")
+        raise ArtifactError(f"{name}: not a shipped recipe", f"{meant(name, SHIPPED)}the shipped recipes are {' and '.join(SHIPPED)}")
     return (resources.files("tallyclip") / "lists" / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
-
-
-def _parsed(name: str, content: bytes) -> dict[str, Any]:
-    try:
-        return tomllib.loads(content.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise ArtifactError(f"{name}: not TOML, since it is not UTF-8: {error.reason}", "if it is a recipe, save it as UTF-8") from error
-    except (ValueError, RecursionError) as error:
-        raise ArtifactError(f"{name}: not TOML: {error}", "write text in quotes, and the names of tables in brackets") from error
 
 
 def _refuse_unknown(name: str, where: str, value: dict[str, Any], kind: type[RecipeTable]) -> None:
     known = [field.encode_name for field in msgspec.structs.fields(kind)]
     for key in value:
         if key not in known:
-            raise ArtifactError(f"{name}: {where} has no key '{key}'", f"{_meant(key, known)}the known keys are {', '.join(known)}")
-
-
-def _meant(word: str, known: list[str] | tuple[str, ...]) -> str:
-    near = difflib.get_close_matches(word.lower(), known, 1)
-    return f"did you mean {near[0]}? " if near else ""
+            raise ArtifactError(f"{name}: {where} has no key '{key}'", f"{meant(key, known)}the known keys are {', '.join(known)}")
 
 
 def _mistake(message: str, value: dict[str, Any]) -> tuple[str, str]:

@@ -218,3 +218,6 @@ def _fill_filter(
     for i in range(u64(len(parents))):
         bit = filter_bit(parents[i], followers[i], bits)
         phrase_filter[bit >> u64(6)] |= ONE << (bit & u64(63))
+
+
+COMPILED = (_fill_filter,)  # what callers of this module wait for where it was never compiled

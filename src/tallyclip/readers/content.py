@@ -9,7 +9,8 @@ from contextlib import contextmanager
 import pyarrow as pa
 
 from tallyclip.errors import TRACEBACK, SourceError, TallyclipError, shows_tracebacks
-from tallyclip.io.streams import CHUNK, COMPRESSIONS, compression_of, explain, is_url, open_stream
+from tallyclip.io.streams import CHUNK, compression_of, explain, is_url, open_stream
+from tallyclip.io.suffixes import COMPRESSIONS
 
 LARGEST = 64 << 20  # bytes of a line, a row, an object or a tar's text: anything larger is not a caption
 LONGEST_SAMPLE = 200

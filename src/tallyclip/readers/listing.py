@@ -10,24 +10,9 @@ from typing import Any, NamedTuple, cast
 
 from tallyclip.errors import OptionError, TallyclipError
 from tallyclip.io.streams import WEB, chain_of, compression_of, file_name, filesystem, forget, is_url, without_compression
+from tallyclip.io.suffixes import KINDS
 from tallyclip.readers.content import NEVER_COMPRESSED, is_utf8
 
-KINDS = {
-    ".parquet": "parquet",
-    ".arrow": "arrow",
-    ".feather": "arrow",
-    ".ipc": "arrow",
-    ".json": "json",
-    ".jsonl": "json",
-    ".ndjson": "json",
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".txt": "text",
-    ".token": "text",
-    ".tar": "tar",
-    ".wat": "wat",
-    ".warc": "warc",
-}
 CRAWL_KINDS = ("wat", "warc")
 
 

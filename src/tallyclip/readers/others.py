@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from tallyclip.io.streams import chain_of, file_name, is_url
-from tallyclip.readers.listing import KINDS, kind_of, last_suffix, suffix_of
+from tallyclip.io.suffixes import KINDS
+from tallyclip.readers.listing import kind_of, last_suffix, suffix_of
 
 # Files that tools write beside their data: open_clip and DataComp; `datasets` and the Hub; webdataset, timm, MosaicML; datatrove; wandb.
 BOOKKEEPING = {

@@ -7,8 +7,8 @@ import os
 from tallyclip.errors import OptionError
 from tallyclip.io.streams import chain_of, filesystem, is_url
 from tallyclip.readers.listing import Listing
+from tallyclip.readers.record_names import RUN_RECORD
 
-RUN_RECORD = "run.json"
 LIST, LIST_MANIFEST = "metadata.parquet", "manifest.json"  # of an entry list that was built
 RUNS_SHOWN = 3
 POOL, CURATED = "pool", "curated"

@@ -14,13 +14,14 @@ from typing import Any
 import msgspec
 
 from tallyclip.errors import OptionError, SourceError
-from tallyclip.io.streams import COMPRESSIONS, chain_of, file_name, filesystem, forget, is_url, without_compression
+from tallyclip.io.streams import chain_of, file_name, filesystem, forget, is_url, without_compression
 from tallyclip.readers import parquet
 from tallyclip.readers.columns import ColumnChoice
 from tallyclip.readers.content import reading
 from tallyclip.readers.formats import kind_as
 from tallyclip.readers.layouts import repeats
-from tallyclip.readers.listing import CRAWL_KINDS, KINDS, kind_of, list_files, suffix_of
+from tallyclip.readers.listing import CRAWL_KINDS, kind_of, list_files, suffix_of
+from tallyclip.readers.missing import KNOWN, nothing_there
 from tallyclip.readers.others import counted, long_suffix, no_data, ways_out
 from tallyclip.readers.run_folders import pool_of_run
 
@@ -119,7 +120,7 @@ def find_files(
                 raise OptionError(f"{path}: no regular file, or a link that leads nowhere", "remove it, or name the other files alone")
         usable = {path for path in listing.files if kind_of(path) and (path in listing.named or no_data(path) is None)}
         if not usable:
-            raise OptionError(*_nothing_found(name, listing.files))
+            raise _nothing_found(name, listing.files)
         labels |= {path: no_data(path) or long_suffix(path) for path in (listing.files | listing.strange) - usable}
         labels |= {path: f"hidden {suffix_of(path)} (name begins with . or _)" for path in listing.hidden if kind_of(path)}
         found |= usable
@@ -226,17 +227,16 @@ def _archive_state(path: str) -> tuple[int, str]:
     return state_of(path)
 
 
-def _nothing_found(name: str, found: Iterable[str]) -> tuple[str, str]:
-    known = ", ".join(KINDS) + f" (and {', '.join(COMPRESSIONS)} of all but Parquet and Arrow)"
+def _nothing_found(name: str, found: Iterable[str]) -> OptionError:
     labels = {path: no_data(path) or long_suffix(path) for path in found}
     if not labels:
-        return f"{name}: no such file, folder or glob, or an empty one", f"POOL takes files, folders, globs and URLs of {known}"
+        return nothing_there(name)
     what = f"{name}: nothing that can be read among {len(labels):,} files ({counted(Counter(labels.values()))})"
     ways = ways_out(labels)
-    hints = [f"{way.what}: {way.hint}" for way in ways] or [f"known are {known}"]
+    hints = [f"{way.what}: {way.hint}" for way in ways] or [f"known are {KNOWN}"]
     if not ways and any(kind_of(path) for path in labels):
         hints.append("a file that seems to hold no captions by its name is read if you name it by its path")
-    return what, "; ".join(hints)
+    return OptionError(what, "; ".join(hints))
 
 
 def file_keys(paths: list[str]) -> dict[str, str]:

@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from tallyclip.core.compiled import is_compiled
 from tallyclip.errors import IncompleteError, StaleError
 from tallyclip.io.files import with_infinity, write_json
 from tallyclip.io.structs import fingerprint_of
@@ -41,6 +42,8 @@ def make(run: Workspace, stage: Stage, options: Any = None, *, accept_failed: bo
     if isinstance(begun, Manifest):
         return begun
     making, fingerprint, inputs, sources = begun
+    if not all(map(is_compiled, _awaited(run, stage))):
+        run.progress.compiling()
     for number, section in enumerate(stage.sections):
         work = _cut(making, section)
         if not work.items:
@@ -82,6 +85,12 @@ def make(run: Workspace, stage: Stage, options: Any = None, *, accept_failed: bo
         seconds=round(sum(mark.seconds for mark in marks.values()) + time.perf_counter() - started, 2),
     )
     return run.publish(stage, folder, manifest)
+
+
+def _awaited(run: Workspace, stage: Stage) -> Iterable[Any]:
+    """The compiled functions that a stage waits for. Workers begin when those of all stages that warm up are there."""
+    stages = [stage, *(other for other in run.stages if other.warm)] if stage.sections else [stage]
+    return (function for each in stages for function in each.compiled)
 
 
 def do_share(run: Workspace, stage: Stage, options: Any, share: Share) -> bool:

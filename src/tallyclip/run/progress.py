@@ -33,6 +33,10 @@ class Progress(Protocol):
         """Something people should know."""
         ...
 
+    def compiling(self) -> None:
+        """The stage that begins next has to wait until functions are compiled, so its speed says nothing until rows are done."""
+        ...
+
 
 class Silent:
     """Says nothing."""
@@ -48,3 +52,5 @@ class Silent:
     def finish(self, result: str) -> None: ...
 
     def note(self, text: str) -> None: ...
+
+    def compiling(self) -> None: ...

@@ -18,6 +18,7 @@ import msgspec
 
 from tallyclip.run.cost import Cost, Expected
 from tallyclip.run.items import Failure, Report, StageFolder, Work
+from tallyclip.run.record import StageOutline
 
 if TYPE_CHECKING:  # a workspace knows its stages, and their programs the workspace
     from tallyclip.run.workspace import Workspace
@@ -127,6 +128,7 @@ class Stage:
         card: its part of the data card.
         cost: what it is expected to take of time and disk.
         warm: calls what every worker will call, so that it is compiled once.
+        compiled: compiled functions that are called whenever it is made, for the progress to say so where they are to be compiled.
     """
 
     name: str
@@ -146,6 +148,12 @@ class Stage:
     card: Callable[[Workspace], Any] | None = None
     cost: Callable[[Expected], Cost] | None = None
     warm: Callable[[], None] | None = None
+    compiled: tuple[Any, ...] = ()
+
+    @property
+    def outline(self) -> StageOutline:
+        """What there is to say of it without making it."""
+        return StageOutline(self.name, self.command, tuple(section.name for section in self.sections), self.optional)
 
 
 def _twice(names: Sequence[str]) -> str | None:

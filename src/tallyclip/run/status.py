@@ -8,8 +8,7 @@ import msgspec
 
 from tallyclip.run.items import StageFolder
 from tallyclip.run.manifest import Manifest, read_manifest
-from tallyclip.run.stage import Stage
-from tallyclip.run.workspace import Kind, attempts, read_record
+from tallyclip.run.record import Outline, StageOutline, attempts, read_record
 
 
 class FailedShard(msgspec.Struct):
@@ -51,7 +50,7 @@ class RunStatus(msgspec.Struct):
     stages: list[StageStatus]
 
 
-def read_status(kind: Kind, root: Path) -> RunStatus:
+def read_status(kind: Outline, root: Path) -> RunStatus:
     """The state of every stage.
 
     Raises:
@@ -64,16 +63,16 @@ def read_status(kind: Kind, root: Path) -> RunStatus:
     return RunStatus(str(root), record.sources, record.files, shown)
 
 
-def _stage(root: Path, stage: Stage) -> StageStatus:
-    under_way = attempts(root, stage)
+def _stage(root: Path, stage: StageOutline) -> StageStatus:
+    under_way = attempts(root, stage.name)
     if under_way:
-        return _under_way(stage, stage.folder(max(under_way, key=_changed)))
-    manifest = read_manifest(stage.folder(root / stage.name))
+        return _under_way(stage, StageFolder(max(under_way, key=_changed)))
+    manifest = read_manifest(StageFolder(root / stage.name))
     return StageStatus(stage.name, "to do", command=stage.command) if manifest is None else _done(stage, manifest)
 
 
-def _under_way(stage: Stage, folder: StageFolder) -> StageStatus:
-    known = [keys for section in stage.sections if (keys := folder.snapshot(section.name)) is not None]
+def _under_way(stage: StageOutline, folder: StageFolder) -> StageStatus:
+    known = [keys for section in stage.sections if (keys := folder.snapshot(section)) is not None]
     failures = [FailedShard(key, failure.what) for key, failure in folder.failures().items()]
     shards = sum(map(len, known)) if known else None
     return StageStatus(stage.name, "under way", len(folder.marked()), shards, failures=failures, command=stage.command)
@@ -86,7 +85,7 @@ def _changed(path: Path) -> float:
         return 0.0
 
 
-def _done(stage: Stage, manifest: Manifest) -> StageStatus:
+def _done(stage: StageOutline, manifest: Manifest) -> StageStatus:
     count = len(manifest.pieces) if stage.sections else None
     failures = [FailedShard(key, what) for key, what in manifest.failed.items()]
     return StageStatus(

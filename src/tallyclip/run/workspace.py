@@ -27,36 +27,32 @@ import msgspec
 
 from tallyclip.errors import ArtifactError, IncompleteError, OptionError, StaleError
 from tallyclip.io.files import PART, clear_parts, remove, write_json
-from tallyclip.io.streams import is_url
-from tallyclip.io.structs import read_struct
 from tallyclip.run.items import StageFolder
 from tallyclip.run.manifest import Manifest, read_manifest, write_manifest
 from tallyclip.run.progress import Progress, Silent
+from tallyclip.run.record import LAYOUT, FolderKind, Outline, Record, attempts, check_folder, check_layout
 from tallyclip.run.runners.base import Runner
 from tallyclip.run.stage import Stage, Stages
 from tallyclip.run.versions import versions
 
 Value = TypeVar("Value")
 
-LAYOUT = 2  # of the folder; raised with any change that an earlier version's folder does not follow
 
-
-class Kind(msgspec.Struct, frozen=True):
+class Kind(FolderKind, frozen=True, kw_only=True):
     """What is made in a folder.
 
     Attributes:
-        noun: what the folder is called in messages.
-        record: the name of the file that says what was asked for.
         stages: that it has.
-        start: the command that makes one.
         others: names in the folder besides those of stages and results.
     """
 
-    noun: str
-    record: str
     stages: Stages
-    start: str
     others: tuple[str, ...] = ()
+
+    @property
+    def outline(self) -> Outline:
+        """What there is to say of it without making anything."""
+        return Outline(noun=self.noun, record=self.record, start=self.start, stages=tuple(stage.outline for stage in self.stages))
 
     @property
     def names(self) -> set[str]:
@@ -65,26 +61,11 @@ class Kind(msgspec.Struct, frozen=True):
         return ours | {self.record, ".lock", ".work", *self.others}
 
 
-class Record(msgspec.Struct, frozen=True):
-    """What was asked for last, of how many files under which names."""
-
-    layout: int
-    command: list[str]
-    versions: dict[str, str]
-    sources: list[str]
-    files: int
-
-
-class _AnyRecord(msgspec.Struct):
-    versions: dict[str, str]
-    layout: int = 1
-
-
 class Workspace:
     """A folder in which stages are made, held by one process at a time, or shared by several that only do pieces of work."""
 
     def __init__(self, kind: Kind, root: str | Path, runner: Runner, progress: Progress | None = None, command: Sequence[str] = ()) -> None:
-        if is_url(str(root)):
+        if "://" in str(root):
             raise OptionError(f"{root}: a {kind.noun} folder must be on this machine", "give a local --out and copy the results from there")
         self.kind = kind
         self.stages = kind.stages
@@ -150,9 +131,7 @@ class Workspace:
             OptionError: it cannot be written, or has another layout.
             StaleError: another process is working in it.
         """
-        if not self.record_file.exists():
-            raise ArtifactError(f"{self.root} is not a {self.kind.noun} folder", f"start one with '{self.kind.start}'")
-        check_layout(self.kind, self.root)
+        check_folder(self.kind, self.root)
         self._take(fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
 
     def _take(self, how: int) -> None:
@@ -242,7 +221,7 @@ class Workspace:
 
     def attempts(self, stage: Stage) -> list[Path]:
         """The folders in which a stage is, or was, under way."""
-        return attempts(self.root, stage)
+        return attempts(self.root, stage.name)
 
     def begin(self, stage: Stage, fingerprint: str) -> Path:
         """The folder to make a stage in, with what earlier attempts finished in it."""
@@ -353,48 +332,6 @@ class Workspace:
         """Delete what only the making needed; where pieces failed it is kept, since the others are not to be done again."""
         for name in () if manifest.failed else stage.scratch:
             remove(self.root / stage.name / name, self._trash)
-
-
-def check_layout(kind: Kind, root: Path) -> None:
-    """Refuse a folder of another layout.
-
-    Raises:
-        OptionError: it is one.
-        ArtifactError: its record is broken.
-    """
-    record = _read_record(kind, root, _AnyRecord)
-    if record is not None and record.layout != LAYOUT:
-        version = record.versions.get("tallyclip", "?")
-        what = f"{root}: made by another version of tallyclip ({version}), whose {kind.noun} folders have another layout"
-        raise OptionError(
-            what, f"give a new --out, or use the version that made it (pip install tallyclip=={version}); its results stay as they are"
-        )
-
-
-def read_record(kind: Kind, root: Path) -> Record:
-    """What was asked for last in a folder.
-
-    Raises:
-        ArtifactError: there is no such folder, or its record is broken.
-        OptionError: it has another layout.
-    """
-    check_layout(kind, root)
-    record = _read_record(kind, root, Record)
-    if record is None:
-        raise ArtifactError(f"{root} is not a {kind.noun} folder", f"start one with '{kind.start}'")
-    return record
-
-
-def _read_record(kind: Kind, root: Path, form: type[Value]) -> Value | None:
-    try:
-        return read_struct(root / kind.record, form)
-    except ArtifactError as error:
-        raise ArtifactError(error.what, f"run '{kind.start}' as before: it writes the file anew and keeps the rest") from error
-
-
-def attempts(root: Path, stage: Stage) -> list[Path]:
-    """The folders in which a stage is, or was, under way."""
-    return sorted((root / ".work").glob(f"{stage.name}-*"))
 
 
 def _link(source: str, target: str) -> None:

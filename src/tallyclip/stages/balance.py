@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float64
 
-from tallyclip.core.balance import TextsPolicy, checked_seed, draw, entry_probability, keep_probability, pick_one
+from tallyclip.core.balance import COMPILED, TextsPolicy, checked_seed, draw, entry_probability, keep_probability, pick_one
 from tallyclip.core.counts import add_to_counts, tail_share
 from tallyclip.core.data import Matches, Metadata, concatenate
 from tallyclip.core.plan import UNIT, PlanRow, parts_of
@@ -26,7 +26,8 @@ from tallyclip.errors import IncompleteError, SourceError, StaleError
 from tallyclip.export.curated import CuratedColumns, CuratedRows
 from tallyclip.export.entry_counts import write_entry_counts
 from tallyclip.export.uids import RunWriter, merge_runs
-from tallyclip.io.files import read_array, replacing, write_array
+from tallyclip.io.arrays import read_array, write_array
+from tallyclip.io.files import replacing
 from tallyclip.io.tables import TableWriter
 from tallyclip.match.matched_pairs import LanguageTags, MatchedPairs, read_matches
 from tallyclip.match.matcher import Matcher
@@ -472,4 +473,5 @@ BALANCE = Stage(
     card=_card,
     cost=_cost,
     warm=_warm,
+    compiled=COMPILED,
 )

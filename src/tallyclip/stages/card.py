@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tallyclip.escaping import printable
-from tallyclip.io.files import read_array, replacing
+from tallyclip.io.arrays import read_array
+from tallyclip.io.files import replacing
 from tallyclip.report import card as cards
 from tallyclip.run.items import StageFolder
 from tallyclip.run.manifest import Manifest

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int64
 
-from tallyclip.core.counts import add_to_counts
+from tallyclip.core.counts import COMPILED, add_to_counts
 from tallyclip.core.data import Matches, Metadata
 from tallyclip.errors import ArtifactError, IncompleteError
 from tallyclip.export.entry_counts import write_entry_counts
-from tallyclip.io.files import read_array, read_arrays, write_array
+from tallyclip.io.arrays import read_array, read_arrays, write_array
 from tallyclip.match.coverage import unmatchable_entries
 from tallyclip.match.matcher import Matcher
 from tallyclip.report.card import SHOWN_ENTRIES, SHOWN_SAMPLES, Part, Unmatchable
@@ -150,4 +150,5 @@ COUNTS = Stage(
     results=("entry_counts.json",),
     card=_card,
     warm=_warm,
+    compiled=COMPILED,
 )

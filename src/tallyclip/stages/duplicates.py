@@ -18,13 +18,15 @@ from jaxtyping import UInt64
 from tallyclip.core.duplicates import MOST_ROWS, ROW_BITS, bucket_bits, frequent, resolve, shard_places, without
 from tallyclip.core.sorting import bucket_slice
 from tallyclip.errors import OptionError
-from tallyclip.io.files import write_array, write_json
+from tallyclip.io.arrays import write_array
+from tallyclip.io.files import write_json
 from tallyclip.readers.ledger import BOILERPLATE as BOILERPLATE_CAPTION
 from tallyclip.readers.ledger import IN_EARLIER_POOL, REPEATED_IN_POOL
 from tallyclip.run.items import Report, StageFolder, Work
 from tallyclip.run.manifest import read_manifest
+from tallyclip.run.record import check_layout
 from tallyclip.run.stage import Finished, Making, Section, Stage
-from tallyclip.run.workspace import Workspace, check_layout
+from tallyclip.run.workspace import Workspace
 from tallyclip.stages.gather import GATHER, PoolOptions
 
 ROWS_PER_BUCKET = 4_000_000  # 128 MB of records, and some copies of them

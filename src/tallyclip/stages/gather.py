@@ -28,7 +28,8 @@ from tallyclip.core.duplicates import first_of_each, preferences, sorted_records
 from tallyclip.core.sorting import sort_rows
 from tallyclip.core.uids import UID, column_uids, make_uids
 from tallyclip.errors import OptionError, StepError
-from tallyclip.io.files import replacing, write_array
+from tallyclip.io.arrays import write_array
+from tallyclip.io.files import replacing
 from tallyclip.io.tables import TableWriter
 from tallyclip.readers.columns import ColumnChoice, Columns
 from tallyclip.readers.crawl.gather import page_hashes

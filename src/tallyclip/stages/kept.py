@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 from jaxtyping import Int64
 
 from tallyclip.errors import IncompleteError
-from tallyclip.io.files import replacing, write_array
+from tallyclip.io.arrays import write_array
+from tallyclip.io.files import replacing
 from tallyclip.io.tables import TableWriter
 from tallyclip.match.matched_pairs import LanguageTags
 from tallyclip.readers.ledger import Samples

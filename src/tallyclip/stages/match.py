@@ -25,8 +25,10 @@ from tallyclip.core.data import Matches
 from tallyclip.core.duplicates import preferences
 from tallyclip.core.sorting import sort_rows
 from tallyclip.errors import ArtifactError
-from tallyclip.io.files import read_arrays, replacing, write_array, write_json
+from tallyclip.io.arrays import read_arrays, write_array
+from tallyclip.io.files import replacing, write_json
 from tallyclip.io.structs import read_struct
+from tallyclip.match.kernel import match_rows
 from tallyclip.match.matched_pairs import LanguageTags, MatchedPairs, MatchWriter
 from tallyclip.match.matcher import Matcher
 from tallyclip.readers.columns import ColumnChoice, Columns
@@ -527,4 +529,5 @@ MATCH = Stage(
     finish=_finish,
     card=_card,
     cost=_cost,
+    compiled=(match_rows,),
 )

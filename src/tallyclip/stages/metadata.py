@@ -11,6 +11,7 @@ from tallyclip.errors import ArtifactError
 from tallyclip.io.files import writing
 from tallyclip.match.matcher import Matcher, matcher_fingerprint
 from tallyclip.match.reference import Mode
+from tallyclip.match.tables import COMPILED
 from tallyclip.run.items import StageFolder
 from tallyclip.run.stage import Finished, Making, Stage
 from tallyclip.run.workspace import Workspace
@@ -67,4 +68,5 @@ METADATA = Stage(
     asked=_asked,
     finish=_finish,
     is_sound=_is_sound,
+    compiled=COMPILED,
 )

@@ -18,12 +18,14 @@ import msgspec
 import numpy as np
 
 from tallyclip.errors import OptionError, SourceError
-from tallyclip.io.files import read_json, write_array, write_json
+from tallyclip.io.arrays import write_array
+from tallyclip.io.files import read_json, write_json
 from tallyclip.io.structs import fingerprint_of
 from tallyclip.lists.count_tables import read_pair_counts, read_word_counts
 from tallyclip.lists.languages import language
 from tallyclip.lists.ngrams.buckets import Buckets, NgramCounts
 from tallyclip.lists.ngrams.counter import LEAST_MEMORY, NgramCounter
+from tallyclip.lists.ngrams.kernel import flush
 from tallyclip.lists.ngrams.runs import (
     CountedPairs,
     CountedWords,
@@ -401,7 +403,7 @@ PLACES = Section(_cut_places, place_run, "places", rows=lambda _, item: item.row
 MERGED_PAIRS = Section(_cut_pairs, merge_pair_bucket, "pairs", rows=lambda _, item: item.rows, unit="records", shown="merge")
 
 
-def _stage(name: str) -> Stage:
+def _stage(name: str, *compiled: Any) -> Stage:
     return Stage(
         name=name,
         version=VERSION,
@@ -413,8 +415,9 @@ def _stage(name: str) -> Stage:
         finish=_finish,
         scratch=("_runs",),
         optional=True,
+        compiled=compiled,
     )
 
 
-WORD_COUNTS = _stage("counts")
+WORD_COUNTS = _stage("counts", flush)
 TITLE_VIEWS = _stage("views")

@@ -13,7 +13,7 @@ from jaxtyping import Int64
 
 from tallyclip.core.balance import TextsPolicy, pick_one
 from tallyclip.core.counts import checked_share, checked_threshold, tail_share, threshold_for_tail
-from tallyclip.core.plan import UNIT, PlanRow, checked_size, expected_parts, solve_threshold
+from tallyclip.core.plan import COMPILED, UNIT, PlanRow, checked_size, expected_parts, solve_threshold
 from tallyclip.errors import ArtifactError, IncompleteError, OptionError
 from tallyclip.io.files import replacing, with_infinity, write_json
 from tallyclip.io.structs import read_struct
@@ -224,4 +224,5 @@ PLAN = Stage(
     folder=PlanFolder,
     asked=_asked,
     finish=_finish,
+    compiled=COMPILED,
 )

@@ -15,7 +15,8 @@ from jaxtyping import Bool
 
 from tallyclip.core.uids import column_uids, uid_strings
 from tallyclip.errors import IncompleteError
-from tallyclip.io.files import replacing, write_array
+from tallyclip.io.arrays import write_array
+from tallyclip.io.files import replacing
 from tallyclip.io.tables import TableWriter
 from tallyclip.readers.crawl.gather import SCHEMA
 from tallyclip.readers.crawl.links import FIELDS

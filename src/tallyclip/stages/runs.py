@@ -24,7 +24,6 @@ RUN/
 
 from __future__ import annotations
 
-from tallyclip.readers.run_folders import RUN_RECORD
 from tallyclip.run.stage import Stages
 from tallyclip.run.workspace import Kind
 from tallyclip.stages.balance import BALANCE
@@ -36,13 +35,14 @@ from tallyclip.stages.gather import GATHER
 from tallyclip.stages.kept import KEPT
 from tallyclip.stages.match import MATCH
 from tallyclip.stages.metadata import METADATA
+from tallyclip.stages.outline import RUN_OUTLINE
 from tallyclip.stages.plan import PLAN
 from tallyclip.stages.pool import POOL
 from tallyclip.stages.repeats import REPEATS
 
 RUN = Kind(
-    noun="run",
-    record=RUN_RECORD,
+    noun=RUN_OUTLINE.noun,
+    record=RUN_OUTLINE.record,
     stages=Stages(GATHER, DUPLICATES, POOL, KEPT, METADATA, MATCH, DROPPED, REPEATS, COUNTS, PLAN, BALANCE, CARD),
-    start="tallyclip curate POOL... --out RUN",
+    start=RUN_OUTLINE.start,
 )

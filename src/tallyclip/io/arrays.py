@@ -1,0 +1,49 @@
+"""Arrays in files, which are whole or absent as any other."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tallyclip.errors import ArtifactError
+from tallyclip.io.files import replacing
+
+
+def write_array(path: Path, array: np.ndarray[Any, Any]) -> None:
+    """Write an array as ``.npy``."""
+    with replacing(path) as part, part.open("wb") as file:
+        np.save(file, array, allow_pickle=False)
+
+
+def read_array(path: Path) -> np.ndarray[Any, Any]:
+    """Read an array that ``write_array`` wrote for a stage.
+
+    Raises:
+        ArtifactError: the file is broken.
+    """
+    with _reading(path), path.open("rb") as file:
+        return np.load(file, allow_pickle=False)
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
+    """Read the arrays of an ``.npz`` file of a stage.
+
+    Raises:
+        ArtifactError: the file is broken.
+    """
+    with _reading(path), path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
+@contextmanager
+def _reading(path: Path) -> Generator[None]:
+    """NumPy, and zlib below it, raise almost any exception for bytes that are not an array."""
+    try:
+        yield
+    except Exception as error:
+        hint = f"delete {path.parent} and run the same command again"
+        raise ArtifactError(f"{path}: broken: {' '.join(str(error).split())}", hint) from error

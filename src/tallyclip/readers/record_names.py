@@ -1,0 +1,5 @@
+"""The names of files by which folders that tallyclip wrote are known."""
+
+from __future__ import annotations
+
+RUN_RECORD = "run.json"

@@ -1,0 +1,98 @@
+"""What computes nothing starts at once, as it loads no libraries that compute; and what has to be compiled first says so."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from tallyclip.cli import progress
+from tallyclip.cli.progress import Shown
+from tallyclip.stages.outline import RUN_OUTLINE
+from tallyclip.stages.runs import RUN
+from tests.stages.conftest import Example
+from tests.tools import PATIENCE, assert_same, fails, tallyclip
+
+HEAVY = ("numpy", "numba", "pyarrow", "pandas", "matplotlib", "jaxtyping", "fsspec")
+LOADED = "import sys\nfrom tallyclip.cli import main\ntry:\n    main()\nfinally:\n    print('loaded', *sys.modules, file=sys.stderr)\n"
+
+
+def loaded(*arguments: object) -> set[str]:
+    """The modules that a command has loaded when it ends."""
+    command = [sys.executable, "-c", LOADED, *map(str, arguments)]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False).stderr
+    return set(said[said.index("loaded ") :].split())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--help",),
+        ("--version",),
+        ("curate", "--help"),
+        ("config", "show", "--t", "5"),
+        ("curate", "nowhere.parquet", "--out", "out"),
+        ("curate", "none-*.parquet", "--out", "out"),
+        ("curate", "--config", "nowhere.toml"),
+        ("count", "nowhere"),
+        ("balance", "nowhere"),
+        ("status", "nowhere"),
+    ],
+    ids=" ".join,
+)
+def test_help_and_errors_load_nothing_that_computes(arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = loaded(*arguments)
+    assert "tallyclip.cli.app" in found
+    assert not found & set(HEAVY)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_status_loads_nothing_that_computes(example: Example) -> None:
+    for more in ((), ("--json",)):
+        found = loaded("status", example.run, *more)
+        assert "tallyclip.run.status" in found
+        assert not found & set(HEAVY)
+
+
+def test_what_is_said_of_stages_without_loading_them_is_what_they_say() -> None:
+    assert RUN.outline == RUN_OUTLINE
+
+
+def test_a_name_that_leads_nowhere_is_said_to_among_others_that_do(example: Example, tmp_path: Path) -> None:
+    said = fails(2, "curate", example.pool, tmp_path / "none", "--out", tmp_path / "run")
+    assert f"Error: {tmp_path / 'none'}: no such file, folder or glob, or an empty one\n\nHint: POOL takes" in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_compiling_is_said_once_where_it_is_waited_for_and_no_time_is_foretold_before_it_is_done(example: Example, tmp_path: Path) -> None:
+    fresh = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    arguments = ("curate", example.pool, "--metadata", example.entries, "--t", 20, "--workers", 2, "--out")
+    said = tallyclip(*arguments, tmp_path / "run", env=fresh, timeout=5 * PATIENCE).stderr
+    assert said.count("compiling, once per machine: about") == 1
+    assert said.index("compiling, once per machine") < said.index("✓ metadata")
+    assert " left" not in said.split("✓ match")[0]
+    assert "compiling, once" not in tallyclip(*arguments, tmp_path / "again", env=fresh, timeout=PATIENCE).stderr
+    assert_same(tmp_path / "again", example.results)
+
+
+def test_without_rows_done_after_compiling_there_is_no_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
+    out = io.StringIO()
+    shown = Shown(Console(file=out, width=200))
+    shown.compiling()
+    shown.start("match", 2, 0, 100)
+    shown.advance(10)
+    shown.advance(20)
+    shown.compiling()
+    shown.finish("done")
+    lines = out.getvalue().splitlines()
+    assert lines[:3] == ["  compiling, once per machine: about 20 seconds", "match: 100 rows in 2 shards", "match: 10 of 100 rows (10%)"]
+    assert lines[3].startswith("match: 30 of 100 rows (30%), ")
+    assert lines[3].endswith(" left")
+    assert len(lines) == 5
