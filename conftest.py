@@ -30,16 +30,18 @@ def run_console(example: Example) -> None:
 
 
 def enter_folder(namespace: dict[str, Any]) -> None:
-    """Each page is run in a folder of its own, with the command of this Python first on the path."""
+    """Each page is run in a folder of its own, where Python finds modules as in a session there, and with the command of this Python."""
     namespace["_before"] = (Path.cwd(), os.environ["PATH"])
     namespace["_folder"] = tempfile.TemporaryDirectory()
     os.chdir(namespace["_folder"].name)
+    sys.path.insert(0, namespace["_folder"].name)
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 
 def leave_folder(namespace: dict[str, Any]) -> None:
     """Back to where the tests run."""
     folder, path = namespace["_before"]
+    sys.path.remove(namespace["_folder"].name)
     os.chdir(folder)
     os.environ["PATH"] = path
     namespace["_folder"].cleanup()

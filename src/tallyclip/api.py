@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tallyclip.stages.gather import Duplicates
     from tallyclip.stages.plan import Plan
 
+    Steps = str | Callable[..., Any] | Sequence[str | Callable[..., Any]]
     Names = str | PathLike[str] | Sequence[str | PathLike[str]]
     CrawlKind = Literal["wat", "warc"]
 
@@ -96,6 +97,11 @@ class Run:
     def card(self) -> Path:
         """The data card as HTML; ``card.md`` and ``card.json`` are beside it."""
         return self.path / "card" / "card.html"
+
+    @property
+    def dropped(self) -> Path:
+        """With ``write_dropped``: the folder that has, for each reason, a folder of Parquet files with the pairs dropped for it."""
+        return self.path / "dropped"
 
     @property
     def pool(self) -> Path:
@@ -240,6 +246,8 @@ def curate(
     base_url: str | None = None,
     duplicates: Duplicates | None = None,
     exclude_pool: Names | None = None,
+    step: Steps | None = None,
+    write_dropped: bool = False,
     languages: str | None = None,
     language_threshold: float | None = None,
     max_url_length: int | None = None,
@@ -274,6 +282,7 @@ def curate(
         metadata: the entry list: "wordnet", a file, the folder of a build, or Metadata.
         t, size, tail_share: at most one of them, to choose the threshold.
         languages: such as "en", "en,de" or "all".
+        step: functions that say which pairs are kept, each as "module:function" or itself; see docs/steps.md.
         progress: show on standard error what the command shows.
 
     The other keywords are the command's options, which ``tallyclip curate --help`` describes.
@@ -322,6 +331,8 @@ def match_pool(
     base_url: str | None = None,
     duplicates: Duplicates | None = None,
     exclude_pool: Names | None = None,
+    step: Steps | None = None,
+    write_dropped: bool = False,
     languages: str | None = None,
     language_threshold: float | None = None,
     max_url_length: int | None = None,
@@ -375,6 +386,8 @@ def make_pool(
     base_url: str | None = None,
     duplicates: Duplicates | None = None,
     exclude_pool: Names | None = None,
+    step: Steps | None = None,
+    write_dropped: bool = False,
     languages: str | None = None,
     language_threshold: float | None = None,
     max_url_length: int | None = None,
@@ -524,4 +537,6 @@ def command_of(name: str, function: Callable[..., Any], given: dict[str, Any]) -
 
 def _word(value: Any) -> str:
     """A value as it is written in a command."""
+    if callable(value):
+        return f"{value.__module__}:{getattr(value, '__qualname__', value)}"
     return repr(value).removesuffix(".0") if isinstance(value, float) else os.fspath(value) if isinstance(value, PathLike) else str(value)

@@ -208,6 +208,20 @@ OPTIONS: dict[str, Any] = {
         ),
         PATH,
     ],
+    "step": Annotated[
+        list[str] | None,
+        typer.Option(
+            "--step",
+            metavar="MODULE:FUNCTION",
+            help="A function of your own that says which pairs are kept: see docs/steps.md. Can be repeated.",
+            rich_help_panel=FILTERS,
+            show_default=False,
+        ),
+    ],
+    "write_dropped": Annotated[
+        bool,
+        typer.Option("--write-dropped", help="Write the pairs that are dropped to RUN/dropped/REASON/*.parquet.", rich_help_panel=FILTERS),
+    ],
     "max_url_length": Annotated[
         int | None,
         typer.Option("--max-url-length", metavar="N", help="Drop pairs whose URL has more characters.", rich_help_panel=FILTERS),

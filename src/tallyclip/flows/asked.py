@@ -21,6 +21,7 @@ from tallyclip.stages.gather import Duplicates, PoolOptions
 from tallyclip.stages.plan import Aim
 from tallyclip.steps.filters import Filters
 from tallyclip.steps.languages import DEFAULT_THRESHOLD, LanguageChoice
+from tallyclip.steps.own import OwnStep, own_step
 
 
 def one_of(name: str, value: Any, known: Sequence[str | None]) -> Any:
@@ -131,12 +132,19 @@ def pool_options(given: Mapping[str, Any]) -> PoolOptions:
         exclude=names_of(given["exclude_pool"], "exclude_pool"),
         languages=_languages(given["languages"], given["language_threshold"]),
         filters=filters,
+        steps=_own_steps(given["step"]),
+        write_dropped=given["write_dropped"],
         keep_readable=given["keep_readable"],
         max_site_repeats=given["max_site_repeats"],
         max_download=bytes_of(given["max_download"], "--max-download"),
     )
     asked.check()
     return asked
+
+
+def _own_steps(given: Any) -> list[OwnStep]:
+    many = [given] if isinstance(given, str) or not isinstance(given, Sequence) else given
+    return [] if given is None else [own_step(one) for one in many]
 
 
 def source_of(given: Mapping[str, Any]) -> list[str] | Crawl:

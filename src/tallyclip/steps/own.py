@@ -41,7 +41,7 @@ class OwnStep(msgspec.Struct, frozen=True):
 
     Attributes:
         name: its module and its name in it, "module:function".
-        folder: where the module is found, besides where Python looks.
+        folder: where the module is found.
         source: a hash of the module's file.
         version: that the function declares.
         columns: other columns that it reads.
@@ -67,8 +67,9 @@ def own_step(given: str | Callable[..., Any]) -> OwnStep:
     """
     if not isinstance(given, str):
         given = _name_of(given)
-    folder = str(Path.cwd())
-    function, path = _import(given, folder)
+    function, path = _import(given, str(Path.cwd()))
+    inner = given.split(":")[0].count(".") + (path.name == "__init__.py")
+    folder = str(path.resolve().parents[inner])
     columns: Any = getattr(function, "columns", [])
     if isinstance(columns, str) or not isinstance(columns, Sequence) or not all(isinstance(name, str) for name in columns):
         raise OptionError(
