@@ -28,12 +28,14 @@ REPLACES = {
     "pool": ("crawl", "sample", "kind", "base_url"),
     "crawl": ("pool",),
 }
+_SEVERAL = ((str, list), f"{FORMS['str']}, or {FORMS['list[str]']}")
 # By the words of annotations: the types that TOML has for them, and what messages call these. Others are text.
 _KINDS: dict[str, tuple[tuple[type, ...], str]] = {
     "int": ((int,), FORMS["int"]),
     "float": ((float, int), FORMS["float"]),
     "bool": ((bool,), FORMS["bool"]),
-    "Names": ((str, list), f"{FORMS['str']}, or {FORMS['list[str]']}"),
+    "Names": _SEVERAL,
+    "Steps": _SEVERAL,
 }
 _TEXT = ((str,), FORMS["str"])
 
@@ -62,7 +64,9 @@ def read_config(name: str) -> dict[str, Any]:
     several = [key for key in THRESHOLD if key in given]
     if len(several) > 1:
         raise ArtifactError(f"{name}: {' and '.join(several)} each choose the threshold", "give only one of t, size and tail_share")
-    lists = {key: [value] if known[key].startswith("Names") and isinstance(value, str) else value for key, value in given.items()}
+    lists = {
+        key: [value] if known[key].startswith(("Names", "Steps")) and isinstance(value, str) else value for key, value in given.items()
+    }
     return {key: placed(key, value, os.path.dirname(name)) for key, value in lists.items()}
 
 
