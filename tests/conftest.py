@@ -15,7 +15,17 @@ import tests.shapes  # noqa: F401 - the hook finds it by name
 
 WITH_SHAPES = (
     *(f"core.{name}" for name in ("balance", "counts", "csr", "data", "duplicates", "hashing", "plan", "sorting", "strings", "uids")),
-    *("export", "lists.ngrams", "lists.segment", "match", "readers.crawl.gather", "readers.language_model", "steps.languages"),
+    *(
+        "export",
+        "lists.ngrams",
+        "lists.segment",
+        "match",
+        "readers.crawl.columns",
+        "readers.crawl.gather",
+        "readers.crawl.written",
+        "readers.language_model",
+        "steps.languages",
+    ),
 )
 install_import_hook([f"tallyclip.{module}" for module in WITH_SHAPES], "tests.shapes.checked")
 

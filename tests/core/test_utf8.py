@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from jaxtyping import UInt8, UInt64
 
 from tallyclip.core.compiled import ONE, ZERO, compiled, u64
-from tallyclip.core.utf8 import checked_code_point, code_point, size_of
+from tallyclip.core.machine import mask_from
+from tallyclip.core.utf8 import checked_code_point, code_point, is_utf8, put_character, size_of
 
 
 @compiled
@@ -68,3 +69,46 @@ def test_bytes_that_begin_no_character_are_code_point_0_of_one_byte(data: bytes)
     codes, sizes = np.zeros(len(data), np.uint64), np.zeros(len(data), np.uint64)
     count = int(check_all(np.frombuffer(data, np.uint8), codes, sizes))
     assert list(zip(codes[:count].tolist(), sizes[:count].tolist(), strict=True)) == characters(data)
+
+
+@given(
+    st.one_of(
+        st.binary(max_size=20),
+        st.lists(st.sampled_from([b"12345678", b"\0", "é".encode(), "😀".encode(), b"\xed\xa0\x80", b"\xc0\x80"])).map(b"".join),
+    )
+)
+def test_what_is_utf8_is_what_python_decodes(data: bytes) -> None:
+    around = np.frombuffer(b"\x80" + data + b"\xff", np.uint8)
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        assert not is_utf8(around, ONE, u64(1 + len(data)))
+    else:
+        assert is_utf8(around, ONE, u64(1 + len(data)))
+
+
+@compiled
+def write_all(codes: UInt64[np.ndarray, " N"], target: UInt8[np.ndarray, " B"]) -> np.uint64:
+    end = ZERO
+    for i in range(u64(len(codes))):
+        end += put_character(codes[i], target, end)
+    return end
+
+
+def test_every_code_point_is_written_as_python_writes_it() -> None:
+    target = np.zeros(4 * sys.maxunicode, np.uint8)
+    end = write_all(np.arange(sys.maxunicode + 1, dtype=np.uint64), target)
+    assert target[:end].tobytes() == "".join(map(chr, range(sys.maxunicode + 1))).encode("utf-8", "surrogatepass")
+
+
+wide_mask = mask_from(0x80)
+
+
+@compiled
+def wide_bytes(data: UInt8[np.ndarray, " B"]) -> np.uint64:
+    return wide_mask(data, ONE)
+
+
+@given(st.binary(min_size=65, max_size=65))
+def test_a_mask_has_a_bit_for_each_byte_that_is_large_enough(data: bytes) -> None:
+    assert int(wide_bytes(np.frombuffer(data, np.uint8))) == sum(1 << place for place, byte in enumerate(data[1:]) if byte >= 0x80)

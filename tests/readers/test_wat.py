@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tallyclip.readers.crawl.gather import Gatherer
+from tallyclip.readers.crawl import gather
+from tallyclip.readers.crawl.gather import TOO_COMPLEX, Gatherer
 from tallyclip.readers.wat import ODD_LINK, read_wat
 from tests.readers.crawl.tools import image, page, record, wat_json, write_wat
 
@@ -115,3 +116,12 @@ def test_real_files_have_as_many_records_images_and_alts_as_others_count(shared_
     rows, gather = read(shared_data / "wat" / f"{name}.warc.wat.gz")
     assert (gather.counts["records"], gather.counts["images"], gather.counts["alt"]) == FOUND[name]
     assert gather.counts["texts"] == len(rows) + sum(gather.drops.values())
+
+
+def test_a_page_with_more_text_and_urls_than_memory_is_dropped_and_others_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gather, "MOST_CHARACTERS", 100_000)
+    links = [image(f"{i}.png", alt=f"dog {i}") for i in range(100)]
+    bases = [None, f"/{'b' * 8_000}/", "/c/"]
+    rows, gatherer = read(write_wat(tmp_path / "a.wat.gz", [page(URI, links, base=base) for base in bases]))
+    assert [row["url"] for row in rows] == [f"{folder}{i}.png" for folder in (URI, "http://a.example/c/") for i in range(100)]
+    assert (dict(gatherer.drops), gatherer.counts["images"]) == ({TOO_COMPLEX: 1}, 200)

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
         """A function of bytes and an index: one bit for each of the 64 bytes from there on, set where it is one of the characters."""
         ...
 
+    def mask_from(lowest: int) -> Callable[[UInt8[np.ndarray, " B"], np.uint64], np.uint64]:
+        """The same, with the bits set where a byte is at least ``lowest``."""
+        ...
+
     def trailing_zeros(bits: np.uint64) -> np.uint64:
         """The position of the lowest set bit; 64 for 0."""
         ...
@@ -73,6 +77,19 @@ else:
                 for character in characters.encode():
                     hits = builder.or_(hits, builder.icmp_unsigned("==", block, ir.Constant(vector, [character] * 64)))
                 return builder.bitcast(hits, I64)
+
+            return types.uint64(data, types.uint64), codegen
+
+        return mask
+
+    def mask_from(lowest):
+        vector = ir.VectorType(I8, 64)
+
+        @intrinsic
+        def mask(typingctx, data, index):
+            def codegen(context, builder, signature, args):
+                block = builder.load(_address(context, builder, signature.args[0], *args, vector), align=1)
+                return builder.bitcast(builder.icmp_unsigned(">=", block, ir.Constant(vector, [lowest] * 64)), I64)
 
             return types.uint64(data, types.uint64), codegen
 

@@ -1,6 +1,7 @@
 """WAT files: the links that Common Crawl has already taken from its pages, as JSON.
 
-Only what is asked for is decoded: msgspec passes over the rest at the speed at which others only look for the end of a string.
+A record is read in its bytes (``crawl/wat_json.py``). If its JSON is not as plain as Common Crawl writes it, it is decoded by msgspec,
+which passes over what is not asked for; and if something has another form than is expected, as a whole.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from typing import Any, cast
 import msgspec
 
 from tallyclip.readers.crawl.archive import read_records
-from tallyclip.readers.crawl.gather import Gatherer, Image
+from tallyclip.readers.crawl.gather import Gatherer
+from tallyclip.readers.crawl.wat_json import IMAGE
+from tallyclip.readers.crawl.written import NO_PAGE, Image, WatRecord
 from tallyclip.readers.records import Bad, decode_json
 
-IMAGE = "IMG@/src"  # the one kind of link with an image's address and texts that Common Crawl's extractor writes
 ODD_LINK = "malformed link"
 
 
@@ -71,26 +73,27 @@ def read_wat(path: str, gather: Gatherer, *, name: str | None = None, keep_reada
         gather.counts["records"] += 1
         if record.kind != "metadata":
             continue
-        try:
-            wat = _decode(record.content)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            found = _decode_slowly(record.content, gather)
-            if found is None:
-                continue
-            wat = found
-        html = _html_of(wat)
-        if html is not None:
-            container = wat.container or _Container()
-            offset = _whole(container.offset)
-            place = (container.filename, offset) if container.filename and offset is not None else (name, record.offset)
-            images = [link for link in html.links or () if link.path == IMAGE]
-            gather.page(record.uri, html.head.base if html.head else None, *place, images)
+        found = gather.written.read(record.content) or _decoded(record.content, gather)
+        if found.has_page:
+            offset = _whole(found.offset)
+            place = (found.crawl_file, offset) if found.crawl_file and offset is not None else (name, record.offset)
+            gather.written_page(record.uri, found.base, *place, found.images)
         yield
 
 
-def _html_of(wat: _Wat) -> _Html | None:
-    payload = wat.envelope.payload if wat.envelope else None
-    return payload.response.html if payload and payload.response else None
+def _decoded(content: bytes, gather: Gatherer) -> WatRecord:
+    """The same as ``WrittenTexts.read`` of any record; one that is no JSON is dropped."""
+    try:
+        wat = _decode(content)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        wat = _decode_slowly(content, gather)
+    payload = wat.envelope.payload if wat and wat.envelope else None
+    html = payload.response.html if payload and payload.response else None
+    if wat is None or html is None:
+        return NO_PAGE
+    container = wat.container or _Container()
+    images = gather.written.add(link for link in html.links or () if link.path == IMAGE)
+    return WatRecord(True, html.head.base if html.head else None, container.filename, container.offset, images)
 
 
 def _whole(offset: str | int | None) -> int | None:

@@ -28,11 +28,13 @@ def image(url: str | None, **texts: Any) -> dict[str, Any]:
 
 
 def wat_json(links: Sequence[Any], base: str | None = None, place: tuple[str, int] | None = ("page.warc.gz", 7)) -> bytes:
-    """The content of a WAT record of a page."""
+    """The content of a WAT record of a page, without blanks, as Common Crawl writes it."""
     head = {} if base is None else {"Head": {"Base": base}}
     html = {**head, "Links": list(links)}
     container = {} if place is None else {"Container": {"Filename": place[0], "Offset": str(place[1])}}
-    return json.dumps({**container, "Envelope": {"Payload-Metadata": {"HTTP-Response-Metadata": {"HTML-Metadata": html}}}}).encode()
+    return json.dumps(
+        {**container, "Envelope": {"Payload-Metadata": {"HTTP-Response-Metadata": {"HTML-Metadata": html}}}}, separators=(",", ":")
+    ).encode()
 
 
 def page(uri: str, links: Sequence[Any], **more: Any) -> bytes:

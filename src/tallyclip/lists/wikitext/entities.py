@@ -7,7 +7,8 @@ from jaxtyping import UInt8
 
 from tallyclip.core.compiled import ONE, ZERO, compiled, u64
 from tallyclip.core.hashing import find_pair
-from tallyclip.lists.wikitext.signs import BLANK, HASH, SEMICOLON, THREE, TWO, is_digit, is_letter, lower
+from tallyclip.core.utf8 import put_character
+from tallyclip.lists.wikitext.signs import BLANK, HASH, SEMICOLON, TWO, is_digit, is_letter, lower
 from tallyclip.lists.wikitext.tables import MarkupTables
 
 LETTER_X, LETTER_A, LETTER_F = (u64(ord(letter)) for letter in "xaf")
@@ -72,12 +73,4 @@ def _is_character(code: np.uint64) -> bool | np.bool_:
 @compiled
 def _encode(code: np.uint64, target: UInt8[np.ndarray, " B"], o: np.uint64) -> np.uint64:
     """Write a character as UTF-8, blanks and line breaks as a space; returns how many bytes it has."""
-    if code < u64(0x80) or code == u64(0xA0):
-        target[o] = np.uint8(BLANK if code < BLANK or code == u64(0xA0) else code)
-        return ONE
-    more = ONE if code < u64(0x800) else TWO if code < u64(0x10000) else THREE
-    lead = u64(0xC0) if more == ONE else u64(0xE0) if more == TWO else u64(0xF0)
-    target[o] = np.uint8(lead | (code >> (more * u64(6))))
-    for k in range(more):
-        target[o + ONE + k] = np.uint8(u64(0x80) | ((code >> ((more - ONE - k) * u64(6))) & u64(0x3F)))
-    return more + ONE
+    return put_character(BLANK if code < BLANK or code == u64(0xA0) else code, target, o)

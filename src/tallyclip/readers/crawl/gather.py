@@ -1,7 +1,7 @@
 """From the images of many pages to rows of a pool, a batch at a time.
 
-Readers hand over what they find as it is. The rule of ``links.py`` is then applied to whole columns, by Arrow, which is several times
-faster than one by one; what is not plain goes through ``links.web_address`` itself, and the tests show both to agree.
+Readers hand over what they find as it is. The rule of ``links.py`` is then applied to whole columns (``columns.py``); what is not plain
+goes through ``links.web_address`` itself, and the tests show both to agree.
 """
 
 from __future__ import annotations
@@ -9,29 +9,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute
-from jaxtyping import Bool, Int64, UInt64
+from jaxtyping import Bool, Int32, Int64, UInt8, UInt64
 
+from tallyclip.core.strings import Strings
 from tallyclip.core.uids import make_uids
 from tallyclip.readers.content import LONGEST_SAMPLE
-from tallyclip.readers.crawl.links import (
-    BLANKS,
-    DATA_ADDRESS,
-    EDGES,
-    FIELDS,
-    IS_DATA,
-    LINE_BREAK,
-    NEEDS_CARE,
-    WHOLE,
-    Base,
-    base_of,
-    web_address,
-)
+from tallyclip.readers.crawl.columns import CAREFUL, DATA, bases_of, clean_texts, resolve_plain
+from tallyclip.readers.crawl.links import DATA_ADDRESS, FIELDS, Base, base_of, web_address
+from tallyclip.readers.crawl.written import Image, WrittenTexts
 from tallyclip.readers.ledger import KEPT_SAMPLES, Ledger
 from tallyclip.readers.records import Drop
 
@@ -54,17 +45,7 @@ TOO_COMPLEX = "page too complex"
 pc: Any = pyarrow.compute
 
 
-class Image(msgspec.Struct, gc=False):
-    """An image of a page, with its attributes as they stand there; ``path`` is what WAT calls the kind of a link."""
-
-    path: str | None = None
-    url: str | None = None
-    alt: str | None = None
-    title: str | None = None
-    data_image_title: str | None = msgspec.field(default=None, name="data-image-title")
-
-
-class _Page(NamedTuple):
+class _Page(msgspec.Struct, gc=False):  # there are a hundred thousand in a file, which Python would go through again and again
     url: str
     base: Base
     crawl_file: str
@@ -93,6 +74,7 @@ class Gatherer:
         counts: what was seen: "records", "pages", "images", "texts" (that are not empty), and these by their field.
         drops: what was left out, by reason: texts, of which each goes if its image has no address; and records.
         samples: the first of each reason.
+        written: the texts of images, for readers that put them in without making an ``Image`` of each.
         is_full: has enough come in since rows were last given out?
     """
 
@@ -100,46 +82,41 @@ class Gatherer:
         self.counts: Counter[str] = Counter()
         self._ledger = Ledger()
         self.drops, self.samples = self._ledger.counts, self._ledger.samples
+        self.written = WrittenTexts()
         self._start()
 
     def _start(self) -> None:
+        self.written.cut(0, 0)
         self._pages: list[_Page] = []
-        self._addresses: list[str] = []
-        self._texts: list[str] = []
-        self._fields: list[int] = []
-        self._page_numbers: list[int] = []
-        self._characters = 0
+        self._texts_of_pages: list[int] = []
+        self._texts = self._written_characters = self._characters = 0
 
     @property
     def is_full(self) -> bool:
-        return len(self._texts) >= TEXTS_AT_ONCE or self._characters >= CHARACTERS_AT_ONCE
+        return self._texts >= TEXTS_AT_ONCE or self._characters >= CHARACTERS_AT_ONCE
 
     def page(self, url: str, base: str | None, crawl_file: str, offset: int, images: Iterable[Image]) -> None:
         """A page, the base of addresses if it names one, the place it was read from, and its images.
 
         One with more text and addresses than fits into memory many times over is dropped.
         """
-        number, seen, start, before = len(self._pages), 0, len(self._texts), self._characters
+        self.written_page(url, base, crawl_file, offset, self.written.add(images))
+
+    def written_page(self, url: str, base: str | None, crawl_file: str, offset: int, images: int) -> None:
+        """The same for a page of so many images whose texts were put into ``written``."""
         page = _Page(url, base_of(url, base), crawl_file, offset)
-        for image in images:
-            seen += 1
-            if image.alt or image.title or image.data_image_title:
-                for field, text in enumerate((image.alt, image.title, image.data_image_title)):
-                    if text:
-                        self._addresses.append(image.url or "")
-                        self._texts.append(text)
-                        self._characters += len(text) + len(self._addresses[-1]) + len(page.base.url)
-                        self._fields.append(field)
-                        self._page_numbers.append(number)
-        if self._characters - before > MOST_CHARACTERS:
-            for column in (self._addresses, self._texts, self._fields, self._page_numbers):
-                del column[start:]
-            self._characters = before
+        texts, written = self.written.rows, self.written.characters
+        characters = written - self._written_characters + (texts - self._texts) * len(page.base.url)
+        if characters > MOST_CHARACTERS:
+            self.written.cut(self._texts, self._written_characters)
             self.drop(TOO_COMPLEX, url)
             return
         self._pages.append(page)
+        self._texts_of_pages.append(texts - self._texts)
+        self._texts, self._written_characters = texts, written
+        self._characters += characters
         self.counts["pages"] += 1
-        self.counts["images"] += seen
+        self.counts["images"] += images
 
     def drop(self, reason: str, sample: str, count: int = 1) -> None:
         """Count something that is left out."""
@@ -151,47 +128,53 @@ class Gatherer:
 
     def take(self) -> Rows:
         """The rows of all pages so far, in their order; they are then forgotten."""
-        texts = pc.replace_substring_regex(self._column(self._texts), LINE_BREAK, " ")
-        texts = pc.utf8_trim(texts, BLANKS)
-        fields, numbers = np.array(self._fields, np.int8), np.array(self._page_numbers, np.int64)
+        addresses, written, fields = self.written.columns()
+        numbers = np.repeat(np.arange(len(self._pages)), self._texts_of_pages)
+        is_unicode = np.ones(len(fields), np.bool_)
+        texts = _clean(written, is_unicode)
         good = pc.not_equal(texts, "").to_numpy(zero_copy_only=False)
         self.counts["texts"] += int(np.count_nonzero(good))
         for field, count in enumerate(np.bincount(fields[good], minlength=len(FIELDS)).tolist()):
             self.counts[FIELDS[field]] += count
-        urls = self._resolved(self._column(self._addresses), texts, numbers, good)
-        good &= self._note(NOT_UNICODE, ~self._unicode(), good, texts)
+        urls = self._resolved(addresses, texts, numbers, good, is_unicode)
+        good &= self._note(NOT_UNICODE, ~is_unicode, good, texts)
         uids = make_uids(urls, texts)
         good &= self._note(REPEATED_ON_PAGE, _repeated(numbers, uids, good), good, texts)
         rows = self._rows(urls, texts, fields, numbers, uids, np.flatnonzero(good))
         self._start()
         return rows
 
-    def _resolved(self, written: pa.Array, texts: pa.Array, numbers: Int64[np.ndarray, " N"], good: Bool[np.ndarray, " N"]) -> pa.Array:
-        """Addresses as ``web_address`` gives them; in place, ``good`` loses those that have none."""
-        addresses = pc.replace_substring_regex(pc.utf8_trim(written, EDGES), "[\t\n\r]", "")
-        is_data = pc.match_substring_regex(addresses, IS_DATA).to_numpy(zero_copy_only=False)
-        good &= self._note(DATA_ADDRESS, is_data, good, texts)
-        whole = pc.match_substring_regex(addresses, WHOLE)
-        schemes, origins, folders = (
-            pa.array([getattr(page.base, name) for page in self._pages], pa.string()).take(pa.array(numbers))
-            for name in ("scheme", "origin", "folder")
-        )
-        heads = pc.if_else(pc.starts_with(addresses, "//"), schemes, pc.if_else(pc.starts_with(addresses, "/"), origins, folders))
-        heads = pc.if_else(whole, "", heads)
-        plain = pc.and_(
-            pc.is_valid(heads), pc.and_(pc.not_equal(addresses, ""), pc.invert(pc.match_substring_regex(addresses, NEEDS_CARE)))
-        )
-        easy = pc.or_(whole, plain).to_numpy(zero_copy_only=False)
-        urls = pc.binary_join_element_wise(pc.fill_null(heads, ""), addresses, "")
-        hard = np.flatnonzero(~easy & good)
-        if len(hard):
-            answers = [web_address(self._addresses[i], self._pages[numbers[i]].base) for i in hard.tolist()]
-            for i, (_, reason) in zip(hard.tolist(), answers, strict=True):
+    def _resolved(
+        self,
+        written: Strings,
+        texts: pa.Array,
+        numbers: Int64[np.ndarray, " N"],
+        good: Bool[np.ndarray, " N"],
+        is_unicode: Bool[np.ndarray, " N"],
+    ) -> pa.Array:
+        """Addresses as ``web_address`` gives them.
+
+        In place, ``good`` loses the texts of those that have none, and ``is_unicode`` of those with a surrogate.
+        """
+        bases = bases_of([page.base for page in self._pages])
+        room = len(written.data) + int(np.diff(bases.folder_offsets)[numbers].sum())
+        data, offsets, kinds = np.empty(room, np.uint8), np.empty(len(numbers) + 1, np.int32), np.empty(len(numbers), np.int8)
+        resolve_plain(written.data, written.offsets, numbers, bases, data, offsets, kinds, is_unicode)
+        urls = _arrow(data, offsets)
+        good &= self._note(DATA_ADDRESS, kinds == DATA, good, texts)
+        careful = (kinds == CAREFUL) & good
+        if careful.any():
+            found: list[str] = []
+            answers: dict[tuple[int, str], tuple[str, str | None]] = {}  # images have several texts, and pages repeat images
+            for i in np.flatnonzero(careful).tolist():
+                address = written.data[written.offsets[i] : written.offsets[i + 1]].tobytes().decode("utf-8", "surrogatepass")
+                page = int(numbers[i])
+                url, reason = answers[page, address] = answers.get((page, address)) or web_address(address, self._pages[page].base)
+                found.append(url)
                 if reason is not None:
                     good[i] = False
-                    self.drop(reason, f"{self._addresses[i]:.80} · {texts[i].as_py()}")
-            found = pa.array([url for url, _ in answers], pa.string())
-            urls = pc.replace_with_mask(urls, pa.array(np.isin(np.arange(len(urls)), hard)), found)
+                    self.drop(reason, f"{address:.80} · {texts[i].as_py()}")
+            urls = pc.replace_with_mask(urls, pa.array(careful), pa.array(found, pa.string()))
         return urls
 
     def _note(self, reason: str, bad: Bool[np.ndarray, " N"], good: Bool[np.ndarray, " N"], texts: pa.Array) -> Bool[np.ndarray, " N"]:
@@ -228,22 +211,6 @@ class Gatherer:
         ]
         return Rows(pa.table(columns, schema=SCHEMA), uids[places], of_pages[pages])
 
-    def _column(self, values: list[str]) -> pa.Array:
-        try:
-            return pa.array(values, pa.string())
-        except UnicodeEncodeError:
-            return pa.array([_encodable(value) for value in values], pa.string())
-
-    def _unicode(self) -> Bool[np.ndarray, " N"]:
-        """Which rows are without lone surrogates, which JSON can write?"""
-        pairs = zip(self._addresses, self._texts, strict=True)
-        try:
-            "".join(self._addresses).encode()
-            "".join(self._texts).encode()
-            return np.ones(len(self._texts), np.bool_)
-        except UnicodeEncodeError:
-            return np.array([_encodable(address) == address and _encodable(text) == text for address, text in pairs], np.bool_)
-
 
 def page_hashes(urls: pa.Array, crawl_files: pa.Array, offsets: pa.Array) -> UInt64[np.ndarray, " N"]:
     """A hash of each of N pages and its place in the archive."""
@@ -255,10 +222,32 @@ def _repeated(numbers: Int64[np.ndarray, " N"], uids: UInt64[np.ndarray, "N 2"],
     """Which pairs stand on their page before?"""
     repeated = np.zeros(len(numbers), np.bool_)
     places = np.flatnonzero(good)
-    order = places[np.lexsort((uids[places, 1], uids[places, 0], numbers[places]))]
-    same = (numbers[order[1:]] == numbers[order[:-1]]) & (uids[order[1:]] == uids[order[:-1]]).all(axis=1)
+    keys = (numbers[places].astype(np.uint64) << np.uint64(40)) | (uids[places, 0] >> np.uint64(24))
+    by_key = np.argsort(keys, kind="stable")
+    order = places[by_key]
+    same = _follows(order, numbers, uids)
+    if ((keys[by_key[1:]] == keys[by_key[:-1]]) & ~same).any():  # a key stands for two pairs, which may be mixed
+        order = places[np.lexsort((uids[places, 1], uids[places, 0], numbers[places]))]
+        same = _follows(order, numbers, uids)
     repeated[order[1:][same]] = True
     return repeated
+
+
+def _follows(order: Int64[np.ndarray, " K"], numbers: Int64[np.ndarray, " N"], uids: UInt64[np.ndarray, "N 2"]) -> Bool[np.ndarray, " _"]:
+    """For each pair in an order but the first: is it the one before it, and on the same page?"""
+    before, after = order[:-1], order[1:]
+    return (numbers[after] == numbers[before]) & (uids[after, 0] == uids[before, 0]) & (uids[after, 1] == uids[before, 1])
+
+
+def _clean(texts: Strings, is_unicode: Bool[np.ndarray, " N"]) -> pa.Array:
+    """Texts as ``clean_text`` gives them; in place, those with a surrogate are not Unicode."""
+    data, offsets = np.empty(len(texts.data), np.uint8), np.empty(len(texts.offsets), np.int32)
+    clean_texts(texts.data, texts.offsets, data, offsets, is_unicode)
+    return _arrow(data, offsets)
+
+
+def _arrow(data: UInt8[np.ndarray, " B"], offsets: Int32[np.ndarray, " N1"]) -> pa.Array:
+    return pa.StringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(data[: offsets[-1]]))
 
 
 def _encodable(text: str) -> str:

@@ -26,9 +26,16 @@ NO_URL = "no URL"
 DATA_ADDRESS = "data URL"
 NOT_WEB = "URL: not http or https"
 MALFORMED = "URL: malformed"
-# A URL that is complete, and signs that another is more than a piece to append to the page's; in the syntax of Python and of RE2.
+# A URL that is complete, and signs that another is more than a piece to append to the page's.
 WHOLE = r"""^https?://[!"$-.0-9;->@-~][!-~]*$"""  # the first character: printable ASCII without / ? # :
-NEEDS_CARE = r"""[^!"$-9<-~]|\./|.//|^[.?]|[.?]$|^//[/?]|^//$"""  # the first: all but printable ASCII, and of that # : ;
+NEEDS_CARE = "|".join(
+    [
+        r"[^!-~]",  # all but printable ASCII
+        r"^[.?#;]|[.?#;]$|\.[/?#;]|;[?#]|\?#",  # a step, or a part that is empty
+        r"^[^/?#]*:",  # a scheme
+        r"^[^/?#][^?#]*//|^//$|^//[/?#:]|^//.*[\[\]]",  # an empty step or host, or a bracket in one
+    ]
+)
 IS_DATA = "^[dD][aA][tT][aA]:"
 
 _LINE_BREAK, _WHOLE, _NEEDS_CARE = re.compile(LINE_BREAK), re.compile(WHOLE), re.compile(NEEDS_CARE)
