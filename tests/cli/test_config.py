@@ -7,6 +7,7 @@ import os
 import shutil
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -170,3 +171,19 @@ def test_a_file_that_is_not_there_is_said_not_to_be(tmp_path: Path) -> None:
 
 def test_a_file_without_out_still_needs_it(tmp_path: Path) -> None:
     assert "--out" in fails(2, "curate", "--config", write(tmp_path, 'pool = "a"'))
+
+
+def test_steps_are_the_same_by_flags_by_file_and_in_python(example: Example, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, "def short(pairs):\n    return [len(text) < 40 for text in pairs['text'].to_pylist()]\n", "my_step_of_config.py")
+    steps: dict[str, Any] = {"duplicates": "report", "step": ["my_step_of_config:short"], "write_dropped": True}
+    flags = ("--duplicates", "report", "--step", "my_step_of_config:short", "--write-dropped")
+    succeeds("curate", example.pool, "--metadata", example.entries, "--t", 20, *flags, "--out", tmp_path / "flags", cwd=tmp_path)
+    expected = results(tmp_path / "flags")
+    text = described(example) + "".join(f"{key} = {json.dumps(value)}\n" for key, value in steps.items())
+    succeeds("curate", "--config", write(tmp_path, text), "--out", tmp_path / "file", cwd=tmp_path)
+    assert_same(tmp_path / "file", expected)
+    run = tc.curate(example.pool, metadata=example.entries, t=20, out=tmp_path / "python", **steps)
+    assert_same(tmp_path / "python", expected)
+    assert (run.dropped / "step-short").is_dir()
+    assert recorded(tmp_path / "python")[-5:] == list(flags)
