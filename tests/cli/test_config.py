@@ -66,7 +66,7 @@ def test_what_is_shown_gives_the_same_run_from_wherever_it_is_read(example: Exam
 
 def test_it_is_said_of_every_option_where_it_is_from(tmp_path: Path) -> None:
     text = 'pool = ["a.parquet", "s3://bucket/*.parquet", "~/b"]\nsize = 1_000_000\nheader = false\n'
-    file = write(tmp_path, f'{text}exclude_pool = ["x", "y"]\nlanguages = "en"\nblocked_domains = "odd\\u007f.txt"\n')
+    file = write(tmp_path, f'{text}exclude_pool = ["x", "y"]\nstep = "mine:keep"\nlanguages = "en"\nblocked_domains = "odd\\u007f.txt"\n')
     shown = succeeds("config", "show", "--config", file, "--seed", 7, "--languages", "de", "--no-header", cwd=tmp_path)
     found = settings(shown)
     pool = [str(tmp_path / "a.parquet"), "s3://bucket/*.parquet", str(Path.home() / "b")]
@@ -81,6 +81,7 @@ def test_it_is_said_of_every_option_where_it_is_from(tmp_path: Path) -> None:
         ("false", "default"),
     ]
     assert found["exclude_pool"] == (f'["{tmp_path / "x"}", "{tmp_path / "y"}"]', "run.toml")
+    assert found["step"] == ('["mine:keep"]', "run.toml")
     unset = " ".join(line.removeprefix("#") for line in shown.splitlines() if line.startswith("#"))
     assert {"t", "tail_share", "workers", "out"} <= set(unset.replace(",", "").split())
 
@@ -150,6 +151,7 @@ def test_one_file_describes_the_commands_of_a_run(example: Example, tmp_path: Pa
         ('kind = "html"', 'kind cannot be "html"\n\nHint: give "wat" or "warc"'),
         ("pool = 5", "pool cannot be 5\n\nHint: give text in quotes, or a list of text in quotes"),
         ("exclude_pool = [5]", "exclude_pool cannot be [5]"),
+        ("step = 5", "step cannot be 5\n\nHint: give text in quotes, or a list of text in quotes"),
         ('pool = ""', "pool: the input is an empty string"),
         ('out = "s3://a/b"', "out: s3://a/b: a run folder must be on this machine"),
         ("metadata = 1979-05-27", "metadata cannot be datetime.date"),

@@ -28,16 +28,15 @@ REPLACES = {
     "pool": ("crawl", "sample", "kind", "base_url"),
     "crawl": ("pool",),
 }
-_SEVERAL = ((str, list), f"{FORMS['str']}, or {FORMS['list[str]']}")
-# By the words of annotations: the types that TOML has for them, and what messages call these. Others are text.
+# By the words of annotations: the types that TOML has for them, and what messages call these. Others are text; options that can be repeated
+# may be a list of it.
 _KINDS: dict[str, tuple[tuple[type, ...], str]] = {
     "int": ((int,), FORMS["int"]),
     "float": ((float, int), FORMS["float"]),
     "bool": ((bool,), FORMS["bool"]),
-    "Names": _SEVERAL,
-    "Steps": _SEVERAL,
 }
 _TEXT = ((str,), FORMS["str"])
+_TEXTS = ((str, list), f"{FORMS['str']}, or {FORMS['list[str]']}")
 
 
 def keys() -> dict[str, str]:
@@ -64,14 +63,12 @@ def read_config(name: str) -> dict[str, Any]:
     several = [key for key in THRESHOLD if key in given]
     if len(several) > 1:
         raise ArtifactError(f"{name}: {' and '.join(several)} each choose the threshold", "give only one of t, size and tail_share")
-    lists = {
-        key: [value] if known[key].startswith(("Names", "Steps")) and isinstance(value, str) else value for key, value in given.items()
-    }
+    lists = {key: [value] if _is_repeated(key) and isinstance(value, str) else value for key, value in given.items()}
     return {key: placed(key, value, os.path.dirname(name)) for key, value in lists.items()}
 
 
 def _check(name: str, key: str, value: Any, annotation: str) -> None:
-    kinds = [_KINDS.get(word, _TEXT) for word in annotation.split(" | ") if word != "None"]
+    kinds = [_TEXTS] if _is_repeated(key) else [_KINDS.get(word, _TEXT) for word in annotation.split(" | ") if word != "None"]
     fits = any(type(value) in types for types, _ in kinds)  # not isinstance, for true is an int
     if isinstance(value, list):
         fits = fits and all(isinstance(one, str) for one in value)
@@ -80,6 +77,10 @@ def _check(name: str, key: str, value: Any, annotation: str) -> None:
         raise wrong_value(
             name, key, value, f"give {' or '.join(map(as_toml, words) if words else dict.fromkeys(form for _, form in kinds))}"
         )
+
+
+def _is_repeated(key: str) -> bool:
+    return list[str] in get_args(get_args(OPTIONS[key])[0])
 
 
 def _words(key: str) -> list[str]:
