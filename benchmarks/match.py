@@ -102,9 +102,9 @@ def first_steps(
         if steps > u64(2):
             _look_up(found, tables, scratch)
         if steps > u64(3):
-            _find_phrases(found, last - first, tables, scratch)
-        if steps > u64(4):
-            _collect(found, tables, scratch)
+            longer = _find_phrases(found, last - first, tables, scratch)
+            if steps > u64(4):
+                _collect(found, longer, tables, scratch)
         words += found
         first = last
     return words
