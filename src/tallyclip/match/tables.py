@@ -25,6 +25,7 @@ LAYOUT = 1  # part of every fingerprint: raise it when a table's meaning changes
 PAD = 64  # readable bytes before and after the text of words
 WORDS_PER_BUCKET = 3  # of eight slots, at most, on average: a full bucket costs a mispredicted branch
 FILTER_BITS_PER_PHRASE = 16
+CACHE_LINE = 64  # bytes
 MAX_NODES = (1 << 31) - 2  # the top bit of a phrase's node says that longer phrases follow
 HAS_LONGER = u64(1 << 31)
 NODE = u64((1 << 31) - 1)
@@ -159,7 +160,7 @@ def _lay_out(text: UInt8[np.ndarray, " B"], trie: _Trie, count: int, seed: int) 
 
     most_nodes = int(max(word_nodes.max(), (edge_nodes & NODE).max(initial=0))) + 1
     bits = max(3, (len(trie.keys) // WORDS_PER_BUCKET).bit_length(), most_nodes.bit_length() - 4)
-    words = np.zeros(int(SLOTS) << bits, np.uint64)
+    words = _on_cache_lines(int(SLOTS) << bits)
     spilled = np.zeros(len(trie.keys), np.bool_)
     _fill_buckets(words, u64(bits), trie.keys, word_nodes, spilled)
     spill = make_pair_table(int(spilled.sum()))
@@ -178,6 +179,13 @@ def _lay_out(text: UInt8[np.ndarray, " B"], trie: _Trie, count: int, seed: int) 
     phrase_filter = np.zeros(1 << (filter_bits - 6), np.uint64)
     _fill_filter(phrase_filter, u64(filter_bits), parent_nodes, follower_nodes)
     return MatchTables(words, spill, word_starts, long_bytes, phrase_filter, phrases, np.array([count, seed, trie.depth], np.uint64))
+
+
+def _on_cache_lines(slots: int) -> UInt64[np.ndarray, " W"]:
+    """Empty slots, the first at the beginning of a cache line: a bucket on two lines would be waited for twice."""
+    room = np.zeros(slots + int(SLOTS) - 1, np.uint64)
+    first = -room.ctypes.data % CACHE_LINE // room.itemsize
+    return room[first : first + slots]
 
 
 def _name_nodes(ends: UInt64[np.ndarray, " n"], free: int) -> tuple[UInt64[np.ndarray, " n"], int]:
