@@ -4,8 +4,8 @@
 
 Every method gets what it likes best: the libraries Python strings, ours an Arrow array. All give the set of entry ids of each text, sorted,
 and all results are compared. The methods take turns, and the figure of each is the median of its rounds, so that a machine that is slow
-for a while is slow for all. Prints a line of JSON for each method, and one with the time of each step of ours,
-which is what a row of the first steps takes less what a shorter row takes.
+for a while is slow for all. Seconds are those of the process, so others may use the processor in between. Prints a line of JSON for
+each method, and one with the time of each step of ours, which is what a row of the first steps takes less what a shorter row takes.
 """
 
 from __future__ import annotations
@@ -77,10 +77,10 @@ def with_daachorse(entries: Sequence[str]) -> Callable[[Sequence[str]], Ids]:
 
 
 def seconds_of(run: Callable[[], object], repeats: int = 10) -> float:
-    started = time.perf_counter()
+    started = time.process_time()
     for _ in range(repeats):
         run()
-    return (time.perf_counter() - started) / repeats
+    return (time.process_time() - started) / repeats
 
 
 @compiled
@@ -102,9 +102,9 @@ def first_steps(
         if steps > u64(2):
             _look_up(found, tables, scratch)
         if steps > u64(3):
-            _find_phrases(found, last - first, tables, scratch)
-        if steps > u64(4):
-            _collect(found, tables, scratch)
+            longer = _find_phrases(found, last - first, tables, scratch)
+            if steps > u64(4):
+                _collect(found, longer, tables, scratch)
         words += found
         first = last
     return words

@@ -42,7 +42,7 @@ def complaints() -> list[str]:
         signatures = {str(signature) for signature in function.overloads}
         alike = (
             signatures
-            if name.startswith(ONE_VERSION) and name.split(".")[-1] != "_match_long"
+            if name.startswith(ONE_VERSION) and name.split(".")[-1] not in ("_match_each", "_match_long")
             else {_without_mutability(s) for s in signatures}
         )
         if len(alike) > 1:

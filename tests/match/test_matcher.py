@@ -51,6 +51,17 @@ def test_a_caption_longer_than_a_block_gives_what_the_rule_gives(mode: Mode, ent
     assert_same(tc.Matcher(metadata, mode).match(captions), tc.match_reference(captions, metadata, mode))
 
 
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 1 << 32), repeats=st.booleans(), deep=st.booleans())
+def test_captions_with_any_number_of_matches_give_what_the_rule_gives(seed: int, repeats: bool, deep: bool) -> None:
+    """Up to 140, around each number at which another way of sorting begins; with phrases of three words, and without."""
+    rng = np.random.default_rng(seed)
+    words = [f"w{i}" for i in rng.permutation(140)]
+    metadata = tc.Metadata([*words, *([" ".join(words[i : i + 3]) for i in range(0, 138, 5)] if deep else [])])
+    captions: list[str | None] = [" ".join(rng.choice(words[:n], n) if repeats and n else words[:n]) for n in range(141)]
+    assert_same(tc.Matcher(metadata).match([*captions, *words]), tc.match_reference([*captions, *words], metadata))
+
+
 @settings(max_examples=100, deadline=None)
 @given(entries=entry_lists(), captions=st.lists(texts(), max_size=8))
 def test_ids_of_a_caption_ascend_and_do_not_repeat(entries: list[str], captions: list[str]) -> None:

@@ -143,7 +143,9 @@ def test_lists_of_texts_of_every_type_make_the_same_pairs(column: pa.Array) -> N
     assert pairs.text_numbers.tolist() == [0, 1, 0, 1]
     assert uids(pairs) == hashed(["http://1", "http://1", "http://4", "http://5"], ["a dog", "a cat", "a bird", "a fish"])
     assert sorted(dropped(pairs)) == [("no caption", 11), ("no caption", 12), ("no caption", 14)]
-    places, texts = Texts(found, Columns("caption", "url")).at(pairs.rows, pairs.text_numbers)
+    captions = Texts(found, Columns("caption", "url"))
+    places = captions.places(pairs.rows)
+    texts = captions.at(places, pairs.text_numbers)
     assert places.tolist() == [0, 0, 3, 4]
     assert texts.to_pylist() == pairs.texts.to_pylist()
 

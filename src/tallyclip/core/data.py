@@ -132,7 +132,10 @@ def _check_lengths(columns: EntryColumns) -> None:
             raise ArtifactError(f"{len(columns.entries):,} entries but {len(column):,} {name}")
 
 
-def _first_positions(entries: list[str]) -> list[int]:
+def _first_positions(entries: list[str]) -> Sequence[int]:
+    different = set(entries)
+    if len(different) == len(entries) and "" not in different:  # as nearly always
+        return range(len(entries))
     first: dict[str, int] = {}
     for position, entry in enumerate(entries):
         if entry:
@@ -140,7 +143,7 @@ def _first_positions(entries: list[str]) -> list[int]:
     return list(first.values())
 
 
-def _describe_unclean(entries: list[str], keep: list[int]) -> str:
+def _describe_unclean(entries: list[str], keep: Sequence[int]) -> str:
     kept = set(keep)
     bad = [position for position in range(len(entries)) if position not in kept]
     shown = ", ".join(f"{'empty' if not entries[i] else repr(entries[i])} at {i}" for i in bad[:5])

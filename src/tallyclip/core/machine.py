@@ -33,19 +33,19 @@ if TYPE_CHECKING:
         """Of the eight slots from ``slots[bucket]`` on, the one that equals ``tag`` in all but its lowest bits, or 0."""
         ...
 
-    def sort_16(numbers: UInt32[np.ndarray, " N"], start: np.uint64, count: np.uint64, out: UInt32[np.ndarray, " 17"]) -> None:
-        """Write up to 16 numbers from ``numbers[start]`` on in ascending order, and the largest uint32 after them.
+    def sort_8(
+        numbers: UInt32[np.ndarray, " N"], start: np.uint64, count: np.uint64, out: UInt32[np.ndarray, " O"], at: np.uint64
+    ) -> np.bool_:
+        """Write up to 8 numbers from ``numbers[start]`` on in ascending order, from ``out[at]`` on; returns whether any two are equal.
 
-        Sixteen numbers must be readable whatever the count.
+        Eight numbers must be readable, and eight are written, whatever the count. ``sort_16``, ``sort_32`` and ``sort_64`` sort more.
         """
         ...
 
-    def sort_32(numbers: UInt32[np.ndarray, " N"], start: np.uint64, count: np.uint64, out: UInt32[np.ndarray, " 33"]) -> None:
-        """The same for up to 32 numbers."""
-        ...
+    sort_16 = sort_32 = sort_64 = sort_8
 
-    def prefetch(slots: UInt64[np.ndarray, " S"], index: np.uint64) -> None:
-        """Ask for the cache line of ``slots[index]``; it will be read soon."""
+    def prefetch(array: UInt64[np.ndarray, " S"] | UInt32[np.ndarray, " S"] | UInt8[np.ndarray, " S"], index: np.uint64) -> None:
+        """Ask for the cache line of ``array[index]``; it will be read soon."""
         ...
 
 else:
@@ -123,7 +123,7 @@ else:
         return types.uint64(slots, types.uint64, types.uint64, types.uint64), codegen
 
     @intrinsic
-    def prefetch(typingctx, slots, index):
+    def prefetch(typingctx, array, index):
         def codegen(context, builder, signature, args):
             pointer = _address(context, builder, signature.args[0], *args, I8)
             kind = ir.FunctionType(ir.VoidType(), [I8.as_pointer(), I32, I32, I32])
@@ -131,7 +131,7 @@ else:
             builder.call(call, [pointer, I32(0), I32(3), I32(1)])  # to read, into every cache level, data
             return context.get_dummy_value()
 
-        return types.void(slots, types.uint64), codegen
+        return types.void(array, types.uint64), codegen
 
     def _sort(lanes: int):
         vector = ir.VectorType(I32, lanes)
@@ -141,9 +141,9 @@ else:
             return builder.shuffle_vector(left, right, ir.Constant(vector, list(order)))
 
         @intrinsic
-        def sort(typingctx, numbers, start, count, out):
+        def sort(typingctx, numbers, start, count, out, at):
             def codegen(context, builder, signature, args):
-                numbers, start, count, out = args
+                numbers, start, count, out, at = args
                 values = builder.load(_address(context, builder, signature.args[0], numbers, start, vector), align=4)
                 counts = builder.insert_element(ir.Constant(vector, ir.Undefined), builder.trunc(count, I32), I32(0))
                 inside = builder.icmp_unsigned("<", ir.Constant(vector, list(all_lanes)), shuffle(builder, counts, counts, [0] * lanes))
@@ -158,13 +158,13 @@ else:
                         keeps_low = [(lane & stride == 0) == (lane & size == 0) for lane in all_lanes]
                         values = shuffle(builder, low, high, [lane if keeps_low[lane] else lane + lanes for lane in all_lanes])
                         stride //= 2
-                builder.store(values, _address(context, builder, signature.args[3], out, I64(0), vector), align=4)
-                builder.store(I32(0xFFFF_FFFF), _address(context, builder, signature.args[3], out, I64(lanes), I32), align=4)
-                return context.get_dummy_value()
+                builder.store(values, _address(context, builder, signature.args[3], out, at, vector), align=4)
+                before = shuffle(builder, values, ir.Constant(vector, [0xFFFF_FFFF] * lanes), [lanes, *all_lanes[:-1]])
+                equal = builder.and_(builder.icmp_unsigned("==", values, before), inside)
+                return builder.icmp_unsigned("!=", builder.bitcast(equal, ir.IntType(lanes)), ir.IntType(lanes)(0))
 
-            return types.void(numbers, types.uint64, types.uint64, out), codegen
+            return types.boolean(numbers, types.uint64, types.uint64, out, types.uint64), codegen
 
         return sort
 
-    sort_16 = _sort(16)
-    sort_32 = _sort(32)
+    sort_8, sort_16, sort_32, sort_64 = map(_sort, (8, 16, 32, 64))

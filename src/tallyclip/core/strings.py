@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from types import NoneType
 from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
 import numpy as np
@@ -42,6 +43,11 @@ def from_python(texts: Sequence[str | None]) -> Strings:
     Raises:
         ArgumentTypeError: an element is neither a string nor None.
     """
+    if set(map(type, texts)) <= {str, NoneType}:
+        try:
+            return from_arrow(pa.array(texts, pa.large_string()))
+        except UnicodeEncodeError:  # a lone surrogate, which Arrow does not take
+            pass
     encoded: list[bytes] = []
     for position, text in enumerate(texts):
         if text is None:

@@ -16,6 +16,7 @@ from tallyclip.readers.pairs import Texts
 from tallyclip.readers.records import BYTES_AT_ONCE, Records, as_kind
 
 OURS = ("uid", "entry_ids", "keep_probability")
+ENTRY_IDS_PATH = "entry_ids.list.element"  # of the ids themselves, in Parquet
 OURS_WITH_SEVERAL = ("caption", "text_number")  # added if images have several captions
 OURS_WITH_LANGUAGES: tuple[str, ...] = tuple(LANGUAGES.names)  # added if languages were detected
 
@@ -82,21 +83,23 @@ class CuratedRows:
 
     def tables(self, records: Records, captions: Texts, kept: MatchedPairs, keep: Float64[np.ndarray, " K"]) -> Iterator[pa.Table]:
         """The rows of K kept pairs of a batch of records; in several tables if large records are repeated."""
-        places, texts = captions.at(kept.rows, kept.text_numbers)
+        places = captions.places(kept.rows)
+        texts = captions.at(places, kept.text_numbers) if self._out.several_captions else None
         skipped = self._columns.caption if self._list_captions else None
         there = records.table.column_names
         table = records.table.select([field.name for field in self._pools if field.name in there and field.name != skipped])
         for start, end in _parts(table, places):
             some = kept if end - start == len(kept) else kept.take(np.arange(start, end))
-            yield self._table(table.take(pa.array(places[start:end])), texts.slice(start, end - start), some, keep[start:end])
+            own = None if texts is None else texts.slice(start, end - start)
+            yield self._table(table.take(pa.array(places[start:end])), own, some, keep[start:end])
 
-    def _table(self, rows: pa.Table, texts: pa.Array, kept: MatchedPairs, keep: Float64[np.ndarray, " K"]) -> pa.Table:
+    def _table(self, rows: pa.Table, texts: pa.Array | None, kept: MatchedPairs, keep: Float64[np.ndarray, " K"]) -> pa.Table:
         arrays: list[pa.Array | pa.ChunkedArray] = []
         for field in self._pools:
             missing = field.name not in rows.column_names
             arrays.append(pa.nulls(len(kept), field.type) if missing else as_kind(rows[field.name], field.type))
         ids = pa.ListArray.from_arrays(pa.array(kept.matches.offsets.astype(np.int32)), pa.array(kept.matches.entry_ids))
-        several = [texts.cast(pa.string()), pa.array(kept.text_numbers)] if self._out.several_captions else []
+        several = [] if texts is None else [texts.cast(pa.string()), pa.array(kept.text_numbers)]
         ours = [uid_strings(kept.uids), *several, *self._languages(kept), ids, pa.array(keep)]
         return pa.table([*arrays, *ours], schema=self.schema)
 

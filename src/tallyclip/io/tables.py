@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, cast
@@ -11,17 +12,34 @@ import pyarrow.parquet as pq
 
 ROWS_PER_GROUP = 131_072
 BYTES_PER_GROUP = 128 << 20  # in Arrow's memory; only large rows reach this limit first
-WRITING: Any = {"compression": "zstd", "compression_level": 1, "write_page_checksum": True, "write_statistics": False}
+LEVEL = 1  # of Zstandard
+WRITING: Any = {"write_page_checksum": True, "write_statistics": False}
 
 
 class TableWriter:
     """A Parquet file written in row groups of a good size, however small the tables that are given.
 
-    Only ``repetitive`` columns are dictionary-encoded; for the others that would only cost time.
+    Only ``repetitive`` columns are dictionary-encoded; for the others that would only cost time. Columns of ``rising`` whole numbers, a
+    list's by their path, are written as differences (DELTA_BINARY_PACKED). ``random`` columns are not compressed; the schema is flat then.
     """
 
-    def __init__(self, path: Path, schema: pa.Schema, repetitive: list[str]) -> None:
-        self._writer = pq.ParquetWriter(str(path), schema, use_dictionary=cast(bool, repetitive), **WRITING)
+    def __init__(
+        self, path: Path, schema: pa.Schema, repetitive: list[str], *, rising: Sequence[str] = (), random: Sequence[str] = ()
+    ) -> None:
+        compression: Any = "zstd"
+        level: Any = LEVEL
+        if random:
+            compression = {name: "none" if name in random else "zstd" for name in schema.names}
+            level = {name: LEVEL for name in schema.names if name not in random}
+        self._writer = pq.ParquetWriter(
+            str(path),
+            schema,
+            use_dictionary=cast(bool, repetitive),
+            column_encoding=dict.fromkeys(rising, "DELTA_BINARY_PACKED") or None,
+            compression=compression,
+            compression_level=level,
+            **WRITING,
+        )
         self._tables: list[pa.Table] = []
         self._held = self._bytes = 0
         self.rows = 0

@@ -7,10 +7,11 @@ on many independent look-ups at once:
 2. key       a word becomes a 64-bit key, and the cache line where it will be looked up is prefetched
 3. look up   the key becomes a node of the trie (tables.py); the bytes of long words are compared
 4. filter    pairs of neighbors that may start a phrase are selected by a bitmap
-5. emit      the words and phrases of each caption are collected and sorted, and repeats dropped
+5. collect   the words and phrases of each caption are collected, and phrases of three words or more are looked up
+6. write     the entry ids of each caption are sorted, mostly in registers, and repeats dropped
 
-A caption longer than a block, or with so many words that its matches might outgrow the scratch, is matched by ``_match_long``: the same
-rule, word by word. It is also the simplest description of what the steps above compute.
+A caption longer than a block, and the captions of a block whose matches might outgrow the scratch, are matched by ``_match_long``: the
+same rule, word by word. It is also the simplest description of what the steps above compute.
 
 Over 300 lines, because the steps share their scratch and are read as one.
 """
@@ -24,14 +25,14 @@ from jaxtyping import Int64, UInt8, UInt32, UInt64
 
 from tallyclip.core.compiled import ONE, ZERO, compiled, inlined, u64
 from tallyclip.core.hashing import find_pair, first_slot
-from tallyclip.core.machine import byte_mask, prefetch, sort_16, sort_32, trailing_zeros
+from tallyclip.core.machine import byte_mask, prefetch, sort_8, sort_16, sort_32, sort_64, trailing_zeros
 from tallyclip.match.spacing import BLANKS, PUNCTUATION
 from tallyclip.match.tables import HAS_LONGER, NODE, PAD, MatchTables
 from tallyclip.match.words import SHORT_WORD, bucket_of, filter_bit, find_word, same_bytes, word_key
 
 BLOCK_BYTES = 8192
 BLOCK_ROWS = 2048
-SPARE = 32  # the padding that sorting in fixed steps reads and writes beyond a row
+SPARE = 64  # what sorting in fixed steps reads and writes beyond a row
 
 blank_mask = byte_mask(BLANKS)
 punctuation_mask = byte_mask(PUNCTUATION)
@@ -50,7 +51,7 @@ class MatchScratch(NamedTuple):
     picked: UInt32[np.ndarray, " T"]  # positions of words that a step looks at twice
     phrases: UInt32[np.ndarray, " T"]  # nodes of the phrases of two words that start at each word
     longer: UInt64[np.ndarray, " T"]  # (word << 32) + node, where such a phrase may continue
-    ids: UInt32[np.ndarray, " 2*T"]  # entry ids in the order of the words
+    ids: UInt32[np.ndarray, " 4*T"]  # entry ids in the order of the words
     id_ends: UInt32[np.ndarray, " T"]  # for each word, how many ids there are up to it
     row_ends: UInt64[np.ndarray, " BLOCK_ROWS"]  # in words
     row: UInt32[np.ndarray, " R"]  # the entry ids of one caption, unsorted
@@ -68,7 +69,7 @@ def make_scratch(patterns: int) -> MatchScratch:
         picked=np.zeros(words, np.uint32),
         phrases=np.zeros(words, np.uint32),
         longer=np.zeros(words, np.uint64),
-        ids=np.zeros(2 * words, np.uint32),
+        ids=np.zeros(4 * words, np.uint32),
         id_ends=np.zeros(words, np.uint32),
         row_ends=np.zeros(BLOCK_ROWS, np.uint64),
         row=np.zeros(patterns + (1 << 16) + SPARE, np.uint32),
@@ -98,21 +99,19 @@ def match_rows(
         while last < rows and last - first < u64(BLOCK_ROWS) and u64(offsets[last + ONE]) - start <= u64(BLOCK_BYTES):
             last += ONE
         if last == first:
-            count = _match_long(data, start, u64(offsets[first + ONE]), tables, scratch.row)
             last = first + ONE
-            at = u64(out_offsets[first])
-            done = first
-            if at + count <= u64(len(out_ids)):
-                out_offsets[last] = np.int64(_append_distinct(scratch.row, count, out_ids, at))
-                done = last
+            done = _match_each(data, offsets, ZERO, first, last, tables, scratch, out_ids, out_offsets)
         else:
             _copy(data, start, u64(offsets[last]), scratch.text)
             words = _split(offsets, first, last, scratch)
             _key(words, tables, scratch)
             _look_up(words, tables, scratch)
             longer = _find_phrases(words, last - first, tables, scratch)
-            _collect(words, tables, scratch)
-            done = _write(offsets, first, last, longer, tables, scratch, out_ids, out_offsets)
+            if words * u64(2) + longer * tables.sizes[u64(2)] + u64(SPARE) > u64(len(scratch.ids)):
+                done = _match_each(scratch.text, offsets, start - u64(PAD), first, last, tables, scratch, out_ids, out_offsets)
+            else:
+                _collect(words, longer, tables, scratch)
+                done = _write(first, last, scratch, out_ids, out_offsets)
         if done < last:
             return done
         first = last
@@ -186,6 +185,10 @@ def _look_up(words: np.uint64, tables: MatchTables, scratch: MatchScratch) -> No
         picked[long_words] = np.uint32(i)
         long_words += u64(lengths[i] >= SHORT_WORD) & u64(nodes[i] != 0)
     for k in range(long_words):
+        prefetch(known_starts, u64(nodes[picked[k]]))
+    for k in range(long_words):
+        prefetch(known_bytes, u64(known_starts[nodes[picked[k]]]))
+    for k in range(long_words):
         i = u64(picked[k])
         known, length = u64(known_starts[nodes[i]]), u64(lengths[i])
         if known + length > u64(len(known_bytes)) or not same_bytes(text, u64(starts[i]), known_bytes, known, length):
@@ -194,7 +197,7 @@ def _look_up(words: np.uint64, tables: MatchTables, scratch: MatchScratch) -> No
 
 @compiled
 def _find_phrases(words: np.uint64, rows: np.uint64, tables: MatchTables, scratch: MatchScratch) -> np.uint64:
-    """Nodes of phrases of two words; returns how many of them may continue, which ``_write`` looks up."""
+    """Nodes of phrases of two words; returns how many of them may continue, which ``_collect`` looks up."""
     nodes, picked, phrases, longer, row_ends = (
         scratch.nodes,
         scratch.picked,
@@ -222,83 +225,43 @@ def _find_phrases(words: np.uint64, rows: np.uint64, tables: MatchTables, scratc
         longer[continued] = (i << u64(32)) | (node & NODE)
         bit = filter_bit(node & NODE, u64(nodes[i + u64(2)]), bits)
         continued += (node >> u64(31)) & (bitmap[bit >> u64(6)] >> (bit & u64(63)))
+    for k in range(continued):
+        prefetch(table, first_slot(table, (longer[k] << u64(32)) | u64(nodes[(longer[k] >> u64(32)) + u64(2)])))
     for row in range(rows):
         phrases[row_ends[row] - ONE] = np.uint32(0)  # the last word of a caption and the first of the next are not a phrase
     return continued
 
 
 @compiled
-def _collect(words: np.uint64, tables: MatchTables, scratch: MatchScratch) -> None:
-    """Collect the entries among the nodes, caption by caption; node 0 becomes the largest number, which is not an entry."""
+def _collect(words: np.uint64, longer: np.uint64, tables: MatchTables, scratch: MatchScratch) -> None:
+    """Collect the entries among the nodes, caption by caption, with phrases of three words or more, which may begin at ``longer`` places.
+
+    Node 0 becomes the largest number, which is not an entry.
+    """
     patterns = np.uint32(tables.sizes[ZERO])
-    nodes, phrases, ids, id_ends = scratch.nodes, scratch.phrases, scratch.ids, scratch.id_ends
-    count = ZERO
-    for i in range(words):
-        word, phrase = nodes[i] - np.uint32(1), phrases[i] - np.uint32(1)
-        ids[count] = word
-        count += u64(word < patterns)
-        ids[count] = phrase
-        count += u64(phrase < patterns)
-        id_ends[i] = np.uint32(count)
-
-
-@compiled
-def _write(
-    offsets: Int64[np.ndarray, " N1"],
-    first: np.uint64,
-    last: np.uint64,
-    longer: np.uint64,
-    tables: MatchTables,
-    scratch: MatchScratch,
-    out_ids: UInt32[np.ndarray, " C"],
-    out_offsets: Int64[np.ndarray, " N1"],
-) -> np.uint64:
-    """Write each caption's entry ids in order and without repeats; returns the first caption for which there was no room."""
-    ids, id_ends, row_ends, row = scratch.ids, scratch.id_ends, scratch.row_ends, scratch.row
-    depth = tables.sizes[u64(2)]
-    shift = u64(offsets[first]) - u64(PAD)
-    start = word = k = ZERO
-    for text in range(first, last):
-        word_end = row_ends[text - first]
-        end = u64(id_ends[word_end - ONE])
-        count = end - start
-        at = u64(out_offsets[text])
-        if k < longer and scratch.longer[k] >> u64(32) < word_end:
-            if (word_end - word) * depth + u64(SPARE) > u64(len(row)):
-                count = _match_long(scratch.text, u64(offsets[text]) - shift, u64(offsets[text + ONE]) - shift, tables, row)
-                while k < longer and scratch.longer[k] >> u64(32) < word_end:
-                    k += ONE
-            else:
-                for i in range(count):
-                    row[i] = ids[start + i]
-                while k < longer and scratch.longer[k] >> u64(32) < word_end:
-                    count = _follow(scratch.longer[k], word_end, tables, scratch, count)
-                    k += ONE
-            if at + count > u64(len(out_ids)):
-                return u64(text)
-            at = _append_distinct(row, count, out_ids, at)
-        elif at + count + u64(SPARE) > u64(len(out_ids)):
-            return u64(text)
-        elif count <= u64(16):
-            sort_16(ids, start, count, row)
-            at = _append_sorted(row, u64(16), out_ids, at)
-        elif count <= u64(32):
-            sort_32(ids, start, count, row)
-            at = _append_sorted(row, u64(32), out_ids, at)
-        else:
-            for i in range(count):
-                row[i] = ids[start + i]
-            at = _append_distinct(row, count, out_ids, at)
-        out_offsets[text + ONE] = np.int64(at)
-        start = end
-        word = word_end
-    return last
+    nodes, phrases, ids, id_ends, row_ends = scratch.nodes, scratch.phrases, scratch.ids, scratch.id_ends, scratch.row_ends
+    count = row = i = ZERO
+    for k in range(longer + ONE):
+        last = words if k == longer else (scratch.longer[k] >> u64(32)) + ONE
+        while i < last:
+            word, phrase = nodes[i] - np.uint32(1), phrases[i] - np.uint32(1)
+            ids[count] = word
+            count += u64(word < patterns)
+            ids[count] = phrase
+            count += u64(phrase < patterns)
+            id_ends[i] = np.uint32(count)
+            i += ONE
+        if k < longer:
+            while row_ends[row] < last:
+                row += ONE
+            count = _follow(scratch.longer[k], row_ends[row], tables, scratch, count)
+            id_ends[last - ONE] = np.uint32(count)
 
 
 @inlined
 def _follow(longer: np.uint64, word_end: np.uint64, tables: MatchTables, scratch: MatchScratch, count: np.uint64) -> np.uint64:
     """Add the phrases of three or more words that begin with a phrase of two."""
-    nodes, row, table = scratch.nodes, scratch.row, tables.phrases
+    nodes, ids, table = scratch.nodes, scratch.ids, tables.phrases
     patterns = np.uint32(tables.sizes[ZERO])
     node = longer & NODE
     after = (longer >> u64(32)) + u64(2)
@@ -307,12 +270,72 @@ def _follow(longer: np.uint64, word_end: np.uint64, tables: MatchTables, scratch
         if node == ZERO:
             break
         entry = np.uint32(node & NODE) - np.uint32(1)
-        row[count] = entry
+        ids[count] = entry
         count += u64(entry < patterns)
         if node < HAS_LONGER:
             break
         after += ONE
     return count
+
+
+@compiled
+def _write(
+    first: np.uint64, last: np.uint64, scratch: MatchScratch, out_ids: UInt32[np.ndarray, " C"], out_offsets: Int64[np.ndarray, " N1"]
+) -> np.uint64:
+    """Write each caption's entry ids in order and without repeats; returns the first caption for which there was no room."""
+    ids, id_ends, row_ends = scratch.ids, scratch.id_ends, scratch.row_ends
+    start = ZERO
+    at = u64(out_offsets[first])
+    for text in range(first, last):
+        end = u64(id_ends[row_ends[text - first] - ONE])
+        count = end - start
+        if at + count + u64(SPARE) > u64(len(out_ids)):
+            return u64(text)
+        repeats = False
+        if count <= u64(8):
+            repeats = sort_8(ids, start, count, out_ids, at)
+        elif count <= u64(16):
+            repeats = sort_16(ids, start, count, out_ids, at)
+        elif count <= u64(32):
+            repeats = sort_32(ids, start, count, out_ids, at)
+        elif count <= u64(64):
+            repeats = sort_64(ids, start, count, out_ids, at)
+        else:
+            for i in range(count):
+                out_ids[at + i] = ids[start + i]
+            count = _sort_distinct(out_ids, at, count)
+        if repeats:
+            count = _drop_repeats(out_ids, at, count)
+        at += count
+        out_offsets[text + ONE] = np.int64(at)
+        start = end
+    return last
+
+
+@compiled
+def _match_each(
+    text: UInt8[np.ndarray, " B"],
+    offsets: Int64[np.ndarray, " N1"],
+    shift: np.uint64,
+    first: np.uint64,
+    last: np.uint64,
+    tables: MatchTables,
+    scratch: MatchScratch,
+    out_ids: UInt32[np.ndarray, " C"],
+    out_offsets: Int64[np.ndarray, " N1"],
+) -> np.uint64:
+    """Match captions one by one; returns the first for which there was no room. Caption i begins at ``offsets[i] - shift`` in the text."""
+    row = scratch.row
+    for i in range(first, last):
+        count = _match_long(text, u64(offsets[i]) - shift, u64(offsets[i + ONE]) - shift, tables, row)
+        at = u64(out_offsets[i])
+        if at + count > u64(len(out_ids)):
+            return u64(i)
+        count = _sort_distinct(row, ZERO, count)
+        for k in range(count):
+            out_ids[at + k] = row[k]
+        out_offsets[i + ONE] = np.int64(at + count)
+    return last
 
 
 @compiled
@@ -330,7 +353,7 @@ def _match_long(
         inner = following
         while node != ZERO:
             if count + u64(SPARE) >= u64(len(row)):
-                count = _sort_distinct(row, count)
+                count = _sort_distinct(row, ZERO, count)
             entry = np.uint32(node & NODE) - np.uint32(1)
             row[count] = entry
             count += u64(entry < patterns)
@@ -380,41 +403,29 @@ def _bucket_bits(words: UInt64[np.ndarray, " W"]) -> np.uint64:
     return trailing_zeros(u64(len(words))) - u64(3)
 
 
-@inlined
-def _append_sorted(row: UInt32[np.ndarray, " R"], count: np.uint64, out_ids: UInt32[np.ndarray, " C"], at: np.uint64) -> np.uint64:
-    """Append a sorted row, which ends with the largest number, without repeats; returns where the output ends."""
-    for i in range(count):
-        out_ids[at] = row[i]
-        at += u64(row[i] != row[i + ONE])
-    return at
-
-
-@inlined
-def _append_distinct(row: UInt32[np.ndarray, " R"], count: np.uint64, out_ids: UInt32[np.ndarray, " C"], at: np.uint64) -> np.uint64:
-    """Sort a row and append it without repeats; returns where the output ends."""
-    count = _sort_distinct(row, count)
-    for i in range(count):
-        out_ids[at + i] = row[i]
-    return at + count
-
-
 @compiled
-def _sort_distinct(row: UInt32[np.ndarray, " R"], count: np.uint64) -> np.uint64:
-    """Sort the first ``count`` numbers in place (Shell's sort) and drop repeats; returns how many are left."""
+def _sort_distinct(ids: UInt32[np.ndarray, " C"], start: np.uint64, count: np.uint64) -> np.uint64:
+    """Sort ``count`` numbers from ``start`` on in place (Shell's sort) and drop repeats; returns how many are left."""
     gap = ONE
     while gap < count // u64(3):
         gap = gap * u64(3) + ONE
     while gap > ZERO:
-        for i in range(gap, count):
-            value = row[i]
-            place = i
-            while place >= gap and row[place - gap] > value:
-                row[place] = row[place - gap]
+        for i in range(start + gap, start + count):
+            value = ids[i]
+            place = u64(i)
+            while place >= start + gap and ids[place - gap] > value:
+                ids[place] = ids[place - gap]
                 place -= gap
-            row[place] = value
+            ids[place] = value
         gap //= u64(3)
-    left = ZERO
-    for i in range(count):
-        row[left] = row[i]
-        left += u64(i + ONE == count or row[i + ONE] != row[i])
-    return left
+    return _drop_repeats(ids, start, count)
+
+
+@inlined
+def _drop_repeats(ids: UInt32[np.ndarray, " C"], start: np.uint64, count: np.uint64) -> np.uint64:
+    """Of ``count`` numbers in ascending order from ``start`` on, keep one of each; returns how many are left."""
+    left = start
+    for i in range(start, start + count):
+        ids[left] = ids[i]
+        left += u64(i + ONE == start + count or ids[i + ONE] != ids[i])
+    return left - start

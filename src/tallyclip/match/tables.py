@@ -21,10 +21,12 @@ from tallyclip.core.strings import Strings
 from tallyclip.errors import ArtifactError
 from tallyclip.match.words import SHORT_WORD, SLOTS, bucket_of, filter_bit, same_bytes, word_key
 
-LAYOUT = 1  # part of every fingerprint: raise it when a table's meaning changes
+LAYOUT = 2  # part of every fingerprint: raise it when a table's meaning changes
 PAD = 64  # readable bytes before and after the text of words
 WORDS_PER_BUCKET = 3  # of eight slots, at most, on average: a full bucket costs a mispredicted branch
 FILTER_BITS_PER_PHRASE = 16
+LARGER_FILTERS = 3  # tried where a phrase has bit 0, each twice as large; half of them are rid of it
+CACHE_LINE = 64  # bytes
 MAX_NODES = (1 << 31) - 2  # the top bit of a phrase's node says that longer phrases follow
 HAS_LONGER = u64(1 << 31)
 NODE = u64((1 << 31) - 1)
@@ -159,7 +161,7 @@ def _lay_out(text: UInt8[np.ndarray, " B"], trie: _Trie, count: int, seed: int) 
 
     most_nodes = int(max(word_nodes.max(), (edge_nodes & NODE).max(initial=0))) + 1
     bits = max(3, (len(trie.keys) // WORDS_PER_BUCKET).bit_length(), most_nodes.bit_length() - 4)
-    words = np.zeros(int(SLOTS) << bits, np.uint64)
+    words = _on_cache_lines(int(SLOTS) << bits)
     spilled = np.zeros(len(trie.keys), np.bool_)
     _fill_buckets(words, u64(bits), trie.keys, word_nodes, spilled)
     spill = make_pair_table(int(spilled.sum()))
@@ -174,10 +176,26 @@ def _lay_out(text: UInt8[np.ndarray, " B"], trie: _Trie, count: int, seed: int) 
 
     phrases = make_pair_table(len(parents))
     put_pairs(phrases, (parent_nodes << u64(32)) | follower_nodes, edge_nodes)
-    filter_bits = max(6, (FILTER_BITS_PER_PHRASE * len(parents)).bit_length())
-    phrase_filter = np.zeros(1 << (filter_bits - 6), np.uint64)
-    _fill_filter(phrase_filter, u64(filter_bits), parent_nodes, follower_nodes)
+    phrase_filter = _make_filter(parent_nodes, follower_nodes)
     return MatchTables(words, spill, word_starts, long_bytes, phrase_filter, phrases, np.array([count, seed, trie.depth], np.uint64))
+
+
+def _on_cache_lines(slots: int) -> UInt64[np.ndarray, " W"]:
+    """Empty slots, the first at the beginning of a cache line: a bucket on two lines would be waited for twice."""
+    room = np.zeros(slots + int(SLOTS) - 1, np.uint64)
+    first = -room.ctypes.data % CACHE_LINE // room.itemsize
+    return room[first : first + slots]
+
+
+def _make_filter(parents: UInt64[np.ndarray, " m"], followers: UInt64[np.ndarray, " m"]) -> UInt64[np.ndarray, " F"]:
+    """The bitmap. A larger one is tried if a phrase has bit 0, which words have that are in no entry: each of these would be looked up."""
+    bits = smallest = max(6, (FILTER_BITS_PER_PHRASE * len(parents)).bit_length())
+    while True:
+        phrase_filter = np.zeros(1 << (bits - 6), np.uint64)
+        _fill_filter(phrase_filter, u64(bits), parents, followers)
+        if not phrase_filter[0] & ONE or bits == smallest + LARGER_FILTERS:  # the last is as right, if slower
+            return phrase_filter
+        bits += 1
 
 
 def _name_nodes(ends: UInt64[np.ndarray, " n"], free: int) -> tuple[UInt64[np.ndarray, " n"], int]:

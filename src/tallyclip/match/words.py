@@ -66,8 +66,8 @@ def find_word(words: UInt64[np.ndarray, " W"], bits: np.uint64, spill: UInt64[np
 
 @inlined
 def filter_bit(parent: np.uint64, word: np.uint64, bits: np.uint64) -> np.uint64:
-    """The bit in the phrase filter for a word that follows a node."""
-    return ((parent * SPREAD) ^ (word * SPREAD_2)) * SPREAD >> (u64(64) - bits)
+    """The bit in the phrase filter for a word that follows a node; bit 0 if either is in no entry: all these read one place."""
+    return parent * word * SPREAD >> (u64(64) - bits)
 
 
 @inlined

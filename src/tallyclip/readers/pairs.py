@@ -137,10 +137,13 @@ class Texts:
         self._rows = records.rows
         self._parents, _, self._texts, _ = _flat_texts(records.table, columns.caption)
 
-    def at(self, rows: Int64[np.ndarray, " K"], text_numbers: Int32[np.ndarray, " K"]) -> tuple[Int64[np.ndarray, " K"], pa.Array]:
-        """Where in the batch's table the records with these numbers are, and their captions with these numbers."""
-        places = np.searchsorted(self._rows, rows)
-        return places, self._texts.take(pa.array(np.searchsorted(self._parents, places) + text_numbers))
+    def places(self, rows: Int64[np.ndarray, " K"]) -> Int64[np.ndarray, " K"]:
+        """Where in the batch's table the records with these numbers are."""
+        return np.searchsorted(self._rows, rows)
+
+    def at(self, places: Int64[np.ndarray, " K"], text_numbers: Int32[np.ndarray, " K"]) -> pa.Array:
+        """The captions with these numbers of the records at some places."""
+        return self._texts.take(pa.array(np.searchsorted(self._parents, places) + text_numbers))
 
 
 def check_types(schema: pa.Schema, columns: Columns) -> None:

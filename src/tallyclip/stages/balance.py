@@ -23,7 +23,7 @@ from tallyclip.core.data import Matches, Metadata, concatenate
 from tallyclip.core.plan import UNIT, PlanRow, parts_of
 from tallyclip.core.uids import make_uids
 from tallyclip.errors import IncompleteError, SourceError, StaleError
-from tallyclip.export.curated import CuratedColumns, CuratedRows
+from tallyclip.export.curated import ENTRY_IDS_PATH, CuratedColumns, CuratedRows
 from tallyclip.export.entry_counts import write_entry_counts
 from tallyclip.export.uids import RunWriter, merge_runs
 from tallyclip.io.arrays import read_array, write_array
@@ -145,8 +145,10 @@ def balance_shard(job: BalanceJob, item: SnapshotShard, folder: BalanceFolder, t
         replacing(folder.probabilities(key)) as probabilities_part,
         replacing(folder.curated(key)) as curated_part,
         RunWriter(folder.uid_runs, key) as uid_runs,
-        TableWriter(probabilities_part, PROBABILITIES, repetitive=["file", "text"]) as probabilities,
-        TableWriter(curated_part, rows.schema, repetitive=rows.repetitive) as curated,
+        TableWriter(
+            probabilities_part, PROBABILITIES, repetitive=["file", "text"], rising=["row"], random=["uid_high", "uid_low"]
+        ) as probabilities,
+        TableWriter(curated_part, rows.schema, repetitive=rows.repetitive, rising=[ENTRY_IDS_PATH]) as curated,
     ):
         draws = _Draws(job, key, file.path, probabilities, uid_runs)
         for records in read_shard(shard, columns, job.choice, everything=True, schema=schema, footer=footer):
@@ -287,7 +289,7 @@ def _read_examples(captions: Texts, examples: list[tuple[int, int, int]]) -> lis
     if not examples:
         return []
     rows, numbers, draws = (np.array(column) for column in zip(*sorted(examples), strict=True))
-    _, found = captions.at(rows, numbers.astype(np.int32))
+    found = captions.at(captions.places(rows), numbers.astype(np.int32))
     return [Sample(int(n), int(row), text[:LONGEST_SAMPLE]) for n, row, text in zip(draws, rows, found.to_pylist(), strict=True)]
 
 
@@ -461,7 +463,7 @@ def _warm() -> None:
 SHARDS = Section(_cut, balance_shard, "shards", rows=lambda _, item: item.matched, failed=_failed)
 BALANCE = Stage(
     name="balance",
-    version=3,
+    version=4,
     command="tallyclip balance RUN",
     needs=("match", "counts"),
     sections=(SHARDS,),
