@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from tallyclip.errors import IncompleteError
 from tallyclip.run.runners.local import Workers
 from tallyclip.stages import PRELOAD
 from tallyclip.steps.languages import LanguageChoice
@@ -96,3 +97,20 @@ def test_taking_the_option_away_takes_the_files_away(tmp_path: Path, workers: Wo
     made(tmp_path / "run", workers, pool, duplicates="url", write_dropped=True)
     assert dropped(run) == manifest(run, "match")["result"]["drops"]
     assert "dropped" in succeeds("status", run)
+
+
+def test_where_no_pair_is_left_what_was_dropped_is_written(tmp_path: Path, workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    long = "a_function_with_a_long_name_" * 4
+    source = f"def {long}(pairs):\n    return [False] * len(pairs), ['犬' * 60, 'Narrow', 'narrow'] * (len(pairs) // 3)\n"
+    (tmp_path / "drops_all.py").write_text(source)
+    pool = write_as("parquet", tmp_path / "pool", some_pairs())
+    with pytest.raises(IncompleteError, match="no pair is kept of 900"):
+        made(tmp_path / "run", workers, pool, steps=[own_step(f"drops_all:{long}")], write_dropped=True)
+    tables = [pq.read_table(folder) for folder in (tmp_path / "run" / "dropped").iterdir() if not folder.name.startswith("_")]
+    assert sorted(map(len, tables)) == [300, 600]
+    assert Counter(reason[-6:] for table in tables for reason in table["reason"].to_pylist()) == {
+        "犬" * 6: 300,
+        "Narrow": 300,
+        "narrow": 300,
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,10 @@ from tallyclip.steps.own import own_step
 from tests.stages.test_crawl import write_crawl
 from tests.stages.test_steps_for_tables import FILTERS, kept, made, matches_of, some_pairs, write_as
 from tests.steps import own_steps
-from tests.tools import assert_same, manifest, results
+from tests.tools import assert_same, fails, manifest, results, write_entries
 
 HERE = "tests.steps.own_steps"
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -125,20 +127,28 @@ def test_steps_of_crawl_files_see_the_place_of_a_pair(tmp_path: Path, workers: W
         ("raises", "raised KeyError: 'no such thing'"),
         ("too_few", r"returned bool\[1\] for 300 pairs, not 300 bools"),
         ("numbers", r"returned float64\[300\] for 300 pairs"),
-        ("nulls", r"returned object\[300\]"),
+        ("nulls", r"returned object\[300\] for 300 pairs, not 300 bools.*300 of them are null"),
         ("nothing", "returned NoneType"),
         ("many_reasons", "gave more than 50 reasons, such as reason 0"),
         ("long_reason", "not a string of up to 60 characters"),
         ("few_reasons", "neither a string nor one for each of 300 pairs"),
+        ("surrogate", r"gave the reason 'x.*ud800y', not a string"),
+        ("leaves", r"raised SystemExit: 3, in line \d+ of .*own_steps.py"),
+        ("huge", r"raised ValueError: x{280}x*, in line"),
+        ("unsayable", "raised Unsayable, in line"),
+        ("odd_array", "raised TypeError: no array of me"),
+        ("masked", r"returned masked bool\[300\]"),
     ],
 )
 def test_a_step_that_goes_wrong_stops_everything_and_is_named_with_its_place(
     tmp_path: Path, workers: Workers, name: str, said: str
 ) -> None:
     pool = write_as("parquet", tmp_path / "pool", some_pairs())
-    with pytest.raises(StepError, match=f"(?s)step {HERE}:{name} .*{said}.*in .*parquet, records 0 to 299") as error:
+    with pytest.raises(StepError, match=f"(?s)step {HERE}:{name} .*{said}") as error:
         made(tmp_path / "run", workers, pool, steps=steps(name))
+    assert re.search("; in .*parquet, records 0 to 299", error.value.what)
     assert error.value.exit_code == 1
+    assert len(str(error.value)) < 1000
     run = made(tmp_path / "run", workers, pool, steps=steps("no_fives"))  # the folder and the workers can be used on
     assert_same(run, results(made(tmp_path / "clean", workers, pool, steps=steps("no_fives"))))
 
@@ -146,11 +156,15 @@ def test_a_step_that_goes_wrong_stops_everything_and_is_named_with_its_place(
 def test_what_cannot_be_imported_is_said_before_any_work(tmp_path: Path, workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "broken_step.py").write_text("import not_there_at_all\n")
+    (tmp_path / "leaving.py").write_text("import sys\nsys.exit(0)\n")
     (tmp_path / "bad_syntax.py").write_text("def step(:\n")
     for name, said in {
         "no_fives": "not the name of a module and a function",
         "nowhere:step": f"there is no module nowhere, in {tmp_path}",
-        f"{HERE}:missing": "the module has no function missing",
+        f"{HERE}:missing": "own_steps.py has no function missing",
+        "broken_step.py:step": "broken_step.py is a file, not the name of a module",
+        "./broken_step:step": "not the name of a module and a function",
+        "leaving:step": "its module ends the program when it is imported",
         "broken_step:step": "its module needs not_there_at_all, which is not installed",
         "bad_syntax:step": "cannot be imported: SyntaxError",
         f"{HERE}:wrong_columns": "its columns are 'width', not a list of names",
@@ -160,9 +174,55 @@ def test_what_cannot_be_imported_is_said_before_any_work(tmp_path: Path, workers
     assert own_step(own_steps.by_width).name == f"{HERE}:by_width"
     with pytest.raises(OptionError, match="workers cannot import"):
         own_step(lambda _: [True])
-    with pytest.raises(OptionError, match="not a function, nor the name of one"):
+    with pytest.raises(OptionError, match="not a function with a name, nor the name of one"):
         own_step(3)  # type: ignore[arg-type]
     pq.write_table(pa.table({"text": ["a photo"], "height": [1]}), tmp_path / "a.parquet")
-    with pytest.raises(OptionError, match=r"has no column 'width', which --step .*by_width reads") as error:
+    with pytest.raises(OptionError, match=r"has no column 'width', which step .*by_width reads") as error:
         made(tmp_path / "run", workers, tmp_path / "a.parquet", steps=steps("by_width"))
     assert "it has text, height" in str(error.value)
+
+
+def test_no_failure_of_a_step_is_accepted_as_a_failed_shard(tmp_path: Path) -> None:
+    pool, entries = write_as("parquet", tmp_path / "pool", some_pairs()), write_entries(tmp_path / "entries.json", ["word1"])
+    for name in ("raises", "leaves", "odd_array"):
+        command = ("curate", pool, "--metadata", entries, "--t", "inf", "--step", f"{HERE}:{name}", "--allow-failed-shards")
+        said = fails(1, *command, "--out", tmp_path / name, cwd=ROOT)
+        assert f"Error: step {HERE}:{name} raised" in said
+        assert not (tmp_path / name / "match").exists()
+
+
+def test_a_dry_run_checks_steps_and_filters_too(tmp_path: Path) -> None:
+    pool = write_as("parquet", tmp_path / "pool", some_pairs())
+    for flags, said in ((("--step", "nowhere:keep"), "there is no module nowhere"), (("--min-text-length", -4), "min-text-length")):
+        assert said in fails(2, "curate", pool, "--dry-run", *flags, "--out", tmp_path / "run")
+
+
+def test_a_module_that_was_edited_in_a_session_is_read_anew(tmp_path: Path, workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    pool = write_as("parquet", tmp_path / "pool", some_pairs())
+    (tmp_path / "edited.py").write_text("def keep(pairs):\n    return [True] * len(pairs)\n")
+    assert own_step("edited:keep").columns == ()
+    source = "def keep(pairs):\n    return [width < 50 for width in pairs['width'].to_pylist()]\nkeep.columns = ['width', 'width', 'url']\n"
+    (tmp_path / "edited.py").write_text(source)
+    step = own_step("edited:keep")
+    assert step.columns == ("width",)
+    run = made(tmp_path / "run", workers, pool, steps=[step])
+    assert max(pq.read_table(run / "curated")["width"].to_pylist()) == 49
+
+
+def test_steps_whose_functions_have_one_name_are_told_apart(tmp_path: Path, workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, width in (("narrow_ones", 10), ("wide_ones", 290)):
+        source = f"def keep(pairs):\n    return [w != {width} for w in pairs['width'].to_pylist()]\nkeep.columns = ['width']\n"
+        (tmp_path / f"{name}.py").write_text(source)
+    pool = write_as("parquet", tmp_path / "pool", some_pairs())
+    run = made(tmp_path / "run", workers, pool, steps=[own_step("narrow_ones:keep"), own_step("wide_ones:keep")])
+    drops = manifest(run, "match")["result"]["drops"]
+    assert (drops["step narrow_ones:keep"], drops["step wide_ones:keep"]) == (3, 3)
+
+
+def test_columns_that_crawl_files_lack_are_refused_before_any_work(tmp_path: Path, workers: Workers) -> None:
+    with pytest.raises(OptionError, match=r"has no column 'width', which step .*by_width reads") as error:
+        made(tmp_path / "run", workers, write_crawl(tmp_path / "crawl"), steps=steps("by_width"))
+    assert "page_url" in str(error.value)
+    assert not (tmp_path / "run" / "gather").exists()

@@ -64,3 +64,37 @@ def wrong_columns(pairs: pa.Table) -> Any:
 
 
 wrong_columns.columns = "width"  # type: ignore[attr-defined]
+
+
+def surrogate(pairs: pa.Table) -> Any:
+    return [False] * len(pairs), "x\ud800y"
+
+
+def leaves(pairs: pa.Table) -> Any:
+    raise SystemExit(3)
+
+
+def huge(pairs: pa.Table) -> Any:
+    raise ValueError("x" * 10_000_000)
+
+
+class Unsayable(Exception):  # noqa: N818 - it is one
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+def unsayable(pairs: pa.Table) -> Any:
+    raise Unsayable
+
+
+class OddArray:
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise TypeError("no array of me")
+
+
+def odd_array(pairs: pa.Table) -> Any:
+    return OddArray()
+
+
+def masked(pairs: pa.Table) -> Any:
+    return np.ma.masked_array(np.ones(len(pairs), np.bool_), mask=True)

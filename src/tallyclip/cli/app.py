@@ -214,12 +214,13 @@ add_commands(metadata_app, reports_errors)
 def _estimate(given: dict[str, Any]) -> None:
     from tallyclip.core.balance import checked_seed
     from tallyclip.errors import OptionError
-    from tallyclip.flows.asked import aim_of, choice_of, load_metadata
+    from tallyclip.flows.asked import aim_of, choice_of, load_metadata, pool_options
     from tallyclip.flows.dry_run import estimate_run
     from tallyclip.run.runners.local import count_of
 
     aim_of(given["t"], given["size"], given["tail_share"])
     checked_seed(given["seed"])
+    pool_options(given)
     if given["crawl"] is not None or not given["pool"]:
         raise OptionError(
             "--dry-run reads the beginning of files, so it needs a POOL", "to estimate a crawl, make a pool of a small --sample first"

@@ -213,14 +213,14 @@ OPTIONS: dict[str, Any] = {
         typer.Option(
             "--step",
             metavar="MODULE:FUNCTION",
-            help="A function of your own that says which pairs are kept: see docs/steps.md. Can be repeated.",
+            help="A function of your own that says which pairs are kept, such as mysteps:keep: see docs/steps.md. Can be repeated.",
             rich_help_panel=FILTERS,
             show_default=False,
         ),
     ],
     "write_dropped": Annotated[
         bool,
-        typer.Option("--write-dropped", help="Write the pairs that are dropped to RUN/dropped/REASON/*.parquet.", rich_help_panel=FILTERS),
+        typer.Option("--write-dropped", help="Write the pairs that are dropped to RUN/dropped, by reason.", rich_help_panel=FILTERS),
     ],
     "max_url_length": Annotated[
         int | None,

@@ -18,6 +18,7 @@ from tallyclip.match.reference import Mode, check_mode
 from tallyclip.readers.columns import ColumnChoice
 from tallyclip.readers.sources import Pool
 from tallyclip.run.engine import make
+from tallyclip.run.stage import Stage
 from tallyclip.run.workspace import Workspace
 from tallyclip.stages.balance import BALANCE, options_for
 from tallyclip.stages.card import CARD
@@ -183,7 +184,17 @@ def _keep(run: Workspace, pool: Pool, options: PoolOptions, *, accept_failed: bo
     run.record(pool.names, len(pool.files))
     make(run, GATHER, GatherOptions(pool, options), accept_failed=accept_failed)
     make(run, DUPLICATES, options)
-    make(run, KEPT, options)
+    _make_left(run, KEPT, options)
+
+
+def _make_left(run: Workspace, stage: Stage, options: PoolOptions) -> None:
+    """Make the stage that writes which pairs are left; if none are, what was dropped can be looked at."""
+    try:
+        make(run, stage, options)
+    except IncompleteError:
+        if options.write_dropped:
+            make(run, DROPPED)
+        raise
 
 
 def _check_excluded(run: Workspace, options: PoolOptions) -> None:
@@ -195,9 +206,10 @@ def _gather(run: Workspace, pool: Pool, options: PoolOptions, *, accept_failed: 
     """Make the run's own pool from crawl files."""
     options.check()
     load("fastwarc", "FastWARC", "crawl")  # fail here once, not in every shard
+    refuse_without_columns(pool, options.steps)
     _check_excluded(run, options)
     run.record(pool.names, len(pool.files))
     make(run, GATHER, GatherOptions(pool, options), accept_failed=accept_failed)
     make(run, DUPLICATES, options)
-    make(run, POOL, options)
+    _make_left(run, POOL, options)
     return own_pool(run, pool.names)

@@ -86,9 +86,7 @@ def refuse_without_columns(pool: Pool, steps: Sequence[OwnStep]) -> None:
             continue  # its shards will fail, and say why
         for step, name in wanted:
             if schema is not None and name not in schema.names:
-                raise OptionError(
-                    f"{file.path} has no column {name!r}, which --step {step.name} reads", f"it has {', '.join(schema.names)}"
-                )
+                raise OptionError(f"{file.path} has no column {name!r}, which step {step.name} reads", f"it has {', '.join(schema.names)}")
         return
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from tallyclip.stages.match import MATCH
 from tallyclip.stages.pool import POOL
 from tallyclip.steps.dropped import REASON
 
+LONGEST_NAME = 120  # bytes; file systems allow about twice that
 pc: Any = pyarrow.compute
 
 
@@ -49,12 +51,14 @@ class DroppedReport(Report):
 
 
 def folder_of(reason: str) -> str:
-    """The name of a reason's folder.
+    """The name of a reason's folder; reasons that differ only in case and signs share one, and long ones are cut.
 
     >>> folder_of("URL: not http or https")
     'url-not-http-or-https'
     """
-    return re.sub(r"[^\w]+", "-", reason.lower()).strip("-")
+    name = re.sub(r"[^\w]+", "-", reason.lower()).strip("-")
+    content = name.encode()
+    return name if len(content) <= LONGEST_NAME else f"{content[:LONGEST_NAME].decode(errors='ignore')}-{sha256(content).hexdigest()[:8]}"
 
 
 def write_by_reason(_: None, item: DroppedItem, folder: DroppedFolder, tick: Callable[[int], None]) -> DroppedReport:
@@ -85,7 +89,7 @@ def _finish(making: Making[DroppedFolder, None]) -> Finished:
     drops = Counter[str]()
     for report in making.reports(FILES).values():
         drops.update(report.drops)
-    said = f"{sum(drops.values()):,} dropped pairs and records, in {len(drops):,} folders"
+    said = f"{sum(drops.values()):,} dropped pairs and records, in {len(set(map(folder_of, drops))):,} folders"
     return Finished({"drops": dict(sorted(drops.items()))}, said)
 
 

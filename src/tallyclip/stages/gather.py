@@ -50,7 +50,7 @@ from tallyclip.steps.base import Step, apply
 from tallyclip.steps.dropped import dropped_pairs
 from tallyclip.steps.filters import Filters, Screen, host_of
 from tallyclip.steps.languages import LANGUAGE, SCORE, LanguageChoice, Languages, asked_languages
-from tallyclip.steps.own import COLUMN, OwnJudge, OwnStep
+from tallyclip.steps.own import COLUMN, OwnStep, judges_of
 
 Duplicates = Literal["pair", "url", "report", "estimate", "off"]
 DuplicateKey = Literal["pair", "url", "off"]
@@ -194,7 +194,7 @@ def gather_shard(job: GatherJob, item: ShardItem, folder: GatherFolder, tick: Ca
     opened = open_file(shard.file, job.choice)
     own = [] if of_crawl else list(dict.fromkeys(name for step in job.steps for name in step.columns))
     more = [name for name in (*PLACE_OF_PAGE, *own) if opened.schema is not None and name in opened.schema.names]
-    steps: list[Step] = [_screen(job.filters), *map(OwnJudge, job.steps), *([] if job.languages is None else [Languages(job.languages)])]
+    steps: list[Step] = [_screen(job.filters), *judges_of(job.steps), *([] if job.languages is None else [Languages(job.languages)])]
     seen, ledger, keys = Counter[str](), Ledger(), _Keys(job.duplicates, by_site=job.by_site)
     schema = gathered_schema(job.languages, of_crawl=of_crawl, with_texts=job.write_dropped)
     repetitive = ["file", "field", "page_url", "crawl_file", LANGUAGE]

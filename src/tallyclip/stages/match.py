@@ -268,7 +268,9 @@ class _RepeatKeys:
 
     def add(self, pairs: Pairs, records: Records, url: str | None) -> None:
         self._pairs.append(self._some(pairs.uids))
-        if url is not None:
+        if url is None:  # other files of the pool may have URLs
+            self._urls.append(self._pairs[-1])
+        else:
             urls = strings_at(records.table, url, np.searchsorted(records.rows, pairs.rows))
             self._urls.append(self._some(url_keys(urls, pairs.uids)))
 

@@ -2,7 +2,7 @@
 
 A pair repeats another if both have one key: that of the pair (``pair``) or that of its URL (``url``). Matching leaves the keys of each
 shard, sorted: all of them, or those whose hash falls into 1/64 of all hashes, the same ones whatever the files. Pairs with equal keys are
-in the sample together, so repeats are as frequent in it as in the pool.
+in the sample together, or neither is.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from tallyclip.stages.match import MATCH, SAMPLED
 
 Kind = Literal["pair", "url"]
 KINDS: dict[Kind, str] = {"pair": "by URL and caption", "url": "by URL"}
+BY_UID = "by uid"  # in place of URL and caption, where the pool has uids of its own
 
 
 class RepeatsFolder(StageFolder):
@@ -80,14 +81,27 @@ def _names(path: str) -> dict[Kind, list[str]]:
 
 
 def estimated(pairs: int, keys: int, different: int, squares: int) -> Repetition:
-    """How many of some pairs repeat another, from the keys of a sample of them.
+    """How many of some pairs repeat another, from a sample in which each different key is with a chance of 1/64.
 
-    The share of repeats is a ratio of two sums over the keys in the sample, each of which is in it with one chance, so the error is that of
-    a ratio estimate: the residuals of the keys, (times - 1) - share * times, squared and summed (Cochran, Sampling Techniques, 6.4).
+    There are two estimates. The share of repeats in the sample is that of the pool, with the error of a ratio: the residuals of the keys,
+    (times - 1) - share * times, squared and summed (Cochran, Sampling Techniques, 6.4). It is good if no key is very frequent, and useless
+    if one is, most of all if the sample lacks it. Or all pairs repeat but 64 for each different key in the sample, with an error that does
+    not depend on how often keys are there. That is taken if its error is smaller, or if the sample has another share of the pairs than it
+    would have by chance, for then a frequent key is in it or missing.
+
+    Args:
+        pairs: of the pool.
+        keys: in the sample.
+        different: of these.
+        squares: the sum of the squares of how often each different one is there.
     """
     share = (keys - different) / max(1, keys)
-    residuals = (1 - share) ** 2 * squares - 2 * (1 - share) * keys + different
-    return Repetition(round(pairs * share), round(math.sqrt(max(0.0, residuals)) * pairs / max(1, keys)))
+    residuals = max(0.0, (1 - share) ** 2 * squares - 2 * (1 - share) * keys + different)
+    by_share = Repetition(round(pairs * share), round(math.sqrt(residuals) * pairs / max(1, keys)))
+    chance = math.sqrt(1 - 1 / SAMPLED)
+    by_keys = Repetition(max(0, pairs - SAMPLED * different), round(SAMPLED * chance * math.sqrt(max(1, different))))
+    is_as_by_chance = abs(pairs - SAMPLED * keys) <= 3 * SAMPLED * chance * math.sqrt(max(1, squares))
+    return by_share if is_as_by_chance and by_share.error <= by_keys.error else by_keys
 
 
 def _cut(making: Making[RepeatsFolder, None]) -> Work:
@@ -116,7 +130,8 @@ def _finish(making: Making[RepeatsFolder, None]) -> Finished:
     for kind in reports[0].counts:
         keys, different, squares = np.sum([report.counts[kind] for report in reports], axis=0).tolist()
         found[kind] = Repetition(keys - different, 0) if _is_exact(matched) else estimated(pairs, keys, different, squares)
-    result = {"pairs": pairs, "exact": _is_exact(matched), "repeats": msgspec.to_builtins(found)}
+    has_uids = matched.result["own_uids"] > 0 and "pool" not in matched.inputs  # those of the run's own pool are hashes
+    result = {"pairs": pairs, "exact": _is_exact(matched), "has_uids": has_uids, "repeats": msgspec.to_builtins(found)}
     return Finished(result, _line(_facts(result)), (making.folder.keys,))
 
 
@@ -137,7 +152,7 @@ def _facts(result: Mapping[str, Any]) -> dict[str, str]:
         if kind not in result["repeats"]:
             continue
         count, error = result["repeats"][kind]["count"], result["repeats"][kind]["error"]
-        share = percent(count, result["pairs"])
+        share, said = percent(count, result["pairs"]), BY_UID if kind == "pair" and result["has_uids"] else said
         if result["exact"]:
             facts[said] = f"{count:,} pairs ({share})"
         else:

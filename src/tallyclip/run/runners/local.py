@@ -164,7 +164,7 @@ def _cut(said: str) -> str:
     return said if len(said) <= LONGEST_SAID else f"{said[:LONGEST_SAID]} ..."
 
 
-_CRASH_HINT = "memory may have run out: try fewer --workers; or the file may make a library crash: look at it alone"
+_CRASH_HINT = "memory may have run out: try fewer --workers; or the file makes a library crash, or a --step the process: look at it alone"
 
 
 def _cause(process: BaseProcess) -> str:
