@@ -298,3 +298,11 @@ def test_the_demo_ends_with_ten_lines_and_the_card(tmp_path: Path) -> None:
     card = tmp_path / said.splitlines()[-1].removeprefix("data card").strip()
     assert card.read_text().startswith("<!")
     assert sum(pq.read_metadata(path).num_rows for path in (tmp_path / "demo" / "curated").glob("*.parquet")) > 30_000
+
+
+def test_modules_in_the_current_folder_are_not_taken_for_those_of_python(example: Example, tmp_path: Path) -> None:
+    for name in ("random", "json", "numpy", "tempfile"):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError('somebody else')\n")
+    arguments = ("--metadata", example.entries, "--t", 20, "--workers", 2, "--out", tmp_path / "run")
+    succeeds("curate", example.pool, *arguments, cwd=tmp_path)
+    assert_same(tmp_path / "run", example.results)

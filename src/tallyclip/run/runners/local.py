@@ -26,6 +26,7 @@ from tallyclip.run.runners.base import Advanced, Done, Event, Failed, Payload, R
 
 CRASHES_ALLOWED = 2  # a task that kills a third worker has failed
 _STARTING = threading.Lock()
+SAFE_PATH = "PYTHONSAFEPATH"  # an environment variable of Python's
 SECONDS_BETWEEN_TICKS = 0.2
 SECONDS_TO_LEAVE = 2.0
 LONGEST_SAID = 2_000  # characters of why a task failed: an error of a library may have the data in it
@@ -73,7 +74,7 @@ class Workers:
         self._workers: list[_Worker] = []
 
     def __enter__(self) -> Workers:
-        with _deaf_to_interrupts():
+        with _blind_to_the_folder(), _deaf_to_interrupts():
             forkserver.ensure_running()  # it imports what is to be preloaded while the driver prepares the work
         return self
 
@@ -184,6 +185,20 @@ def _deaf_to_interrupts() -> Generator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _blind_to_the_folder() -> Generator[None]:
+    """Processes started in this block do not look for modules in the current folder, where a random.py may be anybody's."""
+    before = os.environ.get(SAFE_PATH)
+    os.environ[SAFE_PATH] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[SAFE_PATH]
+        else:
+            os.environ[SAFE_PATH] = before
 
 
 @contextmanager
