@@ -89,7 +89,7 @@ def test_the_steps_one_by_one_come_to_what_curate_does(example: Example, tmp_pat
     assert tc.balance(run, t=20, workers=1) == run
     assert tc.card(str(run.path)).card.read_text().startswith("<!")
     assert_same(tmp_path / "run", example.results)
-    assert [stage.state for stage in tc.status(run).stages] == ["done"] * 6
+    assert [stage.state for stage in tc.status(run).stages] == ["done"] * 7
 
 
 def test_what_a_run_holds_is_at_hand(example: Example) -> None:
@@ -136,7 +136,7 @@ def test_progress_is_what_the_command_shows(example: Example, tmp_path: Path) ->
     def steps(said: str) -> list[str]:
         return [line.split("(")[0] for line in said.splitlines() if "✓" in line and "card" not in line]
 
-    assert len(steps(done.stderr)) == 5
+    assert len(steps(done.stderr)) == 6
     assert steps(done.stderr) == steps(shown.stderr)
 
 
@@ -196,7 +196,7 @@ WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"seed": -1}, ValueError, "a seed of -1 is out of range"),
     ({"mode": "fuzzy"}, ValueError, r"unknown matching mode 'fuzzy'(.|\n)*spaced-entries"),
     ({"texts": "all"}, ValueError, r"unknown texts 'all'(.|\n)*one-per-image"),
-    ({"duplicates": "none"}, ValueError, r"unknown duplicates 'none'(.|\n)*pair, url, off"),
+    ({"duplicates": "none"}, ValueError, r"unknown duplicates 'none'(.|\n)*pair, url, report, estimate, off"),
     ({"kind": "html", "pool": None, "crawl": "CC-MAIN-2024-22"}, ValueError, r"unknown kind 'html'(.|\n)*wat, warc"),
     ({"languages": ["en"]}, TypeError, r"languages is str or None, not a list: \['en'\]"),
     ({"exclude_pool": 5}, TypeError, "exclude_pool is a path or URL"),

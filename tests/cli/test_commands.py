@@ -188,7 +188,7 @@ def test_plan_is_for_programs_too(example: Example) -> None:
 
 def test_status_is_for_programs_too(example: Example) -> None:
     status = json.loads(succeeds("status", example.run, "--json"))
-    assert [stage["state"] for stage in status["stages"]] == ["done"] * 6
+    assert [stage["state"] for stage in status["stages"]] == ["done"] * 7
     tree = succeeds("status", example.run)
     assert all(stage["stage"] in tree for stage in status["stages"])
     assert "kept" in tree
@@ -287,14 +287,14 @@ def test_a_reader_that_leaves_does_not_make_a_mess(example: Example) -> None:
 def test_progress_is_shown_beside_the_results_not_among_them(example: Example, tmp_path: Path) -> None:
     done = tallyclip(*example.arguments, "--out", tmp_path / "run", env=environment(COLUMNS="100"))
     assert done.stdout.splitlines()[0].startswith("pool ")
-    assert len(done.stdout.splitlines()) == 10
-    for stage in ("metadata", "match", "counts", "plan", "balance", "card"):
+    assert len(done.stdout.splitlines()) == 11
+    for stage in ("metadata", "match", "repeats", "counts", "plan", "balance", "card"):
         assert f"✓ {stage}" in done.stderr
 
 
-def test_the_demo_ends_with_ten_lines_and_the_card(tmp_path: Path) -> None:
+def test_the_demo_ends_with_few_lines_and_the_card(tmp_path: Path) -> None:
     said = succeeds("demo", "--out", "demo", cwd=tmp_path)
-    assert len(said.splitlines()) == 10
+    assert len(said.splitlines()) == 11
     card = tmp_path / said.splitlines()[-1].removeprefix("data card").strip()
     assert card.read_text().startswith("<!")
     assert sum(pq.read_metadata(path).num_rows for path in (tmp_path / "demo" / "curated").glob("*.parquet")) > 30_000

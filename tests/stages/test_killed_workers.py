@@ -67,7 +67,7 @@ def crawl(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     [
         (r"/gather-[^/]*/[^/]*\.(parquet|keys\.npy)$", {"warc.parquet", "warc.keys.npy"}),
         (r"/gather-[^/]*/[^/]*\.(repeats|sites)\.npy$", {"warc.repeats.npy", "warc.sites.npy"}),
-        (r"/duplicates-[^/]*/[^/]*\.npy$", {"removed.npy"}),
+        (r"/duplicates-[^/]*/[^/]*\.npy$", {"removed.npy", "excluded.npy"}),
         (r"/pool-[^/]*/(_index/)?[^/_][^/]*$", {"warc.parquet", "warc.npy"}),
         (r"/(gather|pool)-[^/]*/_done/", {"warc.json"}),
     ],

@@ -46,8 +46,8 @@ def sorted_records(
     return sort_rows(np.column_stack([keys, np.maximum(preferences, np.uint64(1)), places]))
 
 
-def first_of_each(records: UInt64[np.ndarray, "N 4"]) -> Bool[np.ndarray, " N"]:
-    """True for the first of sorted records with each key."""
+def first_of_each(records: UInt64[np.ndarray, "N K"]) -> Bool[np.ndarray, " N"]:
+    """True for the first of sorted records with each key; the key is in the first two columns."""
     first = np.ones(len(records), np.bool_)
     first[1:] = (records[1:, :2] != records[:-1, :2]).any(axis=1)
     return first
