@@ -2,6 +2,7 @@
 
 Every worker has a pipe of its own and works on one task at a time, so when a worker dies it is known which task it died of; an executor
 with a shared queue can only say that some process is gone. A worker notices within moments that the driver has died, and ends too.
+Longer than others: how workers are started, used and ended is read as one.
 """
 
 from __future__ import annotations
