@@ -28,6 +28,7 @@ from tallyclip.stages.plan import Aim
 from tallyclip.stages.runs import RUN
 from tallyclip.steps.filters import Filters
 from tallyclip.steps.languages import LanguageChoice
+from tallyclip.steps.own import own_step
 from tests.stages.test_crawl import write_crawl
 from tests.stages.test_interruptions import photographed
 from tests.tools import assert_same, captions, fails, leftovers, manifest, results, succeeds, write_entries
@@ -206,12 +207,14 @@ def test_from_every_rename_the_same_command_goes_on_to_the_same_bytes(tmp_path: 
     pool = write_as("parquet", tmp_path / "pool", some_pairs())
     entries = write_entries(tmp_path / "entries.json", ENTRIES)
     command = ("curate", pool, "--metadata", entries, "--t", 50, "--duplicates", "url", "--min-text-length", 6)
+    command += ("--step", "tests.steps.own_steps:no_fives", "--write-dropped")
     pictures = photographed(tmp_path, *command)
     clean = results(tmp_path / "run")
     begun = [picture for picture in pictures if not (picture / "plan").exists() and not any((picture / ".work").glob("plan-*"))]
-    assert {"gather", "duplicates", "kept"} <= {name.name for picture in begun for name in picture.iterdir()}
+    assert {"gather", "duplicates", "kept", "dropped"} <= {name.name for picture in begun for name in picture.iterdir()}
     for picture in begun[::2]:
-        made(picture, workers, pool, t=50, duplicates="url", filters=FILTERS)
+        steps = [own_step("tests.steps.own_steps:no_fives")]
+        made(picture, workers, pool, t=50, duplicates="url", filters=FILTERS, steps=steps, write_dropped=True)
         assert_same(picture, clean)
         assert leftovers(picture) == []
 

@@ -386,7 +386,7 @@ def _cost(expected: Expected) -> Cost:
 SHARDS = Section(cut=_cut, work=gather_shard, name="shards", rows=lambda _, item: estimate_rows(item.shard))
 GATHER = Stage(
     name="gather",
-    version=1,
+    version=2,
     command="tallyclip match POOL... --out RUN",
     sections=(SHARDS,),
     reads_files=True,
