@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import sys
@@ -52,6 +53,8 @@ def main() -> None:
     except TallyclipError as error:  # raised while options are parsed, before the command starts
         fails(error)
         sys.exit(error.exit_code)
+    finally:
+        gc.freeze()  # the process ends: to look for cycles among millions of objects would only take time
 
 
 def _show() -> Any:

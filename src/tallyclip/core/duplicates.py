@@ -49,7 +49,7 @@ def sorted_records(
 def first_of_each(records: UInt64[np.ndarray, "N K"]) -> Bool[np.ndarray, " N"]:
     """True for the first of sorted records with each key; the key is in the first two columns."""
     first = np.ones(len(records), np.bool_)
-    first[1:] = (records[1:, :2] != records[:-1, :2]).any(axis=1)
+    first[1:] = (records[1:, 0] != records[:-1, 0]) | (records[1:, 1] != records[:-1, 1])
     return first
 
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import UInt64
 
+from tallyclip.core.duplicates import first_of_each
 from tallyclip.core.sorting import sample_of_run, sort_rows
 from tallyclip.core.uids import SUBSET, as_columns
 from tallyclip.io.files import replacing
@@ -85,8 +86,7 @@ def _merge(paths: Sequence[Path], out: Path) -> int:
         for low, high in zip([None, *bounds], [*bounds, None], strict=True):
             slices = [run[_position(run, low) : _position(run, high)] for run in runs]
             merged = sort_rows(np.concatenate([np.zeros((0, 2), np.uint64), *slices]))
-            is_first = np.ones(len(merged), np.bool_)
-            is_first[1:] = (merged[1:] != merged[:-1]).any(axis=1)
+            is_first = first_of_each(merged)
             merged[is_first].tofile(file)
             unique += int(np.count_nonzero(is_first))
         file.seek(0)

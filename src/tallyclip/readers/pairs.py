@@ -175,7 +175,7 @@ def _combined(column: pa.ChunkedArray) -> pa.Array:
     """A column as one array, of plain strings where it has bytes, a dictionary or nothing but nulls."""
     array = column.combine_chunks()
     if isinstance(array, pa.ChunkedArray):  # of no chunk, in old versions of Arrow
-        array = pa.array([], column.type)
+        array = pa.nulls(0, column.type)
     return _as_text(array)
 
 
