@@ -12,7 +12,7 @@ from tallyclip.io.streams import is_url
 from tallyclip.readers.columns import ColumnChoice
 from tallyclip.readers.others import skipped_notes
 from tallyclip.readers.parquet import Footer, footer_of
-from tallyclip.readers.read import folders_note, open_file
+from tallyclip.readers.read import Opened, folders_note, open_file
 from tallyclip.readers.sources import Pool, PoolFile, find_files
 from tallyclip.run.workspace import Workspace
 from tallyclip.stages.match import footer_file
@@ -79,15 +79,13 @@ def refuse_without_columns(pool: Pool, steps: Sequence[OwnStep]) -> None:
         OptionError: it lacks one.
     """
     wanted = [(step, name) for step in steps for name in step.columns]
-    for file in pool.files if wanted else []:
-        try:
-            schema = open_file(file, pool.choice).schema
-        except (SourceError, OptionError):
-            continue  # its shards will fail, and say why
-        for step, name in wanted:
-            if schema is not None and name not in schema.names:
-                raise OptionError(f"{file.path} has no column {name!r}, which step {step.name} reads", f"it has {', '.join(schema.names)}")
+    first = _first_opened(pool) if wanted else None
+    if first is None or first[1].schema is None:
         return
+    file, names = first[0], first[1].schema.names
+    for step, name in wanted:
+        if name not in names:
+            raise OptionError(f"{file.path} has no column {name!r}, which step {step.name} reads", f"it has {', '.join(names)}")
 
 
 def refuse_without_urls(pool: Pool) -> None:
@@ -96,16 +94,21 @@ def refuse_without_urls(pool: Pool) -> None:
     Raises:
         OptionError: it has none.
     """
+    first = _first_opened(pool)
+    if first is not None and first[1].columns.url is None:
+        raise OptionError(
+            f"{first[0].path} has no column of URLs, which --duplicates url needs", "name it with --url-column, or use --duplicates pair"
+        )
+
+
+def _first_opened(pool: Pool) -> tuple[PoolFile, Opened] | None:
+    """The first file that can be read, and its columns; the shards of the others will fail, and say why."""
     for file in pool.files:
         try:
-            columns = open_file(file, pool.choice).columns
+            return file, open_file(file, pool.choice)
         except (SourceError, OptionError):
-            continue  # its shards will fail, and say why
-        if columns.url is None:
-            raise OptionError(
-                f"{file.path} has no column of URLs, which --duplicates url needs", "name it with --url-column, or use --duplicates pair"
-            )
-        return
+            continue
+    return None
 
 
 def _note_columns(run: Workspace, files: Sequence[PoolFile], choice: ColumnChoice, footers: _Footers) -> None:

@@ -119,13 +119,17 @@ def strings_at(table: pa.Table, name: str, places: Int64[np.ndarray, " K"]) -> p
     return pc.fill_null(_combined(table[name]).take(pa.array(places)).cast(pa.string()), "")
 
 
+def urls_of(pairs: Pairs, records: Records, name: str) -> pa.Array:
+    """The URLs of pairs from the column with this name, empty where there are none."""
+    return strings_at(records.table, name, np.searchsorted(records.rows, pairs.rows))
+
+
 def table_of(pairs: Pairs, records: Records, columns: Columns, places: Int64[np.ndarray, " K"] | None = None) -> pa.Table:
     """Pairs as a table with the columns ``uid``, ``url`` (empty where there is none), ``text``, ``row`` and ``text_number``: all, or those
     at some places."""
     if places is not None:
         pairs = pairs.take(places)
-    spots = np.searchsorted(records.rows, pairs.rows)
-    urls = pa.array([""] * len(spots)) if columns.url is None else strings_at(records.table, columns.url, spots)
+    urls = pa.array([""] * len(pairs.rows)) if columns.url is None else urls_of(pairs, records, columns.url)
     texts = pairs.texts.cast(pa.string())
     return pa.table({"uid": uid_column(pairs.uids), "url": urls, "text": texts, "row": pairs.rows, "text_number": pairs.text_numbers})
 
@@ -175,7 +179,7 @@ def _combined(column: pa.ChunkedArray) -> pa.Array:
     """A column as one array, of plain strings where it has bytes, a dictionary or nothing but nulls."""
     array = column.combine_chunks()
     if isinstance(array, pa.ChunkedArray):  # of no chunk, in old versions of Arrow
-        array = pa.nulls(0, column.type)
+        array = pa.array([], column.type)
     return _as_text(array)
 
 

@@ -113,7 +113,7 @@ def find_repeats(job: BucketJob, item: Bucket, folder: DuplicatesFolder, tick: C
 def _slices(job: BucketJob, bucket: Bucket, kind: str) -> tuple[list[np.ndarray], int]:
     """The records of a bucket from each file, with places that include the file; and their number."""
     runs: list[np.ndarray] = []
-    for shard, path in enumerate(_names(job.runs)[kind]):
+    for shard, path in enumerate(key_files(job.runs)[kind]):
         records = np.load(path, mmap_mode="r")
         part = np.array(records[bucket_slice(records[:, 0], bucket.number, job.bits)])
         if len(part):
@@ -123,7 +123,8 @@ def _slices(job: BucketJob, bucket: Bucket, kind: str) -> tuple[list[np.ndarray]
 
 
 @lru_cache(maxsize=1)
-def _names(path: str) -> dict[str, list[str]]:
+def key_files(path: str) -> dict[str, list[str]]:
+    """The files of keys, by their kind, that a stage has listed for its buckets; read once by each worker."""
     return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
@@ -223,7 +224,7 @@ def _cut_sites(making: Making[DuplicatesFolder, PoolOptions]) -> Work:
         return Work({})
     pairs = making.run.required(GATHER).result["pairs"]
     bits = bucket_bits(pairs, ROWS_PER_BUCKET)
-    return Work(_buckets(bits, pairs, SITES), BucketJob(bits, _write_runs(making), site_limit=limit))
+    return Work(buckets_of(bits, pairs, SITES), BucketJob(bits, _write_runs(making), site_limit=limit))
 
 
 def _cut_pairs(making: Making[DuplicatesFolder, PoolOptions]) -> Work:
@@ -233,10 +234,11 @@ def _cut_pairs(making: Making[DuplicatesFolder, PoolOptions]) -> Work:
     bits = bucket_bits(rows, ROWS_PER_BUCKET)
     excluded = [path for folder in options.exclude for path in earlier_pool(run, Path(folder), options.key)[1]]
     before = [str(making.folder.removed(key)) for key in making.keys[BOILERPLATE.name]]
-    return Work(_buckets(bits, rows), BucketJob(bits, _write_runs(making), excluded, before))
+    return Work(buckets_of(bits, rows), BucketJob(bits, _write_runs(making), excluded, before))
 
 
-def _buckets(bits: int, rows: int, kind: str = "") -> dict[str, Bucket]:
+def buckets_of(bits: int, rows: int, kind: str = "") -> dict[str, Bucket]:
+    """The buckets that some leading bits choose, of about so many rows together."""
     return {_key(number, kind): Bucket(number, rows >> bits) for number in range(1 << bits)}
 
 

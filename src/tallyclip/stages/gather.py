@@ -63,7 +63,14 @@ PLACE_OF_PAGE = ("field", "page_url", "crawl_file", "offset")  # columns of tabl
 pc: Any = pyarrow.compute
 
 
-class GatherFolder(StageFolder):
+class DroppingFolder(StageFolder):
+    """The folder of a stage that drops pairs, and with --write-dropped writes them, a file for each piece of work."""
+
+    def dropped(self, key: str) -> Path:
+        return self.path / "_dropped" / f"{key}.parquet"
+
+
+class GatherFolder(DroppingFolder):
     """For each file: its pairs, their sorted keys, its duplicate rows, with --max-site-repeats the keys by site, and with --write-dropped
     the pairs that steps dropped."""
 
@@ -78,9 +85,6 @@ class GatherFolder(StageFolder):
 
     def sites(self, key: str) -> Path:
         return self.path / f"{key}.sites.npy"
-
-    def dropped(self, key: str) -> Path:
-        return self.path / "_dropped" / f"{key}.parquet"
 
     def outputs_of(self, key: str) -> Iterable[Path]:
         return self.pairs(key), self.keys(key), self.repeats(key), self.sites(key), self.dropped(key)

@@ -35,7 +35,7 @@ from tallyclip.readers.columns import ColumnChoice, Columns
 from tallyclip.readers.content import LONGEST_SAMPLE
 from tallyclip.readers.estimate import estimate_rows
 from tallyclip.readers.ledger import KEPT_SAMPLES, UNNAMED, Ledger, Sample, Samples, merge_samples
-from tallyclip.readers.pairs import Pairs, pairs_in_parts, strings_at, table_of
+from tallyclip.readers.pairs import Pairs, pairs_in_parts, table_of, urls_of
 from tallyclip.readers.parquet import footer_of
 from tallyclip.readers.read import open_file, read_shard
 from tallyclip.readers.records import Records, schema_of, unify, widen
@@ -43,11 +43,11 @@ from tallyclip.readers.sources import Pool, PoolFile, Shard, cut
 from tallyclip.report.card import Part, reasons
 from tallyclip.run.cost import Cost, Expected
 from tallyclip.run.engine import fingerprint_before_work
-from tallyclip.run.items import Failure, Report, StageFolder, Work
+from tallyclip.run.items import Failure, Report, Work
 from tallyclip.run.shards import ShardItem
 from tallyclip.run.stage import Finished, Making, Section, Stage
 from tallyclip.run.workspace import Workspace
-from tallyclip.stages.gather import GATHER, CountRepeats, url_keys
+from tallyclip.stages.gather import GATHER, CountRepeats, DroppingFolder, url_keys
 from tallyclip.stages.kept import KEPT, KeptPairs, samples_of
 from tallyclip.stages.metadata import METADATA
 from tallyclip.stages.remaining import RemainingFolder
@@ -62,7 +62,7 @@ SECONDS_PER_MATCHED_PAIR = 1.5e-7  # to write its matches, and to read them agai
 BYTES_PER_MATCHED_PAIR, BYTES_PER_MATCH = 28, 4
 
 
-class MatchFolder(StageFolder):
+class MatchFolder(DroppingFolder):
     """Per shard the pairs that match an entry; how often each entry is matched, with the columns of the shard's file; if repeats are
     counted or estimated, the sorted keys of pairs and of URLs, or a sample of them; with --write-dropped the pairs that are dropped."""
 
@@ -82,9 +82,6 @@ class MatchFolder(StageFolder):
 
     def url_keys(self, key: str) -> Path:
         return self.path / "_keys" / f"{key}.urls.npy"
-
-    def dropped(self, key: str) -> Path:
-        return self.path / "_dropped" / f"{key}.parquet"
 
     def outputs_of(self, key: str) -> Iterable[Path]:
         return self.matches(key), self.counts(key), self.pair_keys(key), self.url_keys(key), self.dropped(key)
@@ -271,8 +268,7 @@ class _RepeatKeys:
         if url is None:  # other files of the pool may have URLs
             self._urls.append(self._pairs[-1])
         else:
-            urls = strings_at(records.table, url, np.searchsorted(records.rows, pairs.rows))
-            self._urls.append(self._some(url_keys(urls, pairs.uids)))
+            self._urls.append(self._some(url_keys(urls_of(pairs, records, url), pairs.uids)))
 
     def of_pairs(self) -> UInt64[np.ndarray, "N 2"]:
         return sort_rows(np.concatenate([np.zeros((0, 2), np.uint64), *self._pairs]))

@@ -9,12 +9,12 @@ from pathlib import Path
 import msgspec
 
 from tallyclip.readers.ledger import Samples
-from tallyclip.run.items import Report, StageFolder
+from tallyclip.run.items import Report
 from tallyclip.run.workspace import Workspace
-from tallyclip.stages.gather import GATHER
+from tallyclip.stages.gather import GATHER, DroppingFolder
 
 
-class RemainingFolder(StageFolder):
+class RemainingFolder(DroppingFolder):
     """For each file the pairs that remain, their keys in ascending order, and with --write-dropped the others."""
 
     def pairs(self, key: str) -> Path:
@@ -22,9 +22,6 @@ class RemainingFolder(StageFolder):
 
     def index(self, key: str) -> Path:
         return self.path / "_index" / f"{key}.npy"
-
-    def dropped(self, key: str) -> Path:
-        return self.path / "_dropped" / f"{key}.parquet"
 
     def outputs_of(self, key: str) -> Iterable[Path]:
         return self.pairs(key), self.index(key), self.dropped(key)

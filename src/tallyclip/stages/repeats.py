@@ -7,12 +7,10 @@ in the sample together, or neither is.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -26,11 +24,10 @@ from tallyclip.run.items import Report, StageFolder, Work
 from tallyclip.run.manifest import Manifest
 from tallyclip.run.stage import Finished, Making, Section, Stage
 from tallyclip.run.workspace import Workspace
-from tallyclip.stages.duplicates import ROWS_PER_BUCKET, Bucket
+from tallyclip.stages.duplicates import ROWS_PER_BUCKET, Bucket, buckets_of, key_files
 from tallyclip.stages.match import MATCH, SAMPLED
 
-Kind = Literal["pair", "url"]
-KINDS: dict[Kind, str] = {"pair": "by URL and caption", "url": "by URL"}
+KINDS = {"pair": "by URL and caption", "url": "by URL"}
 BY_UID = "by uid"  # in place of URL and caption, where the pool has uids of its own
 
 
@@ -52,7 +49,7 @@ class BucketsJob(msgspec.Struct, frozen=True):
 class RepeatsReport(Report):
     """By kind: how many keys there are, how many different ones, and the sum of the squares of how often each of these is there."""
 
-    counts: dict[Kind, tuple[int, int, int]]
+    counts: dict[str, tuple[int, int, int]]
 
 
 class Repetition(msgspec.Struct, frozen=True):
@@ -64,8 +61,8 @@ class Repetition(msgspec.Struct, frozen=True):
 
 def count_bucket(job: BucketsJob, item: Bucket, _: RepeatsFolder, tick: Callable[[int], None]) -> RepeatsReport:
     """Count the keys of a bucket."""
-    counts: dict[Kind, tuple[int, int, int]] = {}
-    for kind, paths in _names(job.keys).items():
+    counts: dict[str, tuple[int, int, int]] = {}
+    for kind, paths in key_files(job.keys).items():
         runs = [np.load(path, mmap_mode="r") for path in paths]
         parts = [run[bucket_slice(run[:, 0], item.number, job.bits)] for run in runs]
         keys = sort_rows(np.concatenate([np.zeros((0, 2), np.uint64), *parts]))
@@ -73,11 +70,6 @@ def count_bucket(job: BucketsJob, item: Bucket, _: RepeatsFolder, tick: Callable
         counts[kind] = len(keys), len(times), int((times**2).sum())
         tick(len(keys))
     return RepeatsReport(rows=sum(keys for keys, _, _ in counts.values()), counts=counts)
-
-
-@lru_cache(maxsize=1)
-def _names(path: str) -> dict[Kind, list[str]]:
-    return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
 def estimated(pairs: int, keys: int, different: int, squares: int) -> Repetition:
@@ -113,10 +105,7 @@ def _cut(making: Making[RepeatsFolder, None]) -> Work:
     write_json(making.folder.keys, names)
     rows = matched.result["texts"] // (1 if _is_exact(matched) else SAMPLED)
     bits = bucket_bits(rows, ROWS_PER_BUCKET)
-    return Work(
-        {f"{number:05d}": Bucket(number, len(names) * rows >> bits) for number in range(1 << bits)},
-        BucketsJob(bits, str(making.folder.keys)),
-    )
+    return Work(buckets_of(bits, len(names) * rows), BucketsJob(bits, str(making.folder.keys)))
 
 
 def _is_exact(matched: Manifest) -> bool:
@@ -126,7 +115,7 @@ def _is_exact(matched: Manifest) -> bool:
 def _finish(making: Making[RepeatsFolder, None]) -> Finished:
     reports: list[RepeatsReport] = list(making.reports(BUCKETS).values())
     matched = making.run.required(MATCH)
-    pairs, found = matched.result["texts"], dict[Kind, Repetition]()
+    pairs, found = matched.result["texts"], dict[str, Repetition]()
     for kind in reports[0].counts:
         keys, different, squares = np.sum([report.counts[kind] for report in reports], axis=0).tolist()
         found[kind] = Repetition(keys - different, 0) if _is_exact(matched) else estimated(pairs, keys, different, squares)
@@ -140,7 +129,7 @@ class RepeatsFacts(Facts):
 
     pairs: int
     exact: bool
-    repeats: dict[Kind, Repetition]
+    repeats: dict[str, Repetition]
 
     def summary(self) -> list[str]:
         return [f"repeats     {_line(self.facts)}"]
@@ -170,7 +159,7 @@ def _line(facts: Mapping[str, str]) -> str:
 
 def _card(run: Workspace) -> RepeatsFacts:
     result = run.required(REPEATS).result
-    repeats = msgspec.convert(result["repeats"], dict[Kind, Repetition])
+    repeats = msgspec.convert(result["repeats"], dict[str, Repetition])
     title = "Pairs that repeat another, all kept"
     return RepeatsFacts(title=title, facts=_facts(result), pairs=result["pairs"], exact=result["exact"], repeats=repeats)
 

@@ -9,7 +9,7 @@ RUN/
 ├── kept/                        of tables, if some of their pairs are dropped before matching: the places of the others
 ├── metadata/                    the entry list and the matcher's tables
 ├── match/                       which pairs match which entries, a file a shard; and the snapshot of the shards
-├── dropped/REASON/*.parquet    if asked for: the pairs that were dropped before the draw
+├── dropped/REASON/*.parquet     if asked for: the pairs that were dropped before the draw
 ├── repeats/                     of tables, if none are dropped: how many pairs repeat others
 ├── counts/                      how often each entry is matched
 ├── plan/                        t against expected size, tail share, head entries and matches
