@@ -1,4 +1,4 @@
-"""The suffixes of files that can be read: of each kind, and of compressions."""
+"""The suffixes of files that can be read: of each kind, of compressions, and of images."""
 
 from __future__ import annotations
 
@@ -19,3 +19,4 @@ KINDS = {
     ".warc": "warc",
 }
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".lz4": "lz4"}
+IMAGES = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "avif", "jxl", "heic")

@@ -8,13 +8,14 @@ from collections.abc import Iterable
 
 from tallyclip.errors import OptionError, SourceError
 from tallyclip.io.streams import file_name, without_compression
+from tallyclip.io.suffixes import IMAGES
 from tallyclip.readers.columns import ColumnChoice, find_columns
 from tallyclip.readers.json_lines import json_names
 from tallyclip.readers.listing import kind_of, last_suffix
 
 # A .txt or .json beside a file of the same name with one of these suffixes belongs to the same sample.
 MEDIA = {
-    *(".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".jxl", ".heic"),
+    *(f".{suffix}" for suffix in IMAGES),
     *(".mp4", ".webm", ".mkv", ".mov", ".avi", ".wav", ".mp3", ".flac", ".ogg", ".m4a"),
 }
 CAPTION_SUFFIXES = (".txt", ".json")  # of the files in which a sample has its caption

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 from collections.abc import Iterator
 from pathlib import PurePath
 from typing import Any, NamedTuple, cast
@@ -14,6 +15,7 @@ from tallyclip.io.suffixes import KINDS
 from tallyclip.readers.content import NEVER_COMPRESSED, is_utf8
 
 CRAWL_KINDS = ("wat", "warc")
+BRACES = re.compile(r"\{(?:(\d+)\.\.(\d+)|([^{}]*,[^{}]*))\}")
 
 
 class Listing(NamedTuple):
@@ -69,6 +71,26 @@ def list_files(name: str) -> Listing:
         else:
             _add(found, listing, named=named)
     return listing
+
+
+def in_braces(name: str) -> list[str]:
+    """The names that a name with braces stands for, as in shells and WebDataset.
+
+    >>> in_braces("s3://b/{08..10}.tar")
+    ['s3://b/08.tar', 's3://b/09.tar', 's3://b/10.tar']
+    >>> in_braces("{a,b}/{0..1}.tar")
+    ['a/0.tar', 'a/1.tar', 'b/0.tar', 'b/1.tar']
+    """
+    found = BRACES.search(name)
+    if found is None:
+        return [name]
+    first, last, words = found.groups()
+    if words is not None:
+        values = words.split(",")
+    else:
+        values = [f"{number:0{len(first)}d}" for number in range(int(first), int(last) + 1)]
+    rest = in_braces(name[found.end() :])
+    return [f"{name[: found.start()]}{value}{end}" for value in values for end in rest]
 
 
 def _add(path: str, listing: Listing, inner: str = "", *, named: bool = False) -> None:

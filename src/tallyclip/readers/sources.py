@@ -20,7 +20,7 @@ from tallyclip.readers.columns import ColumnChoice
 from tallyclip.readers.content import reading
 from tallyclip.readers.formats import kind_as
 from tallyclip.readers.layouts import repeats
-from tallyclip.readers.listing import CRAWL_KINDS, kind_of, list_files, suffix_of
+from tallyclip.readers.listing import CRAWL_KINDS, in_braces, kind_of, list_files, suffix_of
 from tallyclip.readers.missing import KNOWN, nothing_there
 from tallyclip.readers.others import counted, long_suffix, no_data, ways_out
 from tallyclip.readers.run_folders import pool_of_run
@@ -142,6 +142,33 @@ def find_files(
     at_once = 1 if any(chain_of(path)[2] for path in ordered) else FILES_AT_ONCE  # readers of one archive may share a place in it
     with ThreadPoolExecutor(at_once) as threads:
         return list(threads.map(describe, ordered)), dict(Counter(labels.values()))
+
+
+def find_tars(names: Sequence[str]) -> tuple[list[PoolFile], dict[str, str]]:
+    """The tars that paths, folders, globs, URLs and ranges such as ``{00000..00099}.tar`` name, in a fixed order; and by their keys, where
+    there is a Parquet file of the same name beside a tar, as img2dataset writes it, its path.
+
+    Raises:
+        OptionError: a name leads to no tar.
+        SourceError: a file has gone meanwhile.
+    """
+    tars: dict[str, str] = {}  # by their real paths, so that each is there once
+    files: set[str] = set()
+    _archive_state.cache_clear()
+    for name in names:
+        found = [list_files(each) for each in in_braces(name)]
+        files |= {path for listing in found for path in listing.files}
+        some = sorted(path for listing in found for path in listing.files if kind_of(path) == "tar")
+        if not some:
+            what = f"{name}: no tar there" if files else f"{name}: there is nothing"
+            raise OptionError(what, "give tars of images, or a folder of them, such as img2dataset writes with --output_format webdataset")
+        tars |= {path if is_url(path) else os.path.realpath(path): path for path in reversed(some)}
+    ordered = sorted(tars.values())
+    keys = file_keys(ordered)
+    with ThreadPoolExecutor(FILES_AT_ONCE) as threads:
+        described_files = list(threads.map(lambda path: _describe(path, keys[path])[0], ordered))
+    beside = {path: f"{without_compression(path).removesuffix('.tar')}.parquet" for path in ordered}
+    return described_files, {keys[path]: table for path, table in beside.items() if table in files}
 
 
 def cut(files: Iterable[PoolFile]) -> list[Shard]:

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from tallyclip.errors import SourceError
 from tallyclip.io.streams import compression_of, open_stream
+from tallyclip.io.suffixes import IMAGES
 from tallyclip.readers.columns import ColumnChoice, Columns
 from tallyclip.readers.content import BOM, LARGEST, LONGEST_SAMPLE, reading
 from tallyclip.readers.field_names import FieldNames, first_field_names, watched
@@ -27,24 +28,36 @@ LOOKED_AT = 10_000  # members, to list their suffixes
 LISTED = 10  # suffixes in a message
 LONGEST_SUFFIX = 40
 LONG_KEY = 1000  # characters; a longer one counts as text
+# Where a sample and its image are, in bytes of the tar, unpacked; the names are none that the fields of json are likely to have.
+PLACES = pa.schema([("sample at", pa.int64()), ("image at", pa.int64()), ("image size", pa.int64()), ("image suffix", pa.string())])
 UNPACK = {"gzip": "zcat", "zstd": "zstdcat", "bz2": "bzcat", "lz4": "lz4cat"}
 REPACK = "pack it again by name: mkdir D && tar -xf TAR -C D && tar --sort=name --transform='s,^[.]/,,' -cf NEW.tar -C D ."
 
 
 @contextmanager
-def open_tar(path: str) -> Generator[TarReader]:
-    """Open a tar, which may be compressed.
+def open_tar(path: str, first: int = 0) -> Generator[TarReader]:
+    """Open a tar, which may be compressed; ``first`` is the place of the header to begin with.
 
     Raises:
         SourceError: it cannot be opened, or its headers are broken.
     """
     with reading(path), open_stream(path) as file:
         try:
-            yield TarReader(io.BufferedReader(cast(Any, file), READ_AT_ONCE))
+            yield TarReader(io.BufferedReader(cast(Any, file), READ_AT_ONCE), first)
         except FollowedTarError as error:
             compression = compression_of(path)
-            first = f"head -c {error.place} TAR" if compression is None else f"{UNPACK[compression]} TAR | head -c {error.place}"
-            raise SourceError(f"{path}: {error}", f"if you do not need it, cut it off: {first} > NEW.tar") from error
+            before = f"head -c {error.place} TAR" if compression is None else f"{UNPACK[compression]} TAR | head -c {error.place}"
+            raise SourceError(f"{path}: {error}", f"if you do not need it, cut it off: {before} > NEW.tar") from error
+
+
+def is_empty(path: str) -> bool:
+    """Has a tar no members? img2dataset writes such tars where no download succeeded.
+
+    Raises:
+        SourceError: it cannot be opened, or its headers are broken.
+    """
+    with open_tar(path) as tar:
+        return next(iter(tar), None) is None
 
 
 def tar_names(path: str, choice: ColumnChoice) -> FieldNames:
@@ -61,15 +74,18 @@ def tar_names(path: str, choice: ColumnChoice) -> FieldNames:
     return names
 
 
-def read_records(path: str, columns: Columns, choice: ColumnChoice, schema: pa.Schema | None) -> Iterator[Records]:
+def read_records(
+    path: str, columns: Columns, choice: ColumnChoice, schema: pa.Schema | None, *, with_images: bool = False
+) -> Iterator[Records]:
     """Stream a tar's samples: the fields of their json, their key as ``key``, their txt as ``caption``, and members that a flag names
-    by their suffix. Images are skipped.
+    by their suffix. Images are skipped; with ``with_images``, the fields of ``PLACES`` say where they are.
 
     Raises:
         SourceError: the tar is cut short or broken; the message says at which byte. Or the members of a sample do not follow each other,
             or a name that would change the columns appears too late.
     """
-    samples = _samples(path, choice, None if columns.caption in columns.from_folders else columns.caption)
+    caption = None if columns.caption in columns.from_folders else columns.caption
+    samples = _samples(path, choice, caption, with_images=with_images)
     return in_batches(watched(path, samples, columns, choice, "sample"), columns, schema)
 
 
@@ -110,10 +126,13 @@ def member_key(name: str) -> tuple[str, str] | None:
     return (f"{folder}/{stem}" if folder else stem, suffix.lower()) if stem and dot else None
 
 
-def _samples(path: str, choice: ColumnChoice, caption: str | None = None) -> Iterator[tuple[dict[str, Any] | Bad, int]]:
+def _samples(
+    path: str, choice: ColumnChoice, caption: str | None = None, *, with_images: bool = False
+) -> Iterator[tuple[dict[str, Any] | Bad, int]]:
     """Samples as objects, each with the size of its text; ``Bad`` if a member cannot be read.
 
-    With ``caption``, the name of the captions, a sample without one is ``Bad`` too if it has text under a longer suffix.
+    With ``caption``, the name of the captions, a sample without one is ``Bad`` too if it has text under a longer suffix. With
+    ``with_images``, one without an image is.
     """
     by_flag = {name.lower(): name for name in choice.named}
     keys = _SeenKeys(path)
@@ -127,11 +146,16 @@ def _samples(path: str, choice: ColumnChoice, caption: str | None = None) -> Ite
             if sample is None or key != sample.key:
                 if sample is not None:
                     yield sample.finished(caption), sample.size
-                sample = _TarSample(key)
-            if suffix in ("txt", "json") or suffix in by_flag:
+                sample = _TarSample(key, member.place, with_images=with_images)
+            if with_images and suffix in IMAGES and member.holes is None:
+                if sample.has_image:  # another sample with the same key
+                    yield sample.finished(caption), sample.size
+                    sample = _TarSample(key, member.place, with_images=True)
+                sample.add_image(suffix, member)
+            elif suffix in ("txt", "json") or suffix in by_flag:
                 if suffix in sample.suffixes:  # another sample with the same key
                     yield sample.finished(caption), sample.size
-                    sample = _TarSample(key)
+                    sample = _TarSample(key, member.place, with_images=with_images)
                 elif not sample.suffixes:
                     keys.note(key, suffix, member.place)
                 sample.add(suffix, by_flag.get(suffix), tar, member)
@@ -142,10 +166,13 @@ def _samples(path: str, choice: ColumnChoice, caption: str | None = None) -> Ite
 
 
 class _TarSample:
-    """A sample whose members are being read."""
+    """A sample whose members are being read; ``place`` is where the headers of its first member begin."""
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, key: str, place: int, *, with_images: bool) -> None:
         self.key = key
+        self._place = place
+        self._with_images = with_images
+        self._image: tuple[int, int, str] | None = None
         self.size = len(key) if len(key) > LONG_KEY else 0
         self.suffixes: set[str] = set()
         self._fields: dict[str, Any] = {"key": key}
@@ -168,6 +195,14 @@ class _TarSample:
         elif suffix == "json":
             self._add_fields(content)
 
+    @property
+    def has_image(self) -> bool:
+        return self._image is not None
+
+    def add_image(self, suffix: str, member: Member) -> None:
+        """Note where the image is."""
+        self._image = (member.data, member.size, suffix)
+
     def note(self, suffix: str) -> None:
         """Remember a member that may be text and is not read."""
         if len(self._longer) < LISTED:
@@ -182,6 +217,10 @@ class _TarSample:
         if caption is not None and self._longer and caption not in self._fields:
             sample = f"{_shown(self.key)}: {', '.join(map(ascii, self._longer))}"
             return Bad("no caption, but text under a longer suffix", sample[:LONGEST_SAMPLE])
+        if self._with_images and (self._image is None or self._image[1] == 0):
+            return Bad("no image" if self._image is None else "empty image", _shown(self.key))
+        if self._image is not None:
+            self._fields |= dict(zip(PLACES.names, (self._place, *self._image), strict=True))
         return self._fields
 
     def _set(self, column: str, content: bytes) -> None:

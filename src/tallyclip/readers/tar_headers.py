@@ -71,10 +71,12 @@ class TarReader:
         BrokenTarError: while iterating.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, first: int = 0) -> None:
+        """``first`` is the place of the header to begin with; the file is at its beginning."""
         self._file = file
         self._seekable = True  # until a seek fails
         self._place = 0
+        self._first = first
 
     @property
     def place(self) -> int:
@@ -83,7 +85,7 @@ class TarReader:
 
     def __iter__(self) -> Iterator[Member]:
         ended = False
-        place = 0  # of the next header
+        place = self._first  # of the next header
         while True:
             self._go_to(place)
             block = self._file.read(BLOCK)
