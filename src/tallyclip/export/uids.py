@@ -61,8 +61,13 @@ class RunWriter:
         self._held, self._size = [], 0
 
 
-def merge_runs(paths: Sequence[Path], out: Path) -> Merged:
-    """Merge sorted runs into one ``.npy`` of dtype ``u8,u8``, sorted and unique.
+def merge_runs(paths: Sequence[Path], out: Path, *, columns: int = 2) -> Merged:
+    """Merge sorted runs into one ``.npy``, sorted and with each uid once.
+
+    Args:
+        paths: of runs, uint64[n, columns]; the first two columns are uids. Of rows with the same uid the smallest is kept.
+        out: of dtype ``u8,u8`` if it has uids alone, else uint64[N, columns].
+        columns: of a row.
 
     While there are more than ``RUNS_AT_ONCE`` runs, that many are merged into a longer run beside them, because the number of open files
     of a process is limited.
@@ -71,30 +76,31 @@ def merge_runs(paths: Sequence[Path], out: Path) -> Merged:
     runs, longer = list(paths), 0
     while len(runs) > RUNS_AT_ONCE:
         target = runs[0].with_name(f"_merged.{longer}.npy")  # no shard's name: their keys do not begin with an underscore
-        _merge(runs[:RUNS_AT_ONCE], target)
+        _merge(runs[:RUNS_AT_ONCE], target, columns)
         runs, longer = [*runs[RUNS_AT_ONCE:], target], longer + 1
-    return Merged(_merge(runs, out), total)
+    return Merged(_merge(runs, out, columns), total)
 
 
-def _merge(paths: Sequence[Path], out: Path) -> int:
+def _merge(paths: Sequence[Path], out: Path, columns: int) -> int:
     """Merge a few runs, range by range, and return the number of unique uids. Equal uids are always in the same range."""
-    runs = [as_columns(np.load(path, mmap_mode="r")) for path in paths]
+    loaded = [np.load(path, mmap_mode="r") for path in paths]
+    runs = [as_columns(run) if columns == 2 else run for run in loaded]  # a longer run of uids is u8,u8
     bounds = _bounds(runs)
     unique = 0
     with replacing(out) as part, part.open("wb") as file:
-        _write_header(file, 0)
+        _write_header(file, 0, columns)
         for low, high in zip([None, *bounds], [*bounds, None], strict=True):
             slices = [run[_position(run, low) : _position(run, high)] for run in runs]
-            merged = sort_rows(np.concatenate([np.zeros((0, 2), np.uint64), *slices]))
+            merged = sort_rows(np.concatenate([np.zeros((0, columns), np.uint64), *slices]))
             is_first = first_of_each(merged)
             merged[is_first].tofile(file)
             unique += int(np.count_nonzero(is_first))
         file.seek(0)
-        _write_header(file, unique)
+        _write_header(file, unique, columns)
     return unique
 
 
-def _bounds(runs: Sequence[UInt64[np.ndarray, "_ 2"]]) -> list[tuple[int, int]]:
+def _bounds(runs: Sequence[UInt64[np.ndarray, "_ K"]]) -> list[tuple[int, int]]:
     """The ends of ranges of about HELD uids, from a sample of the runs."""
     total = sum(map(len, runs))
     ranges = -(-total // HELD)
@@ -105,10 +111,10 @@ def _bounds(runs: Sequence[UInt64[np.ndarray, "_ 2"]]) -> list[tuple[int, int]]:
     if len(sample) == 0:
         return []
     chosen = sample[np.linspace(0, len(sample), ranges + 1).astype(int)[1:-1]]
-    return sorted({(int(high), int(low)) for high, low in chosen})
+    return sorted({(int(row[0]), int(row[1])) for row in chosen})
 
 
-def _position(run: UInt64[np.ndarray, "n 2"], bound: tuple[int, int] | None) -> int | None:
+def _position(run: UInt64[np.ndarray, "n K"], bound: tuple[int, int] | None) -> int | None:
     """The position in a sorted run of the first uid that is not below a bound."""
     if bound is None:
         return None
@@ -118,7 +124,8 @@ def _position(run: UInt64[np.ndarray, "n 2"], bound: tuple[int, int] | None) -> 
     return first + int(np.searchsorted(run[first:last, 1], np.uint64(low)))
 
 
-def _write_header(file: object, size: int) -> None:
+def _write_header(file: object, size: int, columns: int) -> None:
     """Write a header of ``.npy``. It has the same length for any size, because numpy reserves room for the digits."""
-    header = {"descr": np.lib.format.dtype_to_descr(SUBSET), "fortran_order": False, "shape": (size,)}
+    kind, shape = (SUBSET, (size,)) if columns == 2 else (np.dtype(np.uint64), (size, columns))
+    header = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, header)  # type: ignore[arg-type]

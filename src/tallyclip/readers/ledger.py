@@ -49,6 +49,7 @@ REASONS = frozenset(
         "no caption, but text under a longer suffix",
         "no image",
         "empty image",
+        "not an image",
         "language: other",
         "language: unsure",
         # records, pages and links of crawl files

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -30,6 +31,9 @@ LONGEST_SUFFIX = 40
 LONG_KEY = 1000  # characters; a longer one counts as text
 # Where a sample and its image are, in bytes of the tar, unpacked; the names are none that the fields of json are likely to have.
 PLACES = pa.schema([("sample at", pa.int64()), ("image at", pa.int64()), ("image size", pa.int64()), ("image suffix", pa.string())])
+# How JPEG, PNG, GIF, WebP, BMP, TIFF, JPEG XL, and AVIF or HEIC begin.
+SIGNATURES = re.compile(rb"\xff\xd8\xff|\x89PNG|GIF8|RIFF.{4}WEBP|BM|II\*\0|MM\0\*|\xff\x0a|\0\0\0\x0cJXL |.{4}ftyp", re.DOTALL)
+LONGEST_SIGNATURE = 12
 UNPACK = {"gzip": "zcat", "zstd": "zstdcat", "bz2": "bzcat", "lz4": "lz4cat"}
 REPACK = "pack it again by name: mkdir D && tar -xf TAR -C D && tar --sort=name --transform='s,^[.]/,,' -cf NEW.tar -C D ."
 
@@ -151,7 +155,7 @@ def _samples(
                 if sample.has_image:  # another sample with the same key
                     yield sample.finished(caption), sample.size
                     sample = _TarSample(key, member.place, with_images=True)
-                sample.add_image(suffix, member)
+                sample.add_image(suffix, member, tar.beginning(member, LONGEST_SIGNATURE))
             elif suffix in ("txt", "json") or suffix in by_flag:
                 if suffix in sample.suffixes:  # another sample with the same key
                     yield sample.finished(caption), sample.size
@@ -173,6 +177,7 @@ class _TarSample:
         self._place = place
         self._with_images = with_images
         self._image: tuple[int, int, str] | None = None
+        self._no_image: str | None = "no image"
         self.size = len(key) if len(key) > LONG_KEY else 0
         self.suffixes: set[str] = set()
         self._fields: dict[str, Any] = {"key": key}
@@ -199,9 +204,10 @@ class _TarSample:
     def has_image(self) -> bool:
         return self._image is not None
 
-    def add_image(self, suffix: str, member: Member) -> None:
-        """Note where the image is."""
+    def add_image(self, suffix: str, member: Member, beginning: bytes) -> None:
+        """Note where the image is, and whether it begins as one: downloads that nobody decoded may be pages of HTML."""
         self._image = (member.data, member.size, suffix)
+        self._no_image = "empty image" if not member.size else None if SIGNATURES.match(beginning) else "not an image"
 
     def note(self, suffix: str) -> None:
         """Remember a member that may be text and is not read."""
@@ -217,8 +223,8 @@ class _TarSample:
         if caption is not None and self._longer and caption not in self._fields:
             sample = f"{_shown(self.key)}: {', '.join(map(ascii, self._longer))}"
             return Bad("no caption, but text under a longer suffix", sample[:LONGEST_SAMPLE])
-        if self._with_images and (self._image is None or self._image[1] == 0):
-            return Bad("no image" if self._image is None else "empty image", _shown(self.key))
+        if self._with_images and self._no_image is not None:
+            return Bad(self._no_image, _shown(self.key))
         if self._image is not None:
             self._fields |= dict(zip(PLACES.names, (self._place, *self._image), strict=True))
         return self._fields

@@ -104,6 +104,11 @@ class TarReader:
             if member is not None:
                 yield member
 
+    def beginning(self, member: Member, size: int) -> bytes:
+        """The first bytes of the current member, which has no holes."""
+        self._go_to(member.data)
+        return self._exactly(min(size, member.size))
+
     def content(self, member: Member) -> bytes:
         """The content of the current member."""
         self._go_to(member.data)

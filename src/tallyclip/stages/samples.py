@@ -5,6 +5,7 @@ A uid is made of a sample as it is when the tar is read as a pool: the ``uid`` o
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -181,8 +182,15 @@ def _failed(records: Records, columns: Columns, status: str) -> pa.Table:
 
 
 def reason_of(status: str | None, message: str | None) -> str:
-    """What a message of img2dataset says, in one short line."""
-    return " ".join((message or status or "no status").split())[:LONGEST_REASON]
+    """What a message of img2dataset says, in one short line, without what differs from download to download.
+
+    >>> reason_of("failed_to_download", "IncompleteRead(442 bytes read, 12 more expected)")
+    'IncompleteRead'
+    """
+    said = " ".join((message or status or "no status").split())
+    if said.startswith("OpenCV"):
+        return "Image decoding error"  # which it says of other pictures; this names a file and a line of OpenCV
+    return re.sub(r"\(found at.*|\(\d+ bytes read.*", "", re.sub("'[^']*'", "'…'", said)).strip()[:LONGEST_REASON]
 
 
 def _cut(making: Making[SamplesFolder, SamplesOptions]) -> Work:
