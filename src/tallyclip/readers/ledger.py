@@ -47,9 +47,6 @@ REASONS = frozenset(
         "json member too large",
         "text member too large",
         "no caption, but text under a longer suffix",
-        "no image",
-        "empty image",
-        "not an image",
         "language: other",
         "language: unsure",
         # records, pages and links of crawl files

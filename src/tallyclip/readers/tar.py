@@ -30,7 +30,15 @@ LISTED = 10  # suffixes in a message
 LONGEST_SUFFIX = 40
 LONG_KEY = 1000  # characters; a longer one counts as text
 # Where a sample and its image are, in bytes of the tar, unpacked; the names are none that the fields of json are likely to have.
-PLACES = pa.schema([("sample at", pa.int64()), ("image at", pa.int64()), ("image size", pa.int64()), ("image suffix", pa.string())])
+PLACES = pa.schema(
+    [
+        ("sample at", pa.int64()),
+        ("image at", pa.int64()),
+        ("image size", pa.int64()),
+        ("image suffix", pa.string()),
+        ("image problem", pa.string()),  # why there is no image; null if there is one
+    ]
+)
 # How JPEG, PNG, GIF, WebP, BMP, TIFF, JPEG XL, and AVIF or HEIC begin.
 SIGNATURES = re.compile(rb"\xff\xd8\xff|\x89PNG|GIF8|RIFF.{4}WEBP|BM|II\*\0|MM\0\*|\xff\x0a|\0\0\0\x0cJXL |.{4}ftyp", re.DOTALL)
 LONGEST_SIGNATURE = 12
@@ -136,7 +144,7 @@ def _samples(
     """Samples as objects, each with the size of its text; ``Bad`` if a member cannot be read.
 
     With ``caption``, the name of the captions, a sample without one is ``Bad`` too if it has text under a longer suffix. With
-    ``with_images``, one without an image is.
+    ``with_images``, they have the fields of ``PLACES``.
     """
     by_flag = {name.lower(): name for name in choice.named}
     keys = _SeenKeys(path)
@@ -223,10 +231,8 @@ class _TarSample:
         if caption is not None and self._longer and caption not in self._fields:
             sample = f"{_shown(self.key)}: {', '.join(map(ascii, self._longer))}"
             return Bad("no caption, but text under a longer suffix", sample[:LONGEST_SAMPLE])
-        if self._with_images and self._no_image is not None:
-            return Bad(self._no_image, _shown(self.key))
-        if self._image is not None:
-            self._fields |= dict(zip(PLACES.names, (self._place, *self._image), strict=True))
+        if self._with_images:
+            self._fields |= dict(zip(PLACES.names, (self._place, *(self._image or (0, 0, "")), self._no_image), strict=True))
         return self._fields
 
     def _set(self, column: str, content: bytes) -> None:

@@ -1,6 +1,9 @@
-"""The stage samples: lists the samples of tars of images, by the uids of their pairs, and what img2dataset could not download.
+"""The stage samples: lists the samples of tars of images by the uids of their pairs, and the pairs without an image.
+
+What is without an image: what img2dataset says it could not download, and what is no image.
 
 A uid is made of a sample as it is when the tar is read as a pool: the ``uid`` of its json, or the hash of its URL (or key) and caption.
+Shards that ``export webdataset`` has written say the uids of all pairs of an image with several.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 
-from tallyclip.core.uids import UID, column_uids, uid_column
+from tallyclip.core.uids import UID, column_uids, parse_uids, uid_column
 from tallyclip.errors import IncompleteError
 from tallyclip.export.uids import RunWriter, merge_runs
 from tallyclip.io.files import replacing
@@ -31,6 +34,7 @@ from tallyclip.readers.sources import PoolFile, Shard, described
 from tallyclip.readers.tar import PLACES, is_empty, read_records
 from tallyclip.run.items import Report, Source, StageFolder, Work
 from tallyclip.run.stage import Finished, Making, Section, Stage
+from tallyclip.run.workspace import Workspace
 
 pc: Any = pyarrow.compute
 FLAGS = ColumnChoice()
@@ -47,14 +51,15 @@ SAMPLES_SCHEMA = pa.schema(
         ("text", pa.string()),
     ]
 )
-NOT_DOWNLOADED = pa.schema([("uid", UID), ("reason", pa.string())])
+WITHOUT_IMAGE = pa.schema([("uid", UID), ("reason", pa.string())])
+PAIRS = "pairs"  # the field of json in which an exported sample lists its pairs
 LONGEST_REASON = 80
 MOST_REASONS = 20  # of a file; the others are counted together
 OTHER_REASON = "other"
 
 
 class SamplesFolder(StageFolder):
-    """Per tar its samples, and the pairs that were not downloaded; the uids of all pairs with an image, sorted, each once."""
+    """Per tar its samples, and the pairs whose image failed to download or is none; the uids of all with an image, sorted, each once."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -64,14 +69,14 @@ class SamplesFolder(StageFolder):
     def samples(self, key: str) -> Path:
         return self.path / f"{key}.arrow"
 
-    def not_downloaded(self, key: str) -> Path:
-        return self.path / f"{key}.failed.arrow"
+    def without_image(self, key: str) -> Path:
+        return self.path / f"{key}.without.arrow"
 
     def runs_of(self, key: str) -> list[Path]:
         return sorted(self.runs.glob(f"{key}.*.npy"))
 
     def outputs_of(self, key: str) -> Iterable[Path]:
-        return self.samples(key), self.not_downloaded(key), *self.runs_of(key)
+        return self.samples(key), self.without_image(key), *self.runs_of(key)
 
 
 class SamplesOptions(msgspec.Struct, frozen=True):
@@ -104,8 +109,8 @@ class TarItem(msgspec.Struct, frozen=True):
 
 
 class SamplesReport(Report):
-    """``rows`` counts bytes; ``samples`` those of the tar, ``pairs`` those that have an image; ``failed`` the downloads that failed, by
-    reason."""
+    """``rows`` counts bytes; ``samples`` those of the tar, ``pairs`` those that have an image; ``failed`` those that have
+    none, because the download failed or gave something else, by reason."""
 
     samples: int
     pairs: int
@@ -116,58 +121,95 @@ class SamplesReport(Report):
 def list_samples(_: None, item: TarItem, folder: SamplesFolder, tick: Callable[[int], None]) -> SamplesReport:
     """Write the samples of a tar, and which of its downloads failed."""
     file, key = item.file, item.file.key
-    ledger, samples, pairs = Ledger(), 0, 0
+    ledger, samples, pairs, failed = Ledger(), 0, 0, [WITHOUT_IMAGE.empty_table()]
     with (
         reading(file.path),
         replacing(folder.samples(key)) as part,
         pa.ipc.new_file(str(part), SAMPLES_SCHEMA) as writer,
         RunWriter(folder.runs, key) as runs,
     ):
-        for seen, table, dropped in _tables(file):
+        for seen, table, without, dropped in _tables(file):
             writer.write_table(table)
             samples += seen
             pairs += len(table)
+            failed.append(without)
             runs.add(column_uids(table["uid"].combine_chunks()))
             for drop in dropped:
                 ledger.add(drop)
-    failed = _failed_downloads(item.table)
-    with replacing(folder.not_downloaded(key)) as part, pa.ipc.new_file(str(part), NOT_DOWNLOADED) as writer:
-        writer.write_table(failed)
+    without_image = _few_reasons(pa.concat_tables([*failed, *_failed_downloads(item.table)]))
+    with replacing(folder.without_image(key)) as part, pa.ipc.new_file(str(part), WITHOUT_IMAGE) as writer:
+        writer.write_table(without_image)
     tick(file.size)
-    counted = Counter(failed["reason"].to_pylist())
+    counted = Counter(without_image["reason"].to_pylist())
     return SamplesReport(rows=file.size, samples=samples, pairs=pairs, drops=dict(ledger.counts), failed=dict(sorted(counted.items())))
 
 
-def _tables(file: PoolFile) -> Iterator[tuple[int, pa.Table, list[Drop]]]:
-    """The pairs of a tar, in parts, each with how many samples were read for it and what was dropped."""
+def _tables(file: PoolFile) -> Iterator[tuple[int, pa.Table, pa.Table, list[Drop]]]:
+    """The pairs of a tar, in parts: how many samples were read, the pairs with an image and those without, and what was dropped."""
     if is_empty(file.path):
         return
     columns = columns_of(file, FLAGS)
-    names = [name for name in dict.fromkeys([*columns.needed, "key"]) if name not in PLACES.names]
+    names = [name for name in dict.fromkeys([*columns.needed, "key", PAIRS]) if name not in PLACES.names]
     schema = pa.schema([*((name, pa.string()) for name in names), *PLACES])
     for records in read_records(file.path, columns, FLAGS, schema, with_images=True):
         seen = len(records.rows) + len(records.drops)
         for pairs in pairs_in_parts(records, columns):
             some = records.table.take(pa.array(np.searchsorted(records.rows, pairs.rows)))
-            places = [some[name] for name in PLACES.names]
-            arrays = [uid_column(pairs.uids), pa.array(pairs.rows), some["key"], *places, pairs.texts.cast(pa.string())]
-            yield seen, pa.table(arrays, schema=SAMPLES_SCHEMA), pairs.drops
+            *places, problems = (some[name] for name in PLACES.names)
+            uids = uid_column(pairs.uids)
+            table = pa.table([uids, pa.array(pairs.rows), some["key"], *places, pairs.texts.cast(pa.string())], schema=SAMPLES_SCHEMA)
+            without = pa.table([uids, problems], schema=WITHOUT_IMAGE)
+            good = pc.is_null(problems)
+            yield seen, _with_all(table.filter(good), some[PAIRS].filter(good)), without.filter(pc.is_valid(problems)), pairs.drops
             seen = 0
 
 
-def _failed_downloads(path: str | None) -> pa.Table:
-    """The pairs that img2dataset's table says it could not download."""
-    found = [NOT_DOWNLOADED.empty_table()]
-    if path is not None:
-        file = described(path, "table")[0]
-        columns = columns_of(file, FLAGS)
-        if columns.status is not None:
-            for records in read_shard(Shard("table", file), columns, FLAGS, more=["error_message"]):
-                found.append(_failed(records, columns, columns.status))
-    table = pa.concat_tables(found)
-    reasons = [reason for reason, _ in Counter(table["reason"].to_pylist()).most_common(MOST_REASONS)]
-    few = pc.if_else(pc.is_in(table["reason"], value_set=pa.array(reasons, pa.string())), table["reason"], OTHER_REASON)
-    return table.set_column(1, NOT_DOWNLOADED.field("reason"), few)
+def _with_all(table: pa.Table, pairs: pa.ChunkedArray) -> pa.Table:
+    """The same samples, those of which json lists its ``pairs`` with a row for each."""
+    if pairs.null_count == len(pairs):
+        return table
+    places: list[int] = []
+    uids, texts = list[Any](), list[str]()
+    for place, (uid, text, listed) in enumerate(zip(table["uid"].to_pylist(), table["text"].to_pylist(), pairs.to_pylist(), strict=True)):
+        for one_uid, one_text in _listed(listed) or [(uid, text)]:
+            places.append(place)
+            uids.append(one_uid)
+            texts.append(one_text)
+    some = table.take(pa.array(places, pa.int64()))
+    return some.set_column(0, "uid", pa.array(uids, UID)).set_column(len(SAMPLES_SCHEMA) - 1, "text", pa.array(texts, pa.string()))
+
+
+def _listed(listed: str | None) -> list[tuple[bytes, str]]:
+    """The pairs that ``export webdataset`` lists in the json of an image with several; none for any other field of this name."""
+    try:
+        found = msgspec.json.decode(listed or "", type=list[_Pair])
+    except msgspec.DecodeError:
+        return []
+    uids, good = parse_uids([pair.uid for pair in found])
+    return [(uid, pair.caption) for uid, pair in zip(uid_column(uids).to_pylist(), found, strict=True)] if good.all() else []
+
+
+class _Pair(msgspec.Struct):
+    uid: str
+    caption: str
+
+
+def _failed_downloads(path: str | None) -> Iterator[pa.Table]:
+    """The pairs that img2dataset's table says it could not download, in parts."""
+    if path is None:
+        return
+    file = described(path, "table")[0]
+    columns = columns_of(file, FLAGS)
+    if columns.status is not None:
+        for records in read_shard(Shard("table", file), columns, FLAGS, more=["error_message"]):
+            yield _failed(records, columns, columns.status)
+
+
+def _few_reasons(table: pa.Table) -> pa.Table:
+    """The same pairs, with the frequent reasons alone."""
+    frequent = [reason for reason, _ in Counter(table["reason"].to_pylist()).most_common(MOST_REASONS)]
+    is_frequent = pc.is_in(table["reason"], value_set=pa.array(frequent, pa.string()))
+    return table.set_column(1, WITHOUT_IMAGE.field("reason"), pc.if_else(is_frequent, table["reason"], OTHER_REASON))
 
 
 def _failed(records: Records, columns: Columns, status: str) -> pa.Table:
@@ -178,7 +220,7 @@ def _failed(records: Records, columns: Columns, status: str) -> pa.Table:
     has_message = "error_message" in of_pairs.column_names
     messages = of_pairs["error_message"].to_pylist() if has_message else [None] * len(of_pairs)
     reasons = [reason_of(what, message) for what, message in zip(of_pairs[status].to_pylist(), messages, strict=True)]
-    return pa.table([uid_column(pairs.uids), pa.array(reasons, pa.string())], schema=NOT_DOWNLOADED)
+    return pa.table([uid_column(pairs.uids), pa.array(reasons, pa.string())], schema=WITHOUT_IMAGE)
 
 
 def reason_of(status: str | None, message: str | None) -> str:
@@ -191,6 +233,18 @@ def reason_of(status: str | None, message: str | None) -> str:
     if said.startswith("OpenCV"):
         return "Image decoding error"  # which it says of other pictures; this names a file and a line of OpenCV
     return re.sub(r"\(found at.*|\(\d+ bytes read.*", "", re.sub("'[^']*'", "'…'", said)).strip()[:LONGEST_REASON]
+
+
+def samples_of(folder: Path, key: str) -> pa.Table:
+    """The samples of a tar, from the folder of the stage; mapped, so only what is used is read."""
+    return pa.ipc.open_file(pa.memory_map(str(SamplesFolder(folder).samples(key)))).read_all()
+
+
+def tar_paths(run: Workspace) -> dict[str, str]:
+    """The paths of the tars whose samples are listed, by their keys."""
+    folder: SamplesFolder = run.folder(SAMPLES)
+    marks = {key: folder.mark(key) for key in run.required(SAMPLES).pieces}
+    return {key: mark.source.path for key, mark in marks.items() if mark is not None and mark.source is not None}
 
 
 def _cut(making: Making[SamplesFolder, SamplesOptions]) -> Work:

@@ -1,0 +1,138 @@
+"""The stage index: what a loader knows of shards before it reads any: whose pairs they have, with which probability, and where.
+
+DIR/index/
+├── <shard>.arrow    a row for each pair of the run, in the shard's order (INDEX_SCHEMA)
+└── shards.json      the shards, and the run
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from tallyclip.core.lookup import COMPILED, find_uids
+from tallyclip.core.uids import UID, as_columns, column_uids
+from tallyclip.errors import IncompleteError
+from tallyclip.io.files import replacing, write_json
+from tallyclip.run.items import Report, StageFolder, Work
+from tallyclip.run.stage import Finished, Making, Section, Stage
+from tallyclip.stages.lookup import LOOKUP
+from tallyclip.stages.samples import SAMPLES, samples_of, tar_paths
+
+NOT_OF_THE_RUN = "no matched pair of the run"
+INDEX_SCHEMA = pa.schema(
+    [
+        ("uid", UID),
+        ("keep", pa.float64()),  # its probability
+        ("curated", pa.bool_()),  # is it in the run's curated set?
+        ("sample", pa.int64()),  # its number in the shard; rises
+        ("image_at", pa.int64()),  # bytes of the tar, unpacked
+        ("image_size", pa.int64()),
+        ("suffix", pa.string()),
+        ("text", pa.string()),
+    ]
+)
+
+
+class IndexFolder(StageFolder):
+    """The index of each shard, and what is said of all."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.shards = path / "index" / "shards.json"
+
+    def index(self, key: str) -> Path:
+        return self.path / "index" / f"{key}.arrow"
+
+    def outputs_of(self, key: str) -> Iterable[Path]:
+        return (self.index(key),)
+
+
+class IndexOptions(msgspec.Struct, frozen=True):
+    """The run: its threshold, the fingerprint of its balance, and the file of its curated uids."""
+
+    t: float
+    fingerprint: str
+    uids: str
+
+
+class IndexJob(msgspec.Struct, frozen=True):
+    samples: str
+    table: str
+    uids: str
+
+
+class IndexItem(msgspec.Struct, frozen=True):
+    key: str
+
+
+class IndexReport(Report):
+    """``rows`` counts the pairs with an image, ``pairs`` those of the run, ``samples`` their images."""
+
+    pairs: int
+    samples: int
+    curated: int
+
+
+def index_shard(job: IndexJob, item: IndexItem, folder: IndexFolder, tick: Callable[[int], None]) -> IndexReport:
+    """Write the index of a shard."""
+    samples, table = samples_of(Path(job.samples), item.key), np.load(job.table, mmap_mode="r")
+    uids = column_uids(samples["uid"].combine_chunks())
+    places = find_uids(table, uids)
+    rows = np.flatnonzero(places >= 0)
+    some = samples.take(pa.array(rows))
+    keep = np.array(table[places[rows], 2]).view(np.float64)
+    curated = find_uids(as_columns(np.load(job.uids, mmap_mode="r")), uids[rows]) >= 0
+    columns = {**{name: some[name] for name in some.column_names}, "keep": pa.array(keep), "curated": pa.array(curated)}
+    with replacing(folder.index(item.key)) as part, pa.ipc.new_file(str(part), INDEX_SCHEMA) as writer:
+        writer.write_table(pa.table([columns[name] for name in INDEX_SCHEMA.names], schema=INDEX_SCHEMA).combine_chunks())
+    tick(len(samples))
+    images = int(np.count_nonzero(np.diff(some["sample"].to_numpy(), prepend=-1)))
+    return IndexReport(rows=len(samples), pairs=len(rows), samples=images, curated=int(np.count_nonzero(curated)))
+
+
+def _cut(making: Making[IndexFolder, IndexOptions]) -> Work:
+    run = making.run
+    job = IndexJob(str(run.folder(SAMPLES).path), str(run.folder(LOOKUP).table), making.options.uids)
+    return Work({key: IndexItem(key) for key in run.required(SAMPLES).pieces}, job)
+
+
+def _finish(making: Making[IndexFolder, IndexOptions]) -> Finished:
+    run, folder, options = making.run, making.folder, making.options
+    reports: dict[str, IndexReport] = making.reports(TARS)
+    listed, paths = run.required(SAMPLES).result, tar_paths(run)
+    pairs, rows = sum(report.pairs for report in reports.values()), sum(report.rows for report in reports.values())
+    if not pairs:
+        hint = """are these the images of this run? img2dataset keeps uids with --save_additional_columns '["uid"]'"""
+        raise IncompleteError(f"none of the {rows:,} pairs of the shards is a matched pair of the run", hint)
+    drops = Counter(listed["drops"]) + Counter(listed["failed"]) + Counter({NOT_OF_THE_RUN: rows - pairs})
+    shards = [
+        {"path": paths[key], "key": key, "file": folder.index(key).name, "pairs": report.pairs, "samples": report.samples}
+        for key, report in reports.items()
+    ]
+    about: dict[str, Any] = {"run": {"t": options.t, "fingerprint": options.fingerprint}, "shards": shards, "drops": dict(drops)}
+    write_json(folder.shards, about)
+    result = {"shards": len(shards), "pairs": pairs, "samples": sum(report.samples for report in reports.values()), "drops": dict(drops)}
+    result["curated"] = sum(report.curated for report in reports.values())
+    return Finished(result, f"{pairs:,} pairs in {len(shards):,} shards", (folder.shards,))
+
+
+TARS = Section(_cut, index_shard, "shards")
+INDEX = Stage(
+    name="indexed",
+    version=1,
+    command="tallyclip export index RUN --images SHARDS --out DIR",
+    needs=("samples", "lookup"),
+    sections=(TARS,),
+    folder=IndexFolder,
+    asked=lambda _, options: {"run": options.fingerprint},
+    finish=_finish,
+    results=("index",),
+    compiled=COMPILED,
+)

@@ -1,0 +1,124 @@
+"""The stage lookup: a sorted table of a run's pairs by uid, in which the samples of tars are looked up.
+
+It is made in the folder of an export, of the run that is exported: of its curated set, where the rows are; or of its probabilities, the
+probability of each pair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+import pyarrow.parquet as pq
+from jaxtyping import UInt64
+
+from tallyclip.core.duplicates import ROW_BITS, shard_places
+from tallyclip.core.sorting import sort_rows
+from tallyclip.core.uids import parse_uids
+from tallyclip.export.uids import merge_runs
+from tallyclip.io.arrays import write_array
+from tallyclip.readers.content import reading
+from tallyclip.run.items import Report, StageFolder, Work
+from tallyclip.run.stage import Finished, Making, Section, Stage
+from tallyclip.run.workspace import Workspace
+from tallyclip.stages.balance import BALANCE
+
+Looked = Literal["curated", "probabilities"]
+COLUMNS = 3  # two halves of a uid, and what is known of the pair
+
+
+class LookupFolder(StageFolder):
+    """The table, and the sorted runs that it is merged from."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.table = path / "table.npy"
+
+    def run(self, key: str) -> Path:
+        return self.path / "runs" / f"{key}.npy"
+
+    def outputs_of(self, key: str) -> Iterable[Path]:
+        return (self.run(key),)
+
+
+class LookupOptions(msgspec.Struct, frozen=True):
+    """Which pairs of a run; its results are known by the fingerprint of its balance."""
+
+    files: list[str]
+    fingerprint: str
+    what: Looked
+
+    @classmethod
+    def of(cls, run: Workspace, what: Looked) -> LookupOptions:
+        """Those for a run.
+
+        Raises:
+            IncompleteError: it is not balanced.
+        """
+        balanced = run.required(BALANCE)
+        files = [str(run.root / what / f"{key}.parquet") for key in balanced.pieces]
+        return cls(files, balanced.fingerprint, what)
+
+
+class FileItem(msgspec.Struct, frozen=True):
+    """A file of the run, and its number among them."""
+
+    path: str
+    number: int
+    what: Looked
+
+
+def sort_file(_: None, item: FileItem, folder: LookupFolder, tick: Callable[[int], None]) -> Report:
+    """Write the rows of a file as a sorted run: a pair's uid, and the number of its file and row, or the bits of its probability."""
+    with reading(item.path):
+        if item.what == "curated":
+            uids, _good = parse_uids(pq.read_table(item.path, columns=["uid"])["uid"])
+            known = shard_places(item.number, np.arange(len(uids), dtype=np.uint64))
+        else:
+            table = pq.read_table(item.path, columns=["uid_high", "uid_low", "keep_probability"])
+            high, low, keep = (table[name].to_numpy() for name in table.column_names)
+            uids, known = np.column_stack([high, low]), np.ascontiguousarray(keep).view(np.uint64)
+    write_array(folder.run(_key(item.number)), sort_rows(np.column_stack([uids, known])))
+    tick(len(uids))
+    return Report(rows=len(uids))
+
+
+def places_of_rows(known: UInt64[np.ndarray, " N"]) -> tuple[np.ndarray, np.ndarray]:
+    """Of what a table of curated pairs says: the numbers of files, int64[N], and of their rows, int64[N]."""
+    return (known >> np.uint64(ROW_BITS)).astype(np.int64), (known & np.uint64((1 << ROW_BITS) - 1)).astype(np.int64)
+
+
+def _key(number: int) -> str:
+    return f"{number:05d}"
+
+
+def _cut(making: Making[LookupFolder, LookupOptions]) -> Work:
+    options = making.options
+    return Work({_key(number): FileItem(path, number, options.what) for number, path in enumerate(options.files)})
+
+
+def _finish(making: Making[LookupFolder, LookupOptions]) -> Finished:
+    folder = making.folder
+    merged = merge_runs([folder.run(key) for key in making.reports(FILES)], folder.table, columns=COLUMNS)
+    result = {"uids": merged.unique, "pairs": merged.total}
+    return Finished(result, f"{merged.unique:,} uids of the run", (folder.table,))
+
+
+def _asked(_: Workspace, options: LookupOptions) -> dict[str, Any]:
+    return {"run": options.fingerprint, "what": options.what}
+
+
+FILES = Section(_cut, sort_file, "files")
+LOOKUP = Stage(
+    name="lookup",
+    version=1,
+    command="tallyclip export",
+    sections=(FILES,),
+    folder=LookupFolder,
+    asked=_asked,
+    finish=_finish,
+    scratch=("runs",),
+)
