@@ -145,6 +145,13 @@ def column_uids(column: pa.FixedSizeBinaryArray) -> UInt64[np.ndarray, "N 2"]:
     return words.astype(np.uint64).reshape(-1, 2)
 
 
+def are_among(uids: UInt64[np.ndarray, "N 2"], known: UInt64[np.ndarray, "K 2"]) -> Bool[np.ndarray, " N"]:
+    """Which uids are among those of a set, which are sorted; a mapped file is searched where it is."""
+    found = np.empty(len(uids), np.bool_)
+    _search(as_compiled_takes(uids, np.uint64), as_compiled_takes(known, np.uint64), found)
+    return found
+
+
 def _valid(strings: Strings) -> Bool[np.ndarray, " N"]:
     return np.ones(len(strings.offsets) - 1, np.bool_) if strings.valid is None else strings.valid
 
@@ -273,3 +280,17 @@ def _read_hex(
         good[row] = right
         uids[row, ZERO] = high if right else ZERO
         uids[row, ONE] = low if right else ZERO
+
+
+@compiled
+def _search(uids: UInt64[np.ndarray, "N 2"], known: UInt64[np.ndarray, "K 2"], found: Bool[np.ndarray, " N"]) -> None:
+    for row in range(u64(len(uids))):
+        high, low = uids[row, ZERO], uids[row, ONE]
+        start, end = ZERO, u64(len(known))
+        while start < end:
+            middle = (start + end) >> ONE
+            if known[middle, ZERO] < high or (known[middle, ZERO] == high and known[middle, ONE] < low):
+                start = middle + ONE
+            else:
+                end = middle
+        found[row] = start < u64(len(known)) and known[start, ZERO] == high and known[start, ONE] == low

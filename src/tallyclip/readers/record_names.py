@@ -3,3 +3,4 @@
 from __future__ import annotations
 
 RUN_RECORD = "run.json"
+EXPORT_RECORD = "export.json"
