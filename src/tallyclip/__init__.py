@@ -6,7 +6,8 @@ functions, arrays in and arrays out:
     captions ─ Matcher.match ─→ Matches ─ count_entries ─→ counts ─ entry_probability ─→ p
                                    └──────── keep_probability(matches, p) ─→ keep ─ draw(keep, uids, seed) ─→ kept
 
-``curate``, and its steps ``match_pool``, ``count``, ``plan``, ``balance`` and ``card``, do this from files to files, as the commands do.
+``curate``, and its steps ``match_pool``, ``count``, ``plan``, ``balance`` and ``card``, do this from files to files, as the commands do;
+``export_downloads`` and the other exports write what comes of it for other tools.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
         StaleError,
         TallyclipError,
     )
+    from tallyclip.exports import Export, export_downloads, export_index, export_subset, export_uids, export_webdataset
     from tallyclip.match.matcher import Matcher
     from tallyclip.match.reference import match_reference
 
@@ -40,6 +42,7 @@ __version__ = "0.1.0"
 __all__ = [
     "ArgumentTypeError",
     "ArtifactError",
+    "Export",
     "IncompleteError",
     "Matcher",
     "Matches",
@@ -60,6 +63,11 @@ __all__ = [
     "draw",
     "entry_probability",
     "expected_size",
+    "export_downloads",
+    "export_index",
+    "export_subset",
+    "export_uids",
+    "export_webdataset",
     "keep_probability",
     "make_pool",
     "make_uids",
@@ -92,6 +100,7 @@ _HOMES = {
         "StaleError",
         "TallyclipError",
     ),
+    "tallyclip.exports": ("Export", "export_downloads", "export_index", "export_subset", "export_uids", "export_webdataset"),
     "tallyclip.match.matcher": ("Matcher",),
     "tallyclip.match.reference": ("match_reference",),
     "tallyclip.core.plan": ("expected_size", "threshold_for_size"),

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -29,9 +29,8 @@ if TYPE_CHECKING:
     from tallyclip.core.balance import TextsPolicy
     from tallyclip.core.data import Metadata
     from tallyclip.match.reference import Mode
-    from tallyclip.run.runners.base import Event
     from tallyclip.run.status import RunStatus
-    from tallyclip.run.workspace import Workspace
+    from tallyclip.run.workspace import Kind, Workspace
     from tallyclip.stages.gather import Duplicates
     from tallyclip.stages.plan import Plan
 
@@ -170,47 +169,45 @@ class Run:
         return read_status(RUN_OUTLINE, self.path.resolve())
 
     def _read(self) -> Workspace:
-        from tallyclip.run.record import read_record
-        from tallyclip.run.workspace import Workspace
+        from tallyclip.run.workspace import only_read
         from tallyclip.stages.runs import RUN
 
-        read_record(RUN, self.path)
-        return Workspace(RUN, self.path, _Nowhere())
+        return only_read(RUN, self.path)
 
 
-class _Nowhere:
-    """The runner of a folder that is only read."""
+def run_kind() -> Kind:
+    """The kind of folder that a run is."""
+    from tallyclip.stages.runs import RUN
 
-    count = 0
-
-    def map(self, function: Any, tasks: Any) -> Iterator[Event]:
-        raise AssertionError(function, tasks)
+    return RUN
 
 
-class OpenRun:
-    """A context manager: an open run folder with its workers, and with its progress on standard error if it is to be shown.
+class OpenFolder:
+    """A context manager: an open folder with its workers, and with its progress on standard error if it is to be shown.
 
     What else is needed is imported inside the block, while the workers start.
 
     Args:
-        folder: the run folder.
+        folder: a run folder, or of another kind.
         workers: the number of worker processes, or None for one per processor.
         command: to be recorded in the folder.
         progress: show it.
+        kind: imports what kind of folder it is.
     """
 
-    def __init__(self, folder: Path, workers: int | None, command: Sequence[str], *, progress: bool) -> None:
+    def __init__(
+        self, folder: Path, workers: int | None, command: Sequence[str], *, progress: bool, kind: Callable[[], Kind] = run_kind
+    ) -> None:
         from tallyclip.run.runners.local import Workers, count_of
         from tallyclip.stages import PRELOAD
 
         check_unicode([*command, os.path.abspath(folder)])  # the files of a run could not record them
-        self._folder, self._command, self._shows = folder, command, progress
+        self._folder, self._command, self._shows, self._kind = folder, command, progress, kind
         self._workers = Workers(count_of(workers), PRELOAD)
 
     def __enter__(self) -> Workspace:
         self._workers.__enter__()
         from tallyclip.run.workspace import Workspace
-        from tallyclip.stages.runs import RUN
 
         self._progress = None
         if self._shows:
@@ -218,14 +215,14 @@ class OpenRun:
             from tallyclip.cli.progress import Shown
 
             self._progress = Shown(err)
-        self._run = Workspace(RUN, self._folder, self._workers, self._progress, self._command)
-        return self._run.__enter__()
+        self._workspace = Workspace(self._kind(), self._folder, self._workers, self._progress, self._command)
+        return self._workspace.__enter__()
 
     def __exit__(self, *error: object) -> None:
         if self._progress is not None:
             self._progress.stop()
         self._workers.__exit__(*error)
-        self._run.__exit__(*error)  # last: it unlocks the folder for the next command
+        self._workspace.__exit__(*error)  # last: it unlocks the folder for the next command
 
 
 def curate(
@@ -487,9 +484,9 @@ def status(run: str | PathLike[str]) -> RunStatus:
     return Run(run).status
 
 
-def _open(name: str, function: Callable[..., Run], given: dict[str, Any], *, workers: int | None = None) -> OpenRun:
+def _open(name: str, function: Callable[..., Run], given: dict[str, Any], *, workers: int | None = None) -> OpenFolder:
     """Check the types of a function's arguments, and open its run folder. The command that asks for the same is recorded."""
-    _check_types(function, given)
+    check_types(function, given)
     folder = run_folder(os.fspath(given["out"] if "out" in given else given["run"]))
     if "run" in given:
         from tallyclip.run.record import check_folder
@@ -501,10 +498,15 @@ def _open(name: str, function: Callable[..., Run], given: dict[str, Any], *, wor
 
         check_there(given["pool"])
     command = command_of(name, function, given)
-    return OpenRun(folder, given.get("workers", workers), command, progress=given["progress"])
+    return OpenFolder(folder, given.get("workers", workers), command, progress=given["progress"])
 
 
-def _check_types(function: Callable[..., Any], given: dict[str, Any]) -> None:
+def check_types(function: Callable[..., Any], given: dict[str, Any]) -> None:
+    """Check the arguments of a function against its annotations, those that are plain types.
+
+    Raises:
+        ArgumentTypeError: one is of another type.
+    """
     for name, annotation in function.__annotations__.items():
         words = annotation.split(" | ")
         if name in given and all(word in _KINDS for word in words) and not any(isinstance(given[name], _KINDS[word]) for word in words):
@@ -515,7 +517,7 @@ def _check_types(function: Callable[..., Any], given: dict[str, Any]) -> None:
 
 def command_of(name: str, function: Callable[..., Any], given: dict[str, Any]) -> list[str]:
     """The command that does the same as a function with these arguments; options that have their defaults are left to it."""
-    words = [name]
+    words = name.split()
     for parameter in inspect.signature(function).parameters.values():
         value, flag = given[parameter.name], f"--{parameter.name.replace('_', '-')}"
         if (

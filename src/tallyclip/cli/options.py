@@ -376,6 +376,40 @@ OPTIONS: dict[str, Any] = {
 
 # What a command has in place of these, or beside them.
 
+ExportOut = Annotated[
+    Path,
+    typer.Option(
+        "--out",
+        parser=checked(run_folder),
+        metavar="DIR",
+        help="Folder for exports: new, empty, or one to continue. Several exports of a run may share it.",
+        show_default=False,
+    ),
+]
+Images = Annotated[
+    list[str],
+    typer.Option(
+        "--images",
+        parser=checked(pool_name),
+        metavar="TARS",
+        help="Tars of images; folders, globs or URLs of them, or ranges such as '{00000..00099}.tar'. May be given several times.",
+        show_default=False,
+    ),
+]
+ShardSize = Annotated[int, typer.Option("--shard-size", metavar="N", help="Samples in a shard.")]
+Repeats = Annotated[
+    bool,
+    typer.Option("--repeats", help="Write a uid as often as the curated set has it; the resharder then writes its sample as often."),
+]
+Tables = Annotated[
+    list[str] | None,
+    typer.Argument(
+        parser=checked(pool_name),
+        metavar="TABLES",
+        help="Files, folders, globs or URLs, as for 'curate'. Default: the pool that the run was made from.",
+        show_default=False,
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DryRun = Annotated[
     bool,

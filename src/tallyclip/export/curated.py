@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 import numpy as np
@@ -55,6 +55,12 @@ class CuratedColumns(msgspec.Struct, frozen=True):
         return cls(renamed, several_captions, languages)
 
 
+def repetitive(fields: Iterable[pa.Field], columns: Columns | None) -> list[str]:
+    """The columns whose values may repeat: not those with one of these roles, nor fractions."""
+    unique = () if columns is None else (columns.caption, columns.url, columns.key, columns.uid)
+    return [field.name for field in fields if field.name not in unique and not pa.types.is_floating(field.type)]
+
+
 class CuratedRows:
     """Makes the rows of one shard.
 
@@ -76,10 +82,7 @@ class CuratedRows:
     @property
     def repetitive(self) -> list[str]:
         """The columns whose values may repeat. Captions and URLs repeat only if an image has a row for each of its captions."""
-        columns = self._columns
-        unique = () if self._list_captions else (columns.caption, columns.url, columns.key, columns.uid)
-        fields = [field for field in self._pools if field.name not in unique and not pa.types.is_floating(field.type)]
-        return [self._out.names[field.name] for field in fields]
+        return [self._out.names[name] for name in repetitive(self._pools, None if self._list_captions else self._columns)]
 
     def tables(self, records: Records, captions: Texts, kept: MatchedPairs, keep: Float64[np.ndarray, " K"]) -> Iterator[pa.Table]:
         """The rows of K kept pairs of a batch of records; in several tables if large records are repeated."""

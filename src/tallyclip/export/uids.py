@@ -1,4 +1,4 @@
-"""The uids of a set, sorted and unique: DataComp's format of a subset, which its resharder reads.
+"""The uids of a set, sorted and, unless repeats are wanted, unique: DataComp's format of a subset, which its resharder reads.
 
 Uids are written in sorted runs, which are merged range by range, so no step holds more than a fixed number of uids in memory.
 """
@@ -61,13 +61,14 @@ class RunWriter:
         self._held, self._size = [], 0
 
 
-def merge_runs(paths: Sequence[Path], out: Path, *, columns: int = 2) -> Merged:
+def merge_runs(paths: Sequence[Path], out: Path, *, columns: int = 2, repeats: bool = False) -> Merged:
     """Merge sorted runs into one ``.npy``, sorted and with each uid once.
 
     Args:
         paths: of runs, uint64[n, columns]; the first two columns are uids. Of rows with the same uid the smallest is kept.
         out: of dtype ``u8,u8`` if it has uids alone, else uint64[N, columns].
         columns: of a row.
+        repeats: keep all rows.
 
     While there are more than ``RUNS_AT_ONCE`` runs, that many are merged into a longer run beside them, because the number of open files
     of a process is limited.
@@ -76,27 +77,28 @@ def merge_runs(paths: Sequence[Path], out: Path, *, columns: int = 2) -> Merged:
     runs, longer = list(paths), 0
     while len(runs) > RUNS_AT_ONCE:
         target = runs[0].with_name(f"_merged.{longer}.npy")  # no shard's name: their keys do not begin with an underscore
-        _merge(runs[:RUNS_AT_ONCE], target, columns)
+        _merge(runs[:RUNS_AT_ONCE], target, columns, repeats=repeats)
         runs, longer = [*runs[RUNS_AT_ONCE:], target], longer + 1
-    return Merged(_merge(runs, out, columns), total)
+    return Merged(_merge(runs, out, columns, repeats=repeats), total)
 
 
-def _merge(paths: Sequence[Path], out: Path, columns: int) -> int:
+def _merge(paths: Sequence[Path], out: Path, columns: int, *, repeats: bool) -> int:
     """Merge a few runs, range by range, and return the number of unique uids. Equal uids are always in the same range."""
     loaded = [np.load(path, mmap_mode="r") for path in paths]
     runs = [as_columns(run) if columns == 2 else run for run in loaded]  # a longer run of uids is u8,u8
     bounds = _bounds(runs)
-    unique = 0
+    unique = written = 0
     with replacing(out) as part, part.open("wb") as file:
         _write_header(file, 0, columns)
         for low, high in zip([None, *bounds], [*bounds, None], strict=True):
             slices = [run[_position(run, low) : _position(run, high)] for run in runs]
             merged = sort_rows(np.concatenate([np.zeros((0, columns), np.uint64), *slices]))
             is_first = first_of_each(merged)
-            merged[is_first].tofile(file)
-            unique += int(np.count_nonzero(is_first))
+            chosen = merged if repeats else merged[is_first]
+            chosen.tofile(file)
+            unique, written = unique + int(np.count_nonzero(is_first)), written + len(chosen)
         file.seek(0)
-        _write_header(file, unique, columns)
+        _write_header(file, written, columns)
     return unique
 
 

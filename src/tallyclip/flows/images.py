@@ -11,8 +11,8 @@ from tallyclip.readers.sources import find_tars
 from tallyclip.run.engine import make
 from tallyclip.run.manifest import Manifest
 from tallyclip.run.workspace import Workspace
-from tallyclip.stages.balance import BALANCE
-from tallyclip.stages.index import INDEX, IndexOptions
+from tallyclip.stages.exported import ExportOptions, exported_run
+from tallyclip.stages.index import INDEX
 from tallyclip.stages.lookup import LOOKUP, LookupOptions
 from tallyclip.stages.samples import SAMPLES, SamplesOptions
 from tallyclip.stages.webdataset import WEBDATASET, ShardsOptions
@@ -20,7 +20,7 @@ from tallyclip.stages.webdataset import WEBDATASET, ShardsOptions
 LARGEST_SHARD = 10_000_000  # samples
 
 
-def webdataset(folder: Workspace, run: Workspace, images: Sequence[str], *, shard_size: int, accept_failed: bool = False) -> Manifest:
+def webdataset(folder: Workspace, run: Path, images: Sequence[str], *, shard_size: int, accept_failed: bool = False) -> Manifest:
     """Write the curated pairs of tars of images as new shards.
 
     Args:
@@ -36,19 +36,18 @@ def webdataset(folder: Workspace, run: Workspace, images: Sequence[str], *, shar
     """
     if not 1 <= shard_size <= LARGEST_SHARD:
         raise OptionError(f"--shard-size {shard_size} is no size of a shard", f"give a number from 1 to {LARGEST_SHARD:,}; 10,000 is usual")
-    curated = LookupOptions.of(run, "curated")
+    curated = LookupOptions(exported_run(run), "curated")
     list_samples(folder, images, accept_failed=accept_failed)
     make(folder, LOOKUP, curated)
-    return make(folder, WEBDATASET, ShardsOptions(curated.files, shard_size))
+    return make(folder, WEBDATASET, ShardsOptions(curated, shard_size))
 
 
-def index(folder: Workspace, run: Workspace, shards: Sequence[str], *, accept_failed: bool = False) -> Manifest:
+def index(folder: Workspace, run: Path, shards: Sequence[str], *, accept_failed: bool = False) -> Manifest:
     """Write the index of shards for a loader that draws by a run's probabilities. Arguments and errors: see ``webdataset``."""
-    matched = LookupOptions.of(run, "probabilities")
+    exported = exported_run(run)
     list_samples(folder, shards, accept_failed=accept_failed)
-    make(folder, LOOKUP, matched)
-    t = float(run.required(BALANCE).options["t"])
-    return make(folder, INDEX, IndexOptions(t, matched.fingerprint, str(run.root / "uids.npy")))
+    make(folder, LOOKUP, LookupOptions(exported, "probabilities"))
+    return make(folder, INDEX, ExportOptions(exported))
 
 
 def list_samples(folder: Workspace, images: Sequence[str], *, accept_failed: bool = False) -> Manifest:

@@ -3,3 +3,5 @@
 from __future__ import annotations
 
 RUN_RECORD = "run.json"
+EXPORT_RECORD = "export.json"
+INDEX_RECORD = "index.json"

@@ -30,8 +30,8 @@ from tallyclip.io.files import PART, clear_parts, remove, write_json
 from tallyclip.run.items import StageFolder
 from tallyclip.run.manifest import Manifest, read_manifest, write_manifest
 from tallyclip.run.progress import Progress, Silent
-from tallyclip.run.record import LAYOUT, FolderKind, Outline, Record, attempts, check_folder, check_layout
-from tallyclip.run.runners.base import Runner
+from tallyclip.run.record import LAYOUT, FolderKind, Outline, Record, attempts, check_folder, check_layout, read_record
+from tallyclip.run.runners.base import Nowhere, Runner
 from tallyclip.run.stage import Stage, Stages
 from tallyclip.run.versions import versions
 
@@ -332,6 +332,18 @@ class Workspace:
         """Delete what only the making needed; where pieces failed it is kept, since the others are not to be done again."""
         for name in () if manifest.failed else stage.scratch:
             remove(self.root / stage.name / name, self._trash)
+
+
+def only_read(kind: Kind, root: str | Path) -> Workspace:
+    """A folder that is there, to read what is in it, also while another process works on it.
+
+    Raises:
+        ArtifactError: there is no such folder, or its record is broken.
+        OptionError: it is a URL, or has another layout.
+    """
+    folder = Workspace(kind, root, Nowhere())
+    read_record(kind, folder.root)
+    return folder
 
 
 def _link(source: str, target: str) -> None:

@@ -135,9 +135,7 @@ class BalanceReport(Report):
 def balance_shard(job: BalanceJob, item: SnapshotShard, folder: BalanceFolder, tick: Callable[[int], None]) -> BalanceReport:
     """Write a shard's results: probabilities of all matched pairs, kept pairs with all their columns, and their uids."""
     shard, key, file, columns = item.shard, item.shard.key, item.shard.file, item.columns
-    now, footer = _present(shard)
-    if now.fingerprint != file.fingerprint:
-        raise StaleError(f"{file.path} changed after it was matched", "restore the file, or give a new --out")
+    footer = footer_as_matched(shard)
     schema = read_schema(Path(job.schema))
     rows = CuratedRows(schema, columns, job.columns, list_captions=item.list_captions)
     downsampled: list[Sample] = []
@@ -169,6 +167,19 @@ def balance_shard(job: BalanceJob, item: SnapshotShard, folder: BalanceFolder, t
         candidates=draws.candidates,
         downsampled=downsampled,
     )
+
+
+def footer_as_matched(shard: Shard) -> Footer | None:
+    """The footer of a shard's file, if it has one.
+
+    Raises:
+        StaleError: the file changed after it was matched.
+        SourceError: it is gone.
+    """
+    now, footer = _present(shard)
+    if now.fingerprint != shard.file.fingerprint:
+        raise StaleError(f"{shard.file.path} changed after it was matched", "restore the file, or give a new --out")
+    return footer
 
 
 def _present(shard: Shard) -> tuple[PoolFile, Footer | None]:
@@ -312,22 +323,27 @@ def _cut(making: Making[BalanceFolder, BalanceOptions]) -> Work:
     run, folder, options = making.run, making.folder, making.options
     snapshot, matches = snapshot_of(run), run.folder(MATCH)
     write_array(folder.entry_probability, entry_probability(load_counts(run), options.t))
-    columns = CuratedColumns.of(
-        read_schema(matches.schema).names,
-        several_captions=snapshot.several_captions,
-        all_own=snapshot.all_own,
-        languages=snapshot.languages,
-    )
     job = BalanceJob(
         choice=snapshot.choice,
         matches=str(matches.path),
         probability=str(folder.entry_probability),
         schema=str(matches.schema),
-        columns=columns,
+        columns=curated_columns(run),
         seed=options.seed,
         policy=options.policy,
     )
     return Work(snapshot.shards, job)
+
+
+def curated_columns(run: Workspace) -> CuratedColumns:
+    """Which columns the curated set of a matched pool has."""
+    snapshot = snapshot_of(run)
+    return CuratedColumns.of(
+        read_schema(run.folder(MATCH).schema).names,
+        several_captions=snapshot.several_captions,
+        all_own=snapshot.all_own,
+        languages=snapshot.languages,
+    )
 
 
 def _failed(making: Making[BalanceFolder, BalanceOptions]) -> None:

@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
-
 import msgspec
 import numpy as np
 import pyarrow as pa
@@ -21,7 +19,10 @@ from tallyclip.core.uids import UID, as_columns, column_uids
 from tallyclip.errors import IncompleteError
 from tallyclip.io.files import replacing, write_json
 from tallyclip.run.items import Report, StageFolder, Work
+from tallyclip.run.manifest import Manifest
 from tallyclip.run.stage import Finished, Making, Section, Stage
+from tallyclip.stages.balance import BALANCE, BalanceFolder
+from tallyclip.stages.exported import ExportOptions, asked_of_run, finished_unchanged
 from tallyclip.stages.lookup import LOOKUP
 from tallyclip.stages.samples import SAMPLES, samples_of, tar_paths
 
@@ -52,14 +53,6 @@ class IndexFolder(StageFolder):
 
     def outputs_of(self, key: str) -> Iterable[Path]:
         return (self.index(key),)
-
-
-class IndexOptions(msgspec.Struct, frozen=True):
-    """The run: its threshold, the fingerprint of its balance, and the file of its curated uids."""
-
-    t: float
-    fingerprint: str
-    uids: str
 
 
 class IndexJob(msgspec.Struct, frozen=True):
@@ -97,14 +90,14 @@ def index_shard(job: IndexJob, item: IndexItem, folder: IndexFolder, tick: Calla
     return IndexReport(rows=len(samples), pairs=len(rows), samples=images, curated=int(np.count_nonzero(curated)))
 
 
-def _cut(making: Making[IndexFolder, IndexOptions]) -> Work:
+def _cut(making: Making[IndexFolder, ExportOptions]) -> Work:
     run = making.run
-    job = IndexJob(str(run.folder(SAMPLES).path), str(run.folder(LOOKUP).table), making.options.uids)
+    job = IndexJob(str(run.folder(SAMPLES).path), str(run.folder(LOOKUP).table), str(BalanceFolder(making.options.run.open().root).uids))
     return Work({key: IndexItem(key) for key in run.required(SAMPLES).pieces}, job)
 
 
-def _finish(making: Making[IndexFolder, IndexOptions]) -> Finished:
-    run, folder, options = making.run, making.folder, making.options
+def _finish(making: Making[IndexFolder, ExportOptions]) -> Finished:
+    run, folder, exported = making.run, making.folder, making.options.run
     reports: dict[str, IndexReport] = making.reports(TARS)
     listed, paths = run.required(SAMPLES).result, tar_paths(run)
     pairs, rows = sum(report.pairs for report in reports.values()), sum(report.rows for report in reports.values())
@@ -116,11 +109,25 @@ def _finish(making: Making[IndexFolder, IndexOptions]) -> Finished:
         {"path": paths[key], "key": key, "file": folder.index(key).name, "pairs": report.pairs, "samples": report.samples}
         for key, report in reports.items()
     ]
-    about: dict[str, Any] = {"run": {"t": options.t, "fingerprint": options.fingerprint}, "shards": shards, "drops": dict(drops)}
+    about: dict[str, Any] = {
+        "run": {"t": exported.open().required(BALANCE).options["t"], "fingerprint": exported.fingerprint},
+        "shards": shards,
+        "drops": dict(drops),
+    }
     write_json(folder.shards, about)
     result = {"shards": len(shards), "pairs": pairs, "samples": sum(report.samples for report in reports.values()), "drops": dict(drops)}
     result["curated"] = sum(report.curated for report in reports.values())
-    return Finished(result, f"{pairs:,} pairs in {len(shards):,} shards", (folder.shards,))
+    return finished_unchanged(making, Finished(result, f"{pairs:,} pairs in {len(shards):,} shards", (folder.shards,)))
+
+
+def index_summary(root: Path, made: Manifest) -> list[str]:
+    """What was written where, and what takes it."""
+    found = made.result
+    drops = ", ".join(f"{count:,} {reason}" for reason, count in found["drops"].items()) or "none"
+    return [
+        f"index       {root / 'index'}: {found['pairs']:,} pairs of {found['samples']:,} samples in {found['shards']:,} shards",
+        f"left out    {drops}",
+    ]
 
 
 TARS = Section(_cut, index_shard, "shards")
@@ -131,7 +138,7 @@ INDEX = Stage(
     needs=("samples", "lookup"),
     sections=(TARS,),
     folder=IndexFolder,
-    asked=lambda _, options: {"run": options.fingerprint},
+    asked=asked_of_run,
     finish=_finish,
     results=("index",),
     compiled=COMPILED,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -23,8 +23,8 @@ from tallyclip.io.arrays import write_array
 from tallyclip.readers.content import reading
 from tallyclip.run.items import Report, StageFolder, Work
 from tallyclip.run.stage import Finished, Making, Section, Stage
-from tallyclip.run.workspace import Workspace
-from tallyclip.stages.balance import BALANCE
+from tallyclip.stages.balance import BALANCE, BalanceFolder
+from tallyclip.stages.exported import ExportedRun, asked_of_run, finished_unchanged
 
 Looked = Literal["curated", "probabilities"]
 COLUMNS = 3  # two halves of a uid, and what is known of the pair
@@ -45,22 +45,18 @@ class LookupFolder(StageFolder):
 
 
 class LookupOptions(msgspec.Struct, frozen=True):
-    """Which pairs of a run; its results are known by the fingerprint of its balance."""
+    """Which pairs of a run."""
 
-    files: list[str]
-    fingerprint: str
+    run: ExportedRun
     what: Looked
 
-    @classmethod
-    def of(cls, run: Workspace, what: Looked) -> LookupOptions:
-        """Those for a run.
-
-        Raises:
-            IncompleteError: it is not balanced.
-        """
-        balanced = run.required(BALANCE)
-        files = [str(run.root / what / f"{key}.parquet") for key in balanced.pieces]
-        return cls(files, balanced.fingerprint, what)
+    @property
+    def files(self) -> list[str]:
+        """The files that have them."""
+        run = self.run.open()
+        folder = BalanceFolder(run.root)  # where they are now
+        path = folder.curated if self.what == "curated" else folder.probabilities
+        return [str(path(key)) for key in run.required(BALANCE).pieces]
 
 
 class FileItem(msgspec.Struct, frozen=True):
@@ -104,11 +100,7 @@ def _finish(making: Making[LookupFolder, LookupOptions]) -> Finished:
     folder = making.folder
     merged = merge_runs([folder.run(key) for key in making.reports(FILES)], folder.table, columns=COLUMNS)
     result = {"uids": merged.unique, "pairs": merged.total}
-    return Finished(result, f"{merged.unique:,} uids of the run", (folder.table,))
-
-
-def _asked(_: Workspace, options: LookupOptions) -> dict[str, Any]:
-    return {"run": options.fingerprint, "what": options.what}
+    return finished_unchanged(making, Finished(result, f"{merged.unique:,} uids of the run", (folder.table,)))
 
 
 FILES = Section(_cut, sort_file, "files")
@@ -118,7 +110,7 @@ LOOKUP = Stage(
     command="tallyclip export",
     sections=(FILES,),
     folder=LookupFolder,
-    asked=_asked,
+    asked=asked_of_run,
     finish=_finish,
     scratch=("runs",),
 )

@@ -29,8 +29,9 @@ from tallyclip.readers.content import reading
 from tallyclip.readers.records import decode_json
 from tallyclip.readers.tar import member_key, open_tar
 from tallyclip.run.items import Report, StageFolder, Work
+from tallyclip.run.manifest import Manifest
 from tallyclip.run.stage import Finished, Making, Section, Stage
-from tallyclip.stages.lookup import LOOKUP, places_of_rows
+from tallyclip.stages.lookup import LOOKUP, LookupOptions, places_of_rows
 from tallyclip.stages.samples import PAIRS, SAMPLES, samples_of, tar_paths
 
 FIND, SHARD = "find-", "shard-"  # prefixes of the keys of pieces
@@ -61,10 +62,10 @@ class ShardsFolder(StageFolder):
 
 
 class ShardsOptions(msgspec.Struct, frozen=True):
-    """``curated`` are the files of the curated set, in the order of the lookup table; ``shard_size`` is in samples."""
+    """The run, as for the lookup table, and the samples in a shard."""
 
-    curated: list[str]
-    shard_size: int = 10_000
+    lookup: LookupOptions
+    shard_size: int
 
 
 class FindJob(msgspec.Struct, frozen=True):
@@ -257,7 +258,7 @@ def _cut_shards(making: Making[ShardsFolder, ShardsOptions]) -> Work:
     if parts:
         name = f"{len(items):0{digits}d}"
         items[f"{SHARD}{name}"] = ShardOfTars(name, parts)
-    job = ShardJob(str(run.folder(SAMPLES).path), str(run.folder(LOOKUP).table), options.curated, len(str(size - 1)))
+    job = ShardJob(str(run.folder(SAMPLES).path), str(run.folder(LOOKUP).table), options.lookup.files, len(str(size - 1)))
     return Work(items, job)
 
 
@@ -331,6 +332,26 @@ def _not_met(making: Making[ShardsFolder, ShardsOptions], met: Bool[np.ndarray, 
         left[places[some]] = False
     rest = int(np.count_nonzero(left))
     return dict(reasons.most_common()) | ({NO_SAMPLE: rest} if rest else {})
+
+
+def webdataset_summary(root: Path, made: Manifest) -> list[str]:
+    """What was written where, what is missing and why, and what takes it."""
+    found, folder = made.result, root / "shards"
+    first, last = found["first"].removesuffix(".tar"), found["last"].removesuffix(".tar")
+    shards = folder / (f"{{{first}..{last}}}.tar" if first != last else f"{first}.tar")
+    of_pairs = f" of {found['pairs']:,} pairs" if found["pairs"] != found["samples"] else ""
+    left = {"not curated": found["others"], "again": found["repeats"], **found["drops"]}
+    missing = sum(found["not_met"].values())
+    return [
+        f"shards      {shards}: {found['samples']:,} samples{of_pairs}",
+        f"curated     {found['curated'] - missing:,} of {found['curated']:,} uids met; without: {_listed(found['not_met'])}",
+        f"left out    of the images: {_listed(left)}",
+        f"next        open_clip: --train-data '{shards}' --train-num-samples {found['samples']} --dataset-type webdataset",
+    ]
+
+
+def _listed(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {reason}" for reason, count in counts.items() if count) or "none"
 
 
 FOUND = Section(_cut_find, find_curated, "found", shown="find")

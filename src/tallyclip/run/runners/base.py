@@ -67,6 +67,16 @@ class Runner(Protocol):
         ...
 
 
+class Nowhere:
+    """The runner of a folder that is only read."""
+
+    count = 0
+
+    def map(self, function: Callable[[Payload, Tick], Result], tasks: Iterable[Task[Payload]]) -> Iterator[Event]:
+        """There is nothing to run."""
+        raise AssertionError(function, tasks)
+
+
 def collect(
     runner: Runner, progress: Progress, function: Callable[[Payload, Tick], Result], tasks: Iterable[Task[Payload]], *, count: bool = True
 ) -> tuple[dict[str, Result], list[Failed]]:
