@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
+
 import msgspec
 import numpy as np
 import pyarrow as pa
@@ -24,7 +26,7 @@ from tallyclip.run.stage import Finished, Making, Section, Stage
 from tallyclip.stages.balance import BALANCE, BalanceFolder
 from tallyclip.stages.exported import ExportOptions, asked_of_run, finished_unchanged
 from tallyclip.stages.lookup import LOOKUP
-from tallyclip.stages.samples import SAMPLES, samples_of, tar_paths
+from tallyclip.stages.samples import SAMPLES, not_read, samples_of, tar_paths
 
 NOT_OF_THE_RUN = "no matched pair of the run"
 INDEX_SCHEMA = pa.schema(
@@ -116,6 +118,7 @@ def _finish(making: Making[IndexFolder, ExportOptions]) -> Finished:
     }
     write_json(folder.shards, about)
     result = {"shards": len(shards), "pairs": pairs, "samples": sum(report.samples for report in reports.values()), "drops": dict(drops)}
+    result["not_read"] = run.required(SAMPLES).failed
     result["curated"] = sum(report.curated for report in reports.values())
     return finished_unchanged(making, Finished(result, f"{pairs:,} pairs in {len(shards):,} shards", (folder.shards,)))
 
@@ -127,6 +130,7 @@ def index_summary(root: Path, made: Manifest) -> list[str]:
     return [
         f"index       {root / 'index'}: {found['pairs']:,} pairs of {found['samples']:,} samples in {found['shards']:,} shards",
         f"left out    {drops}",
+        *not_read(found["not_read"]),
     ]
 
 

@@ -54,6 +54,7 @@ SAMPLES_SCHEMA = pa.schema(
 WITHOUT_IMAGE = pa.schema([("uid", UID), ("reason", pa.string())])
 PAIRS = "pairs"  # the field of json in which an exported sample lists its pairs
 LONGEST_REASON = 80
+SHOWN_FAILURES = 3
 MOST_REASONS = 20  # of a file; the others are counted together
 OTHER_REASON = "other"
 
@@ -245,6 +246,12 @@ def tar_paths(run: Workspace) -> dict[str, str]:
     folder: SamplesFolder = run.folder(SAMPLES)
     marks = {key: folder.mark(key) for key in run.required(SAMPLES).pieces}
     return {key: mark.source.path for key, mark in marks.items() if mark is not None and mark.source is not None}
+
+
+def not_read(failed: dict[str, str]) -> list[str]:
+    """A line for a summary that says which tars were not read, and why, if there are any."""
+    shown = "; ".join(list(failed.values())[:SHOWN_FAILURES]) + ("; ..." if len(failed) > SHOWN_FAILURES else "")
+    return [f"not read    {len(failed):,} tars: {shown}"] if failed else []
 
 
 def _cut(making: Making[SamplesFolder, SamplesOptions]) -> Work:

@@ -32,7 +32,7 @@ from tallyclip.run.items import Report, StageFolder, Work
 from tallyclip.run.manifest import Manifest
 from tallyclip.run.stage import Finished, Making, Section, Stage
 from tallyclip.stages.lookup import LOOKUP, LookupOptions, places_of_rows
-from tallyclip.stages.samples import PAIRS, SAMPLES, samples_of, tar_paths
+from tallyclip.stages.samples import PAIRS, SAMPLES, not_read, samples_of, tar_paths
 
 FIND, SHARD = "find-", "shard-"  # prefixes of the keys of pieces
 SHARD_DIGITS = 5  # as img2dataset's; more where there are more shards
@@ -313,6 +313,7 @@ def _finish(making: Making[ShardsFolder, ShardsOptions]) -> Finished:
         "drops": listed["drops"],
         "others": listed["pairs"] - found,
         "repeats": found - pairs,
+        "not_read": run.required(SAMPLES).failed,
     }
     return Finished(result, f"{samples:,} samples in {len(sizes):,} shards", (folder.sizes,))
 
@@ -346,6 +347,7 @@ def webdataset_summary(root: Path, made: Manifest) -> list[str]:
         f"shards      {shards}: {found['samples']:,} samples{of_pairs}",
         f"curated     {found['curated'] - missing:,} of {found['curated']:,} uids met; without: {_listed(found['not_met'])}",
         f"left out    of the images: {_listed(left)}",
+        *not_read(found["not_read"]),
         f"next        open_clip: --train-data '{shards}' --train-num-samples {found['samples']} --dataset-type webdataset",
     ]
 
