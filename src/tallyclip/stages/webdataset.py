@@ -37,6 +37,7 @@ from tallyclip.stages.samples import PAIRS, SAMPLES, not_read, samples_of, tar_p
 FIND, SHARD = "find-", "shard-"  # prefixes of the keys of pieces
 SHARD_DIGITS = 5  # as img2dataset's; more where there are more shards
 OURS: tuple[str, ...] = ("uid", "caption", "entry_ids", "keep_probability")
+RENAMED = ("uid", "caption", "texts")  # fields of a pool that would be taken for ours; by ``texts`` MetaCLIP's lists of captions are known
 NO_SAMPLE = "no sample with this uid"
 
 
@@ -220,9 +221,9 @@ def _fields(json: bytes | None, pairs: list[dict[str, Any]]) -> dict[str, Any]:
     other captions are plain strings too, ``caption_2`` and so on, which open_clip can choose from."""
     own = decode_json(json) if json is not None else {}
     fields: dict[str, Any] = own if isinstance(own, dict) else {}
-    for name in ("uid", "caption"):
-        if name in fields and fields[name] != pairs[0][name]:
-            fields[f"pool_{name}"] = fields[name]
+    for name in RENAMED:
+        if name in fields and fields[name] != pairs[0].get(name):
+            fields[f"pool_{name}"] = fields.pop(name)
     fields |= pairs[0]
     if len(pairs) > 1:
         fields |= {f"caption_{number}": pair["caption"] for number, pair in enumerate(pairs[1:], 2)}
