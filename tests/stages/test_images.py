@@ -119,6 +119,19 @@ def test_shards_have_the_same_bytes_whoever_writes_them(downloaded: Downloaded, 
     assert bytes_of(tmp_path / "one" / "shards") == bytes_of(tmp_path / "two" / "shards")
 
 
+def test_folders_of_files_give_the_same_samples_as_tars_of_them(downloaded: Downloaded, tmp_path: Path) -> None:
+    tc.export_webdataset(downloaded.run, str(downloaded.images), out=tmp_path / "one", shard_size=17, workers=1)
+    for tar in sorted(downloaded.images.glob("*.tar")):
+        folder = tmp_path / "files" / tar.stem
+        folder.mkdir(parents=True)
+        for name, content in members_of(tar).items():
+            (folder / name).write_bytes(content)
+    tc.export_webdataset(downloaded.run, str(tmp_path / "files"), out=tmp_path / "two", shard_size=17, workers=1)
+    found = [[{**each, "key": ""} for each in samples_of(tmp_path / name / "shards")] for name in ("one", "two")]
+    assert sorted(found[0], key=lambda each: each["json"]) == sorted(found[1], key=lambda each: each["json"])
+    assert "loaders read tars" in fails(2, "export", "index", downloaded.run, "--images", tmp_path / "files", "--out", tmp_path / "index")
+
+
 def test_an_export_that_was_killed_goes_on_to_the_same_bytes(downloaded: Downloaded, tmp_path: Path) -> None:
     arguments = ("export", "webdataset", downloaded.run, "--images", downloaded.images, "--shard-size", 3, "--workers", 2)
     succeeds(*arguments, "--out", tmp_path / "clean")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tallyclip.errors import OptionError
 from tallyclip.io.streams import is_url
+from tallyclip.readers.sample_folders import END
 from tallyclip.readers.sources import find_tars
 from tallyclip.run.engine import make
 from tallyclip.run.manifest import Manifest
@@ -45,6 +46,11 @@ def webdataset(folder: Workspace, run: Path, images: Sequence[str], *, shard_siz
 def index(folder: Workspace, run: Path, shards: Sequence[str], *, accept_failed: bool = False) -> Manifest:
     """Write the index of shards for a loader that draws by a run's probabilities. Arguments and errors: see ``webdataset``."""
     exported = exported_run(run)
+    folder_of_files = next((file.path for file in find_tars(shards)[0] if file.path.endswith(END)), None)
+    if folder_of_files is not None:
+        raise OptionError(
+            f"{folder_of_files} is a folder of images, and loaders read tars", "make shards with 'tallyclip export webdataset'"
+        )
     list_samples(folder, shards, accept_failed=accept_failed)
     make(folder, LOOKUP, LookupOptions(exported, "probabilities"))
     return make(folder, INDEX, ExportOptions(exported))

@@ -24,6 +24,7 @@ from tallyclip.readers.listing import CRAWL_KINDS, in_braces, kind_of, list_file
 from tallyclip.readers.missing import KNOWN, nothing_there
 from tallyclip.readers.others import counted, long_suffix, no_data, ways_out
 from tallyclip.readers.run_folders import pool_of_run
+from tallyclip.readers.sample_folders import END, folders_of, state_of_folder
 
 ROWS_PER_SHARD = 1_000_000  # of a Parquet file; other files cannot be cut
 LONGEST_KEY = 120  # file names are made of it
@@ -146,7 +147,8 @@ def find_files(
 
 def find_tars(names: Sequence[str]) -> tuple[list[PoolFile], dict[str, str]]:
     """The tars that paths, folders, globs, URLs and ranges such as ``{00000..00099}.tar`` name, in a fixed order; and by their keys, where
-    there is a Parquet file of the same name beside a tar, as img2dataset writes it, its path.
+    there is a Parquet file of the same name beside a tar, as img2dataset writes it, its path. Local folders of samples as files count as
+    tars; their paths end with a slash.
 
     Raises:
         OptionError: a name leads to no tar.
@@ -159,6 +161,7 @@ def find_tars(names: Sequence[str]) -> tuple[list[PoolFile], dict[str, str]]:
         found = [list_files(each) for each in in_braces(name)]
         files |= {path for listing in found for path in listing.files}
         some = sorted(path for listing in found for path in listing.files if kind_of(path) == "tar")
+        some += folders_of(path for listing in found for path in listing.files if not is_url(path))
         if not some:
             what = f"{name}: no tar there" if files else f"{name}: there is nothing"
             raise OptionError(what, "give tars of images, or a folder of them, such as img2dataset writes with --output_format webdataset")
@@ -166,9 +169,16 @@ def find_tars(names: Sequence[str]) -> tuple[list[PoolFile], dict[str, str]]:
     ordered = sorted(tars.values())
     keys = file_keys(ordered)
     with ThreadPoolExecutor(FILES_AT_ONCE) as threads:
-        described_files = list(threads.map(lambda path: _describe(path, keys[path])[0], ordered))
-    beside = {path: f"{without_compression(path).removesuffix('.tar')}.parquet" for path in ordered}
+        described_files = list(threads.map(lambda path: _described_tar(path, keys[path]), ordered))
+    beside = {path: f"{without_compression(path).removesuffix('.tar').removesuffix(END)}.parquet" for path in ordered}
     return described_files, {keys[path]: table for path, table in beside.items() if table in files}
+
+
+def _described_tar(path: str, key: str) -> PoolFile:
+    if path.endswith(END):
+        size, fingerprint = state_of_folder(path)
+        return PoolFile(path, key, "tar", size, fingerprint)
+    return _describe(path, key)[0]
 
 
 def cut(files: Iterable[PoolFile]) -> list[Shard]:
@@ -270,7 +280,7 @@ def file_keys(paths: list[str]) -> dict[str, str]:
     """For each path the shortest end of it by which no two are the same, without its suffix if that is enough."""
     for depth in range(1, 2 + max((path.count("/") for path in paths), default=0)):
         for suffix in (False, True):
-            keys = {path: _key(path, depth, suffix) for path in paths}
+            keys = {path: _key(path.rstrip(END), depth, suffix) for path in paths}
             if len({key.lower() for key in keys.values()}) == len(paths) and max(map(len, keys.values()), default=0) <= LONGEST_KEY:
                 return keys
     return {path: f"{_key(path, 1, suffix=True)[:LONGEST_KEY]}-{hashlib.sha256(path.encode()).hexdigest()[:8]}" for path in paths}

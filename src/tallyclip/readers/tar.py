@@ -21,6 +21,7 @@ from tallyclip.readers.columns import ColumnChoice, Columns
 from tallyclip.readers.content import BOM, LARGEST, LONGEST_SAMPLE, reading
 from tallyclip.readers.field_names import FieldNames, first_field_names, watched
 from tallyclip.readers.records import Bad, Records, decode_json, in_batches
+from tallyclip.readers.sample_folders import END, FolderReader
 from tallyclip.readers.tar_headers import FollowedTarError, Member, TarReader
 
 READ_AT_ONCE = 16 << 10  # more than the headers and texts between two images
@@ -47,12 +48,16 @@ REPACK = "pack it again by name: mkdir D && tar -xf TAR -C D && tar --sort=name 
 
 
 @contextmanager
-def open_tar(path: str, first: int = 0) -> Generator[TarReader]:
-    """Open a tar, which may be compressed; ``first`` is the place of the header to begin with.
+def open_tar(path: str, first: int = 0) -> Generator[TarReader | FolderReader]:
+    """Open a tar, which may be compressed, or a folder of samples; ``first`` is the place of the member to begin with.
 
     Raises:
         SourceError: it cannot be opened, or its headers are broken.
     """
+    if path.endswith(END):
+        with reading(path):
+            yield FolderReader(path, first)
+        return
     with reading(path), open_stream(path) as file:
         try:
             yield TarReader(io.BufferedReader(cast(Any, file), READ_AT_ONCE), first)
@@ -193,7 +198,7 @@ class _TarSample:
         self._problem: str | None = None
         self._longer: list[str] = []
 
-    def add(self, suffix: str, column: str | None, tar: TarReader, member: Member) -> None:
+    def add(self, suffix: str, column: str | None, tar: TarReader | FolderReader, member: Member) -> None:
         """Read a member; ``column`` is the name that a flag gives it."""
         self.suffixes.add(suffix)
         self.size += member.size

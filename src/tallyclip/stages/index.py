@@ -117,9 +117,14 @@ def _finish(making: Making[IndexFolder, ExportOptions]) -> Finished:
         "drops": dict(drops),
     }
     write_json(folder.shards, about)
-    result = {"shards": len(shards), "pairs": pairs, "samples": sum(report.samples for report in reports.values()), "drops": dict(drops)}
-    result["not_read"] = run.required(SAMPLES).failed
-    result["curated"] = sum(report.curated for report in reports.values())
+    result = {
+        "shards": len(shards),
+        "pairs": pairs,
+        "samples": sum(report.samples for report in reports.values()),
+        "curated": sum(report.curated for report in reports.values()),
+        "drops": dict(drops),
+        "not_read": run.required(SAMPLES).failed,
+    }
     return finished_unchanged(making, Finished(result, f"{pairs:,} pairs in {len(shards):,} shards", (folder.shards,)))
 
 

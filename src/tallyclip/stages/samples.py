@@ -53,7 +53,7 @@ SAMPLES_SCHEMA = pa.schema(
 )
 WITHOUT_IMAGE = pa.schema([("uid", UID), ("reason", pa.string())])
 PAIRS = "pairs"  # the field of json in which an exported sample lists its pairs
-LONGEST_REASON = 80
+LONGEST_REASON = 100
 SHOWN_FAILURES = 3
 MOST_REASONS = 20  # of a file; the others are counted together
 OTHER_REASON = "other"
@@ -230,7 +230,8 @@ def reason_of(status: str | None, message: str | None) -> str:
     >>> reason_of("failed_to_download", "IncompleteRead(442 bytes read, 12 more expected)")
     'IncompleteRead'
     """
-    said = " ".join((message or status or "no status").split())
+    first = (message or status or "no status").strip().partition("\n")[0]
+    said = " ".join(first.split())
     if said.startswith("OpenCV"):
         return "Image decoding error"  # which it says of other pictures; this names a file and a line of OpenCV
     return re.sub(r"\(found at.*|\(\d+ bytes read.*", "", re.sub("'[^']*'", "'…'", said)).strip()[:LONGEST_REASON]
