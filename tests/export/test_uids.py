@@ -50,6 +50,25 @@ def test_the_merge_is_what_sorting_everything_at_once_gives(shards: list[list[li
     assert said == Merged(len(set(everything)), len(everything))
 
 
+@given(st.lists(st.lists(st.tuples(HALF, HALF, HALF), max_size=30), max_size=70), st.integers(1, 50), st.booleans())
+def test_of_rows_with_one_uid_the_smallest_is_kept_or_with_repeats_all(
+    runs: list[list[tuple[int, int, int]]], held: int, repeats: bool
+) -> None:
+    rows = [row for run in runs for row in run]
+    first: dict[tuple[int, int], int] = {}
+    for high, low, known in sorted(rows):
+        first.setdefault((high, low), known)
+    with TemporaryDirectory() as folder, patch.object(module, "HELD", held), patch.object(module, "RUNS_AT_ONCE", 5):
+        paths = [Path(folder) / f"{number}.npy" for number in range(len(runs))]
+        for path, run in zip(paths, runs, strict=True):
+            np.save(path, sort_rows(np.array(run, np.uint64).reshape(len(run), 3)))
+        said = merge_runs(paths, Path(folder) / "table.npy", columns=3, repeats=repeats)
+        found = np.load(Path(folder) / "table.npy")
+    assert found.dtype == np.uint64
+    assert [tuple(row) for row in found.tolist()] == (sorted(rows) if repeats else sorted((*uid, known) for uid, known in first.items()))
+    assert said == Merged(len(first), len(rows))
+
+
 @given(UIDS)
 def test_sorting_keeps_repeats(pairs: list[tuple[int, int]]) -> None:
     assert [tuple(pair) for pair in sort_rows(as_array(pairs)).tolist()] == sorted(pairs)

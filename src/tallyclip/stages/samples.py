@@ -234,7 +234,7 @@ def reason_of(status: str | None, message: str | None) -> str:
     said = " ".join(first.split())
     if said.startswith("OpenCV"):
         return "Image decoding error"  # which it says of other pictures; this names a file and a line of OpenCV
-    return re.sub(r"\(found at.*|\(\d+ bytes read.*", "", re.sub("'[^']*'", "'…'", said)).strip()[:LONGEST_REASON]
+    return re.sub(r"\(found at.*|\(\d+ bytes read.*", "", re.sub(r"(?<!\w)'[^']*'", "'…'", said)).strip()[:LONGEST_REASON]
 
 
 def samples_of(folder: Path, key: str) -> pa.Table:
