@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -77,8 +78,9 @@ def test_compiling_is_said_once_where_it_is_waited_for_and_no_time_is_foretold_b
     assert said.count("compiling, once per machine: about") == 1
     assert said.index("compiling, once per machine") < said.index("✓ metadata")
     before = said.split("✓ match")[0].splitlines()
-    told = [line for line in before if " of " in line and " rows (" in line]
-    assert not any(" left" in line for line in before if line not in told[1:])  # from the second on, rows were done after compiling
+    told = [line for line in before if " left" in line]
+    assert all(re.search(r" (\d[\d,]*) of [\d,]+ rows \(", line) for line in told)
+    assert not any(re.search(r" 0 of [\d,]+ rows \(", line) for line in told)  # rows are done after compiling
     assert "compiling, once" not in tallyclip(*arguments, tmp_path / "again", env=fresh, timeout=PATIENCE).stderr
     assert_same(tmp_path / "again", example.results)
 

@@ -1,6 +1,6 @@
 """The stage samples: lists the samples of tars of images by the uids of their pairs, and the pairs without an image.
 
-What is without an image: what img2dataset says it could not download, and what is no image.
+Without one are downloads that img2dataset says failed, and what is no image.
 
 A uid is made of a sample as it is when the tar is read as a pool: the ``uid`` of its json, or the hash of its URL (or key) and caption.
 Shards that ``export webdataset`` has written say the uids of all pairs of an image with several.
@@ -180,6 +180,11 @@ def _with_all(table: pa.Table, pairs: pa.ChunkedArray) -> pa.Table:
     return some.set_column(0, "uid", pa.array(uids, UID)).set_column(len(SAMPLES_SCHEMA) - 1, "text", pa.array(texts, pa.string()))
 
 
+class _Pair(msgspec.Struct):
+    uid: str
+    caption: str
+
+
 def _listed(listed: str | None) -> list[tuple[bytes, str]]:
     """The pairs that ``export webdataset`` lists in the json of an image with several; none for any other field of this name."""
     try:
@@ -188,11 +193,6 @@ def _listed(listed: str | None) -> list[tuple[bytes, str]]:
         return []
     uids, good = parse_uids([pair.uid for pair in found])
     return [(uid, pair.caption) for uid, pair in zip(uid_column(uids).to_pylist(), found, strict=True)] if good.all() else []
-
-
-class _Pair(msgspec.Struct):
-    uid: str
-    caption: str
 
 
 def _failed_downloads(path: str | None) -> Iterator[pa.Table]:
@@ -208,9 +208,9 @@ def _failed_downloads(path: str | None) -> Iterator[pa.Table]:
 
 def _few_reasons(table: pa.Table) -> pa.Table:
     """The same pairs, with the frequent reasons alone."""
-    frequent = [reason for reason, _ in Counter(table["reason"].to_pylist()).most_common(MOST_REASONS)]
-    is_frequent = pc.is_in(table["reason"], value_set=pa.array(frequent, pa.string()))
-    return table.set_column(1, WITHOUT_IMAGE.field("reason"), pc.if_else(is_frequent, table["reason"], OTHER_REASON))
+    reasons = table["reason"]
+    frequent = pa.array([reason for reason, _ in Counter(reasons.to_pylist()).most_common(MOST_REASONS)], pa.string())
+    return table.set_column(1, WITHOUT_IMAGE.field("reason"), pc.if_else(pc.is_in(reasons, value_set=frequent), reasons, OTHER_REASON))
 
 
 def _failed(records: Records, columns: Columns, status: str) -> pa.Table:
@@ -230,8 +230,7 @@ def reason_of(status: str | None, message: str | None) -> str:
     >>> reason_of("failed_to_download", "IncompleteRead(442 bytes read, 12 more expected)")
     'IncompleteRead'
     """
-    first = (message or status or "no status").strip().partition("\n")[0]
-    said = " ".join(first.split())
+    said = " ".join((message or status or "no status").strip().partition("\n")[0].split())
     if said.startswith("OpenCV"):
         return "Image decoding error"  # which it says of other pictures; this names a file and a line of OpenCV
     return re.sub(r"\(found at.*|\(\d+ bytes read.*", "", re.sub(r"(?<!\w)'[^']*'", "'…'", said)).strip()[:LONGEST_REASON]
