@@ -45,7 +45,7 @@ def test_of_a_run_folder_the_one_pool_that_it_has_is_read(tmp_path: Path, which:
     write_run(tmp_path / "run", pool=which == "pool", curated=which == "curated")
     assert read(tmp_path / "run").texts == [f"from {which}"]
     skipped = find_files([str(tmp_path / "run")])[1]
-    assert f"other files of the run folder (only {which}/ is read)" in skipped
+    assert f"other files of the folder (only {which}/ is read)" in skipped
     assert read(tmp_path / "run" / which).texts == [f"from {which}"]
 
 
@@ -60,7 +60,7 @@ def test_of_a_run_folder_with_two_pools_one_is_to_be_named(tmp_path: Path) -> No
 
 def test_a_run_folder_that_has_no_pool_yet_is_refused(tmp_path: Path) -> None:
     write_run(tmp_path / "run", pool=False, curated=False)
-    refused(tmp_path / "run", "is a run folder without a pool")
+    refused(tmp_path / "run", "is a run folder without pool/ or curated/")
 
 
 @pytest.mark.parametrize("name", ["", "*"])
