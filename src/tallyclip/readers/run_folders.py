@@ -8,7 +8,7 @@ from typing import NamedTuple
 from tallyclip.errors import OptionError
 from tallyclip.io.streams import chain_of, filesystem, is_url
 from tallyclip.readers.listing import Listing
-from tallyclip.readers.record_names import EXPORT_RECORD, RUN_RECORD
+from tallyclip.readers.record_names import EXPORT_RECORD, INDEX_RECORD, RUN_RECORD
 
 LIST, LIST_MANIFEST = "metadata.parquet", "manifest.json"  # of an entry list that was built
 FOLDERS_SHOWN = 3
@@ -24,18 +24,19 @@ class _Known(NamedTuple):
     pools: dict[str, str]
     otherwise: str
 
-    def folders_of(self, root: str) -> str:
+    def way_out(self, root: str) -> str:
         """What to name in a folder of this kind."""
-        return ", or ".join(f"{root}/{name}, {what}" for name, what in self.pools.items())
+        return ", or ".join([*(f"{root}/{name}, {what}" for name, what in self.pools.items()), self.otherwise])
 
 
-RUN = _Known(RUN_RECORD, "run folder", {"pool": "the pool", "curated": "the curated set"}, "name what that run reads, or finish it first")
+RUN = _Known(RUN_RECORD, "run folder", {"pool": "the pool", "curated": "the curated set"}, "what it was made from")
 EXPORT = _Known(
     EXPORT_RECORD,
     "folder of exports",
     {"shards": "its tars", "subset": "rows of the original tables", "downloads": "URLs and captions"},
-    "name what the run was made from, or another export of it",
+    "what the run was made from",
 )
+INDEXED = _Known(INDEX_RECORD, "folder of an index of shards", {}, "the shards")
 
 
 def pool_of_run(name: str, listing: Listing) -> str | None:
@@ -49,7 +50,7 @@ def pool_of_run(name: str, listing: Listing) -> str | None:
         OptionError: there are two such folders, or none; or the name leads to several runs, to a run and other files, to a stage that is no
             pool, or to the folder of a build.
     """
-    for kind in (RUN, EXPORT):  # an index of shards, which is an export, may be in the folder of its run
+    for kind in (RUN, EXPORT, INDEXED):  # an index may be in the folder of its run
         roots = sorted(_roots(listing, kind.record))
         if roots:
             return _pool_within(name, listing, roots, kind)
@@ -64,14 +65,15 @@ def _pool_within(name: str, listing: Listing, roots: list[str], kind: _Known) ->
         shown = ", ".join(roots[:FOLDERS_SHOWN]) + (f" and {len(roots) - FOLDERS_SHOWN:,} more" if len(roots) > FOLDERS_SHOWN else "")
         several = f"are {len(roots):,} {noun.replace('folder', 'folders', 1)}"
         what = f"{name}: there {f'is a {noun}' if len(roots) == 1 else several} in it: {shown}"
-        raise OptionError(what, f"name the files to read, or a folder in one: {kind.folders_of(first)}")
+        raise OptionError(what, f"name the files to read, or of each folder {kind.way_out(first)}")
     found = [folder for folder in kind.pools if any(path.startswith(f"{first}/{folder}/") for path in listing.files)]
     if len(found) == 1:
         return f"{first}/{found[0]}"
     if found:
         several = " and ".join(f"{folder}/" for folder in found)
-        raise OptionError(f"{name} is a {noun} with {several}", f"name one: {kind.folders_of(first)}")
-    raise OptionError(f"{name} is a {noun} without {' or '.join(f'{folder}/' for folder in kind.pools)}", kind.otherwise)
+        raise OptionError(f"{name} is a {noun} with {several}", f"name {kind.way_out(first)}")
+    lacking = f" without {' or '.join(f'{folder}/' for folder in kind.pools)}" if kind.pools else ", not a pool"
+    raise OptionError(f"{name} is a {noun}{lacking}", f"name {kind.otherwise}")
 
 
 def _roots(listing: Listing, sign: str) -> set[str]:
@@ -98,9 +100,9 @@ def _refuse_stage(listing: Listing) -> None:
         is_stage = manifest in there or (not is_url(folder) and os.path.exists(manifest))
         if not (is_stage or (name == PROBABILITIES and _exists(f"{root}/{LOCK}"))):
             continue
-        for kind in (RUN, EXPORT):
+        for kind in (RUN, EXPORT, INDEXED):
             if name not in kind.pools and _exists(f"{root}/{kind.record}"):
-                raise OptionError(f"{folder} is a part of a {kind.noun}, not a pool", f"name {kind.folders_of(root)}; {kind.otherwise}")
+                raise OptionError(f"{folder} is a part of a {kind.noun}, not a pool", f"name {kind.way_out(root)}")
 
 
 def _exists(path: str) -> bool:
