@@ -56,9 +56,9 @@ def test_a_curated_set_is_a_pool_by_the_name_of_its_run(tmp_path: Path, entries:
     succeeds("curate", tmp_path / "a.parquet", "--metadata", entries, "--t", "inf", "--out", tmp_path / "run")
     done = tallyclip("curate", tmp_path / "run", "--metadata", entries, "--t", "inf", "--out", tmp_path / "again")
     assert done.returncode == 0, done.stderr
-    assert "other files of the run folder (only curated/ is read)" in done.stderr
+    assert "other files of the folder (only curated/ is read)" in done.stderr
     assert "2 records" in done.stdout
-    assert "is a part of a run, not a pool" in fails(
+    assert "is a part of a run folder, not a pool" in fails(
         2, "match", tmp_path / "run" / "match", "--metadata", entries, "--out", tmp_path / "no"
     )
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tallyclip.lists.inputs import CHECKSUMS
+from tallyclip.readers.record_names import EXPORT_RECORD, INDEX_RECORD
 from tallyclip.readers.run_folders import LIST, LIST_MANIFEST, LOCK, STAGE_MANIFEST
 from tallyclip.readers.sources import find_files
 from tallyclip.run.items import StageFolder
@@ -45,7 +46,7 @@ def test_of_a_run_folder_the_one_pool_that_it_has_is_read(tmp_path: Path, which:
     write_run(tmp_path / "run", pool=which == "pool", curated=which == "curated")
     assert read(tmp_path / "run").texts == [f"from {which}"]
     skipped = find_files([str(tmp_path / "run")])[1]
-    assert f"other files of the run folder (only {which}/ is read)" in skipped
+    assert f"other files of the folder (only {which}/ is read)" in skipped
     assert read(tmp_path / "run" / which).texts == [f"from {which}"]
 
 
@@ -60,7 +61,7 @@ def test_of_a_run_folder_with_two_pools_one_is_to_be_named(tmp_path: Path) -> No
 
 def test_a_run_folder_that_has_no_pool_yet_is_refused(tmp_path: Path) -> None:
     write_run(tmp_path / "run", pool=False, curated=False)
-    refused(tmp_path / "run", "is a run folder without a pool")
+    refused(tmp_path / "run", "is a run folder without pool/ or curated/")
 
 
 @pytest.mark.parametrize("name", ["", "*"])
@@ -125,3 +126,39 @@ def test_a_run_folder_in_a_bucket_is_one(bucket: str, tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "run" / "curated")
     s3fs.S3FileSystem().rm(f"{bucket}/run/curated", recursive=True)
     assert read(f"{bucket}/run").texts == ["from pool"]
+
+
+def write_exports(root: Path, *names: str) -> None:
+    """A folder of exports as its files are."""
+    for path in (root / EXPORT_RECORD, root / LOCK):
+        write_text(path, "{}")
+    write_text(StageFolder(root / "samples").manifest, "{}")
+    write_text(root / "samples" / "a.arrow", "")
+    for name in names:
+        write_text(StageFolder(root / name).manifest, "{}")
+        write_table(root / name / "a.parquet", {"caption": [f"from {name}"]})
+
+
+@pytest.mark.parametrize("name", ["shards", "subset", "downloads"])
+def test_of_a_folder_of_exports_the_one_that_is_a_pool_is_read(tmp_path: Path, name: str) -> None:
+    write_exports(tmp_path / "out", name)
+    assert read(tmp_path / "out").texts == [f"from {name}"]
+    assert read(tmp_path / "out" / name).texts == [f"from {name}"]
+
+
+def test_of_a_folder_of_exports_with_two_pools_or_none_one_is_to_be_named(tmp_path: Path) -> None:
+    write_exports(tmp_path / "out")
+    refused(tmp_path / "out", "is a folder of exports without shards/ or subset/ or downloads/", "name what the run was made from")
+    write_exports(tmp_path / "out", "shards", "downloads")
+    refused(tmp_path / "out", "with shards/ and downloads/", f"{tmp_path}/out/shards, its tars", f"{tmp_path}/out/downloads, URLs")
+    refused(tmp_path / "out" / "samples", "is a part of a folder of exports, not a pool", f"{tmp_path}/out/shards")
+    write_exports(tmp_path / "other", "shards")
+    refused(tmp_path, "there are 2 folders of exports in it")
+
+
+def test_an_index_of_shards_is_no_pool(tmp_path: Path) -> None:
+    for path in (tmp_path / "index" / INDEX_RECORD, tmp_path / "index" / LOCK, StageFolder(tmp_path / "index" / "samples").manifest):
+        write_text(path, "{}")
+    write_table(tmp_path / "index" / "samples" / "a.parquet", {"text": ["a dog"]})
+    refused(tmp_path / "index", "is a folder of an index of shards, not a pool", "name the shards")
+    refused(tmp_path / "index" / "samples", "is a part of a folder of an index of shards, not a pool", "name the shards")

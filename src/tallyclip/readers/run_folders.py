@@ -1,24 +1,46 @@
-"""Folders that tallyclip itself wrote, given as a pool: which of a run's folders is one, and what to name instead of others."""
+"""Folders that tallyclip itself wrote, given as a pool: which of their folders is one, and what to name instead of others."""
 
 from __future__ import annotations
 
 import os
+from typing import NamedTuple
 
 from tallyclip.errors import OptionError
 from tallyclip.io.streams import chain_of, filesystem, is_url
 from tallyclip.readers.listing import Listing
-from tallyclip.readers.record_names import RUN_RECORD
+from tallyclip.readers.record_names import EXPORT_RECORD, INDEX_RECORD, RUN_RECORD
 
 LIST, LIST_MANIFEST = "metadata.parquet", "manifest.json"  # of an entry list that was built
-RUNS_SHOWN = 3
-POOL, CURATED = "pool", "curated"
-POOLS = (POOL, CURATED)
+FOLDERS_SHOWN = 3
 PROBABILITIES = "probabilities"  # the only folder of results that is neither a pool nor has a manifest of its own
 LOCK, STAGE_MANIFEST = ".lock", "_manifest.json"
 
 
+class _Known(NamedTuple):
+    """A kind of folder: the record by which it is known, what it is called, and which of its folders can be a pool, with what they are."""
+
+    record: str
+    noun: str
+    pools: dict[str, str]
+    otherwise: str
+
+    def way_out(self, root: str) -> str:
+        """What to name in a folder of this kind."""
+        return ", or ".join([*(f"{root}/{name}, {what}" for name, what in self.pools.items()), self.otherwise])
+
+
+RUN = _Known(RUN_RECORD, "run folder", {"pool": "the pool", "curated": "the curated set"}, "what it was made from")
+EXPORT = _Known(
+    EXPORT_RECORD,
+    "folder of exports",
+    {"shards": "its tars", "subset": "rows of the original tables", "downloads": "URLs and captions"},
+    "what the run was made from",
+)
+INDEXED = _Known(INDEX_RECORD, "folder of an index of shards", {}, "the shards")
+
+
 def pool_of_run(name: str, listing: Listing) -> str | None:
-    """Of a run folder the one of its folders that can be a pool; None if the name leads to no run.
+    """Of a run folder, or one of exports, the one of its folders that can be a pool; None if the name leads to neither.
 
     Args:
         name: what the user named.
@@ -28,26 +50,30 @@ def pool_of_run(name: str, listing: Listing) -> str | None:
         OptionError: there are two such folders, or none; or the name leads to several runs, to a run and other files, to a stage that is no
             pool, or to the folder of a build.
     """
-    runs = sorted(_roots(listing, RUN_RECORD))
-    if runs:
-        return _pool_within(name, listing, runs)
+    for kind in (RUN, EXPORT, INDEXED):  # an index may be in the folder of its run
+        roots = sorted(_roots(listing, kind.record))
+        if roots:
+            return _pool_within(name, listing, roots, kind)
     _refuse_build(listing)
     _refuse_stage(listing)
     return None
 
 
-def _pool_within(name: str, listing: Listing, runs: list[str]) -> str:
-    if len(runs) > 1 or any(not path.startswith(f"{runs[0]}/") for path in listing.files):
-        shown = ", ".join(runs[:RUNS_SHOWN]) + (f" and {len(runs) - RUNS_SHOWN:,} more" if len(runs) > RUNS_SHOWN else "")
-        what = f"{name}: there {'is a run folder' if len(runs) == 1 else f'are {len(runs):,} run folders'} in it: {shown}"
-        raise OptionError(what, f"name the files to read, or the pool/ or curated/ of a run, such as {runs[0]}/{CURATED}")
-    found = [folder for folder in POOLS if any(path.startswith(f"{runs[0]}/{folder}/") for path in listing.files)]
+def _pool_within(name: str, listing: Listing, roots: list[str], kind: _Known) -> str:
+    first, noun = roots[0], kind.noun
+    if len(roots) > 1 or any(not path.startswith(f"{first}/") for path in listing.files):
+        shown = ", ".join(roots[:FOLDERS_SHOWN]) + (f" and {len(roots) - FOLDERS_SHOWN:,} more" if len(roots) > FOLDERS_SHOWN else "")
+        several = f"are {len(roots):,} {noun.replace('folder', 'folders', 1)}"
+        what = f"{name}: there {f'is a {noun}' if len(roots) == 1 else several} in it: {shown}"
+        raise OptionError(what, f"name the files to read, or of each folder {kind.way_out(first)}")
+    found = [folder for folder in kind.pools if any(path.startswith(f"{first}/{folder}/") for path in listing.files)]
     if len(found) == 1:
-        return f"{runs[0]}/{found[0]}"
+        return f"{first}/{found[0]}"
     if found:
-        hint = f"name one: {runs[0]}/{POOL}, the pool, or {runs[0]}/{CURATED}, the curated set"
-        raise OptionError(f"{name} is a run folder, with a pool and a curated set", hint)
-    raise OptionError(f"{name} is a run folder without a pool or a curated set", "name what that run reads, or finish it first")
+        several = " and ".join(f"{folder}/" for folder in found)
+        raise OptionError(f"{name} is a {noun} with {several}", f"name {kind.way_out(first)}")
+    lacking = f" without {' or '.join(f'{folder}/' for folder in kind.pools)}" if kind.pools else ", not a pool"
+    raise OptionError(f"{name} is a {noun}{lacking}", f"name {kind.otherwise}")
 
 
 def _roots(listing: Listing, sign: str) -> set[str]:
@@ -71,10 +97,12 @@ def _refuse_stage(listing: Listing) -> None:
     for folder in sorted({os.path.dirname(path) for path in listing.files - listing.named if not chain_of(path)[2]}):
         root, name = os.path.split(folder)
         manifest = f"{folder}/{STAGE_MANIFEST}"
-        is_stage = name not in POOLS and (manifest in there or (not is_url(folder) and os.path.exists(manifest)))
-        if (is_stage or (name == PROBABILITIES and _exists(f"{root}/{LOCK}"))) and _exists(f"{root}/{RUN_RECORD}"):
-            hint = f"name {root}/{CURATED}, the curated set, or the pool that the run was made from"
-            raise OptionError(f"{folder} is a part of a run, not a pool", hint)
+        is_stage = manifest in there or (not is_url(folder) and os.path.exists(manifest))
+        if not (is_stage or (name == PROBABILITIES and _exists(f"{root}/{LOCK}"))):
+            continue
+        for kind in (RUN, EXPORT, INDEXED):
+            if name not in kind.pools and _exists(f"{root}/{kind.record}"):
+                raise OptionError(f"{folder} is a part of a {kind.noun}, not a pool", f"name {kind.way_out(root)}")
 
 
 def _exists(path: str) -> bool:

@@ -113,7 +113,7 @@ def find_files(
         listing = list_files(name)
         pool_within = pool_of_run(name, listing)
         if pool_within is not None:
-            outside = f"other files of the run folder (only {os.path.basename(pool_within)}/ is read)"
+            outside = f"other files of the folder (only {os.path.basename(pool_within)}/ is read)"
             labels |= {path: outside for path in listing.files if not path.startswith(f"{pool_within}/")}
             listing = list_files(pool_within)
         for path in sorted(listing.strange):

@@ -178,7 +178,7 @@ def footer_as_matched(shard: Shard) -> Footer | None:
     """
     now, footer = _present(shard)
     if now.fingerprint != shard.file.fingerprint:
-        raise StaleError(f"{shard.file.path} changed after it was matched", "restore the file, or give a new --out")
+        raise StaleError(f"{shard.file.path} changed after it was matched", "restore the file, or curate again with a new --out")
     return footer
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Int64, UInt64
 
-from tallyclip.core.lookup import find_uids
+from tallyclip.core.lookup import COMPILED, find_uids
 from tallyclip.core.uids import as_columns
 from tallyclip.errors import IncompleteError
 from tallyclip.export.curated import repetitive
@@ -212,4 +212,5 @@ SUBSET = Stage(
     asked=_asked,
     finish=_finish,
     scratch=("_met", "_met.npy"),
+    compiled=COMPILED,
 )

@@ -1,0 +1,66 @@
+"""The commands that export a curated set: the options of their functions, the same files, and what they print."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+import tallyclip as tc
+from tallyclip.cli.app import app
+from tests.stages.conftest import Example
+from tests.tools import fails, succeeds, tallyclip
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "downloads": tc.export_downloads,
+    "subset": tc.export_subset,
+    "uids": tc.export_uids,
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_an_export_has_the_options_of_its_command_with_their_defaults(name: str) -> None:
+    commands: Any = typer.main.get_command(app)
+    command = commands.commands["export"].commands[name]
+    options = {option.name: option.default for option in command.params if option.param_type_name == "option" and option.name != "help"}
+    arguments = [option.name for option in command.params if option.param_type_name == "argument"]
+    parameters = dict(inspect.signature(FUNCTIONS[name]).parameters)
+    assert parameters.pop("progress").default is False
+    assert [key for key, value in parameters.items() if value.kind is not inspect.Parameter.KEYWORD_ONLY] == arguments
+    keywords = {key: value.default for key, value in parameters.items() if key not in arguments}
+    assert {key: None if value is inspect.Parameter.empty else value for key, value in keywords.items()} == {
+        key: value if isinstance(value, str | int | float | bool) else None for key, value in options.items()
+    }
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_command_says_what_its_function_says_and_is_recorded_as_it(example: Example, tmp_path: Path, name: str) -> None:
+    said = succeeds("export", name, example.run, "--out", tmp_path / "out", "--workers", 2)
+    made = FUNCTIONS[name](example.run, out=tmp_path / "out", workers=2)  # there already
+    assert said == made.summary + "\n"
+    assert made.path == tmp_path / "out"
+    recorded = json.loads((tmp_path / "out" / "export.json").read_text())["command"]
+    assert recorded == ["export", name, str(example.run), "--out", str(tmp_path / "out"), "--workers", "2"]
+    help_ = succeeds("export", name, "--help")
+    assert "--out" in help_
+    assert f"tallyclip export {name} run" in " ".join(help_.replace("│", " ").split())
+
+
+def test_tables_are_named_after_the_run(example: Example, tmp_path: Path) -> None:
+    said = succeeds("export", "subset", example.run, example.pool / "apple.parquet", "--out", tmp_path / "out", "--workers", 1)
+    assert "of 800 rows, in 1 files" in said
+
+
+def test_what_is_wrong_is_said_before_anything_is_made(example: Example, tmp_path: Path) -> None:
+    assert "is not a run folder" in fails(2, "export", "uids", example.pool, "--out", tmp_path / "out")
+    assert "no such file" in fails(2, "export", "subset", example.run, tmp_path / "none", "--out", tmp_path / "out")
+    assert tallyclip("export", "downloads", example.run).returncode == 2
+    assert "must be on this machine" in fails(2, "export", "uids", example.run, "--out", "s3://bucket/out")
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(tc.ArgumentTypeError, match="repeats is bool"):
+        tc.export_uids(example.run, out=tmp_path / "out", repeats="yes")  # type: ignore[arg-type]
