@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
 import json
 import tarfile
@@ -11,21 +13,23 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import zstandard
 from PIL import Image
 
 from tallyclip.core.uids import UID, make_uids, uid_column, uid_strings
 from tallyclip.train.online import OnlineBalanced
 from tallyclip.train.tars import HEADER
 
+PACK: dict[str, Callable[[bytes], bytes]] = {"": bytes, ".gz": gzip.compress, ".zst": zstandard.compress, ".bz2": bz2.compress}
 TAIL = 1.0
 KEPT = (TAIL, 0.5, 0.1, 0.9)  # keep probabilities, in turn: a fourth is the tail
 
 
 class Shards(NamedTuple):
-    """Tars, their index, and for each pair (by its uid in hex digits) its text, keep probability, image's number, and whether it is curated."""
+    """Tars and their index; by the uid of each pair in hex digits its text, keep probability and image's number; and which are curated."""
 
     tars: list[Path]
-    index: Path
+    index_folder: Path
     texts: dict[str, str]
     keep: dict[str, float]
     images: dict[str, int]
@@ -36,7 +40,7 @@ class Shards(NamedTuple):
         return {uid for uid, keep in self.keep.items() if keep == TAIL}
 
     def data(self, **options: Any) -> OnlineBalanced:
-        return OnlineBalanced(list(map(str, self.tars)), "run", index=self.index, **options)
+        return OnlineBalanced(list(map(str, self.tars)), "run", index=self.index_folder, **options)
 
 
 def picture(number: int, size: tuple[int, int] = (12, 8), kind: str = "JPEG", **options: Any) -> bytes:
@@ -52,6 +56,10 @@ def encoded(image: Image.Image, kind: str = "JPEG", **options: Any) -> bytes:
     with io.BytesIO() as file:
         image.save(file, kind, **options)
         return file.getvalue()
+
+
+def noise(size: tuple[int, int] = (64, 48)) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8))
 
 
 def write_shards(
@@ -99,12 +107,14 @@ def write_shards(
         made.tars.append(path)
         listed.append({"path": str(path), "key": f"{shard:05d}-key", "pairs": len(rows), "samples": len({row["sample"] for row in rows})})
         _write_rows(made, f"{shard:05d}-key", rows)
-    write_list(made.index, listed)
+    write_list(made.index_folder, listed)
     return made
 
 
 def write_list(index: Path, shards: list[dict[str, Any]], fingerprint: str = "a run") -> None:
-    (index / "index" / "shards.json").write_text(json.dumps({"run": {"t": 20.0, "fingerprint": fingerprint}, "shards": shards, "drops": {}}))
+    (index / "index" / "shards.json").write_text(
+        json.dumps({"run": {"t": 20.0, "fingerprint": fingerprint}, "shards": shards, "drops": {}})
+    )
 
 
 def _add(tar: tarfile.TarFile, name: str, data: bytes) -> int:
@@ -134,7 +144,7 @@ def _write_rows(made: Shards, key: str, rows: list[dict[str, Any]]) -> None:
             "text": pa.array(columns["text"], pa.string()),
         }
     )
-    with pa.ipc.new_file(str(made.index / "index" / f"{key}.arrow"), table.schema) as writer:
+    with pa.ipc.new_file(str(made.index_folder / "index" / f"{key}.arrow"), table.schema) as writer:
         writer.write_table(table, max_chunksize=20)
 
 

@@ -22,7 +22,7 @@ from jaxtyping import Bool, Float64, Int64, UInt64
 
 from tallyclip.core.uids import UID, column_uids
 from tallyclip.errors import ArtifactError, OptionError
-from tallyclip.io.structs import fingerprint_of, read_struct
+from tallyclip.io.structs import read_struct
 from tallyclip.readers.listing import kind_of, list_files
 
 COMMAND = "tallyclip export index RUN --images SHARDS --out INDEX"
@@ -136,11 +136,6 @@ class ShardIndex:
             raise OptionError(f"{shards}: no tars here", "give paths, URLs or globs of .tar files, or folders with them")
         chosen = [msgspec.structs.replace(shard, path=paths[shard.path]) for shard in self.shards if shard.path in paths]
         return ShardIndex(self.folder, self.run, chosen)
-
-    @property
-    def fingerprint(self) -> str:
-        """Of the shards and what is in them, wherever they lie."""
-        return fingerprint_of(shards=[[shard.key, shard.pairs, shard.samples] for shard in self.shards])
 
     def rows(self, shard: IndexedShard) -> ShardRows:
         """The pairs of a shard, mapped into memory.

@@ -80,7 +80,7 @@ class BatchLoader(DataLoader[Any]):
     def state_dict(self) -> dict[str, Any]:
         """How many batches of the epoch were handed out, and what must be the same to resume there."""
         epoch, handed = self._resumed or self._handed
-        return {"batches": handed if epoch == self.data.epoch else 0, "epoch": self.data.epoch, **self._identity}
+        return {"batches": handed if epoch == self.data.epoch else 0, "epoch": self.data.epoch, **self._identity(self.data.epoch)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Iterate next the batches that remained when ``state_dict`` gave this state, of any rank.
@@ -93,9 +93,8 @@ class BatchLoader(DataLoader[Any]):
         self.data.set_epoch(state["epoch"])
         self._resumed = (state["epoch"], state["batches"])
 
-    @property
-    def _identity(self) -> dict[str, Any]:
-        return {**self.data.identity, "workers": self.num_workers}
+    def _identity(self, epoch: int) -> dict[str, Any]:
+        return {**self.data.identity(epoch), "workers": self.num_workers}
 
 
 class BatchParts(IterableDataset[Any]):

@@ -23,6 +23,7 @@ from tallyclip.core.arguments import checked_whole
 from tallyclip.core.balance import checked_seed
 from tallyclip.core.uids import uid_strings
 from tallyclip.errors import OptionError, SourceError
+from tallyclip.io.structs import fingerprint_of
 from tallyclip.train.epoch import Select, Split, drawn_rows, expected_rows, shuffled, shuffled_shards, split_epoch
 from tallyclip.train.index import ShardIndex, ShardRows, Shards, find_index
 from tallyclip.train.pictures import MOST_PIXELS, PictureError, decode
@@ -30,6 +31,22 @@ from tallyclip.train.state import check_state
 from tallyclip.train.tars import read_images
 
 logger = logging.getLogger("tallyclip.train")
+
+
+class DrawnShards(NamedTuple):
+    """How many samples an epoch has in each of S shards, and the order in which they come.
+
+    Attributes:
+        epoch: its number.
+        order: positions of the shards in the index.
+        counts: of samples, in this order.
+        fingerprint: of all that; another where the shards have other pairs.
+    """
+
+    epoch: int
+    order: Int64[np.ndarray, " S"]
+    counts: Int64[np.ndarray, " S"]
+    fingerprint: str
 
 
 class PackedSample(NamedTuple):
@@ -110,7 +127,7 @@ class OnlineBalanced(IterableDataset[tuple[Any, Any, str]]):
         self.errors: Counter[str] = Counter()
         # In memory that worker processes share: the epoch, so that those that live on learn of the next, and how many workers there are
         self._shared = torch.zeros(2, dtype=torch.int64).share_memory_()
-        self._counted: tuple[int, Int64[np.ndarray, " S"], Int64[np.ndarray, " S"]] | None = None  # of an epoch: its shards, and samples
+        self._drawn_shards: DrawnShards | None = None  # of the last epoch that was asked for
         self._given = 0  # samples, in this process
         self._resumed: dict[str, Any] | None = None
         self.set_epoch(epoch)
@@ -139,7 +156,7 @@ class OnlineBalanced(IterableDataset[tuple[Any, Any, str]]):
         Raises:
             OptionError: there are fewer samples than workers of all ranks.
         """
-        return split_epoch(int(self._counts()[1].sum()), self.world_size * workers, self.batch_size)
+        return split_epoch(int(self._drawn(self.epoch).counts.sum()), self.world_size * workers, self.batch_size)
 
     @property
     def repeats(self) -> int:
@@ -151,7 +168,7 @@ class OnlineBalanced(IterableDataset[tuple[Any, Any, str]]):
         number, workers = (0, 1) if worker is None else (worker.id, worker.num_workers)
         start = 0
         if self._resumed is not None:
-            check_state(self._resumed, {"workers": workers}, "samples")
+            check_state(self._resumed, lambda _: {"workers": workers}, "samples")
             start = self._resumed["samples"]
         self._resumed = None
         if number == 0:
@@ -190,7 +207,7 @@ class OnlineBalanced(IterableDataset[tuple[Any, Any, str]]):
             )
         workers = 1 if worker is None else worker.num_workers
         given = self._given if self._resumed is None else self._resumed["samples"]
-        return {"samples": given, "workers": workers, "epoch": self.epoch, **self.identity}
+        return {"samples": given, "workers": workers, "epoch": self.epoch, **self.identity(self.epoch)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Iterate next what remained when ``state_dict`` gave this state, of which rank does not matter.
@@ -203,12 +220,11 @@ class OnlineBalanced(IterableDataset[tuple[Any, Any, str]]):
         self.set_epoch(state["epoch"])
         self._resumed = dict(state)
 
-    @cached_property
-    def identity(self) -> dict[str, Any]:
-        """What must be the same where a state is loaded: the samples that remain depend on it."""
+    def identity(self, epoch: int) -> dict[str, Any]:
+        """What must be the same where a state of an epoch is loaded: the samples that remain depend on it."""
         return {
             "run": self.index.run.fingerprint,
-            "shards": self.index.fingerprint,
+            "shards": self._drawn(epoch).fingerprint,
             "seed": self.seed,
             "select": self.select,
             "batch_size": self.batch_size,
@@ -255,45 +271,46 @@ class OnlineBalanced(IterableDataset[tuple[Any, Any, str]]):
 
         It depends on the place alone, and not on what was bad before, so that it is the same after resuming.
         """
-        distance = max(self.batch_size, self.shuffle)
+        distance, reasons = max(self.batch_size, self.shuffle), Counter[str]()
         for step in range(len(places)):
             position = order[(turn + distance + step) % len(order)]
             try:
                 return self._made(next(self._packed(places[position : position + 1])))
-            except PictureError:  # counted when it is its turn
-                continue
+            except PictureError as error:  # counted in ``errors`` when it is its turn
+                reasons[error.reason] += 1
         raise SourceError(
             f"none of the {len(np.unique(places)):,} images of a worker's part of this epoch can be decoded",
             "look at the reasons, and at max_pixels",
-            [f"{count:,} {reason}" for reason, count in self.errors.most_common()],
+            [f"{count:,} {reason}" for reason, count in reasons.most_common()],
         )
 
     def _packed(self, places: Int64[np.ndarray, " N"]) -> Generator[PackedSample]:
         """Read the samples at these places of the epoch's list."""
-        order, counts = self._counts()
-        ends = np.cumsum(counts)
+        drawn = self._drawn(self.epoch)
+        ends = np.cumsum(drawn.counts)
         shards = np.searchsorted(ends, places, side="right")
         new = np.flatnonzero((np.diff(shards) != 0) | (np.diff(places) <= 0)) + 1
         for part in np.split(np.arange(len(places)), new):
             turn = shards[part[0]]
-            shard = self.index.shards[int(order[turn])]
+            shard = self.index.shards[int(drawn.order[turn])]
             rows = self.index.rows(shard)
-            chosen = self._drawn(rows)[places[part] - (ends[turn] - counts[turn])]
+            chosen = self._rows_of(rows, drawn.epoch)[places[part] - (ends[turn] - drawn.counts[turn])]
             uids = uid_strings(rows.uids[chosen]).to_pylist()
             contents = read_images(shard.path, rows.image_at[chosen], rows.image_size[chosen])
             for row, uid, content in zip(chosen.tolist(), uids, contents, strict=True):
                 yield PackedSample(content, rows.texts[row].as_py(), uid)
 
-    def _drawn(self, rows: ShardRows) -> Int64[np.ndarray, " K"]:
-        return drawn_rows(rows.samples, rows.uids, rows.keep, rows.curated, seed=self.seed, epoch=self.epoch, select=self.select)
+    def _rows_of(self, rows: ShardRows, epoch: int) -> Int64[np.ndarray, " K"]:
+        return drawn_rows(rows.samples, rows.uids, rows.keep, rows.curated, seed=self.seed, epoch=epoch, select=self.select)
 
-    def _counts(self) -> tuple[Int64[np.ndarray, " S"], Int64[np.ndarray, " S"]]:
-        """Of the epoch: the order of the shards, and how many samples it has in each of them, in this order."""
-        if self._counted is None or self._counted[0] != self.epoch:
-            order = shuffled_shards(len(self.index.shards), self.seed, self.epoch)
-            counts = np.array([len(self._drawn(self.index.rows(self.index.shards[shard]))) for shard in order], np.int64)
-            self._counted = (self.epoch, order, counts)
-        return self._counted[1:]
+    def _drawn(self, epoch: int) -> DrawnShards:
+        if self._drawn_shards is None or self._drawn_shards.epoch != epoch:
+            order = shuffled_shards(len(self.index.shards), self.seed, epoch)
+            shards = [self.index.shards[shard] for shard in order]
+            counts = [len(self._rows_of(self.index.rows(shard), epoch)) for shard in shards]
+            fingerprint = fingerprint_of(shards=[shard.key for shard in shards], samples=counts)
+            self._drawn_shards = DrawnShards(epoch, order, np.array(counts, np.int64), fingerprint)
+        return self._drawn_shards
 
 
 def _at_least(name: str, value: int, least: int) -> int:

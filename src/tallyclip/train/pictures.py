@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from io import BytesIO
 
 import numpy as np
@@ -12,7 +13,6 @@ Image.init()
 FORMATS = [name for name in ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "BMP", "TIFF", "JPEG2000", "PPM") if name in Image.OPEN]
 MOST_PIXELS = 64 << 20
 DEEP_LEVELS = 65535 / 255  # of 16 bits for each of 8
-BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)  # the warning where the caller has made warnings errors
 
 
 class PictureError(Exception):
@@ -39,7 +39,8 @@ def decode(content: bytes, most_pixels: int = MOST_PIXELS) -> Image.Image:
     if not content:
         raise PictureError("empty")
     try:
-        with Image.open(BytesIO(content), formats=FORMATS) as image:
+        # Pillow warns of odd EXIF and of many pixels: neither says whether there is a picture.
+        with warnings.catch_warnings(action="ignore"), Image.open(BytesIO(content), formats=FORMATS) as image:
             if image.width * image.height > most_pixels:
                 raise PictureError("too many pixels")
             image.load()
@@ -48,7 +49,7 @@ def decode(content: bytes, most_pixels: int = MOST_PIXELS) -> Image.Image:
         raise
     except Image.UnidentifiedImageError:
         raise PictureError("not an image") from None
-    except BOMBS:
+    except Image.DecompressionBombError:
         raise PictureError("too many pixels") from None
     except Exception as error:  # Pillow's decoders raise almost anything for bytes that are broken
         raise PictureError("cut short" if "truncated" in str(error).lower() else "broken") from error

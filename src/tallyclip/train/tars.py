@@ -41,7 +41,7 @@ def read_images(path: str, at: Int64[np.ndarray, " N"], size: Int64[np.ndarray, 
 
 def _by_seeking(path: str, at: Int64[np.ndarray, " N"], size: Int64[np.ndarray, " N"]) -> Iterator[bytes]:
     with open_file(path, ahead=False) as file:
-        for first, last in _requests(at, size) if is_url(path) else ((i, i + 1) for i in range(len(at))):
+        for first, last in requests_for(at, size) if is_url(path) else ((i, i + 1) for i in range(len(at))):
             start = int(at[first]) - HEADER
             file.seek(start)
             content = file.read(int(at[last - 1] + size[last - 1]) - start)
@@ -70,7 +70,7 @@ def _size_in(header: bytes) -> int | None:
         return None
 
 
-def _requests(at: Int64[np.ndarray, " N"], size: Int64[np.ndarray, " N"]) -> Iterator[tuple[int, int]]:
+def requests_for(at: Int64[np.ndarray, " N"], size: Int64[np.ndarray, " N"]) -> Iterator[tuple[int, int]]:
     """Images that are close to each other, by the first and the one after the last."""
     first = 0
     for i in range(1, len(at) + 1):
