@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -306,11 +307,10 @@ def test_a_state_of_anything_else_is_refused(shards: Shards, bad: Shards, tmp_pa
         bad.data().load_state_dict(state)
     with pytest.raises(StaleError, match="other shards"):
         OnlineBalanced(shards.tars[-1], "run", index=shards.index_folder).load_state_dict(state)
-    (tmp_path / "index").mkdir()
     listed = json.loads((shards.index_folder / "index" / "shards.json").read_text())["shards"]
-    write_list(tmp_path, listed, "another run")
+    write_list(shutil.copytree(shards.index_folder, tmp_path / "other"), listed, "another run")
     with pytest.raises(StaleError, match="another run"):
-        OnlineBalanced(shards.tars[0].parent, "run", index=tmp_path).load_state_dict(state)
+        OnlineBalanced(shards.tars[0].parent, "run", index=tmp_path / "other").load_state_dict(state)
     with pytest.raises(OptionError, match="no samples, epoch"):
         shards.data().load_state_dict({"model": 1})
     with pytest.raises(ArgumentTypeError, match="a state is a dict"):

@@ -33,7 +33,7 @@ def data_for_open_clip(shards: Shards, run: str | os.PathLike[str], **options: A
     def get_data(args: argparse.Namespace, preprocess_fns: tuple[Any, Any], epoch: int = 0, tokenizer: Any = None) -> dict[str, Any]:
         theirs = load("open_clip_train.data", "open_clip_torch", "train", "training with open_clip")
         without_training = copy.copy(args)
-        without_training.train_data, without_training.dataset_type = None, "auto"
+        without_training.train_data = None
         found: dict[str, Any] = theirs.get_data(without_training, preprocess_fns, epoch=epoch, tokenizer=tokenizer)
         data = OnlineBalanced(
             shards,
@@ -48,7 +48,7 @@ def data_for_open_clip(shards: Shards, run: str | os.PathLike[str], **options: A
             **options,
         )
         loader = batches(data, args.workers, collate_fn=images_and_texts, pin_memory=torch.cuda.is_available())
-        return {"train": theirs.DataInfo(loader, shared_epoch=EpochSetter(loader, epoch)), **found}
+        return {**found, "train": theirs.DataInfo(loader, shared_epoch=EpochSetter(loader, epoch))}
 
     return get_data
 
