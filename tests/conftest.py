@@ -25,6 +25,9 @@ WITH_SHAPES = (
         "readers.crawl.written",
         "readers.language_model",
         "steps.languages",
+        "train.epoch",
+        "train.index",
+        "train.tars",
     ),
 )
 install_import_hook([f"tallyclip.{module}" for module in WITH_SHAPES], "tests.shapes.checked")

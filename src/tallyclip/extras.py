@@ -7,7 +7,7 @@ from typing import Any
 
 from tallyclip.errors import MissingExtraError
 
-PURPOSES = {"crawl": "reading crawl files", "metadata": "this part of building entry lists"}
+PURPOSES = {"crawl": "reading crawl files", "metadata": "this part of building entry lists", "train": "loading images for training"}
 
 
 def load(module: str, package: str, extra: str, purpose: str | None = None) -> Any:

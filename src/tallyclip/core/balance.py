@@ -87,15 +87,16 @@ def draw(keep: Float64[np.ndarray, " N"], uids: np.ndarray, seed: int = 0) -> Bo
     return kept
 
 
-def pick_one(images: Int64[np.ndarray, " N"], uids: np.ndarray) -> Bool[np.ndarray, " N"]:
+def pick_one(images: Int64[np.ndarray, " N"], uids: np.ndarray, salt: int = int(PICK_SALT)) -> Bool[np.ndarray, " N"]:
     """For the policy "one caption per image": True for the caption of each image whose hash is smallest.
 
     Args:
         images: the number of each caption's image; captions of the same image must be adjacent.
         uids: of the pairs; of equal uids the first is picked.
+        salt: another one picks other captions; 0 to 2^64 - 1.
 
     Raises:
-        OptionError: ``uids`` does not hold uids, or there are not N of them.
+        OptionError: ``uids`` does not hold uids, there are not N of them, or the salt is out of range.
         ArgumentTypeError: an argument is not an array of the right kind.
     """
     images = checked_array(images, "images are int64[N]", "iu", "give the number of each caption's image")
@@ -103,7 +104,7 @@ def pick_one(images: Int64[np.ndarray, " N"], uids: np.ndarray) -> Bool[np.ndarr
     if len(images) != len(uids):
         raise OptionError(f"{len(images):,} images but {len(uids):,} uids")
     picked = np.zeros(len(uids), np.bool_)
-    _pick(as_compiled_takes(images, np.int64), uids, picked)
+    _pick(as_compiled_takes(images, np.int64), uids, checked_seed(salt), picked)
     return picked
 
 
@@ -148,10 +149,10 @@ def _draw(keep: Float64[np.ndarray, " N"], uids: UInt64[np.ndarray, "N 2"], seed
 
 
 @compiled
-def _pick(images: Int64[np.ndarray, " N"], uids: UInt64[np.ndarray, "N 2"], picked: Bool[np.ndarray, " N"]) -> None:
+def _pick(images: Int64[np.ndarray, " N"], uids: UInt64[np.ndarray, "N 2"], salt: np.uint64, picked: Bool[np.ndarray, " N"]) -> None:
     best = best_hash = u64(0)
     for i in range(u64(len(images))):
-        number = _hash(PICK_SALT, uids[i, u64(0)], uids[i, ONE])
+        number = _hash(salt, uids[i, u64(0)], uids[i, ONE])
         if i == u64(0) or images[i] != images[i - ONE] or number < best_hash:
             if i > u64(0) and images[i] == images[i - ONE]:
                 picked[best] = False
