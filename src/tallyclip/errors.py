@@ -59,6 +59,10 @@ class StaleError(ArtifactError):
     """Inputs changed after they were read, or two commands want the same run folder."""
 
 
+class InUseError(StaleError):
+    """Another process is working in a folder."""
+
+
 class SourceError(TallyclipError):
     """A pool file that cannot be read. Raised inside a shard, it fails that shard alone."""
 

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+from math import inf
 from pathlib import Path
 from typing import Any
 
 import fsspec
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+import tallyclip as tc
 from tallyclip.core.uids import uid_strings
-from tallyclip.errors import ArtifactError, OptionError
+from tallyclip.errors import ArtifactError, OptionError, StaleError
 from tallyclip.train.index import ShardIndex
+from tallyclip.train.online import OnlineBalanced
+from tests.pictures import picture, sample, write_samples
+from tests.tools import PATIENCE, write_entries, write_parquet
 from tests.train.tools import Shards, write_list, write_shards
 
 
@@ -127,3 +136,39 @@ def test_an_index_that_is_missing_or_broken_is_named_with_the_command_that_makes
     file.write_bytes((shards.index_folder / "index" / f"{index.shards[1].key}.arrow").read_bytes())
     with pytest.raises(ArtifactError, match=r"3 pairs, but shards\.json says 5"):
         index.rows(index.shards[0])
+
+
+def test_a_run_keeps_the_index_of_its_shards_which_is_made_when_it_is_first_asked_for(tmp_path: Path) -> None:
+    urls, texts = [f"https://a.example/{i}.jpg" for i in range(60)], [f"word{i % 7} n{i}" for i in range(60)]
+    write_parquet(tmp_path / "pool.parquet", {"url": urls, "text": texts})
+    write_samples(tmp_path / "00000.tar", [sample(f"{i:04d}", urls[i], texts[i], picture(i)) for i in range(30)])
+    write_samples(tmp_path / "00001.tar", [sample(f"{i:04d}", urls[i], texts[i], picture(i)) for i in range(30, 60)])
+    entries = write_entries(tmp_path / "entries.json")
+    run = tc.curate(str(tmp_path / "pool.parquet"), out=tmp_path / "run", metadata=entries, t=inf, workers=1)
+    shards = str(tmp_path / "{00000..00001}.tar")
+    first = OnlineBalanced(shards, run)
+    assert first.expected_length == 60
+    assert {uid for _, _, uid in first} == set(uid_strings(tc.make_uids(urls, texts)).to_pylist())
+    made = (first.index.folder / "index" / "shards.json").stat().st_mtime_ns
+    assert first.index.folder.parent == run.path / "index"
+    assert (OnlineBalanced(shards, run).index.folder / "index" / "shards.json").stat().st_mtime_ns == made
+    assert tc.status(run).stages[-1].state == "done"  # a run with an index in it is one as ever
+
+    tc.balance(run, t=2, workers=1)  # other probabilities
+    again = OnlineBalanced(shards, run)
+    assert again.expected_length == pytest.approx(pq.read_table(run.probabilities)["keep_probability"].to_numpy().sum())
+    with pytest.raises(StaleError, match="of another run than"):
+        OnlineBalanced(shards, run, index=write_shards(tmp_path / "other", (5,)).index_folder)
+
+
+def test_of_ranks_that_start_at_once_one_makes_the_index(tmp_path: Path) -> None:
+    urls, texts = [f"https://a.example/{i}.jpg" for i in range(40)], [f"word{i % 7} n{i}" for i in range(40)]
+    write_parquet(tmp_path / "pool.parquet", {"url": urls, "text": texts})
+    write_samples(tmp_path / "a.tar", [sample(f"{i:04d}", urls[i], texts[i], picture(i)) for i in range(40)])
+    tc.curate(str(tmp_path / "pool.parquet"), out=tmp_path / "run", metadata=write_entries(tmp_path / "entries.json"), t=inf, workers=1)
+    program = "import sys; from tallyclip.train import OnlineBalanced; print(len(list(OnlineBalanced(*sys.argv[1:]))))"
+    arguments = [sys.executable, "-c", program, str(tmp_path / "a.tar"), str(tmp_path / "run")]
+    ranks = [
+        subprocess.Popen(arguments, env=os.environ | {"RANK": str(rank), "WORLD_SIZE": "2"}, stdout=subprocess.PIPE) for rank in (0, 1)
+    ]
+    assert [int(rank.communicate(timeout=PATIENCE)[0]) for rank in ranks] == [20, 20]

@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from tallyclip.errors import ArtifactError, IncompleteError, OptionError, StaleError
+from tallyclip.errors import ArtifactError, IncompleteError, InUseError, OptionError, StaleError
 from tallyclip.io.files import PART, clear_parts, remove, write_json
 from tallyclip.run.items import StageFolder
 from tallyclip.run.manifest import Manifest, read_manifest, write_manifest
@@ -145,7 +145,7 @@ class Workspace:
         except BlockingIOError:
             os.close(lock)
             what = f"{self.root}: another process is working on this {self.kind.noun}"
-            raise StaleError(what, "wait for it, or stop it") from None
+            raise InUseError(what, "wait for it, or stop it") from None
         self._lock, self._shared = lock, how == fcntl.LOCK_SH
         if not self._shared:
             shutil.rmtree(self._trash, ignore_errors=True)

@@ -19,7 +19,8 @@ RUN/
 ├── uids.npy                     their uids, sorted, each once
 ├── entry_counts.json            entry → count in the pool
 ├── entry_counts_curated.json    entry → count in the curated set
-└── card/                        the data card
+├── card/                        the data card
+└── index/*/                     what the loader made to know shards of its pairs (``stages/exports.py``)
 """
 
 from __future__ import annotations
@@ -45,4 +46,5 @@ RUN = Kind(
     record=RUN_OUTLINE.record,
     stages=Stages(GATHER, DUPLICATES, POOL, KEPT, METADATA, MATCH, DROPPED, REPEATS, COUNTS, PLAN, BALANCE, CARD),
     start=RUN_OUTLINE.start,
+    others=("index",),
 )

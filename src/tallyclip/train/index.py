@@ -9,7 +9,9 @@ An index is small beside the images, and mapped into memory: of a shard only wha
 
 from __future__ import annotations
 
+import logging
 import os
+import time
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,9 +23,14 @@ import pyarrow as pa
 from jaxtyping import Bool, Float64, Int64, UInt64
 
 from tallyclip.core.uids import UID, column_uids
-from tallyclip.errors import ArtifactError, OptionError
-from tallyclip.io.structs import read_struct
-from tallyclip.readers.listing import kind_of, list_files
+from tallyclip.errors import ArtifactError, InUseError, OptionError
+from tallyclip.exports import export_index
+from tallyclip.io.streams import is_url
+from tallyclip.io.structs import fingerprint_of, read_struct
+from tallyclip.readers.listing import in_braces, kind_of, list_files
+from tallyclip.run.workspace import only_read
+from tallyclip.stages.balance import BALANCE
+from tallyclip.stages.runs import RUN
 
 COMMAND = "tallyclip export index RUN --images SHARDS --out INDEX"
 COLUMNS = {
@@ -35,6 +42,8 @@ COLUMNS = {
     "image_size": pa.int64(),
     "text": pa.string(),
 }
+SECONDS_BETWEEN_LOOKS = 1.0  # while another process makes the index
+logger = logging.getLogger("tallyclip.train")
 Shards = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 
@@ -161,12 +170,44 @@ class ShardIndex:
 
 
 def find_index(shards: Shards, run: str | os.PathLike[str]) -> Path:
-    """The folder of the index of these shards that is kept in a run.
+    """The folder of the index of these shards in a run. It is made if there is none, or if the run was balanced anew.
+
+    Of several processes that ask at once, as the ranks of a training do, one makes it and the others wait.
 
     Raises:
-        ArtifactError: there is none.
+        OptionError: there are no tars.
+        ArtifactError, IncompleteError: the run is none, or is not balanced; or no shard has a pair of it.
     """
-    raise ArtifactError(f"{run}: no index of {shards}", f"{COMMAND} makes one: give its folder as index=")
+    given = [shards] if isinstance(shards, (str, os.PathLike)) else shards
+    names = [name if is_url(name) else os.path.abspath(name) for name in (os.fspath(shard) for shard in given)]
+    folder = Path(run) / "index" / fingerprint_of(shards=names)[:16]
+    while not _is_current(folder, names, fingerprint_of_run(run)):
+        try:
+            logger.info("index %s: made, once for these shards", folder)
+            export_index(run, names, out=folder)
+        except InUseError:
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+    return folder
+
+
+def fingerprint_of_run(run: str | os.PathLike[str]) -> str:
+    """The fingerprint of what a run has drawn.
+
+    Raises:
+        ArtifactError: there is no such run.
+        IncompleteError: it is not balanced.
+    """
+    return only_read(RUN, os.fspath(run)).required(BALANCE).fingerprint
+
+
+def _is_current(folder: Path, names: Sequence[str], fingerprint: str) -> bool:
+    """Is there an index that has all these tars, and is of the run as it is now?"""
+    try:
+        index = ShardIndex.open(folder)
+    except ArtifactError:
+        return False
+    known = {shard.path: shard for shard in index.shards}
+    return index.run.fingerprint == fingerprint and known.keys() == {*_tars(names, known)}
 
 
 def _whole(column: pa.ChunkedArray) -> Any:
@@ -177,8 +218,8 @@ def _tars(shards: Shards, known: dict[str, IndexedShard]) -> list[str]:
     """The paths and URLs of tars; those that are known as they are written are not looked for."""
     given = [shards] if isinstance(shards, (str, os.PathLike)) else shards
     found: dict[str, None] = {}
-    for name in (os.fspath(shard) for shard in given):
-        path = name if name in known else os.path.abspath(name)
+    for name in (each for shard in given for each in in_braces(os.fspath(shard))):
+        path = name if name in known or is_url(name) else os.path.abspath(name)
         if path in known:
             found[path] = None
         else:

@@ -22,10 +22,10 @@ from torch.utils.data import IterableDataset, get_worker_info
 from tallyclip.core.arguments import checked_whole
 from tallyclip.core.balance import checked_seed
 from tallyclip.core.uids import uid_strings
-from tallyclip.errors import OptionError, SourceError
+from tallyclip.errors import OptionError, SourceError, StaleError
 from tallyclip.io.structs import fingerprint_of
 from tallyclip.train.epoch import Select, Split, drawn_rows, expected_rows, shuffled, shuffled_shards, split_epoch
-from tallyclip.train.index import ShardIndex, ShardRows, Shards, find_index
+from tallyclip.train.index import COMMAND, ShardIndex, ShardRows, Shards, find_index, fingerprint_of_run
 from tallyclip.train.pictures import MOST_PIXELS, PictureError, decode
 from tallyclip.train.state import check_state
 from tallyclip.train.tars import read_images
@@ -85,7 +85,8 @@ class OnlineBalanced(IterableDataset[tuple[Any, Any, str]]):
         max_pixels: images with more are not decoded.
         rank: of this process, from 0; by default that of ``torch.distributed``, of the variables RANK and WORLD_SIZE, or 0 of 1.
         world_size: the number of ranks.
-        index: the folder of the shards' index; by default that in the run.
+        index: the folder of the shards' index, made by ``tallyclip export index``, with which the run need not be there. By default it is
+            in the run, and made if it is missing.
 
     Attributes:
         errors: how many images could not be decoded, by reason, as far as this process has read them.
@@ -123,7 +124,7 @@ class OnlineBalanced(IterableDataset[tuple[Any, Any, str]]):
         self.rank, self.world_size = _place_in_world(rank, world_size)
         self.transform = transform
         self.tokenizer = tokenizer
-        self.index = ShardIndex.open(find_index(shards, run) if index is None else index).of(shards)
+        self.index = (ShardIndex.open(find_index(shards, run)) if index is None else _given_index(index, run)).of(shards)
         self.errors: Counter[str] = Counter()
         # In memory that worker processes share: the epoch, so that those that live on learn of the next, and how many workers there are
         self._shared = torch.zeros(2, dtype=torch.int64).share_memory_()
@@ -311,6 +312,15 @@ class OnlineBalanced(IterableDataset[tuple[Any, Any, str]]):
             fingerprint = fingerprint_of(shards=[shard.key for shard in shards], samples=counts)
             self._drawn_shards = DrawnShards(epoch, order, np.array(counts, np.int64), fingerprint)
         return self._drawn_shards
+
+
+def _given_index(folder: str | os.PathLike[str], run: str | os.PathLike[str]) -> ShardIndex:
+    index = ShardIndex.open(folder)
+    if os.path.exists(run) and index.run.fingerprint != fingerprint_of_run(run):
+        raise StaleError(
+            f"the index {os.fspath(folder)} is of another run than {os.fspath(run)}, or this was balanced anew", f"make it again: {COMMAND}"
+        )
+    return index
 
 
 def _at_least(name: str, value: int, least: int) -> int:
