@@ -6,12 +6,8 @@ import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute
 from jaxtyping import UInt64
 
 from tallyclip.core.duplicates import first_of_each
@@ -21,23 +17,20 @@ from tallyclip.errors import IncompleteError, OptionError
 from tallyclip.io.files import replacing
 from tallyclip.io.tables import TableWriter
 from tallyclip.readers.crawl.links import NO_URL
-from tallyclip.readers.parquet import read_records
 from tallyclip.run.items import Report, StageFolder, Work
 from tallyclip.run.manifest import Manifest
 from tallyclip.run.stage import Finished, Making, Section, Stage
 from tallyclip.run.workspace import Workspace
-from tallyclip.stages.balance import curated_columns
-from tallyclip.stages.exported import CuratedFile, ExportOptions, asked_of_run, curated_files, finished_unchanged
+from tallyclip.stages.curated import PAIRS, CuratedFile, curated_files
+from tallyclip.stages.exported import ExportOptions, asked_of_run, finished_unchanged
 from tallyclip.stages.match import snapshot_of
 
-SCHEMA = pa.schema([("url", pa.string()), ("caption", pa.string()), ("uid", pa.string())])
 # As DataComp downloads: images above 512 pixels get that on their longer side, others stay as they are.
 IMG2DATASET = (
     *("--input_format", "parquet", "--url_col", "url", "--caption_col", "caption", "--save_additional_columns", '["uid"]'),
     *("--output_format", "webdataset", "--number_sample_per_shard", "10000", "--retries", "2"),
     *("--image_size", "512", "--resize_mode", "keep_ratio_largest", "--resize_only_if_bigger", "True", "--encode_format", "jpg"),
 )
-pc: Any = pyarrow.compute
 
 
 class DownloadsFolder(StageFolder):
@@ -50,18 +43,6 @@ class DownloadsFolder(StageFolder):
         return (self.rows(key),)
 
 
-class DownloadsItem(msgspec.Struct, frozen=True):
-    """A file of the curated set, and which of its columns have the URLs, if any, and the captions."""
-
-    file: CuratedFile
-    url: str | None
-    caption: str
-
-    @property
-    def source(self) -> Any:
-        return self.file.source
-
-
 class DownloadsReport(Report):
     """``rows`` counts the curated pairs, ``written`` those that have a URL, ``repeated`` those whose URL the file has before."""
 
@@ -70,22 +51,16 @@ class DownloadsReport(Report):
     drops: dict[str, int]
 
 
-def write_downloads(_: None, item: DownloadsItem, folder: DownloadsFolder, tick: Callable[[int], None]) -> DownloadsReport:
+def write_downloads(_: None, item: CuratedFile, folder: DownloadsFolder, tick: Callable[[int], None]) -> DownloadsReport:
     """Write the rows of a file of the curated set that have a URL."""
-    key = item.file.key
-    columns = [name for name in (item.url, item.caption, "uid") if name is not None]
-    keys = [np.zeros((0, 2), np.uint64)]
-    rows = 0
-    with replacing(folder.rows(key)) as part, TableWriter(part, SCHEMA, []) as writer:
-        for records in read_records(item.file.path, None, 0, columns):
-            table = records.table
-            urls = pa.nulls(len(table), pa.string()) if item.url is None else table[item.url].cast(pa.string())
-            table = pa.table([urls, table[item.caption].cast(pa.string()), table["uid"]], schema=SCHEMA)
-            table = table.filter(pc.fill_null(pc.not_equal(urls, ""), False))
+    keys, rows = [np.zeros((0, 2), np.uint64)], 0
+    with replacing(folder.rows(item.key)) as part, TableWriter(part, PAIRS, []) as writer:
+        for pairs, has_url in item.pairs():
+            table = pairs.filter(has_url)
             writer.write(table)
             keys.append(make_uids(None, table["url"]))
-            rows += len(records.rows)
-            tick(len(records.rows))
+            rows += len(pairs)
+            tick(len(pairs))
     drops = {NO_URL: rows - writer.rows} if rows > writer.rows else {}
     return DownloadsReport(rows=rows, written=writer.rows, repeated=_repeated(np.concatenate(keys)), drops=drops)
 
@@ -95,14 +70,7 @@ def _repeated(keys: UInt64[np.ndarray, "N 2"]) -> int:
 
 
 def _cut(making: Making[DownloadsFolder, ExportOptions]) -> Work:
-    run = making.options.run.open()
-    shards, columns = snapshot_of(run).shards, curated_columns(run)
-    items: dict[str, DownloadsItem] = {}
-    for key, file in curated_files(run).items():
-        roles = shards[key].columns
-        caption = "caption" if columns.several_captions else columns.names[roles.caption]
-        items[key] = DownloadsItem(file, None if roles.url is None else columns.names[roles.url], caption)
-    return Work(items)
+    return Work(curated_files(making.options.run.open()))
 
 
 def check_urls(run: Workspace) -> None:

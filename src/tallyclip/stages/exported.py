@@ -1,4 +1,4 @@
-"""The run that an export is made from, and what all exports have in common: they read its curated set, file by file."""
+"""The run that an export is made from."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from typing import Any
 import msgspec
 
 from tallyclip.errors import StaleError
-from tallyclip.readers.sources import state_of
-from tallyclip.run.items import Source
 from tallyclip.run.stage import Finished, Making
 from tallyclip.run.workspace import Workspace, only_read
-from tallyclip.stages.balance import BALANCE, BalanceFolder
+from tallyclip.stages.balance import BALANCE
 from tallyclip.stages.runs import RUN
 
 
@@ -48,26 +46,6 @@ def asked_of_run(_: Workspace, options: Any) -> dict[str, Any]:
     """What of an export's options its result depends on: all, and of the run not where it is."""
     asked = msgspec.to_builtins(options)
     return asked | {"run": options.run.fingerprint}
-
-
-class CuratedFile(msgspec.Struct, frozen=True):
-    """A file of the curated set, and its state."""
-
-    key: str
-    path: str
-    state: str
-
-    @property
-    def source(self) -> Source:
-        """So that it is read again if it was written again."""
-        return Source(self.path, self.state)
-
-
-def curated_files(run: Workspace) -> dict[str, CuratedFile]:
-    """The files of a run's curated set, by the keys of their shards, in order."""
-    results = BalanceFolder(run.root)  # where they are now
-    paths = {key: str(results.curated(key)) for key in run.required(BALANCE).pieces}
-    return {key: CuratedFile(key, path, " ".join(map(str, state_of(path)))) for key, path in paths.items()}
 
 
 def finished_unchanged(making: Making[Any, Any], finished: Finished) -> Finished:

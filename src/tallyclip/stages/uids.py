@@ -16,7 +16,8 @@ from tallyclip.readers.parquet import read_records
 from tallyclip.run.items import Report, StageFolder, Work
 from tallyclip.run.manifest import Manifest
 from tallyclip.run.stage import Finished, Making, Section, Stage
-from tallyclip.stages.exported import CuratedFile, ExportedRun, asked_of_run, curated_files, finished_unchanged
+from tallyclip.stages.curated import CuratedFile, curated_files
+from tallyclip.stages.exported import ExportedRun, asked_of_run, finished_unchanged
 
 
 class UidsFolder(StageFolder):
