@@ -108,6 +108,11 @@ class Run:
         return self.path / "pool"
 
     @property
+    def retry(self) -> Path:
+        """Of survivors: the folder of Parquet files with the pairs that have no image, for img2dataset, with the reasons."""
+        return self.path / "retry"
+
+    @property
     def metadata(self) -> Metadata:
         """The V entries of the run.
 
@@ -475,6 +480,57 @@ def card(run: str | PathLike[str], *, workers: int | None = None, progress: bool
     return Run(run)
 
 
+def survivors(
+    run: str | PathLike[str],
+    *,
+    images: Names,
+    out: str | PathLike[str],
+    t: float | None = None,
+    size: float | str | None = None,
+    tail_share: float | None = None,
+    seed: int = 0,
+    texts: TextsPolicy = "pairs",
+    workers: int | None = None,
+    allow_failed_shards: bool = False,
+    progress: bool = False,
+) -> Run:
+    """Balance what was downloaded: count the entries of the pairs that have an image, solve for t anew, draw, and write the card.
+
+    The result is that of curating a pool without the pairs whose images are missing. As ``tallyclip survivors``.
+
+    Args:
+        run: a run that has all its matched pairs: balanced with ``t=inf``.
+        images: tars of images, or folders, globs, URLs or ranges such as ``{00000..00099}.tar`` of them, one or several. Their pairs are
+            known by the uid in their json, or by URL and caption. Where img2dataset's tables are beside them, they say what failed.
+        out: the folder of the run to make; ``OUT/retry/*.parquet`` has the pairs without an image, with the reasons, for img2dataset.
+        t, size, tail_share: at most one of them, to choose the threshold.
+        allow_failed_shards: go on without tars that cannot be read.
+
+    The other keywords are those of ``balance``.
+
+    Raises:
+        OptionError: the run is balanced, so a second draw would keep too many; an option is invalid, or there are no tars.
+        ArtifactError: there is no such run.
+        IncompleteError: the run is not whole, tars could not be read, or have none of its pairs.
+        StaleError: a file of the run's pool changed, or another process works on the new run.
+        OutputError: the results cannot be written.
+    """
+    with _open("survivors", survivors, locals()) as opened:
+        from tallyclip.flows import survivors as flow
+        from tallyclip.flows.asked import aim_of, names_of, policy_of
+
+        flow.survivors(
+            opened,
+            Path(run),
+            names_of(images, "images"),
+            aim_of(t, size, tail_share),
+            seed=seed,
+            policy=policy_of(texts),
+            accept_failed=allow_failed_shards,
+        )
+    return Run(out)
+
+
 def status(run: str | PathLike[str]) -> RunStatus:
     """The stages of a run and how far each is, as ``tallyclip status --json``, also while another process works on it.
 
@@ -492,7 +548,7 @@ def _open(name: str, function: Callable[..., Run], given: dict[str, Any], *, wor
         from tallyclip.run.record import check_folder
         from tallyclip.stages.outline import RUN_OUTLINE
 
-        check_folder(RUN_OUTLINE, folder.resolve())
+        check_folder(RUN_OUTLINE, run_folder(os.fspath(given["run"])).resolve())
     else:
         from tallyclip.readers.missing import check_there
 

@@ -17,7 +17,7 @@ import pytest
 import tallyclip as tc
 from tallyclip.core.uids import column_uids, uid_strings
 from tallyclip.stages.index import NOT_OF_THE_RUN
-from tallyclip.stages.webdataset import NO_SAMPLE
+from tallyclip.stages.samples import NO_SAMPLE
 from tests.pictures import members_of, picture, sample, write_samples, write_tar
 from tests.tools import captions, eventually, fails, started, succeeds, write_entries, write_parquet
 

@@ -170,6 +170,22 @@ def card(**given: Any) -> None:
 
 @app.command(rich_help_panel="Main commands")
 @reports_errors
+@options_of(api.survivors)
+def survivors(*, images: options.Images, out: options.SurvivorsOut, **given: Any) -> None:
+    """Balance what was downloaded of a run's pairs: count again, choose the threshold anew, and draw.
+
+    Some images are gone, which changes the counts of entries, so balancing comes last. RUN is to hold all matched pairs: curate with
+    `--t inf`, download these with `tallyclip export downloads`, and give the images here. The result is a run as any other, the same as
+    of a pool without the missing images. `RUN2/retry/*.parquet` lists these, with the reasons, for img2dataset to try again.
+
+    Example: `tallyclip survivors run --images images --out run2`
+    """
+    made = api.survivors(images=images, out=out, **given, progress=True)
+    show_text(f"{made.summary}\nto retry    {made.retry}/*.parquet")
+
+
+@app.command(rich_help_panel="Main commands")
+@reports_errors
 @options_of(api.status)
 def status(*, as_json: options.AsJson = False, **given: Any) -> None:
     """Show the stages of a run and their progress, also while another command works on it."""

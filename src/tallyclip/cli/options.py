@@ -386,6 +386,16 @@ ExportOut = Annotated[
         show_default=False,
     ),
 ]
+SurvivorsOut = Annotated[
+    Path,
+    typer.Option(
+        "--out",
+        parser=checked(run_folder),
+        metavar="RUN2",
+        help="Folder of the run over what was downloaded: new, empty, or one to continue.",
+        show_default=False,
+    ),
+]
 Images = Annotated[
     list[str],
     typer.Option(

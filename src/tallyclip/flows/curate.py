@@ -32,6 +32,7 @@ from tallyclip.stages.metadata import METADATA, MetadataOptions
 from tallyclip.stages.plan import PLAN, Aim, PlanOptions
 from tallyclip.stages.pool import POOL
 from tallyclip.stages.repeats import REPEATS
+from tallyclip.stages.samples import SAMPLES
 
 DEFAULT_POOL = PoolOptions()  # as in the paper: only duplicate pairs are removed
 
@@ -142,12 +143,14 @@ def _find(run: Workspace, source: Sequence[str] | Crawl, choice: ColumnChoice) -
 
 
 def _refuse_other_kind(run: Workspace, *, crawl: bool) -> None:
-    """Crawl files and tables each have a run folder: one would remove what the other has made, or count as what it was made from.
+    """Crawl files, tables and survivors have folders of their own: one would remove what another has made, or count as what it was made of.
 
     Raises:
         OptionError: the run is of the other kind.
     """
     matched = run.whole(MATCH)
+    if run.whole(SAMPLES) is not None:
+        raise OptionError(f"{run.root} is a run over the survivors of a download", "give a new --out")
     if crawl and matched is not None and POOL.name not in matched.inputs:
         raise OptionError(f"{run.root} is a run over tables; the files given now are crawl files", "give a new --out")
     if not crawl and run.whole(POOL) is not None:

@@ -22,6 +22,7 @@ UNNAMED = "matches no entry"
 REPEATED_IN_POOL = "duplicate in the pool"
 IN_EARLIER_POOL = "in an earlier pool"
 BOILERPLATE = "boilerplate of its site"
+NOT_DOWNLOADED = "its image was not downloaded"
 
 REASONS = frozenset(
     {
@@ -49,6 +50,7 @@ REASONS = frozenset(
         "no caption, but text under a longer suffix",
         "language: other",
         "language: unsure",
+        NOT_DOWNLOADED,
         # records, pages and links of crawl files
         "file cut short",
         "bytes that are not a record",

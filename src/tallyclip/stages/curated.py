@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute
+from jaxtyping import Bool
 
 from tallyclip.readers.parquet import read_records
 from tallyclip.readers.sources import state_of
@@ -34,7 +36,7 @@ class CuratedFile(msgspec.Struct, frozen=True):
         """So that it is read again if it was written again."""
         return Source(self.path, self.state)
 
-    def pairs(self) -> Iterator[tuple[pa.Table, pa.BooleanArray]]:
+    def pairs(self) -> Iterator[tuple[pa.Table, Bool[np.ndarray, " N"]]]:
         """The pairs in parts, with the columns ``PAIRS``, and which of them have a URL.
 
         Raises:
@@ -44,7 +46,7 @@ class CuratedFile(msgspec.Struct, frozen=True):
             table = records.table
             urls = pa.nulls(len(table), pa.string()) if self.url is None else table[self.url].cast(pa.string())
             pairs = pa.table([urls, table[self.caption].cast(pa.string()), table["uid"]], schema=PAIRS)
-            yield pairs, pc.fill_null(pc.not_equal(pairs["url"], ""), fill_value=False)
+            yield pairs, pc.fill_null(pc.not_equal(pairs["url"], ""), fill_value=False).to_numpy()
 
 
 def curated_files(run: Workspace) -> dict[str, CuratedFile]:

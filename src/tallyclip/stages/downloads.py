@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from jaxtyping import UInt64
 
 from tallyclip.core.duplicates import first_of_each
@@ -56,7 +57,7 @@ def write_downloads(_: None, item: CuratedFile, folder: DownloadsFolder, tick: C
     keys, rows = [np.zeros((0, 2), np.uint64)], 0
     with replacing(folder.rows(item.key)) as part, TableWriter(part, PAIRS, []) as writer:
         for pairs, has_url in item.pairs():
-            table = pairs.filter(has_url)
+            table = pairs.filter(pa.array(has_url))
             writer.write(table)
             keys.append(make_uids(None, table["url"]))
             rows += len(pairs)

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Int64, UInt64
+from jaxtyping import Int64, UInt8, UInt64
 from msgspec.structs import replace
 
 from tallyclip.core.counts import add_to_counts
@@ -202,11 +202,15 @@ def match_shard(job: MatchJob, item: ShardItem, folder: MatchFolder, tick: Calla
     place = schema.get_field_index(opened.columns.caption)
     several = place >= 0 and pa.types.is_nested(schema.field(place).type)
     columns = (schema.remove(place) if several else schema).serialize().to_pybytes()
-    matched_entries = np.flatnonzero(tally.counts)
-    with replacing(folder.counts(key)) as part, part.open("wb") as file:
-        ids, counts = matched_entries.astype(np.uint32), tally.counts[matched_entries]
-        np.savez(file, entry_ids=ids, counts=counts, columns=np.frombuffer(columns, np.uint8))
+    write_shard_counts(folder.counts(key), tally.counts, np.frombuffer(columns, np.uint8))
     return tally.report(several=several)
+
+
+def write_shard_counts(path: Path, counts: Int64[np.ndarray, " V"], columns: UInt8[np.ndarray, " B"]) -> None:
+    """Write the counts of the entries that a shard matches, and the bytes of a schema: the columns of the shard's file."""
+    entries = np.flatnonzero(counts)
+    with replacing(path) as part, part.open("wb") as file:
+        np.savez(file, entry_ids=entries.astype(np.uint32), counts=counts[entries], columns=columns)
 
 
 def _in_languages(pairs: Pairs, matched: Int64[np.ndarray, " M"], verdict: Verdict) -> tuple[Int64[np.ndarray, " K"], LanguageTags]:
@@ -519,7 +523,7 @@ MATCH = Stage(
     version=4,
     command="tallyclip match POOL... --out RUN",
     needs=("metadata",),
-    uses=("pool", "kept"),
+    uses=("pool", "kept", "samples"),  # the last where it is made of what was downloaded
     sections=(SHARDS,),
     reads_files=True,
     folder=MatchFolder,

@@ -14,6 +14,8 @@ RUN_OUTLINE = Outline(
         StageOutline("duplicates", "tallyclip pool CRAWL... --out RUN", ("sites", "pairs"), optional=True),
         StageOutline("pool", "tallyclip pool CRAWL... --out RUN", ("files",), optional=True),
         StageOutline("kept", "tallyclip match POOL... --out RUN", ("shards",), optional=True),
+        StageOutline("samples", "tallyclip survivors RUN --images IMAGES --out RUN2", ("tars",), optional=True),
+        StageOutline("retry", "tallyclip survivors RUN --images IMAGES --out RUN2", ("reasons", "files"), optional=True),
         StageOutline("metadata", "tallyclip match POOL... --out RUN"),
         StageOutline("match", "tallyclip match POOL... --out RUN", ("shards",)),
         StageOutline("dropped", "tallyclip curate POOL... --write-dropped --out RUN", ("files",), optional=True),

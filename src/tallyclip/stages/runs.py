@@ -7,6 +7,8 @@ RUN/
 ├── duplicates/                  of crawl files: which pairs repeat others
 ├── pool/*.parquet               of crawl files: the pool they become, and in _index/ the keys of its pairs
 ├── kept/                        of tables, if some of their pairs are dropped before matching: the places of the others
+├── samples/                     of survivors: which pairs have an image
+├── retry/*.parquet              of survivors: the pairs that have none, with the reasons
 ├── metadata/                    the entry list and the matcher's tables
 ├── match/                       which pairs match which entries, a file a shard; and the snapshot of the shards
 ├── dropped/REASON/*.parquet     if asked for: the pairs that were dropped before the draw
@@ -40,11 +42,13 @@ from tallyclip.stages.outline import RUN_OUTLINE
 from tallyclip.stages.plan import PLAN
 from tallyclip.stages.pool import POOL
 from tallyclip.stages.repeats import REPEATS
+from tallyclip.stages.retry import RETRY
+from tallyclip.stages.samples import SAMPLES
 
 RUN = Kind(
     noun=RUN_OUTLINE.noun,
     record=RUN_OUTLINE.record,
-    stages=Stages(GATHER, DUPLICATES, POOL, KEPT, METADATA, MATCH, DROPPED, REPEATS, COUNTS, PLAN, BALANCE, CARD),
+    stages=Stages(GATHER, DUPLICATES, POOL, KEPT, SAMPLES, RETRY, METADATA, MATCH, DROPPED, REPEATS, COUNTS, PLAN, BALANCE, CARD),
     start=RUN_OUTLINE.start,
     others=("index",),
 )

@@ -57,6 +57,7 @@ LONGEST_REASON = 100
 SHOWN_FAILURES = 3
 MOST_REASONS = 20  # of a file; the others are counted together
 OTHER_REASON = "other"
+NO_SAMPLE = "no sample with this uid"  # of a pair of which nothing is said
 
 
 class SamplesFolder(StageFolder):

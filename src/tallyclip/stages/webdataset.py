@@ -32,13 +32,12 @@ from tallyclip.run.items import Report, StageFolder, Work
 from tallyclip.run.manifest import Manifest
 from tallyclip.run.stage import Finished, Making, Section, Stage
 from tallyclip.stages.lookup import LOOKUP, LookupOptions, places_of_rows
-from tallyclip.stages.samples import PAIRS, SAMPLES, not_read, samples_of, tar_paths
+from tallyclip.stages.samples import NO_SAMPLE, PAIRS, SAMPLES, not_read, samples_of, tar_paths
 
 FIND, SHARD = "find-", "shard-"  # prefixes of the keys of pieces
 SHARD_DIGITS = 5  # as img2dataset's; more where there are more shards
 OURS: tuple[str, ...] = ("uid", "caption", "entry_ids", "keep_probability")
 RENAMED = ("uid", "caption", "texts")  # fields of a pool that would be taken for ours; by ``texts`` MetaCLIP's lists of captions are known
-NO_SAMPLE = "no sample with this uid"
 
 
 class ShardsFolder(StageFolder):
