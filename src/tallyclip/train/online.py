@@ -2,6 +2,8 @@
 
 The draws of an epoch depend only on uids, so every process knows which samples it has before it reads one (``epoch.py``), and reads and
 decodes no others.
+
+Longer than others: what an epoch has, gives and resumes is read as one.
 """
 
 from __future__ import annotations
