@@ -79,11 +79,14 @@ def keep_survivors(job: SurvivorsJob, item: SurvivorsItem, folder: MatchFolder, 
             kept += len(survivors)
             tick(len(pairs))
     write_shard_counts(folder.counts(key), counts, read_arrays(before.counts(key))["columns"])
+    lost = report.matched - kept
     return with_fields(
         report,
+        texts=report.texts - lost,
+        own_uids=min(report.own_uids, report.texts - lost),
         matched=kept,
         matches=int(counts.sum()),
-        drops=dict(Counter(report.drops) + Counter({NOT_DOWNLOADED: report.matched - kept})),
+        drops=dict(Counter(report.drops) + Counter({NOT_DOWNLOADED: lost})),
         lengths=[report.lengths[0], *lengths[1:].tolist()],
     )
 
@@ -138,6 +141,8 @@ def _finish(making: Making[MatchFolder, SurvivorsOptions]) -> Finished:
     with replacing(folder.schema) as part:
         part.write_bytes(run.folder(MATCH).schema.read_bytes())
     result = before | {
+        "texts": sum(report.texts for report in reports.values()),
+        "own_uids": sum(report.own_uids for report in reports.values()),
         "matched": kept,
         "matches": sum(report.matches for report in reports.values()),
         "drops": dict(sorted((Counter(before["drops"]) + Counter({NOT_DOWNLOADED: before["matched"] - kept})).items())),
