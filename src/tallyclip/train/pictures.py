@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import suppress
 from io import BytesIO
 
 import numpy as np
@@ -40,11 +41,13 @@ def decode(content: bytes, most_pixels: int = MOST_PIXELS) -> Image.Image:
         raise PictureError("empty")
     try:
         # Pillow warns of odd EXIF and of many pixels: neither says whether there is a picture.
-        with warnings.catch_warnings(action="ignore"), Image.open(BytesIO(content), formats=FORMATS) as image:
+        with warnings.catch_warnings(action="ignore"):
+            image = Image.open(BytesIO(content), formats=FORMATS)
             if image.width * image.height > most_pixels:
                 raise PictureError("too many pixels")
             image.load()
-            return _in_rgb(_upright(image))
+            _turn_upright(image)
+            return _in_rgb(image)
     except PictureError:
         raise
     except Image.UnidentifiedImageError:
@@ -55,11 +58,9 @@ def decode(content: bytes, most_pixels: int = MOST_PIXELS) -> Image.Image:
         raise PictureError("cut short" if "truncated" in str(error).lower() else "broken") from error
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception:  # EXIF that is broken says nothing of how the picture stands, and the picture is whole
-        return image
+def _turn_upright(image: Image.Image) -> None:
+    with suppress(Exception):  # EXIF that is broken says nothing of how the picture stands, and the picture is whole
+        ImageOps.exif_transpose(image, in_place=True)
 
 
 def _in_rgb(image: Image.Image) -> Image.Image:
