@@ -9,6 +9,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import zstandard
+
+DOWNLOADS = Path(__file__).parent / "data" / "img2dataset.tar.zst"  # written by scripts/peers/run
 IMAGE_SUFFIXES = ("jpg", "jpeg", "png", "webp")
 
 
@@ -32,18 +35,17 @@ def read_shards(folder: Path) -> list[TarSample]:
 
 
 def read_tar(path: Path) -> list[TarSample]:
-    """The samples of a tar, in order; the members of one must be adjacent."""
-    samples: dict[str, dict[str, bytes]] = {}
-    last = None
+    """The samples of a tar, in order: members of one key that lie beside each other."""
+    samples: list[tuple[str, dict[str, bytes]]] = []
     with tarfile.open(path) as tar:
         for member in tar:
             key, _, suffix = member.name.partition(".")
-            assert key == last or key not in samples, f"{path}: members of {key} lie apart"
-            last = key
-            opened = tar.extractfile(member)
-            assert opened is not None
-            samples.setdefault(key, {})[suffix] = opened.read()
-    return [_sample(key, members) for key, members in samples.items()]
+            content = tar.extractfile(member)
+            assert content is not None
+            if not samples or samples[-1][0] != key or suffix in samples[-1][1]:
+                samples.append((key, {}))
+            samples[-1][1][suffix] = content.read()
+    return [_sample(key, members) for key, members in samples]
 
 
 def _sample(key: str, members: dict[str, bytes]) -> TarSample:
@@ -52,6 +54,14 @@ def _sample(key: str, members: dict[str, bytes]) -> TarSample:
 
 
 def digest(samples: Iterable[TarSample]) -> str:
-    """A fingerprint of the uids, texts and image bytes of samples, in whatever order they are."""
-    lines = sorted(f"{s.uid} {hashlib.sha256(s.text.encode()).hexdigest()} {hashlib.sha256(s.image).hexdigest()}" for s in samples)
+    """A fingerprint of the uids, texts and image bytes of samples, in whatever order and however often they are there."""
+    lines = sorted({f"{s.uid} {hashlib.sha256(s.text.encode()).hexdigest()} {hashlib.sha256(s.image).hexdigest()}" for s in samples})
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def unpack_downloads(folder: Path) -> Path:
+    """What the real img2dataset downloaded once: pool.parquet, and the folders of downloads."""
+    with DOWNLOADS.open("rb") as file, zstandard.ZstdDecompressor().stream_reader(file) as reader:
+        with tarfile.open(fileobj=reader, mode="r|") as tar:
+            tar.extractall(folder, filter="data")
+    return folder
