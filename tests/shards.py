@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 
 import zstandard
 
-DOWNLOADS = Path(__file__).parent / "data" / "img2dataset.tar.zst"  # written by scripts/peers/run
+# Written by scripts/peers/run: what the real img2dataset downloaded, and what was found in going the whole way
+DOWNLOADS = Path(__file__).parent / "data" / "img2dataset.tar.zst"
+PEERS = Path(__file__).parents[1] / "scripts" / "peers" / "results.json"
 IMAGE_SUFFIXES = ("jpg", "jpeg", "png", "webp")
 
 
@@ -61,7 +63,7 @@ def digest(samples: Iterable[TarSample]) -> str:
 
 def unpack_downloads(folder: Path) -> Path:
     """What the real img2dataset downloaded once: pool.parquet, and the folders of downloads."""
-    with DOWNLOADS.open("rb") as file, zstandard.ZstdDecompressor().stream_reader(file) as reader:
-        with tarfile.open(fileobj=reader, mode="r|") as tar:
-            tar.extractall(folder, filter="data")
+    packed = DOWNLOADS.read_bytes()
+    with zstandard.ZstdDecompressor().stream_reader(packed) as reader, tarfile.open(fileobj=reader, mode="r|") as tar:
+        tar.extractall(folder, filter="data")
     return folder

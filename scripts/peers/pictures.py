@@ -75,14 +75,13 @@ class Pictures(BaseHTTPRequestHandler):
     """Answers an address by the kind that it names."""
 
     protocol_version = "HTTP/1.1"
-    server: Web
 
     def do_GET(self) -> None:
         path = urlsplit(self.path).path
         _, kind, number = path.split("/")
         if kind in STATUSES:
             self.answer(b"no picture", status=STATUSES[kind], kind="text/plain")
-        elif kind == "flaky" and not self.server.is_well:
+        elif kind == "flaky" and not is_well(self.server):
             self.answer(b"", status=503)
         elif kind in OTHERS:
             self.answer({"page": b"<!doctype html>", "svg": b"<svg/>", "empty": b""}[kind], kind=OTHERS[kind])
@@ -90,9 +89,9 @@ class Pictures(BaseHTTPRequestHandler):
             data = picture("jpeg", int(number))
             self.answer(data[: 20 if kind == "beginning" else len(data) // 2], length=len(data) if kind == "cut" else None)
         elif kind == "disallowed":
-            self.answer(picture("jpeg", int(number)), **{"X-Robots-Tag": "noai"})
+            self.answer(picture("jpeg", int(number)), fields={"X-Robots-Tag": "noai"})
         elif kind in ("moved", "loop"):
-            self.answer(b"", status=302, Location=f"/jpeg/{number}" if kind == "moved" else path)
+            self.answer(b"", status=302, fields={"Location": f"/jpeg/{number}" if kind == "moved" else path})
         elif kind == "silent":
             self.close_connection = True
         else:
@@ -100,19 +99,21 @@ class Pictures(BaseHTTPRequestHandler):
                 time.sleep(SLOW)
             self.answer(served(path))
 
-    def answer(self, data: bytes, *, status: int = 200, kind: str = "image/jpeg", length: int | None = None, **headers: str) -> None:
+    def answer(
+        self, data: bytes, *, status: int = 200, kind: str = "image/jpeg", length: int | None = None, fields: dict[str, str] | None = None
+    ) -> None:
         self.close_connection = True
+        headers = {"Content-Type": kind, "Content-Length": str(len(data) if length is None else length), "Connection": "close"}
         try:
             self.send_response(status)
-            fields = {"Content-Type": kind, "Content-Length": str(len(data) if length is None else length), "Connection": "close"}
-            for name, value in {**fields, **headers}.items():
+            for name, value in (headers | (fields or {})).items():
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(data)
         except (BrokenPipeError, ConnectionResetError):
             pass  # it did not wait
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *_: object) -> None:
         pass
 
 
@@ -134,6 +135,10 @@ class Web(ThreadingHTTPServer):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.shutdown()
         self.server_close()
+
+
+def is_well(server: object) -> bool:
+    return isinstance(server, Web) and server.is_well
 
 
 def address_of(image: int) -> str:

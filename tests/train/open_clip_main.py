@@ -1,4 +1,4 @@
-"""open_clip's own training command with one model more, small enough for tests: ``python -m tests.train.open_clip_main --model tiny ...``."""
+"""open_clip's own training command, with one model more that is small enough for tests: ``--model tiny``."""
 
 from __future__ import annotations
 
