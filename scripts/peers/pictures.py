@@ -113,8 +113,8 @@ class Pictures(BaseHTTPRequestHandler):
         except (BrokenPipeError, ConnectionResetError):
             pass  # it did not wait
 
-    def log_message(self, *_: object) -> None:
-        pass
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name in the base class
+        """Not said."""
 
 
 class Web(ThreadingHTTPServer):
@@ -138,6 +138,7 @@ class Web(ThreadingHTTPServer):
 
 
 def is_well(server: object) -> bool:
+    """Whether the flaky pictures of a server are there."""
     return isinstance(server, Web) and server.is_well
 
 

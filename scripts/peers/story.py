@@ -26,7 +26,6 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet as pq
 import zstandard
-
 from scripts.peers.pictures import Web, write_pool
 from tests.shards import DOWNLOADS, PEERS, TarSample, digest, read_shards
 
@@ -139,6 +138,7 @@ def balance_survivors(work: Path, images: Sequence[str], out: str, meets: Meets)
 
 
 def given(images: Sequence[str]) -> list[str]:
+    """Folders of images as options of a command."""
     return [word for folder in images for word in ("--images", folder)]
 
 
@@ -167,6 +167,7 @@ def store(work: Path, names: Sequence[str]) -> None:
 
 
 def anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    """A member of no time and nobody."""
     member.uid = member.gid = member.mtime = 0
     member.uname = member.gname = ""
     return member
