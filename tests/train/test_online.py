@@ -381,7 +381,7 @@ def test_options_out_of_range_are_refused(shards: Shards) -> None:
     for place in [{"rank": 0}, {"world_size": 2}, {"rank": 2, "world_size": 2}, {"rank": -1, "world_size": 2}]:
         with pytest.raises(OptionError, match="rank"):
             shards.data(**place)
-    with pytest.raises(ArtifactError, match="no index of"):
+    with pytest.raises(ArtifactError, match="is not a run folder"):
         OnlineBalanced(shards.tars, "run")
 
 
