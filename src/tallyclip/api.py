@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 _KINDS = {"str": str, "int": int, "float": float | int, "bool": bool, "None": type(None), "PathLike[str]": PathLike}
 COLUMNS = ("caption_column", "url_column", "uid_column", "format", "header", "delimiter", "quote", "escape")
 _NOT_OPTIONS = ("progress",)  # of a command, which always shows it
+_FLAGS = ("images",)  # of a command, though functions take them by their place
 
 
 @dataclass(frozen=True)
@@ -482,8 +483,8 @@ def card(run: str | PathLike[str], *, workers: int | None = None, progress: bool
 
 def survivors(
     run: str | PathLike[str],
-    *,
     images: Names,
+    *,
     out: str | PathLike[str],
     t: float | None = None,
     size: float | str | None = None,
@@ -583,7 +584,7 @@ def command_of(name: str, function: Callable[..., Any], given: dict[str, Any]) -
         ):
             continue
         values = value if isinstance(value, list | tuple) else [value]
-        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
+        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY and parameter.name not in _FLAGS:
             words += map(_word, values)
         elif isinstance(value, bool):
             words.append(flag if value else flag.replace("--", "--no-", 1))
