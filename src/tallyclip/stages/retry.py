@@ -26,7 +26,7 @@ from tallyclip.run.stage import Finished, Making, Section, Stage
 from tallyclip.run.workspace import Workspace
 from tallyclip.stages.balance import BALANCE
 from tallyclip.stages.curated import PAIRS, CuratedFile, curated_files
-from tallyclip.stages.samples import NO_SAMPLE, SAMPLES, SamplesFolder, SamplesReport
+from tallyclip.stages.samples import NO_SAMPLE, SAMPLES, SamplesFolder, SamplesReport, not_read
 
 REASON = "reason"
 FAILED = "failed-"  # prefix of the keys of tars
@@ -147,21 +147,24 @@ def _finish(making: Making[RetryFolder, RetryOptions]) -> Finished:
 
 
 class Downloads(Facts):
-    """How many images were downloaded, and why others were not."""
+    """How many images were downloaded, and why others were not. ``failed`` are the tars that could not be read, with the reasons."""
+
+    failed: dict[str, str]
 
     def summary(self) -> list[str]:
         first = list(self.facts.items())
         shown = ", ".join(f"{count} {reason}" for reason, count in first[1 : SHOWN_REASONS + 1])
         more = f", and {len(first) - SHOWN_REASONS - 1:,} more reasons" if len(first) > SHOWN_REASONS + 1 else ""
-        return [f"images      {first[0][1]}; without: {shown or 'none'}{more}"]
+        return [f"images      {first[0][1]}; without: {shown or 'none'}{more}", *not_read(self.failed)]
 
 
 def _card(run: Workspace) -> Downloads:
-    result, listed = run.required(RETRY).result, run.required(SAMPLES).result
+    result, listed = run.required(RETRY).result, run.required(SAMPLES)
     facts = {"pairs with an image": f"{result['with_image']:,} of {result['pairs']:,}"}
     facts |= {reason: f"{count:,}" for reason, count in result["reasons"].items()}
-    facts |= {f"samples left out: {reason}": f"{count:,}" for reason, count in listed["drops"].items()}
-    return Downloads(title="Downloaded images", facts=facts)
+    facts |= {f"samples left out: {reason}": f"{count:,}" for reason, count in listed.result["drops"].items()}
+    facts |= {"tars that were not read": "; ".join(listed.failed.values())} if listed.failed else {}
+    return Downloads(title="Downloaded images", facts=facts, failed=listed.failed)
 
 
 def _asked(_: Workspace, options: RetryOptions) -> dict[str, Any]:
