@@ -1,9 +1,10 @@
-"""open_clip's own training script, unchanged, trains on image shards as they are drawn."""
+"""open_clip's own training script trains on image shards as they are drawn, by the lines of the page on loading."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,30 +18,29 @@ TINY = {
     "vision_cfg": {"image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 16},
     "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
 }
-TRAIN = """
-import sys
-from tallyclip.train import data_for_open_clip, import_torchvision
+PAGE = Path(__file__).parents[2] / "docs" / "loading.md"
+# Before the script of the page: a tiny model, the index that the tests have written, and what each batch is
+PRELUDE = """
+import functools
+import tallyclip.train
 
-import_torchvision()
+tallyclip.train.import_torchvision()
 import open_clip
-import open_clip_train.main as trainer
+import open_clip_train.main
 
-if __name__ == "__main__":
-    shards, index, *flags = sys.argv[1:]
-    open_clip.add_model_config("tiny.json")
-    trainer.get_data = data_for_open_clip(shards, "run", index=index, shuffle=10)
-    train_one_epoch = trainer.train_one_epoch
+tallyclip.train.data_for_open_clip = functools.partial(tallyclip.train.data_for_open_clip, index="shards/INDEX", shuffle=10)
+open_clip.add_model_config("tiny.json")
+train_one_epoch = open_clip_train.main.train_one_epoch
 
-    def watched(model, data, loss, epoch, *others, **more):
-        seen = []
-        loader = data["train"].dataloader
-        hook = model.register_forward_pre_hook(lambda _, inputs: seen.append([list(part.shape) for part in inputs]))
-        train_one_epoch(model, data, loss, epoch, *others, **more)
-        hook.remove()
-        print("SEEN", [epoch, loader.num_batches, loader.num_samples, loader.data.epoch, seen])
+def watched(model, data, loss, epoch, *others, **more):
+    seen = []
+    loader = data["train"].dataloader
+    hook = model.register_forward_pre_hook(lambda _, inputs: seen.append([list(part.shape) for part in inputs]))
+    train_one_epoch(model, data, loss, epoch, *others, **more)
+    hook.remove()
+    print("SEEN", [epoch, loader.num_batches, loader.num_samples, loader.data.epoch, seen])
 
-    trainer.train_one_epoch = watched
-    trainer.main(flags)
+open_clip_train.main.train_one_epoch = watched
 """
 
 
@@ -51,14 +51,16 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Shards:
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_open_clip_trains_on_every_batch_of_two_epochs(shards: Shards, tmp_path: Path, workers: int) -> None:
-    (tmp_path / "train.py").write_text(TRAIN)
+    (script,) = re.findall(r"```py\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    (tmp_path / "train.py").write_text(PRELUDE + script)
+    (tmp_path / "shards").symlink_to(shards.tars[0].parent)
     (tmp_path / "tiny.json").write_text(json.dumps(TINY))
     (tmp_path / "image.jpg").write_bytes(picture(1, (40, 40)))
     (tmp_path / "validation.tsv").write_text("filepath\ttitle\n" + "image.jpg\ta picture\n" * 6)
-    flags = ["--model", "tiny", "--train-data", "the shards", "--device", "cpu", "--epochs", "2", "--workers", str(workers)]
+    flags = ["--model", "tiny", "--train-data", "shards", "--device", "cpu", "--epochs", "2", "--workers", str(workers)]
     flags += ["--val-data", "validation.tsv", "--dataset-type", "csv", "--csv-separator", "\t"]
     flags += ["--batch-size", "4", "--warmup", "1", "--logs", "logs", "--name", "tiny", "--seed", "7"]
-    command = [sys.executable, "train.py", str(shards.tars[0].parent), str(shards.index_folder), *flags]
+    command = [sys.executable, "train.py", *flags]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, env=environment, timeout=200)
     assert done.returncode == 0, done.stderr
