@@ -81,7 +81,7 @@ class Pictures(BaseHTTPRequestHandler):
         _, kind, number = path.split("/")
         if kind in STATUSES:
             self.answer(b"no picture", status=STATUSES[kind], kind="text/plain")
-        elif kind == "flaky" and not is_well(self.server):
+        elif kind == "flaky" and not (isinstance(self.server, Web) and self.server.is_well):
             self.answer(b"", status=503)
         elif kind in OTHERS:
             self.answer({"page": b"<!doctype html>", "svg": b"<svg/>", "empty": b""}[kind], kind=OTHERS[kind])
@@ -128,6 +128,11 @@ class Web(ThreadingHTTPServer):
         self.is_well = False
         self.environment = {"http_proxy": f"http://127.0.0.1:{self.server_port}", "no_proxy": "127.0.0.1"}
 
+    def has(self, address: str) -> bool:
+        """Whether there is a picture at an address, and it is there in time."""
+        kind = urlsplit(address).path.split("/")[1]
+        return kind not in DEAD and (kind != "flaky" or self.is_well)
+
     def __enter__(self) -> Web:
         threading.Thread(target=self.serve_forever, daemon=True).start()
         return self
@@ -135,11 +140,6 @@ class Web(ThreadingHTTPServer):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.shutdown()
         self.server_close()
-
-
-def is_well(server: object) -> bool:
-    """Whether the flaky pictures of a server are there."""
-    return isinstance(server, Web) and server.is_well
 
 
 def address_of(image: int) -> str:

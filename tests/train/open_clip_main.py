@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from tests.train.shim import import_torchvision
+from tallyclip.train import import_torchvision
 
 
 def main() -> None:
