@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -121,7 +122,7 @@ def test_the_state_of_one_rank_is_that_of_all(shards: Shards) -> None:
     assert uids(second) == whole[3:]
 
 
-def test_a_state_of_anything_else_is_refused(shards: Shards, tmp_path: Any) -> None:
+def test_a_state_of_anything_else_is_refused(shards: Shards, tmp_path: Path) -> None:
     state = loader(shards, 2).state_dict()
     with pytest.raises(OptionError, match="workers 2, not 4"):
         loader(shards, 4).load_state_dict(state)
@@ -140,6 +141,17 @@ def test_with_workers_the_data_refers_to_the_loader(shards: Shards) -> None:
     next(iter(made))
     with pytest.raises(OptionError, match=r"tallyclip\.train\.batches"):
         made.data.state_dict()
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_errors_of_workers_are_as_clear_as_others(tmp_path: Path, workers: int) -> None:
+    made = write_shards(tmp_path / "tars", (50,))
+    made.tars[0].write_bytes(made.tars[0].read_bytes()[:30_000])
+    with pytest.raises(StaleError) as caught:
+        list(loader(made, workers))
+    assert caught.value.what.startswith(f"{made.tars[0]}: no image of")
+    assert caught.value.hint is not None
+    assert "make the index again" in caught.value.hint
 
 
 def test_options_that_the_data_decides_on_are_refused(shards: Shards) -> None:

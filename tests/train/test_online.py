@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,7 +20,9 @@ import pytest
 from torch.utils.data import DataLoader
 
 from tallyclip.errors import ArgumentTypeError, ArtifactError, OptionError, SourceError, StaleError
+from tallyclip.train import online
 from tallyclip.train.online import OnlineBalanced
+from tallyclip.train.tars import read_images
 from tests.train.tools import PACK, TAIL, Shards, colour, encoded, noise, picture, uids_of, within, write_list, write_shards
 
 BAD = {
@@ -107,6 +110,14 @@ def test_tars_may_be_compressed_and_lie_behind_urls(tmp_path: Path, suffix: str)
     assert remote.index.shards[0].path == f"local://{made.tars[0]}"
     assert uids_of(remote) == found
     assert remote.errors == local.errors
+
+
+def test_a_part_of_one_sample_is_read_again_and_again_from_a_compressed_tar(tmp_path: Path) -> None:
+    made = write_shards(tmp_path / "tars", (3,), keep=(TAIL,), suffix=".gz", pack=PACK[".gz"])
+    found = [uids_of(made.data(rank=rank, world_size=3, batch_size=4)) for rank in range(3)]
+    assert [len(part) for part in found] == [4] * 3
+    assert [len(set(part)) for part in found] == [1] * 3
+    assert len({part[0] for part in found}) == 3
 
 
 @pytest.mark.parametrize("batch_size", [1, 7])
@@ -267,6 +278,24 @@ def test_an_epoch_that_is_resumed_gives_what_remained(bad: Shards, options: dict
         assert begun + uids_of(resumed) == whole
         assert resumed.state_dict()["samples"] == len(whole)
         assert uids_of(resumed) == whole  # the next time from the beginning
+
+
+def test_what_came_before_is_not_read_again(shards: Shards, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[bytes] = []
+
+    def watched(*places: Any) -> Iterator[bytes]:
+        for content in read_images(*places):
+            read.append(content)
+            yield content
+
+    monkeypatch.setattr(online, "read_images", watched)
+    length = len(uids_of(shards.data(shuffle=50)))
+    for taken in (0, 10, 150):
+        data = shards.data(shuffle=50)
+        data.load_state_dict({**data.state_dict(), "samples": taken})
+        read.clear()
+        assert len(uids_of(data)) == length - taken
+        assert len(read) == length - taken
 
 
 def test_an_epoch_that_was_resumed_can_be_interrupted_again(bad: Shards) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, IterableDataset, default_collate, get_worker_info
 
-from tallyclip.errors import OptionError
+from tallyclip.errors import OptionError, TallyclipError
 from tallyclip.train.online import OnlineBalanced
 from tallyclip.train.state import check_state
 
@@ -73,6 +73,8 @@ class BatchLoader(DataLoader[Any]):
 
     def _counted(self, made: Iterator[tuple[Any, dict[str, int]]]) -> Generator[Any]:
         for batch, errors in made:
+            if isinstance(batch, TallyclipError):
+                raise batch
             self.errors.update(errors)
             self._handed = (self._handed[0], self._handed[1] + 1)
             yield batch
@@ -120,7 +122,10 @@ class BatchParts(IterableDataset[Any]):
 
     def _batches(self, samples: Iterator[tuple[Any, Any, str]]) -> Generator[tuple[Any, dict[str, int]]]:
         before = self._data.errors.copy()
-        while batch := list(islice(samples, self._data.batch_size)):
-            now = self._data.errors.copy()
-            yield self._collate(batch), dict(now - before)
-            before = now
+        try:
+            while batch := list(islice(samples, self._data.batch_size)):
+                now = self._data.errors.copy()
+                yield self._collate(batch), dict(now - before)
+                before = now
+        except TallyclipError as error:  # which torch would make a traceback of, without its hint
+            yield error, {}
