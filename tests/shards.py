@@ -31,9 +31,9 @@ class TarSample(NamedTuple):
         return self.fields["uid"]
 
 
-def read_shards(folder: Path) -> list[TarSample]:
-    """The samples of a folder's tars, in order."""
-    return [sample for tar in sorted(folder.glob("*.tar")) for sample in read_tar(tar)]
+def read_shards(place: Path) -> list[TarSample]:
+    """The samples of a tar, or of all tars of a folder, in order."""
+    return [sample for tar in ([place] if place.is_file() else sorted(place.glob("*.tar"))) for sample in read_tar(tar)]
 
 
 def read_tar(path: Path) -> list[TarSample]:

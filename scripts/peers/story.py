@@ -223,11 +223,17 @@ def story(folder: Path, meets: Meets) -> dict[str, Any]:
     meets("sizes.json, and samples", sum(sizes.values()), len(ours))
     through = reshard(resharder, script, work / "export-both" / "shards", uids, work / "resharded-export")
     meets("our shards, and what the resharder makes of them", [s[1:4] for s in through], [s[1:4] for s in ours])
+    tallyclip("export", "uids", "both", "--repeats", "--out", "export-both", folder=work)
+    repeats = work / "export-both" / "uids.npy"
+    weighted = reshard(resharder, script, work / "export-both" / "shards", repeats, work / "resharded-repeats")
+    curated_again = sorted(row["uid"] for row in rows_of(work / "both" / "curated", "uid"))
+    meets("uids of the curated set with repeats, and what the resharder writes", sorted(s.uid for s in weighted), curated_again)
 
     if meets.all:
         store(work, ["pool.parquet", *both])
     return {
         "programs": {"img2dataset": "1.47.0", "datacomp": COMMIT},
+        "asked": {"tail_share": TAIL_SHARE, "shard_size": PER_SHARD},
         "pool": {"rows": rows, "curated": len(curated), "downloads": len(asked)},
         "img2dataset": {"images": once, "again": again},
         "survivors": survived,
