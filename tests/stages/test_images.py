@@ -307,7 +307,7 @@ def test_an_index_has_for_each_pair_its_probability_and_where_its_image_is(downl
     curated = curated_of(downloaded.run)
     seen: set[str] = set()
     for shard in about["shards"]:
-        table = pa.ipc.open_file(tmp_path / "index" / "index" / shard["file"]).read_all()
+        table = pa.ipc.open_file(tmp_path / "index" / "index" / f"{shard['key']}.arrow").read_all()
         content = Path(shard["path"]).read_bytes()
         assert table["sample"].to_pylist() == sorted(table["sample"].to_pylist())
         for uid, row in zip(uid_strings(column_uids(table["uid"].combine_chunks())).to_pylist(), table.to_pylist(), strict=True):

@@ -26,7 +26,7 @@ from tallyclip.run.stage import Finished, Making, Section, Stage
 from tallyclip.stages.balance import BALANCE, BalanceFolder
 from tallyclip.stages.exported import ExportOptions, asked_of_run, finished_unchanged
 from tallyclip.stages.lookup import LOOKUP
-from tallyclip.stages.samples import SAMPLES, not_read, samples_of, tar_paths
+from tallyclip.stages.samples import SAMPLES, failed_paths, not_read, samples_of, tar_paths
 
 NOT_OF_THE_RUN = "no matched pair of the run"
 INDEX_SCHEMA = pa.schema(
@@ -107,14 +107,12 @@ def _finish(making: Making[IndexFolder, ExportOptions]) -> Finished:
         hint = """are these the images of this run? img2dataset keeps uids with --save_additional_columns '["uid"]'"""
         raise IncompleteError(f"none of the {rows:,} pairs of the shards is a matched pair of the run", hint)
     drops = Counter(listed["drops"]) + Counter(listed["failed"]) + Counter({NOT_OF_THE_RUN: rows - pairs})
-    shards = [
-        {"path": paths[key], "key": key, "file": folder.index(key).name, "pairs": report.pairs, "samples": report.samples}
-        for key, report in reports.items()
-    ]
+    shards = [{"path": paths[key], "key": key, "pairs": report.pairs, "samples": report.samples} for key, report in reports.items()]
     about: dict[str, Any] = {
         "run": {"t": exported.open().required(BALANCE).options["t"], "fingerprint": exported.fingerprint},
         "shards": shards,
         "drops": dict(drops),
+        "not_read": sorted(failed_paths(run)),
     }
     write_json(folder.shards, about)
     result = {

@@ -1,6 +1,7 @@
 """The stage samples: lists the samples of tars of images by the uids of their pairs, and the pairs without an image.
 
-Without one are downloads that img2dataset says failed, and what is no image.
+Without one are downloads that img2dataset says failed, and what is no image. Longer than others: whatever tars and img2dataset's tables
+say of an image becomes a row, or a reason, here.
 
 A uid is made of a sample as it is when the tar is read as a pool: the ``uid`` of its json, or the hash of its URL (or key) and caption.
 Shards that ``export webdataset`` has written say the uids of all pairs of an image with several.
@@ -247,6 +248,12 @@ def tar_paths(run: Workspace) -> dict[str, str]:
     folder: SamplesFolder = run.folder(SAMPLES)
     marks = {key: folder.mark(key) for key in run.required(SAMPLES).pieces}
     return {key: mark.source.path for key, mark in marks.items() if mark is not None and mark.source is not None}
+
+
+def failed_paths(run: Workspace) -> list[str]:
+    """The paths of tars that could not be read, which was accepted."""
+    failures = run.folder(SAMPLES).failures()
+    return [failure.source.path for key, failure in failures.items() if key in run.required(SAMPLES).failed and failure.source is not None]
 
 
 def not_read(failed: dict[str, str]) -> list[str]:

@@ -23,11 +23,12 @@ import pyarrow as pa
 from jaxtyping import Bool, Float64, Int64, UInt64
 
 from tallyclip.core.uids import UID, column_uids
-from tallyclip.errors import ArtifactError, InUseError, OptionError
+from tallyclip.errors import ArtifactError, IncompleteError, InUseError, OptionError
 from tallyclip.exports import export_index
 from tallyclip.io.streams import is_url
 from tallyclip.io.structs import fingerprint_of, read_struct
 from tallyclip.readers.listing import in_braces, kind_of, list_files
+from tallyclip.readers.sources import find_tars
 from tallyclip.run.workspace import only_read
 from tallyclip.stages.balance import BALANCE
 from tallyclip.stages.runs import RUN
@@ -69,6 +70,7 @@ class _ShardList(msgspec.Struct):
     run: IndexedRun
     shards: list[IndexedShard]
     drops: dict[str, int]
+    not_read: list[str] = []
 
 
 class ShardRows(NamedTuple):
@@ -100,12 +102,14 @@ class ShardIndex:
         folder: of the index.
         run: of which run its pairs are.
         shards: in the order of the index.
+        not_read: paths of tars that the index was to be of, and that could not be read; they are left out without an error.
     """
 
-    def __init__(self, folder: Path, run: IndexedRun, shards: Sequence[IndexedShard]) -> None:
+    def __init__(self, folder: Path, run: IndexedRun, shards: Sequence[IndexedShard], not_read: Sequence[str] = ()) -> None:
         self.folder = folder
         self.run = run
         self.shards = shards
+        self._not_read = not_read
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str]) -> ShardIndex:
@@ -118,7 +122,7 @@ class ShardIndex:
         found = read_struct(path, _ShardList)
         if found is None:
             raise ArtifactError(f"{folder}: this is no index of shards: {path} is missing", f"{COMMAND} makes one")
-        return cls(Path(folder), found.run, found.shards)
+        return cls(Path(folder), found.run, found.shards, found.not_read)
 
     def of(self, shards: Shards) -> ShardIndex:
         """The part of the index that these shards are in: paths, URLs, globs, or folders of tars.
@@ -134,6 +138,9 @@ class ShardIndex:
             by_name[_name(shard.path)].append(shard)
         paths: dict[str, str] = {}  # of each shard by its path in the index, where it lies now
         for path in _tars(shards, by_path):
+            if path in self._not_read:
+                logger.warning("%s could not be read when the index was made, and is left out", path)
+                continue
             alike = [by_path[path]] if path in by_path else by_name[_name(path)]
             if len(alike) != 1:
                 what = "it is not in the index" if not alike else f"{len(alike)} tars in the index have this name"
@@ -185,8 +192,12 @@ def find_index(shards: Shards, run: str | os.PathLike[str]) -> Path:
         try:
             logger.info("index %s: made, once for these shards", folder)
             export_index(run, names, out=folder)
+            break
         except InUseError:
             time.sleep(SECONDS_BETWEEN_LOOKS)
+        except IncompleteError as error:
+            hint = f"to go on without tars that cannot be read: {COMMAND} --allow-failed-shards, and give index=INDEX"
+            raise IncompleteError(error.what, f"{error.hint}; or {hint}" if error.hint else hint) from error
     return folder
 
 
@@ -206,8 +217,8 @@ def _is_current(folder: Path, names: Sequence[str], fingerprint: str) -> bool:
         index = ShardIndex.open(folder)
     except ArtifactError:
         return False
-    known = {shard.path: shard for shard in index.shards}
-    return index.run.fingerprint == fingerprint and known.keys() == {*_tars(names, known)}
+    known = {shard.path for shard in index.shards}
+    return index.run.fingerprint == fingerprint and known == {file.path for file in find_tars(names)[0]}
 
 
 def _whole(column: pa.ChunkedArray) -> Any:
