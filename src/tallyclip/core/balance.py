@@ -109,6 +109,10 @@ def whole_weights(keep: Float64[np.ndarray, " N"], uids: UInt64[np.ndarray, "N 2
 
     So sums of weights are whole numbers and unbiased, whatever the order and the split of the pairs.
 
+    Args:
+        keep: their keep probabilities, above 0.
+        uids: theirs.
+
     >>> whole_weights(np.array([1.0, 0.5]), np.array([[1, 2], [3, 4]], dtype=np.uint64)).tolist()
     [1, 2]
     """
