@@ -491,6 +491,7 @@ def survivors(
     tail_share: float | None = None,
     seed: int = 0,
     texts: TextsPolicy = "pairs",
+    estimate: bool = False,
     workers: int | None = None,
     allow_failed_shards: bool = False,
     progress: bool = False,
@@ -500,17 +501,20 @@ def survivors(
     The result is that of curating a pool without the pairs whose images are missing. As ``tallyclip survivors``.
 
     Args:
-        run: a run that has all its matched pairs: balanced with ``t=inf``.
+        run: a run that has all its matched pairs: balanced with ``t=inf``; or with ``estimate`` one whose draw has left pairs out.
         images: tars of images, or folders, globs, URLs or ranges such as ``{00000..00099}.tar`` of them, one or several. Their pairs are
             known by the uid in their json, or by URL and caption. Where img2dataset's tables are beside them, they say what failed.
         out: the folder of the run to make; ``OUT/retry/*.parquet`` has the pairs without an image, with the reasons, for img2dataset.
         t, size, tail_share: at most one of them, to choose the threshold.
+        estimate: if the run was balanced, estimate the counts: each pair stands for 1 / its keep probability. ``seed`` and ``texts`` must
+            be the run's. The probabilities of the result are those of being kept again.
         allow_failed_shards: go on without tars that cannot be read.
 
     The other keywords are those of ``balance``.
 
     Raises:
-        OptionError: the run is balanced, so a second draw would keep too many; an option is invalid, or there are no tars.
+        OptionError: the run is balanced, so a second draw would keep too many, and ``estimate`` is not given; an option is invalid, or
+            there are no tars.
         ArtifactError: there is no such run.
         IncompleteError: the run is not whole, tars could not be read, or have none of its pairs.
         StaleError: a file of the run's pool changed, or another process works on the new run.
@@ -527,6 +531,7 @@ def survivors(
             aim_of(t, size, tail_share),
             seed=seed,
             policy=policy_of(texts),
+            estimate=estimate,
             accept_failed=allow_failed_shards,
         )
     return Run(out)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tallyclip as tc
+from tallyclip.core.balance import second_probability, whole_weights
 from tests.core.test_hashing import splitmix
 
 from .test_data import matches_of
@@ -161,3 +162,29 @@ def test_arrays_that_are_not_uids_are_refused(uids: np.ndarray) -> None:
         tc.draw(np.ones(3), uids)
     with pytest.raises(tc.OptionError, match=r"uids are uint64\[N, 2\]"):
         tc.pick_one(np.zeros(3, np.int64), uids)
+
+
+@given(st.lists(st.floats(1e-6, 1), min_size=1, max_size=20), st.integers(0, MASK))
+def test_a_weight_is_one_over_the_probability_rounded_up_or_down(keep: list[float], seed: int) -> None:
+    weights = whole_weights(np.array(keep), as_uids([(seed, i) for i in range(len(keep))]))
+    for weight, probability in zip(weights.tolist(), keep, strict=True):
+        assert weight in (math.floor(1 / probability), math.ceil(1 / probability))
+
+
+def test_weights_of_what_a_draw_keeps_sum_to_the_pairs_there_were() -> None:
+    """With any seed of the draw: rounding is independent of it."""
+    count = 200_000
+    uids, keep = as_uids([(i * 7, i) for i in range(count)]), np.random.default_rng(3).choice([0.01, 0.13, 0.7, 1.0], count)
+    for seed in (0, 1):
+        kept = tc.draw(keep, uids, seed)
+        variance = (1 / keep - 1 + 0.25).sum()
+        assert abs(int(whole_weights(keep[kept], uids[kept]).sum()) - count) < 5 * variance**0.5
+
+
+@given(UIDS, st.integers(0, MASK), st.floats(0.01, 1), st.floats(0.01, 1))
+def test_a_pair_that_both_draws_keep_has_its_number_below_both_probabilities(
+    uids: list[tuple[int, int]], seed: int, before: float, keep: float
+) -> None:
+    both = tc.draw(np.full(len(uids), before), as_uids(uids), seed) & tc.draw(np.full(len(uids), keep), as_uids(uids), seed)
+    assert both.tolist() == tc.draw(np.full(len(uids), min(before, keep)), as_uids(uids), seed).tolist()
+    assert before * second_probability(np.array([keep]), np.array([before]))[0] == pytest.approx(min(before, keep))

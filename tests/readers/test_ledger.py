@@ -15,7 +15,17 @@ from tallyclip.readers import warc, wat
 from tallyclip.readers.columns import ColumnChoice
 from tallyclip.readers.content import LARGEST, LONGEST_SAMPLE
 from tallyclip.readers.crawl import archive, gather, http, links
-from tallyclip.readers.ledger import BOILERPLATE, IN_EARLIER_POOL, KEPT_SAMPLES, REASONS, REPEATED_IN_POOL, UNNAMED, Ledger
+from tallyclip.readers.ledger import (
+    BOILERPLATE,
+    IN_EARLIER_POOL,
+    KEPT_SAMPLES,
+    NOT_DOWNLOADED,
+    NOT_DRAWN,
+    REASONS,
+    REPEATED_IN_POOL,
+    UNNAMED,
+    Ledger,
+)
 from tallyclip.readers.pairs import pairs_of
 from tallyclip.readers.read import columns_of, read_shard
 from tallyclip.readers.records import Drop
@@ -124,7 +134,7 @@ def test_drops_of_crawl_files_have_declared_reasons() -> None:
     crawl -= {"URL is not UTF-8", "not a JSON object", "empty line", "wrong number of columns", "txt member too large"}
     crawl -= {"annotation without its image", "line without an image", "text member too large"}
     crawl -= {"no caption, but text under a longer suffix"}
-    crawl -= {"json member too large", UNNAMED, REPEATED_IN_POOL, IN_EARLIER_POOL, BOILERPLATE}
+    crawl -= {"json member too large", NOT_DOWNLOADED, NOT_DRAWN, UNNAMED, REPEATED_IN_POOL, IN_EARLIER_POOL, BOILERPLATE}
     assert {reason for reason in crawl if not reason.startswith("download: ")} <= named
     with pytest.raises(ValueError, match="not declared"):
         gather.Gatherer().drop("another", "")

@@ -171,7 +171,7 @@ def card(**given: Any) -> None:
 @app.command(rich_help_panel="Main commands")
 @reports_errors
 @options_of(api.survivors)
-def survivors(*, images: options.Images, out: options.SurvivorsOut, **given: Any) -> None:
+def survivors(*, images: options.Images, out: options.SurvivorsOut, estimate: options.Estimate = False, **given: Any) -> None:
     """Balance what was downloaded of a run's pairs: count again, choose the threshold anew, and draw.
 
     Some images are gone, which changes the counts of entries, so balancing comes last. RUN is to hold all matched pairs: curate with
@@ -180,7 +180,7 @@ def survivors(*, images: options.Images, out: options.SurvivorsOut, **given: Any
 
     Example: `tallyclip survivors run --images images --out run2`
     """
-    made = api.survivors(images=images, out=out, **given, progress=True)
+    made = api.survivors(images=images, out=out, estimate=estimate, **given, progress=True)
     show_text(f"{made.summary}\nto retry    {made.retry}/*.parquet")
 
 

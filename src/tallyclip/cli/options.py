@@ -406,6 +406,14 @@ Images = Annotated[
         show_default=False,
     ),
 ]
+Estimate = Annotated[
+    bool,
+    typer.Option(
+        "--estimate",
+        help="If RUN was balanced before the download: estimate the counts from what its draw has kept, and go on with that draw.",
+        rich_help_panel=WHAT,
+    ),
+]
 ShardSize = Annotated[int, typer.Option("--shard-size", metavar="N", help="Samples in a shard.")]
 Repeats = Annotated[
     bool,

@@ -22,6 +22,7 @@ from tallyclip.errors import OptionError
 
 TextsPolicy = Literal["pairs", "one-per-image"]  # several captions of an image: each a pair of its own, or one picked for the image
 PICK_SALT = u64(0x7069636B20746578)  # "pick tex": so that picking a caption and drawing it are independent
+WEIGHT_SEED = 0x7765696768742073  # "weight s": likewise of rounding a weight
 
 
 def entry_probability(counts: Int64[np.ndarray, " V"], t: float) -> Float64[np.ndarray, " V"]:
@@ -85,6 +86,39 @@ def draw(keep: Float64[np.ndarray, " N"], uids: np.ndarray, seed: int = 0) -> Bo
     kept = np.empty(len(keep), np.bool_)
     _draw(keep, uids, checked_seed(seed), kept)
     return kept
+
+
+def second_probability(keep: Float64[np.ndarray, " N"], before: Float64[np.ndarray, " N"]) -> Float64[np.ndarray, " N"]:
+    """The probability with which pairs that an earlier draw has kept are kept again, so that both draws together keep a pair with the
+    smaller of the two probabilities: min(1, keep / before).
+
+    ``draw(keep, uids, seed)`` with the seed of the earlier draw does so: the pair still has its random number, which is below ``before``.
+
+    Args:
+        keep: of the pairs, as if there had been no earlier draw.
+        before: of the earlier draw; above 0, since it has kept them.
+
+    >>> second_probability(np.array([0.1, 0.9]), np.array([0.4, 0.6])).tolist()
+    [0.25, 1.0]
+    """
+    return np.minimum(1.0, keep / before)
+
+
+def whole_weights(keep: Float64[np.ndarray, " N"], uids: UInt64[np.ndarray, "N 2"]) -> Int64[np.ndarray, " N"]:
+    """For how many pairs of a pool each pair stands that a draw has kept: 1 / keep, rounded up or down by its uid so that the mean is that.
+
+    So sums of weights are whole numbers and unbiased, whatever the order and the split of the pairs.
+
+    Args:
+        keep: their keep probabilities, above 0.
+        uids: theirs.
+
+    >>> whole_weights(np.array([1.0, 0.5]), np.array([[1, 2], [3, 4]], dtype=np.uint64)).tolist()
+    [1, 2]
+    """
+    exact = 1 / keep
+    whole = np.floor(exact)
+    return whole.astype(np.int64) + draw(exact - whole, uids, WEIGHT_SEED)
 
 
 def pick_one(images: Int64[np.ndarray, " N"], uids: np.ndarray, salt: int = int(PICK_SALT)) -> Bool[np.ndarray, " N"]:

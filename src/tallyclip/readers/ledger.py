@@ -23,6 +23,7 @@ REPEATED_IN_POOL = "duplicate in the pool"
 IN_EARLIER_POOL = "in an earlier pool"
 BOILERPLATE = "boilerplate of its site"
 NOT_DOWNLOADED = "its image was not downloaded"
+NOT_DRAWN = "left out by an earlier draw"
 
 REASONS = frozenset(
     {
@@ -51,6 +52,7 @@ REASONS = frozenset(
         "language: other",
         "language: unsure",
         NOT_DOWNLOADED,
+        NOT_DRAWN,
         # records, pages and links of crawl files
         "file cut short",
         "bytes that are not a record",

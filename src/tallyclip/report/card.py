@@ -142,7 +142,7 @@ class Card:
                 f"{short(card.head_entries)} ({percent(card.head_entries, card.entries)})",
                 PAPER["head_entries"],
             ),
-            Comparison("matches on head entries", percent(card.head_matches, card.matches), PAPER["head_share"]),
+            Comparison("matches on head entries", percent(card.head_matches, card.matches_before), PAPER["head_share"]),
             Comparison("matches on tail entries", f"{card.tail_share:.2%}", PAPER["tail_share"]),
             Comparison("matched pairs that are kept", percent(card.kept, card.candidates), PAPER["kept_share"]),
         ]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,21 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float64
 
-from tallyclip.core.balance import COMPILED, TextsPolicy, checked_seed, draw, entry_probability, keep_probability, pick_one
+from tallyclip.core.balance import (
+    COMPILED,
+    TextsPolicy,
+    checked_seed,
+    draw,
+    entry_probability,
+    keep_probability,
+    pick_one,
+    second_probability,
+)
 from tallyclip.core.counts import add_to_counts, tail_share
 from tallyclip.core.data import Matches, Metadata, concatenate
 from tallyclip.core.plan import UNIT, PlanRow, parts_of
 from tallyclip.core.uids import make_uids
-from tallyclip.errors import IncompleteError, SourceError, StaleError
+from tallyclip.errors import IncompleteError, OptionError, SourceError, StaleError
 from tallyclip.export.curated import ENTRY_IDS_PATH, CuratedColumns, CuratedRows
 from tallyclip.export.entry_counts import write_entry_counts
 from tallyclip.export.uids import RunWriter, merge_runs
@@ -104,7 +113,7 @@ class BalanceOptions(msgspec.Struct, frozen=True):
 
 
 class BalanceJob(msgspec.Struct, frozen=True):
-    """What is the same for all shards. ``schema`` is a file with the pool's columns."""
+    """What is the same for all shards. ``schema`` is a file with the pool's columns, ``before`` of an earlier draw (``MatchFolder``)."""
 
     choice: ColumnChoice
     matches: str
@@ -113,6 +122,7 @@ class BalanceJob(msgspec.Struct, frozen=True):
     columns: CuratedColumns
     seed: int
     policy: TextsPolicy
+    before: str | None
 
 
 class BalanceReport(Report):
@@ -202,6 +212,7 @@ class _Draws:
     def __init__(self, job: BalanceJob, key: str, path: str, probabilities: TableWriter, uid_runs: RunWriter) -> None:
         self._job, self._path = job, path
         self._p = np.load(job.probability, mmap_mode="r")
+        self._before = None if job.before is None else np.load(job.before, mmap_mode="r")
         self._batches = read_matches(Path(job.matches) / f"{key}.arrow")
         self._probabilities = probabilities
         self._uid_runs = uid_runs
@@ -232,9 +243,11 @@ class _Draws:
         return examples
 
     def _draw(self, pairs: MatchedPairs) -> None:
-        keep = keep_probability(pairs.matches, self._p)
+        keep = alone = keep_probability(pairs.matches, self._p)
+        if self._before is not None:
+            keep = second_probability(alone, keep_probability(pairs.matches, self._before))
         candidates = pick_one(pairs.rows, pairs.uids) if self._job.policy == "one-per-image" else np.ones(len(pairs), np.bool_)
-        kept = draw(keep, pairs.uids, self._job.seed) & candidates
+        kept = draw(alone, pairs.uids, self._job.seed) & candidates
         self._probabilities.write(_probability_table(pairs, keep, self._path))
         chosen = pairs.take(np.flatnonzero(kept))
         self._kept.append((chosen, keep[kept]))
@@ -312,7 +325,19 @@ def options_for(run: Workspace, aim: Aim, seed: int, policy: TextsPolicy) -> Bal
     """
     aim.check()
     checked_seed(seed)
+    check_same_draw(run, run.required(MATCH).options.get("drawn"), seed, policy)
     return BalanceOptions(*resolve(run, aim, policy), seed, policy)
+
+
+def check_same_draw(run: Workspace, drawn: Mapping[str, Any] | None, seed: int, policy: TextsPolicy) -> None:
+    """Refuse another draw than the earlier one that the pairs of a run have survived, if there was one.
+
+    Raises:
+        OptionError: seed or policy are not those of the earlier draw.
+    """
+    if drawn is not None and (drawn["seed"], drawn["texts"]) != (seed, policy):
+        what = f"{run.root}: images were downloaded of the pairs that a draw has kept, and it only goes on with its seed and its --texts"
+        raise OptionError(what, f"give --seed {drawn['seed']} --texts {drawn['texts']}")
 
 
 def _asked(_: Workspace, options: BalanceOptions) -> dict[str, Any]:
@@ -331,6 +356,7 @@ def _cut(making: Making[BalanceFolder, BalanceOptions]) -> Work:
         columns=curated_columns(run),
         seed=options.seed,
         policy=options.policy,
+        before=matches.earlier_draw,
     )
     return Work(snapshot.shards, job)
 

@@ -124,7 +124,7 @@ def _card(run: Workspace) -> CountsPart:
         mode=mode,
         matched_captions=matched.result["matched"],
         captions=matched.result["texts"],
-        matches=int(counts.sum()),
+        matches=matched.result["matches"],
         matched_entries=int(np.count_nonzero(counts)),
         never_matched=[entries[i] for i in shown],
         never_matched_count=len(never),

@@ -70,6 +70,12 @@ class MatchFolder(DroppingFolder):
         super().__init__(path)
         self.snapshot_file = path / "_shards.json"
         self.schema = path / "_schema.arrow"
+        self.before = path / "_before.npy"
+
+    @property
+    def earlier_draw(self) -> str | None:
+        """If the pairs are those that an earlier draw has kept: the file of its entries' probabilities, float64[V]."""
+        return str(self.before) if self.before.exists() else None
 
     def matches(self, key: str) -> Path:
         return self.path / f"{key}.arrow"

@@ -9,15 +9,16 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Float64, Int64
 
-from tallyclip.core.balance import TextsPolicy, pick_one
+from tallyclip.core.balance import TextsPolicy, entry_probability, keep_probability, pick_one, second_probability
 from tallyclip.core.counts import checked_share, checked_threshold, tail_share, threshold_for_tail
-from tallyclip.core.plan import COMPILED, UNIT, PlanRow, checked_size, expected_parts, solve_threshold
+from tallyclip.core.plan import COMPILED, UNIT, PlanRow, checked_size, expected_parts, parts_of, solve_threshold
 from tallyclip.errors import ArtifactError, IncompleteError, OptionError
+from tallyclip.io.arrays import read_array
 from tallyclip.io.files import replacing, with_infinity, write_json
 from tallyclip.io.structs import read_struct
-from tallyclip.match.matched_pairs import read_matches
+from tallyclip.match.matched_pairs import MatchedPairs, read_matches
 from tallyclip.run.items import StageFolder
 from tallyclip.run.manifest import Manifest
 from tallyclip.run.runners.base import Task, collect
@@ -181,12 +182,13 @@ def _candidates(run: Workspace, policy: TextsPolicy) -> int:
 
 
 class ExpectJob(msgspec.Struct, frozen=True):
-    """A shard's matches, the counts of the whole pool, and thresholds."""
+    """A shard's matches, the counts of the whole pool, and thresholds; ``before`` is the file of an earlier draw (``MatchFolder``)."""
 
     matches: str
     counts: str
     thresholds: list[float]
     policy: TextsPolicy
+    before: str | None
 
 
 def _expect(run: Workspace, thresholds: Sequence[float], policy: TextsPolicy) -> list[int]:
@@ -197,7 +199,7 @@ def _expect(run: Workspace, thresholds: Sequence[float], policy: TextsPolicy) ->
     """
     counts, matches = str(run.folder(COUNTS).counts), run.folder(MATCH)
     keys = run.required(MATCH).pieces
-    tasks = [Task(key, ExpectJob(str(matches.matches(key)), counts, list(thresholds), policy)) for key in keys]
+    tasks = [Task(key, ExpectJob(str(matches.matches(key)), counts, list(thresholds), policy, matches.earlier_draw)) for key in keys]
     parts, failures = collect(run.runner, run.progress, expect_shard, tasks, count=False)
     if failures:
         raise IncompleteError(failures[0].what, failures[0].hint)
@@ -207,13 +209,24 @@ def _expect(run: Workspace, thresholds: Sequence[float], policy: TextsPolicy) ->
 def expect_shard(job: ExpectJob, tick: Callable[[int], None]) -> list[int]:
     """Expected sizes of one shard at several thresholds, in fixed point."""
     counts = np.load(job.counts, mmap_mode="r")
+    before = None if job.before is None else read_array(Path(job.before))
     parts = [0] * len(job.thresholds)
     for pairs in read_matches(Path(job.matches)):
         picked = pick_one(pairs.rows, pairs.uids) if job.policy == "one-per-image" else None
-        found = expected_parts(pairs.matches, counts, job.thresholds, picked)
+        if before is None:
+            found = expected_parts(pairs.matches, counts, job.thresholds, picked)
+        else:
+            found = [parts_of(_kept_again(pairs, counts, t, before)[slice(None) if picked is None else picked]) for t in job.thresholds]
         parts = [one + other for one, other in zip(parts, found, strict=True)]
         tick(len(pairs))
     return parts
+
+
+def _kept_again(
+    pairs: MatchedPairs, counts: Int64[np.ndarray, " V"], t: float, before: Float64[np.ndarray, " V"]
+) -> Float64[np.ndarray, " N"]:
+    keep = keep_probability(pairs.matches, entry_probability(counts, t))
+    return second_probability(keep, keep_probability(pairs.matches, before))
 
 
 PLAN = Stage(

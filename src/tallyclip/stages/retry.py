@@ -26,6 +26,7 @@ from tallyclip.run.stage import Finished, Making, Section, Stage
 from tallyclip.run.workspace import Workspace
 from tallyclip.stages.balance import BALANCE
 from tallyclip.stages.curated import PAIRS, CuratedFile, curated_files
+from tallyclip.stages.match import MATCH
 from tallyclip.stages.samples import NO_SAMPLE, SAMPLES, SamplesFolder, SamplesReport, not_read
 
 REASON = "reason"
@@ -164,6 +165,8 @@ def _card(run: Workspace) -> Downloads:
     facts |= {reason: f"{count:,}" for reason, count in result["reasons"].items()}
     facts |= {f"samples left out: {reason}": f"{count:,}" for reason, count in listed.result["drops"].items()}
     facts |= {"tars that were not read": "; ".join(listed.failed.values())} if listed.failed else {}
+    drawn = run.required(MATCH).options["drawn"]
+    facts |= {"entry counts": f"estimated from the pairs that a draw at t = {drawn['t']:,.6g} has kept"} if drawn else {}
     return Downloads(title="Downloaded images", facts=facts, failed=listed.failed)
 
 

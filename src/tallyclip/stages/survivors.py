@@ -2,6 +2,9 @@
 
 Nothing is read or matched anew: of the matches of a run that has all, those of pairs without an image are left out. What comes of it is the
 stage ``match`` of a run, so all stages after it are as of any run, and count, plan and draw as if the pool had never had the other pairs.
+
+Of a run that was balanced only the pairs can survive that its draw has kept. If it is asked for, counts are estimated from these: each pair
+stands for as many as its keep probability says. The draw goes on then: a pair is kept if its number is below both probabilities.
 """
 
 from __future__ import annotations
@@ -16,14 +19,15 @@ import msgspec
 import numpy as np
 from msgspec.structs import replace as with_fields
 
+from tallyclip.core.balance import TextsPolicy, draw, entry_probability, keep_probability, pick_one, whole_weights
 from tallyclip.core.counts import add_to_counts
 from tallyclip.core.lookup import COMPILED, find_uids
 from tallyclip.core.uids import as_columns
 from tallyclip.errors import IncompleteError, OptionError
-from tallyclip.io.arrays import read_arrays
+from tallyclip.io.arrays import read_array, read_arrays, write_array
 from tallyclip.io.files import replacing, write_json
 from tallyclip.match.matched_pairs import MatchWriter, read_matches
-from tallyclip.readers.ledger import NOT_DOWNLOADED
+from tallyclip.readers.ledger import NOT_DOWNLOADED, NOT_DRAWN
 from tallyclip.run.items import Work
 from tallyclip.run.stage import Finished, Making, Section
 from tallyclip.run.workspace import Workspace
@@ -40,20 +44,33 @@ NOT_OF_THIS_RUN = (
 )
 
 
+class Drawn(msgspec.Struct, frozen=True):
+    """An earlier draw: its threshold, seed and policy, and the fingerprint of the balance."""
+
+    t: float
+    seed: int
+    texts: TextsPolicy
+    balance: str
+
+
 @dataclass(frozen=True)
 class SurvivorsOptions:
-    """The run whose pairs were downloaded, to read from it."""
+    """The run whose pairs were downloaded, to read from it; and its draw, if that has left pairs out."""
 
     run: Workspace
+    drawn: Drawn | None = None
 
 
 class SurvivorsJob(msgspec.Struct, frozen=True):
-    """What all shards have in common: the run's matches, the uids that have an image, the number of entries, and are languages detected."""
+    """What all shards have in common: the run's matches, the uids that have an image, the number of entries, and are languages detected;
+    the draw that has left pairs out, if one has, and the file of its entries' probabilities."""
 
     matched: str
     uids: str
     entries: int
     languages: bool
+    drawn: Drawn | None
+    before: str
 
 
 class SurvivorsItem(msgspec.Struct, frozen=True):
@@ -64,19 +81,32 @@ class SurvivorsItem(msgspec.Struct, frozen=True):
 
 
 def keep_survivors(job: SurvivorsJob, item: SurvivorsItem, folder: MatchFolder, tick: Callable[[int], None]) -> MatchReport:
-    """Write the matched pairs of a shard that have an image, and how often each entry is matched by them."""
-    before, key = MatchFolder(Path(job.matched)), item.key
+    """Write the matched pairs of a shard that have an image, and how often each entry is matched by them, or by those they stand for."""
+    before, key, drawn = MatchFolder(Path(job.matched)), item.key, job.drawn
     report = before.reports([key], MatchReport)[key]
     uids = as_columns(np.load(job.uids, mmap_mode="r"))
+    p = None if drawn is None else read_array(Path(job.before))
     counts, lengths = np.zeros(job.entries, np.int64), np.zeros(LONGEST_COUNTED + 1, np.int64)
-    kept = 0
+    kept = left_out = matches = 0
     with replacing(folder.matches(key)) as part, MatchWriter(part, with_languages=job.languages) as writer:
         for pairs in read_matches(before.matches(key)):
-            survivors = pairs.take(np.flatnonzero(find_uids(uids, pairs.uids) >= 0))
+            there = find_uids(uids, pairs.uids) >= 0
+            if drawn is not None and p is not None:
+                keep = keep_probability(pairs.matches, p)
+                is_drawn = draw(keep, pairs.uids, drawn.seed)
+                if drawn.texts == "one-per-image":
+                    is_drawn &= pick_one(pairs.rows, pairs.uids)
+                left_out += len(pairs) - int(np.count_nonzero(is_drawn))
+                there &= is_drawn
+                survivors = pairs.take(np.flatnonzero(there))
+                weights = np.repeat(whole_weights(keep[there], survivors.uids), survivors.matches.lengths)
+                counts += np.bincount(survivors.matches.entry_ids, weights, len(counts)).astype(np.int64)
+            else:
+                survivors = pairs.take(np.flatnonzero(there))
+                add_to_counts(counts, survivors.matches)
             writer.write(survivors)
-            add_to_counts(counts, survivors.matches)
             lengths += np.bincount(np.minimum(survivors.matches.lengths, LONGEST_COUNTED), minlength=LONGEST_COUNTED + 1)
-            kept += len(survivors)
+            kept, matches = kept + len(survivors), matches + len(survivors.matches.entry_ids)
             tick(len(pairs))
     write_shard_counts(folder.counts(key), counts, read_arrays(before.counts(key))["columns"])
     lost = report.matched - kept
@@ -85,42 +115,53 @@ def keep_survivors(job: SurvivorsJob, item: SurvivorsItem, folder: MatchFolder, 
         texts=report.texts - lost,
         own_uids=min(report.own_uids, report.texts - lost),
         matched=kept,
-        matches=int(counts.sum()),
-        drops=dict(Counter(report.drops) + Counter({NOT_DOWNLOADED: lost})),
+        matches=matches,
+        drops=dict(Counter(report.drops) + Counter({NOT_DOWNLOADED: lost - left_out, NOT_DRAWN: left_out})),
         lengths=[report.lengths[0], *lengths[1:].tolist()],
     )
 
 
-def check_has_all(run: Workspace) -> None:
-    """Refuse a run whose draw has left pairs out: what survives of it is no sample of its pool that could be drawn from again.
+def draw_of(run: Workspace, *, estimate: bool) -> Drawn | None:
+    """The draw of a run, if it has left pairs out; None if the run has all its matched pairs.
 
     Raises:
-        OptionError: the run is balanced.
-        IncompleteError: its balance is not whole.
+        OptionError: it has left pairs out, and counts are not to be estimated; or the run itself is made of what a draw has kept.
+        IncompleteError: the run's balance is not whole.
     """
-    t, largest = float(run.required(BALANCE).options["t"]), int(load_counts(run).max())
-    if t < largest:
+    balanced, largest = run.required(BALANCE), int(load_counts(run).max())
+    if run.required(MATCH).options.get("drawn") is not None:
+        what = f"{run.root} is itself made of the pairs that an earlier draw has kept"
+        raise OptionError(what, "give the run that was balanced before the download, and all folders of images")
+    t, again = float(balanced.options["t"]), f"'tallyclip balance {run.root} --t inf'"
+    if t >= largest:
+        return None
+    if not estimate:
         what = (
             f"{run.root} is balanced (t = {t:,.6g}), so its images are of pairs that a draw has kept: their counts are not the pool's, and "
             "to draw of them again would keep too many, since pairs that were kept have small random numbers"
         )
-        again = f"'tallyclip balance {run.root} --t inf'"
-        hint = f"run {again}; if the images are not of all matched pairs, download these then, with 'tallyclip export downloads'"
+        hint = f"if the images are of all matched pairs, run {again}; else download all after that, or estimate the counts with --estimate"
         raise OptionError(what, hint)
+    return Drawn(t, balanced.options["seed"], balanced.options["texts"], balanced.fingerprint)
 
 
 def _asked(_: Workspace, options: SurvivorsOptions) -> dict[str, Any]:
-    matched = options.run.required(MATCH)
-    return matched.options | {"repeats": None, "write_dropped": False, "survivors": VERSION, "run": matched.fingerprint}
+    matched, drawn = options.run.required(MATCH), msgspec.to_builtins(options.drawn)
+    return matched.options | {"repeats": None, "write_dropped": False, "survivors": VERSION, "run": matched.fingerprint, "drawn": drawn}
 
 
 def _cut(making: Making[MatchFolder, SurvivorsOptions]) -> Work:
-    run, snapshot = making.options.run, snapshot_of(making.options.run)
+    run, drawn, before = making.options.run, making.options.drawn, making.folder.before
+    snapshot, counts = snapshot_of(run), load_counts(run)
+    if drawn is not None:
+        write_array(before, entry_probability(counts, drawn.t))
     job = SurvivorsJob(
         matched=str(run.folder(MATCH).path),
         uids=str(making.run.folder(SAMPLES).uids),
-        entries=len(load_counts(run)),
+        entries=len(counts),
         languages=snapshot.languages,
+        drawn=drawn,
+        before=str(before),
     )
     return Work({key: SurvivorsItem(key, shard.matched) for key, shard in snapshot.shards.items()}, job)
 
@@ -135,21 +176,24 @@ def _finish(making: Making[MatchFolder, SurvivorsOptions]) -> Finished:
         raise IncompleteError(f"none of the {images:,} pairs with an image is a matched pair of {run.root}", NOT_OF_THIS_RUN)
     others = images - _common(making.run.folder(SAMPLES).uids, BalanceFolder(run.root).uids)
     if others:
-        making.run.progress.note(f"{others:,} of the {images:,} pairs with an image are no matched pairs of {run.root}, and are left out")
+        making.run.progress.note(f"{others:,} of the {images:,} pairs with an image are no curated pairs of {run.root}, and are left out")
     shards = {key: with_fields(shard, matched=reports[key].matched) for key, shard in snapshot.shards.items()}
     write_json(folder.snapshot_file, msgspec.to_builtins(with_fields(snapshot, shards=shards)))
     with replacing(folder.schema) as part:
         part.write_bytes(run.folder(MATCH).schema.read_bytes())
+    totals = {reason: sum(report.drops.get(reason, 0) for report in reports.values()) for reason in (NOT_DOWNLOADED, NOT_DRAWN)}
+    left_out = {reason: count for reason, count in totals.items() if count}
     result = before | {
         "texts": sum(report.texts for report in reports.values()),
         "own_uids": sum(report.own_uids for report in reports.values()),
         "matched": kept,
         "matches": sum(report.matches for report in reports.values()),
-        "drops": dict(sorted((Counter(before["drops"]) + Counter({NOT_DOWNLOADED: before["matched"] - kept})).items())),
+        "drops": dict(sorted((before["drops"] | left_out).items())),
         "images_of_other_pairs": others,
     }
-    said = f"{kept:,} of {before['matched']:,} matched pairs have an image"
-    return Finished(result, said, (folder.snapshot_file, folder.schema))
+    drawn = [] if making.options.drawn is None else [folder.before]
+    said = f"{kept:,} of {before['matched']:,} matched pairs {'were drawn and ' if drawn else ''}have an image"
+    return Finished(result, said, (folder.snapshot_file, folder.schema, *drawn))
 
 
 def _common(some: Path, others: Path) -> int:
