@@ -402,8 +402,8 @@ Images = Annotated[
         "--images",
         parser=checked(pool_name),
         metavar="TARS",
-        help="Tars of images; folders, globs or URLs of them, or ranges such as '{00000..00099}.tar'. May be given several times. Of a pair "
-        "that is in several, the first by path counts.",
+        help="Tars of images; folders, globs or URLs of them, or ranges such as '{00000..00099}.tar'. May be given several times. Of a "
+        "pair that is in several, the first by path counts.",
         show_default=False,
     ),
 ]

@@ -15,6 +15,7 @@ import pyarrow as pa
 from tallyclip.core.lookup import COMPILED, find_uids
 from tallyclip.core.sorting import sort_rows
 from tallyclip.core.uids import as_columns, column_uids
+from tallyclip.errors import StaleError
 from tallyclip.export.uids import merge_runs
 from tallyclip.io.arrays import write_array
 from tallyclip.io.files import replacing
@@ -139,6 +140,8 @@ def _cut_files(making: Making[RetryFolder, RetryOptions]) -> Work:
 
 def _finish(making: Making[RetryFolder, RetryOptions]) -> Finished:
     reports: dict[str, RetryReport] = making.reports(FILES)
+    if making.asked != _asked(making.run, making.options):
+        raise StaleError(f"{making.options.run.root} was balanced anew while its pairs were looked through", "run the same command again")
     pairs, with_image = sum(report.rows for report in reports.values()), sum(report.with_image for report in reports.values())
     reasons = Counter[str]()
     for report in reports.values():

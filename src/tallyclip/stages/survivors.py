@@ -23,7 +23,7 @@ from tallyclip.core.balance import TextsPolicy, draw, entry_probability, keep_pr
 from tallyclip.core.counts import add_to_counts
 from tallyclip.core.lookup import COMPILED, find_uids
 from tallyclip.core.uids import as_columns
-from tallyclip.errors import IncompleteError, OptionError
+from tallyclip.errors import IncompleteError, OptionError, StaleError
 from tallyclip.io.arrays import read_array, read_arrays, write_array
 from tallyclip.io.files import replacing, write_json
 from tallyclip.match.matched_pairs import MatchWriter, read_matches
@@ -180,6 +180,8 @@ def _finish(making: Making[MatchFolder, SurvivorsOptions]) -> Finished:
     run, folder = making.options.run, making.folder
     before, snapshot = run.required(MATCH).result, snapshot_of(run)
     reports: dict[str, MatchReport] = making.reports(SHARDS)
+    if run.required(MATCH).fingerprint != making.asked["run"]:
+        raise StaleError(f"{run.root} was matched anew while its pairs were looked through", "run the same command again")
     kept = sum(report.matched for report in reports.values())
     images = making.run.required(SAMPLES).result["unique_uids"]
     if not kept:

@@ -72,7 +72,8 @@ def uids_summary(root: Path, made: Manifest) -> list[str]:
     left = f"; {more:,} pairs repeat one (--repeats writes these too)" if more and not made.result["repeats"] else ""
     return [
         f"uids        {root / 'uids.npy'}: {written}, sorted{left}",
-        f"next        DataComp's resharder: python resharder.py -s {shlex.quote(str(root / 'uids.npy'))} -i IMAGES -o SHARDS",
+        f"next        DataComp's resharder, of img2dataset's shards: python resharder.py -s {shlex.quote(str(root / 'uids.npy'))} -i images "
+        "-o shards --shard-format '{:05d}.tar' --shard-stats-format '{:05d}_stats.json'",
     ]
 
 
