@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from tallyclip.readers.tar import member_key, open_tar
 
 IMAGE_SUFFIXES = frozenset(("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "ppm", "pgm", "avif"))
 LISTED = 5  # names in a message
+TEXTS = ("classnames.txt", "zeroshot_classification_templates.txt", "dataset_type.txt")  # beside shards
 
 
 class EvalImage(NamedTuple):
@@ -69,7 +70,7 @@ def listing(data: str) -> list[str]:
     with reading(data):
         if not fs.exists(root):
             raise OptionError(f"{data}: no such file or folder", "--data takes a folder of classes, shards or Parquet, or a tar")
-        found = fs.find(root, withdirs=True, detail=True)
+        found = cast(dict[str, Any], fs.find(root, withdirs=True, detail=True))
     base = root.rstrip("/") + "/"
     files = [path.removeprefix(base) for path, about in found.items() if about["type"] != "directory"]
     full = {parent for name in files for parent in _parents(name)}
@@ -143,6 +144,7 @@ def class_tar(path: str) -> EvalSet:
     """
     with open_tar(path) as tar:
         names = [member.name for member in tar if member.is_file]
+    others = [name for name in names if not is_image(name)]
     images = [name for name in names if is_image(name)]
     classes, class_of = _classes(path, images, [])
     label = {name: number for number, name in enumerate(classes)}
@@ -153,20 +155,22 @@ def class_tar(path: str) -> EvalSet:
                 if member.is_file and is_image(member.name):
                     yield EvalImage(member.name, tar.content(member), label[class_of[member.name]])
 
-    return EvalSet("a tar of class folders", False, classes, len(images), read, notes=_skipped([name for name in names if not is_image(name)]))
+    return EvalSet("a tar of class folders", False, classes, len(images), read, notes=_skipped(others))
 
 
 def _classes(data: str, images: Sequence[str], empty: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     """The classes, sorted, and the class of each image: the first folder in which the names differ."""
     if not images:
-        raise OptionError(f"{data}: no images in it", "a class is a folder of .jpg, .png or .webp files; shards have a classnames.txt beside them")
+        raise OptionError(f"{data}: no images in it", "a class is a folder of .jpg, .png or .webp files")
     folders = [name.split("/")[:-1] for name in [*images, *empty]]
     shared = 0
     while len({tuple(parts[: shared + 1]) for parts in folders}) == 1 and all(len(parts) > shared for parts in folders):
         shared += 1
     loose = next((name for name, parts in zip(images, folders, strict=False) if len(parts) <= shared), None)
     if loose is not None:
-        what = "all images are in one folder" if all(len(parts) == shared for parts in folders) else f"{loose} is not in the folder of a class"
+        what = (
+            "all images are in one folder" if all(len(parts) == shared for parts in folders) else f"{loose} is not in the folder of a class"
+        )
         raise OptionError(f"{data}: {what}", "put the images of each class into a folder of its own")
     class_of = {name: parts[shared] for name, parts in zip(images, folders, strict=False)}
     return sorted({parts[shared] for parts in folders}), class_of
@@ -186,12 +190,14 @@ def shards(data: str, names: Sequence[str]) -> EvalSet:
         ArtifactError: shards are missing, or the set is of a kind that cannot be evaluated.
     """
     split = "test/" if "test/nshards.txt" in names else ""
-    texts = {name: read_text(join(data, name)) for name in ("classnames.txt", "zeroshot_classification_templates.txt", "dataset_type.txt") if name in names}
+    texts = {name: read_text(join(data, name)) for name in TEXTS if name in names}
     if not split and not texts and not is_url(data):
         texts = _texts_above(data)
     kind = texts.get("dataset_type.txt", "classification").strip().lower()
     if kind not in ("classification", "retrieval"):
-        raise ArtifactError(f"{data}: dataset_type.txt says {kind[:50]!r}", "sets with one label an image and retrieval sets can be evaluated")
+        raise ArtifactError(
+            f"{data}: dataset_type.txt says {kind[:50]!r}", "sets of one label an image, and retrieval sets, can be evaluated"
+        )
     counted = read_text(join(data, f"{split}nshards.txt")).strip()
     if not counted.isdigit():
         raise ArtifactError(f"{data}: {split}nshards.txt has no number of shards, but {counted[:50]!r}")
@@ -214,7 +220,11 @@ def shards(data: str, names: Sequence[str]) -> EvalSet:
 def _texts_above(data: str) -> dict[str, str]:
     above = join(data, "..")
     here = set(listing_flat(above))
-    return {name: read_text(join(above, name)) for name in ("classnames.txt", "zeroshot_classification_templates.txt", "dataset_type.txt") if name in here}
+    return {
+        name: read_text(join(above, name))
+        for name in ("classnames.txt", "zeroshot_classification_templates.txt", "dataset_type.txt")
+        if name in here
+    }
 
 
 def listing_flat(data: str) -> list[str]:

@@ -110,9 +110,7 @@ def f1_macro(scores: Float32[np.ndarray, "N C"], labels: Int64[np.ndarray, " N"]
     return float((2 * right / np.maximum(images + named, 1))[images > 0].mean())
 
 
-def worst_group(
-    scores: Float32[np.ndarray, "N C"], labels: Int64[np.ndarray, " N"], groups: Int64[np.ndarray, " N"], k: int = 1
-) -> float:
+def worst_group(scores: Float32[np.ndarray, "N C"], labels: Int64[np.ndarray, " N"], groups: Int64[np.ndarray, " N"], k: int = 1) -> float:
     """The lowest top-k accuracy of a group of images.
 
     Args:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import logging
 import os
 import pickle
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Generator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -67,8 +68,8 @@ def load_model(name: str, pretrained: str | None, device: str | None, precision:
     Args:
         name: one of ``open_clip.list_models()``, a JSON file with such a configuration, or a name that begins with ``hf-hub:`` or
             ``local-dir:``.
-        pretrained: a checkpoint, of ``tallyclip train`` or open_clip or weights alone, or the name of weights that open_clip can fetch; None
-            with a name that brings its own.
+        pretrained: a checkpoint, of ``tallyclip train`` or open_clip, or weights alone, or the name of weights that open_clip can fetch;
+            None with a name that brings its own.
         device: such as "cuda:1"; None for a GPU if there is one.
         precision: one of ``PRECISIONS``.
 
@@ -96,13 +97,23 @@ def load_model(name: str, pretrained: str | None, device: str | None, precision:
         hint = f"weights that open_clip can fetch for it: {', '.join(tags)}" if tags else "open_clip knows no weights for it"
         raise OptionError(f"{tag}: no such file, and open_clip has no weights of that name for {name}", hint)
     try:
-        model, _, preprocess = package.create_model_and_transforms(architecture, pretrained=tag)
+        with _quiet():  # that a model has no weights yet is no warning
+            model, _, preprocess = package.create_model_and_transforms(architecture, pretrained=tag)
         tokenizer = package.get_tokenizer(architecture)
     except (RuntimeError, OSError, ValueError, ImportError) as error:  # what is fetched: weights, configurations, tokenizers
         raise ArtifactError(f"{name}: open_clip cannot make it: {' '.join(str(error).split())[:500]}") from error
     if file is not None:
         _load_weights(package, model, name, file)
     return ZeroShotModel(_stem(name), pretrained or "", model.to(place).eval(), tokenizer, preprocess, place, precision)
+
+
+@contextmanager
+def _quiet() -> Generator[None]:
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def _stem(name: str) -> str:
@@ -117,7 +128,8 @@ def _device(name: str | None) -> torch.device:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:  # the latter if torch was built without CUDA
         said = str(error).splitlines()[0][:200]
-        raise OptionError(f"--device {name}: there is no such device: {said}", "leave it out for a GPU if there is one, and else the CPU") from error
+        what = f"--device {name}: there is no such device: {said}"
+        raise OptionError(what, "leave it out to use a GPU if there is one") from error
     return device
 
 
@@ -135,7 +147,8 @@ def _architecture(package: Any, name: str) -> str:
     known = package.list_models()
     if _stem(name) not in known:
         if name.endswith(".json"):
-            raise ArtifactError(f"{name}: not a model's configuration", "it has embed_dim, vision_cfg and text_cfg, as in open_clip's model_configs")
+            what = f"{name}: not a model's configuration"
+            raise ArtifactError(what, "it has embed_dim, vision_cfg and text_cfg, as those in open_clip's model_configs")
         near = difflib.get_close_matches(name.replace("/", "-"), known, SUGGESTED, 0.5)
         raise OptionError(f"open_clip has no model {name}", f"near are {', '.join(near)}" if near else "see open_clip.list_models()")
     return _stem(name)
@@ -162,9 +175,8 @@ def _load_weights(package: Any, model: Any, name: str, file: str) -> None:
             raise RuntimeError
         package.load_checkpoint(model, file)
     except (RuntimeError, KeyError, AttributeError, ValueError) as error:
-        raise ArtifactError(
-            f"{file}: its weights are not those of {name}", "give --model the name of the model it was trained as", _misfits(wanted, weights)
-        ) from error
+        what, hint = f"{file}: its weights are not those of {name}", "give --model the name of the model it was trained as"
+        raise ArtifactError(what, hint, _misfits(wanted, weights)) from error
 
 
 def _misfits(wanted: Mapping[str, torch.Size], weights: Mapping[str, Any]) -> list[str]:

@@ -40,7 +40,8 @@ def parquet_set(data: str, names: Sequence[str]) -> EvalSet:
     captions = next((name for name in CAPTIONS if name in schema.names), None)
     if label is None and captions is None:
         what = f"{paths[0]}: no column has labels or captions; its columns are {shown(schema.names)}"
-        raise ArtifactError(what, f"labels are whole numbers in {', '.join(LABELS[:3])} or a ClassLabel; captions are in {', '.join(CAPTIONS)}")
+        hint = f"labels are a ClassLabel, or whole numbers in {', '.join(LABELS)}; captions are in {', '.join(CAPTIONS)}"
+        raise ArtifactError(what, hint)
     classes = features.get(label or "", {}).get("names")
     total = rows + sum(_schema(path)[1] for path in paths[1:])
 
@@ -64,7 +65,8 @@ def _of_split(data: str, names: Sequence[str]) -> list[str]:
             return found
     starts = {re.split(r"-[0-9]", name, maxsplit=1)[0] for name in names}
     if len(starts) > 1 and any(start.endswith("train") for start in starts):
-        raise ArtifactError(f"{data}: several splits, and none of them is test or validation: {shown(sorted(starts))}", "give one of its files")
+        what = f"{data}: several splits, and none of them is test or validation: {shown(sorted(starts))}"
+        raise ArtifactError(what, "give one of its files")
     return list(names)
 
 
@@ -94,7 +96,8 @@ def _image_column(path: str, schema: pa.Schema, features: dict[str, dict[str, An
     ]
     found = named or like
     if not found:
-        raise ArtifactError(f"{path}: no column has images; its columns are {shown(schema.names)}", "images are structs of bytes and path, or bytes")
+        what = f"{path}: no column has images; its columns are {shown(schema.names)}"
+        raise ArtifactError(what, "images are structs of bytes and path, or bytes")
     return next((name for name in found if name in ("image", "img", "jpg", "png", "webp")), found[0])
 
 

@@ -33,5 +33,6 @@ def open_set(data: str) -> EvalSet:
     if any(name.endswith(".parquet") for name in names):
         return parquet_set(data, [name for name in names if name.endswith(".parquet")])
     if any(name.endswith(".tar") for name in names):
-        raise OptionError(f"{data}: tars without an nshards.txt", "write how many there are, named 0.tar and so on, into nshards.txt beside them")
+        hint = "write how many there are, named 0.tar and so on, into nshards.txt beside them"
+        raise OptionError(f"{data}: tars without an nshards.txt", hint)
     return class_folders(data, names)

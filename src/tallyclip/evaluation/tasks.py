@@ -12,6 +12,7 @@ from tallyclip.errors import ArtifactError, OptionError
 from tallyclip.evaluation.images import EvalSet, join, lines_of, shown
 from tallyclip.evaluation.metrics import GROUP_METRICS, METRICS, MIXED_METRIC
 from tallyclip.evaluation.suites import SuiteTask, short_name, tasks
+from tallyclip.io.streams import without_compression
 from tallyclip.io.toml import meant, read_toml
 
 PLACES = ("{c}", "{}")  # where a template has the name of the class: as CLIP_benchmark writes it, and as open_clip does
@@ -61,8 +62,8 @@ class EvalTask(NamedTuple):
 def task_of(data: str, found: EvalSet, given: str | None, imagenet: Any) -> EvalTask:
     """The task for a set.
 
-    Names of classes are those of the task's file, else of ``classnames.txt``, else of ImageNet if the task is on it, else of the set itself.
-    Templates likewise, and else one: "a photo of a {c}."
+    Names of classes are those of the task's file, else of ``classnames.txt``, else of ImageNet if the task is on it, else of the set
+    itself. Templates likewise, and else one: "a photo of a {c}."
 
     Args:
         data: the folder or file of the set.
@@ -83,7 +84,7 @@ def task_of(data: str, found: EvalSet, given: str | None, imagenet: Any) -> Eval
         if suite is None:
             known = ", ".join(sorted(tasks()))
             raise OptionError(f"no task is called {given}", f"{meant(given, list(tasks()))}known are {known}; or give a TOML file")
-    name = file.name or (suite.name if suite else data.rstrip("/").rpartition("/")[2])
+    name = file.name or (suite.name if suite else _plain_name(data))
     metric = file.metric if given is not None and given.endswith(".toml") else suite.metric if suite else "acc1"
     if found.is_retrieval:
         return EvalTask(name, (), (), MIXED_METRIC)
@@ -97,6 +98,11 @@ def task_of(data: str, found: EvalSet, given: str | None, imagenet: Any) -> Eval
         raise ArtifactError(f"{name}: roc_auc is of two classes, and there are {len(classes):,}", "name another metric in a task file")
     group = file.group if file.group is not None else suite.group if suite else None
     return EvalTask(name, classes, prompts, metric, group, notes)
+
+
+def _plain_name(data: str) -> str:
+    """The name of a folder or file, without suffixes."""
+    return without_compression(data.rstrip("/").rpartition("/")[2]).removesuffix(".tar").removesuffix(".parquet")
 
 
 def _task_file(path: Path) -> TaskFile:

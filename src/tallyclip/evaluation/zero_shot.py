@@ -93,7 +93,8 @@ def _classify(model: ZeroShotModel, found: EvalSet, task: EvalTask, batch_size: 
     notes = list(task.notes)
     empty = [name for name, count in zip(task.classes, images, strict=True) if not count]
     if empty:
-        notes.append(f"{len(empty):,} of {len(task.classes):,} classes have no image, such as {empty[0]}: mean_per_class_recall is without them")
+        without = f"{len(empty):,} of {len(task.classes):,} classes have no image, such as {empty[0]}"
+        notes.append(f"{without}: mean_per_class_recall is without them")
     return _evaluation(model, found, task, metrics, used, notes, per_class)
 
 
@@ -105,8 +106,9 @@ def _retrieve(model: ZeroShotModel, found: EvalSet, task: EvalTask, batch_size: 
     with model.autocast():
         embedded = embed_texts(model.model, model.tokenizer, texts, model.device, batch_size, progress.advance).numpy()
     progress.finish(f"{len(texts):,} captions of {len(used.images):,} images")
-    metrics: dict[str, float | None] = dict(retrieval(used.embeddings, embedded, image_of_text, RECALL_AT))
-    metrics[MIXED_METRIC] = np.mean([metrics["image_retrieval_recall@1"], metrics["text_retrieval_recall@1"]]).item()
+    found_at = retrieval(used.embeddings, embedded, image_of_text, RECALL_AT)
+    mixed = (found_at["image_retrieval_recall@1"] + found_at["text_retrieval_recall@1"]) / 2
+    metrics: dict[str, float | None] = {**found_at, MIXED_METRIC: mixed}
     return _evaluation(model, found, task, metrics, used, task.notes, None, len(texts))
 
 
@@ -181,8 +183,8 @@ def _checks_labels(task: EvalTask) -> Callable[[EvalImage], None]:
     def check(image: EvalImage) -> None:
         if image.label is not None and not 0 <= image.label < len(task.classes):
             what = f"{image.name}: its label is {image.label}, and there are {len(task.classes):,} classes, from 0 on"
-            hidden = "the labels of this split may be hidden: try another split" if image.label < 0 else "are the class names those of this set?"
-            raise ArtifactError(what, hidden)
+            hidden = "the labels of this split may be hidden: try another split"
+            raise ArtifactError(what, hidden if image.label < 0 else "are the class names those of this set?")
 
     return check
 
