@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -186,8 +187,8 @@ def _table(found: SideBySide) -> RenderableType:
 
     shown = Table(box=None, header_style="dim", pad_edge=False)
     shown.add_column("task", no_wrap=True)
-    for model in found.models:
-        shown.add_column(Text(printable(_heading(model))), justify="right", style="" if model.source else "cyan")
+    for model, heading in zip(found.models, _headings(found.models), strict=True):
+        shown.add_column(Text(printable(heading, keep="\n")), justify="right", style="" if model.source else "cyan", overflow="fold")
     for task in found.tasks:
         values = [model.values.get(task.name) for model in found.models]
         best = max(value for value in values if value is not None)
@@ -202,10 +203,14 @@ def _table(found: SideBySide) -> RenderableType:
     return Group(shown, Text(""), *(Text(printable(line), style="dim") for line in [*source, *found.notes]))
 
 
-def _heading(model: TableModel) -> str:
-    if model.source:
-        return f"{model.model} {model.weights} {model.size}".replace("  ", " ")
-    return f"{model.model} {Path(model.weights).stem}"
+def _headings(models: Sequence[TableModel]) -> list[str]:
+    """Two lines for each column; of own weights with the same name, the whole path."""
+    stems = [Path(model.weights).stem for model in models]
+    seconds = [stem if stems.count(stem) == 1 else model.weights for model, stem in zip(models, stems, strict=True)]
+    return [
+        f"{model.model} {model.size}\n{model.weights}" if model.source else f"{model.model}\n{second}"
+        for model, second in zip(models, seconds, strict=True)
+    ]
 
 
 def _cell(value: float | None, *, is_best: bool) -> str:
