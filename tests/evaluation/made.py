@@ -19,9 +19,42 @@ TINY = {
     "vision_cfg": {"image_size": 32, "layers": 2, "width": 64, "patch_size": 8, "head_width": 32},
     "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 2},
 }
-NAMES = ["red fox", "blue whale", "tench", "crane", "traffic light", "St. Bernard", "pirate ship", "hook", "acorn", "daisy", "volcano", "pi"]
+NAMES = [
+    "red fox",
+    "blue whale",
+    "tench",
+    "crane",
+    "traffic light",
+    "St. Bernard",
+    "pirate ship",
+    "hook",
+    "acorn",
+    "daisy",
+    "volcano",
+    "pi",
+]
 TEMPLATES = ["a photo of a {c}.", "itap of the {c}.", "a drawing of many {c}, in a {c}."]
-WORDS = ["a", "dog", "cat", "on", "the", "roof", "of", "red", "house", "boats", "with", "two", "small", "cups", "über", "ß", "grass", "at", "night"]
+WORDS = [
+    "a",
+    "dog",
+    "cat",
+    "on",
+    "the",
+    "roof",
+    "of",
+    "red",
+    "house",
+    "boats",
+    "with",
+    "two",
+    "small",
+    "cups",
+    "über",
+    "ß",
+    "grass",
+    "at",
+    "night",
+]
 MODES = ("RGB", "L", "RGBA", "P", "LA", "1", "CMYK")
 
 
@@ -33,7 +66,9 @@ def write_model(open_clip: Any, folder: Path, config: Mapping[str, Any] | None =
     model = open_clip.create_model(name)
     draw = np.random.default_rng(0)
     weights = {key: _weight(draw, key, tuple(value.shape)) for key, value in model.state_dict().items()}
-    torch.save({"epoch": 1, "name": "tiny", "state_dict": {f"module.{key}": value for key, value in weights.items()}}, folder / f"{name}.pt")
+    torch.save(
+        {"epoch": 1, "name": "tiny", "state_dict": {f"module.{key}": value for key, value in weights.items()}}, folder / f"{name}.pt"
+    )
     return folder / f"{name}.json", folder / f"{name}.pt"
 
 
@@ -112,7 +147,10 @@ def captioned(count: int) -> list[tuple[bytes, list[str]]]:
     """Image files and their captions: one to five."""
     draw = np.random.default_rng(2)
     return [
-        (picture(number, number % 12), [" ".join(draw.choice(WORDS, draw.integers(2, 9))) + f" {number}" for _ in range(draw.integers(1, 6))])
+        (
+            picture(number, number % 12),
+            [" ".join(draw.choice(WORDS, draw.integers(2, 9))) + f" {number}" for _ in range(draw.integers(1, 6))],
+        )
         for number in range(count)
     ]
 

@@ -16,8 +16,8 @@ from tallyclip import api
 from tallyclip.cli import options
 from tallyclip.cli.config import placed, shown
 from tallyclip.cli.console import fails, out, print_json, reports_errors, show_text
-from tallyclip.cli.export import export_app
 from tallyclip.cli.evaluation import eval_app
+from tallyclip.cli.export import export_app
 from tallyclip.cli.given import options_of, origins
 from tallyclip.cli.metadata import add_commands
 from tallyclip.errors import TallyclipError

@@ -188,7 +188,8 @@ def _table(found: SideBySide) -> RenderableType:
     shown = Table(box=None, header_style="dim", pad_edge=False)
     shown.add_column("task", no_wrap=True)
     for model, heading in zip(found.models, _headings(found.models), strict=True):
-        shown.add_column(Text(printable(heading, keep="\n")), justify="right", style="" if model.source else "cyan", overflow="fold")
+        own = not model.source
+        shown.add_column(Text(printable(heading, keep="\n")), justify="right", style="cyan" if own else "", no_wrap=own)
     for task in found.tasks:
         values = [model.values.get(task.name) for model in found.models]
         best = max(value for value in values if value is not None)
@@ -204,13 +205,10 @@ def _table(found: SideBySide) -> RenderableType:
 
 
 def _headings(models: Sequence[TableModel]) -> list[str]:
-    """Two lines for each column; of own weights with the same name, the whole path."""
+    """A line for the model and one for its weights, of own ones by the whole path if names repeat, and for the paper's one for the size."""
     stems = [Path(model.weights).stem for model in models]
-    seconds = [stem if stems.count(stem) == 1 else model.weights for model, stem in zip(models, stems, strict=True)]
-    return [
-        f"{model.model} {model.size}\n{model.weights}" if model.source else f"{model.model}\n{second}"
-        for model, second in zip(models, seconds, strict=True)
-    ]
+    weights = [stem if stems.count(stem) == 1 and not model.source else model.weights for model, stem in zip(models, stems, strict=True)]
+    return ["\n".join([model.model, name, *([model.size] if model.source else [])]) for model, name in zip(models, weights, strict=True)]
 
 
 def _cell(value: float | None, *, is_best: bool) -> str:
