@@ -6,6 +6,7 @@ import io
 import json
 import tarfile
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,7 @@ def _weight(draw: np.random.Generator, key: str, shape: tuple[int, ...]) -> torc
     return torch.from_numpy(draw.normal(0, size, shape).astype(np.float32))
 
 
+@cache
 def picture(number: int, kind: int = 0) -> bytes:
     """An image file: stripes and noise by their kind and number, in any mode and size."""
     draw = np.random.default_rng([number, kind])
