@@ -7,6 +7,8 @@ from tallyclip.evaluation.images import EvalSet, class_folders, class_tar, listi
 from tallyclip.evaluation.parquet import parquet_set
 from tallyclip.io.streams import filesystem, without_compression
 
+KINDS = "--data takes a folder of classes, shards or Parquet, or a tar"
+
 
 def open_set(data: str) -> EvalSet:
     """An evaluation set: class folders, a tar of them, shards as CLIP_benchmark has them, or Parquet.
@@ -23,11 +25,12 @@ def open_set(data: str) -> EvalSet:
         return class_tar(data)
     if data.endswith(".parquet"):
         return parquet_set(data, [])
+    fs, root = filesystem(data)
+    if fs.isfile(root):
+        raise OptionError(f"{data}: a file, and no tar or Parquet", KINDS)
     names = listing(data)
     if not names:
-        fs, root = filesystem(data)
-        what = "it is a file, and no tar or Parquet" if fs.isfile(root) else "there is nothing in it"
-        raise OptionError(f"{data}: {what}", "--data takes a folder of classes, shards or Parquet, or a tar")
+        raise OptionError(f"{data}: there is nothing in it", KINDS)
     if "nshards.txt" in names or "test/nshards.txt" in names:
         return shards(data, names)
     if any(name.endswith(".parquet") for name in names):
