@@ -34,6 +34,7 @@ def evaluate(tiny: tuple[Path, Path]) -> Callable[..., Any]:
     """Evaluate the small model on a set."""
 
     def of(data: Path | str, **options: Any) -> Any:
-        return tc.evaluate(data, **{"model": tiny[0], "pretrained": tiny[1], "batch_size": 50, "workers": 2, "device": "cpu"} | options)
+        given: dict[str, Any] = {"model": tiny[0], "pretrained": tiny[1], "batch_size": 50, "workers": 2, "device": "cpu"}
+        return tc.evaluate(data, **given | options)
 
     return of

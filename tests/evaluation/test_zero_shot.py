@@ -230,7 +230,8 @@ def test_pictures_are_seen_as_clip_benchmark_sees_them(evaluate: Evaluate, tmp_p
     image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40, 4), dtype=np.uint8), "RGBA")
     exif = Image.Exif()
     exif[0x0112] = 6
-    for number, options in enumerate(({}, {"exif": exif.tobytes()})):
+    every: list[dict[str, Any]] = [{}, {"exif": exif.tobytes()}]
+    for number, options in enumerate(every):
         for name in ("a", "b"):
             folder = tmp_path / str(number) / name
             folder.mkdir(parents=True)

@@ -12,12 +12,10 @@ import typer
 from tallyclip import api
 from tallyclip.cli import options
 from tallyclip.cli.console import out as stdout
-from tallyclip.cli.console import print_json, reports_errors
+from tallyclip.cli.console import print_json, reports_errors, show_text
 from tallyclip.errors import OptionError
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from tallyclip.evaluation.results import Evaluation
     from tallyclip.evaluation.table import SideBySide, TableModel
 
@@ -127,7 +125,7 @@ def evaluate(
 
         print_json(msgspec.to_builtins(found))
     else:
-        stdout.print(_report(found))
+        _show_report(found)
 
 
 @eval_app.command()
@@ -147,12 +145,11 @@ def table(results: Results, suite: OfSuite = SuiteName.metaclip_26, as_json: opt
     if as_json:
         print_json(msgspec.to_builtins(found))
     else:
-        stdout.print(_table(found))
+        _show_table(found)
 
 
-def _report(found: Evaluation) -> RenderableType:
+def _show_report(found: Evaluation) -> None:
     """The numbers, and what people should know about them."""
-    from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
@@ -165,24 +162,25 @@ def _report(found: Evaluation) -> RenderableType:
     numbers.add_column("percent", justify="right")
     for name, value in found.metrics.items():
         numbers.add_row(Text(name), _percent(value), style="bold cyan" if name == details.metric else "")
-    lines = [f"{found.dataset}  {found.model}  {found.pretrained}".rstrip(), ""]
-    below = [f"\nimages       {details.images:,} of {details.form}" + (f", {details.captions:,} captions" if details.captions else "")]
+    captions = f", {details.captions:,} captions" if details.captions else ""
+    lines = [f"images       {details.images:,} of {details.form}{captions}"]
     for reason, count in details.dropped.items():
-        below.append(f"unusable     {count:,}: {reason}; such as {details.dropped_names[reason][0]}")
+        lines.append(f"unusable     {count:,}: {reason}; such as {details.dropped_names[reason][0]}")
     if details.per_class is not None:
-        counted = [(one["acc1"], one["class"]) for one in details.per_class if one["acc1"] is not None]
-        counted.sort(key=lambda one: one[0])
-        below.append(f"classes      {len(details.per_class):,}, prompts {sum(one['prompts'] for one in details.per_class):,}")
-        below.append("lowest       " + ", ".join(f"{name} {_percent(value)}" for value, name in counted[:SHOWN_CLASSES]))
-    below += [f"note         {note}" for note in details.notes]
-    return Group(Text("\n".join(lines), style="bold"), numbers, Text(in_lines("\n".join(below).splitlines())))
+        lines.append(f"classes      {len(details.per_class):,}, prompts {sum(one['prompts'] for one in details.per_class):,}")
+        counted = sorted((one["acc1"], one["class"]) for one in details.per_class if one["acc1"] is not None)
+        lines.append("lowest       " + ", ".join(f"{name} {_percent(value)}" for value, name in counted[:SHOWN_CLASSES]))
+    lines += [f"note         {note}" for note in details.notes]
+    show_text(in_lines([f"{found.dataset}  {found.model}  {found.pretrained}".rstrip()]) + "\n")
+    stdout.print(numbers)
+    show_text("\n" + in_lines(lines))
 
 
-def _table(found: SideBySide) -> RenderableType:
-    from rich.console import Group
+def _show_table(found: SideBySide) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from tallyclip.cli.show import in_lines
     from tallyclip.escaping import printable
 
     shown = Table(box=None, header_style="dim", pad_edge=False)
@@ -190,18 +188,16 @@ def _table(found: SideBySide) -> RenderableType:
     for model, heading in zip(found.models, _headings(found.models), strict=True):
         own = not model.source
         shown.add_column(Text(printable(heading, keep="\n")), justify="right", style="cyan" if own else "", no_wrap=own)
-    for task in found.tasks:
-        values = [model.values.get(task.name) for model in found.models]
+    rows = [(task.title, [model.values.get(task.name) for model in found.models]) for task in found.tasks]
+    if found.averaged:
+        rows.append(("average", [model.average for model in found.models]))
+    for title, values in rows:
         best = max(value for value in values if value is not None)
-        shown.add_row(task.title, *(_cell(value, is_best=value == best) for value in values))
-    averages = [model.average for model in found.models]
-    best = max((value for value in averages if value is not None), default=None)
-    shown.add_section()
-    if best is not None:
-        shown.add_row("average", *(_cell(value, is_best=value == best) for value in averages))
+        shown.add_row(title, *(_cell(value, is_best=value == best) for value in values))
     tables = sorted({model.source for model in found.models if model.source})
-    source = [f"{found.suite}, in percent" + (f"; others are of arXiv 2309.16671, {' and '.join(tables)}" if tables else "")]
-    return Group(shown, Text(""), *(Text(printable(line), style="dim") for line in [*source, *found.notes]))
+    source = f"; others are of arXiv 2309.16671, {' and '.join(tables)}" if tables else ""
+    stdout.print(shown)
+    show_text("\n" + in_lines([f"{found.suite}, in percent{source}", *found.notes]))
 
 
 def _headings(models: Sequence[TableModel]) -> list[str]:

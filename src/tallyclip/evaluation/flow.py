@@ -38,8 +38,9 @@ def evaluate(
         raise OptionError("--batch-size and --workers are 1 or more")
     if out is not None and out.is_dir():
         raise OptionError(f"{out}: a folder", "--out is the file for the results, such as results.json")
+    package = open_clip()
     found = open_set(data)
-    asked = task_of(data, found, task, open_clip())
+    asked = task_of(data, found, task, package)
     loaded = load_model(model, pretrained, device, precision)
     for note in (*found.notes, *asked.notes):
         progress.note(note)
