@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer.main
 
+import tallyclip as tc
+from tallyclip.cli.app import app
 from tests.evaluation import made
 from tests.tools import fails, succeeds, tallyclip
 
@@ -43,6 +48,16 @@ def test_help_says_what_they_are_for(command: str) -> None:
     said = succeeds(*command.split(), "--help")
     assert "Example:" in said
     assert "--json" in said
+
+
+def test_the_function_has_the_options_of_the_command_with_their_defaults() -> None:
+    group: Any = typer.main.get_command(app)
+    options = {option.name: option.default for option in group.commands["eval"].params if option.name != "as_json"}
+    parameters = inspect.signature(tc.evaluate).parameters
+    assert options.keys() == parameters.keys() - {"progress"}
+    assert [parameters[name].kind is inspect.Parameter.KEYWORD_ONLY for name in options] == [name != "data" for name in options]
+    empty = inspect.Parameter.empty
+    assert all(parameters[name].default in (empty, getattr(value, "value", value)) for name, value in options.items())
 
 
 def test_what_is_missing_is_said(tmp_path: Path) -> None:

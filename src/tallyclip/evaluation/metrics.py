@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int64
+from jaxtyping import Bool, Float32, Float64, Int64
 
 
 def ranks(scores: Float32[np.ndarray, "N C"], labels: Int64[np.ndarray, " N"]) -> Int64[np.ndarray, " N"]:
@@ -67,20 +67,16 @@ def mean_of_top_1_and_5(scores: Float32[np.ndarray, "N C"], labels: Int64[np.nda
     return (recall_at(found, 1) + recall_at(found, 5)) / 2
 
 
-def recall_of_classes(scores: Float32[np.ndarray, "N C"], labels: Int64[np.ndarray, " N"]) -> Float32[np.ndarray, " C"]:
+def recall_of_classes(scores: Float32[np.ndarray, "N C"], labels: Int64[np.ndarray, " N"]) -> Float64[np.ndarray, " C"]:
     """Of each class the share of its images that have it as their first; NaN for a class without images."""
-    right = scores.argmax(axis=1) == labels
+    right = np.bincount(labels, weights=scores.argmax(axis=1) == labels, minlength=scores.shape[1])
     images = np.bincount(labels, minlength=scores.shape[1])
-    with np.errstate(invalid="ignore"):
-        return (np.bincount(labels, weights=right, minlength=scores.shape[1]) / images).astype(np.float32)
+    return np.divide(right, images, out=np.full(len(images), np.nan), where=images > 0)
 
 
 def mean_per_class(scores: Float32[np.ndarray, "N C"], labels: Int64[np.ndarray, " N"]) -> float:
     """The mean of ``recall_of_classes`` over the classes that have images."""
-    right = scores.argmax(axis=1) == labels
-    images = np.bincount(labels, minlength=scores.shape[1])
-    found = np.bincount(labels, weights=right, minlength=scores.shape[1])
-    return float((found[images > 0] / images[images > 0]).mean())
+    return float(np.nanmean(recall_of_classes(scores, labels)))
 
 
 def roc_auc(scores: Float32[np.ndarray, "N 2"], labels: Int64[np.ndarray, " N"]) -> float:
