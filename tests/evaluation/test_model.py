@@ -90,7 +90,9 @@ def test_names_that_open_clip_does_not_know_are_refused_with_those_near(tiny: Fi
     refused(OptionError, "ViT-B-32", "openia", "openia: no such file", "openai")
     refused(OptionError, "ViT-B-32", None, "has no weights yet", "laion400m_e32")
     refused(OptionError, tmp_path / "nowhere.json", tiny[1], "no such file")
-    for text in ("{", "[]", '{"embed_dim": 3}'):
+    for text, said in (("{", "not readable"), ("[]", "not a JSON object"), ('{"embed_dim": 3}', "it has no vision_cfg, text_cfg")):
         (tmp_path / "odd.json").write_text(text)
-        refused(ArtifactError, tmp_path / "odd.json", tiny[1], "not a model's configuration")
-        (tmp_path / "odd.json").write_text("{}")
+        refused(ArtifactError, tmp_path / "odd.json", tiny[1], said)
+    (tmp_path / "ViT-B-32.json").write_text(tiny[0].read_text())
+    refused(OptionError, tmp_path / "ViT-B-32.json", tiny[1], "open_clip has another model of this name")
+    assert open_clip().get_model_config("ViT-B-32")["embed_dim"] == 512

@@ -15,7 +15,6 @@ import_torchvision()
 
 import open_clip  # noqa: E402 - torchvision has to be there first
 from clip_benchmark import cli  # noqa: E402
-
 from tests.evaluation import made  # noqa: E402
 
 PACKAGES = ("clip-benchmark", "open_clip_torch", "torch", "torchvision", "webdataset", "scikit-learn", "pillow", "numpy")
@@ -33,6 +32,7 @@ def found(data: Path, checkpoint: Path, task: str) -> dict[str, Any]:
 
 
 def main(out: Path) -> None:
+    """Write what is found on all sets."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         _, checkpoint = made.write_model(open_clip, folder)

@@ -18,12 +18,14 @@ from torch import Tensor
 from tallyclip.errors import ArtifactError, OptionError
 from tallyclip.evaluation.images import shown
 from tallyclip.extras import load
+from tallyclip.io.files import read_json
 from tallyclip.train.torchvision import import_torchvision
 
 PURPOSE = "evaluating models"
 SCHEMAS = ("hf-hub:", "local-dir:")  # names that bring their own weights
 PRECISIONS = ("fp32", "amp")
 POSITIONS = ("positional_embedding", "visual.positional_embedding", "text.positional_embedding")
+CONFIGURATION = ("embed_dim", "vision_cfg", "text_cfg")  # what a model's has
 SUGGESTED = 5
 
 
@@ -139,20 +141,26 @@ def _architecture(package: Any, name: str) -> str:
     if name.startswith(SCHEMAS):
         return name
     if name.endswith(".json"):
-        if not os.path.isfile(name):
-            raise OptionError(f"{name}: no such file", "a model is a name of open_clip, or a JSON file as in its model_configs")
-        try:
-            package.add_model_config(Path(name))
-        except ValueError as error:
-            raise ArtifactError(f"{name}: not a model's configuration: {error}", "it is JSON as in open_clip's model_configs") from error
+        return _configured(package, Path(name))
     known = package.list_models()
-    if _stem(name) not in known:
-        if name.endswith(".json"):
-            what = f"{name}: not a model's configuration"
-            raise ArtifactError(what, "it has embed_dim, vision_cfg and text_cfg, as those in open_clip's model_configs")
-        near = difflib.get_close_matches(name.replace("/", "-"), known, SUGGESTED, 0.5)
+    if name not in known:
+        near = difflib.get_close_matches(name, known, SUGGESTED, 0.5)
         raise OptionError(f"open_clip has no model {name}", f"near are {', '.join(near)}" if near else "see open_clip.list_models()")
-    return _stem(name)
+    return name
+
+
+def _configured(package: Any, path: Path) -> str:
+    """Tell open_clip of a configuration in a file; the model is called as the file is."""
+    if not path.is_file():
+        raise OptionError(f"{path}: no such file", "a model is a name of open_clip, or a JSON file as in its model_configs")
+    config = read_json(path)
+    missing = [key for key in CONFIGURATION if key not in config]
+    if missing:
+        raise ArtifactError(f"{path}: not a model's configuration: it has no {shown(missing)}", "see open_clip's model_configs")
+    if path.stem in package.list_models() and package.get_model_config(path.stem) != config:
+        raise OptionError(f"{path}: open_clip has another model of this name", "give the file another name")
+    package.add_model_config(path)
+    return path.stem
 
 
 def _load_weights(package: Any, model: Any, name: str, file: str) -> None:
