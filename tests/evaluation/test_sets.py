@@ -7,6 +7,7 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -166,3 +167,17 @@ def test_parquet_without_images_or_labels_is_refused(tmp_path: Path) -> None:
     refused(write_parquet(tmp_path / "b.parquet", image=[PICTURE], kind=["x"]), ArtifactError, "no column has labels or captions")
     (tmp_path / "c.parquet").write_bytes(b"PAR1 nonsense")
     refused(tmp_path / "c.parquet", SourceError)
+
+
+def test_a_set_behind_a_url_is_read_as_on_disk(tmp_path: Path) -> None:
+    memory = fsspec.filesystem("memory")
+    folders = write(tmp_path / "folders", "dog/1.png", "cat/1.png", "cat/2.png")
+    samples = [{"png": PICTURE, "cls": str(number % 2).encode()} for number in range(5)]
+    shards = made.write_shards(tmp_path / "shards", samples, 2, NAMES)
+    parquet = write_parquet(tmp_path / "parquet" / "data" / "test-00000-of-00001.parquet", image=[PICTURE] * 3, label=[0, 1, 0]).parents[1]
+    for data in (folders, shards, parquet):
+        memory.put(str(data), f"/sets/{data.name}", recursive=True)
+        here, there = open_set(str(data)), open_set(f"memory://sets/{data.name}")
+        assert (there.form, there.classes, there.texts) == (here.form, here.classes, here.texts)
+        assert there.images == (None if data is shards else here.images)  # to count a shard's is to read it
+        assert [(image.label, image.content) for image in there.read()] == [(image.label, image.content) for image in here.read()]
