@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ import typer.main
 import tallyclip as tc
 from tallyclip.cli.app import app
 from tests.evaluation import made
-from tests.tools import fails, succeeds, tallyclip
+from tests.tools import PATIENCE, fails, started, succeeds, tallyclip
 
 Files = tuple[Path, Path]
 
@@ -41,6 +42,41 @@ def test_a_model_is_evaluated_and_stands_in_the_table(tiny: Files, tmp_path: Pat
     assert "1 of 26 tasks" in table.replace("\n", " ")
     values = json.loads(succeeds("eval", "table", "--json", "--suite", "datacomp-38", tmp_path / "theirs.json"))
     assert [model["model"] for model in values["models"]] == ["ViT-B-32", "MetaCLIP", "MetaCLIP", "MetaCLIP"]
+
+
+def test_an_interruption_is_said_and_leaves_nothing(tiny: Files, tmp_path: Path) -> None:
+    data = made.write_classification(tmp_path / "set", 300)
+    options = (
+        "--pretrained",
+        tiny[1],
+        "--data",
+        data,
+        "--device",
+        "cpu",
+        "--workers",
+        "1",
+        "--batch-size",
+        "1",
+        "--out",
+        tmp_path / "out.json",
+    )
+    process = started("eval", "--model", tiny[0], *options)
+    assert process.stderr is not None
+    while not process.stderr.readline().startswith("images:"):
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130
+    assert said.endswith("\nInterrupted. Nothing was written.\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+
+
+def test_where_nothing_can_be_written_the_model_is_not_run(tiny: Files, tmp_path: Path) -> None:
+    data = made.write_classification(tmp_path / "set", 5)
+    (tmp_path / "file").write_text("")
+    said = fails(1, "eval", "--model", tiny[0], "--pretrained", tiny[1], "--data", data, "--out", tmp_path / "file" / "out.json")
+    assert "cannot be written" in said
+    assert "images:" not in said
 
 
 @pytest.mark.parametrize("command", ["eval", "eval table"])

@@ -11,8 +11,8 @@ import typer
 
 from tallyclip import api
 from tallyclip.cli import options
+from tallyclip.cli.console import err, print_json, reports_errors, show_text
 from tallyclip.cli.console import out as stdout
-from tallyclip.cli.console import print_json, reports_errors, show_text
 from tallyclip.errors import OptionError
 
 if TYPE_CHECKING:
@@ -108,18 +108,22 @@ def evaluate(
         return
     if model is None or data is None:
         raise OptionError("--model and --data are needed", "see 'tallyclip eval --help'")
-    found = api.evaluate(
-        data,
-        model=model,
-        pretrained=pretrained,
-        task=task,
-        out=out,
-        batch_size=batch_size,
-        device=device,
-        precision=precision.value,
-        workers=workers,
-        progress=True,
-    )
+    try:
+        found = api.evaluate(
+            data,
+            model=model,
+            pretrained=pretrained,
+            task=task,
+            out=out,
+            batch_size=batch_size,
+            device=device,
+            precision=precision.value,
+            workers=workers,
+            progress=True,
+        )
+    except KeyboardInterrupt:
+        err.print("\nInterrupted. Nothing was written.")
+        raise typer.Exit(130) from None
     if as_json:
         import msgspec
 

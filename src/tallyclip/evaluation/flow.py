@@ -11,6 +11,7 @@ from tallyclip.evaluation.results import Evaluation
 from tallyclip.evaluation.sets import open_set
 from tallyclip.evaluation.tasks import task_of
 from tallyclip.evaluation.zero_shot import evaluate_set
+from tallyclip.io.files import writing
 from tallyclip.run.progress import Progress
 
 
@@ -42,6 +43,9 @@ def evaluate(
     found = open_set(data)
     asked = task_of(data, found, task, package)
     loaded = load_model(model, pretrained, device, precision)
+    if out is not None:
+        with writing(out):
+            out.parent.mkdir(parents=True, exist_ok=True)
     for note in (*found.notes, *asked.notes):
         progress.note(note)
     result = evaluate_set(loaded, found, asked, batch_size, workers or os.cpu_count() or 1, progress)
