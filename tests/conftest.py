@@ -16,6 +16,8 @@ import tests.shapes  # noqa: F401 - the hook finds it by name
 WITH_SHAPES = (
     *(f"core.{name}" for name in ("balance", "counts", "csr", "data", "duplicates", "hashing", "plan", "sorting", "strings", "uids")),
     *(
+        "evaluation.metrics",
+        "evaluation.retrieval",
         "export",
         "lists.ngrams",
         "lists.segment",

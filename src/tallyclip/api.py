@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from tallyclip.core.balance import TextsPolicy
     from tallyclip.core.data import Metadata
+    from tallyclip.evaluation.results import Evaluation
     from tallyclip.match.reference import Mode
     from tallyclip.run.status import RunStatus
     from tallyclip.run.workspace import Kind, Workspace
@@ -544,6 +545,71 @@ def status(run: str | PathLike[str]) -> RunStatus:
         ArtifactError: there is no such run, or its record is broken.
     """
     return Run(run).status
+
+
+def evaluate(
+    data: str | PathLike[str],
+    *,
+    model: str | PathLike[str],
+    pretrained: str | PathLike[str] | None = None,
+    task: str | PathLike[str] | None = None,
+    out: str | PathLike[str] | None = None,
+    batch_size: int = 64,
+    device: str | None = None,
+    precision: str = "fp32",
+    workers: int | None = None,
+    progress: bool = False,
+) -> Evaluation:
+    """Evaluate a model of open_clip zero-shot, as ``tallyclip eval``.
+
+    Args:
+        data: a folder of class folders, a tar of them, shards in CLIP_benchmark's layout, or Parquet; a path or URL.
+        model: a name of open_clip, or a JSON file with a model's configuration.
+        pretrained: a checkpoint, or the name of weights that open_clip can fetch.
+        task: the name of a task of the suites, or a TOML file; None to go by the name of ``data``.
+        out: a file for the results.
+        progress: show on standard error what the command shows.
+
+    The other keywords are the command's options, which ``tallyclip eval --help`` describes.
+
+    Returns:
+        The metrics, from 0 to 1, and what there is to know about them.
+
+    Raises:
+        OptionError: there is no such model, weights, set, task or device; nothing was started.
+        ArgumentTypeError: an argument is of the wrong type; likewise.
+        ArtifactError: the weights are not the model's, or classes, prompts or labels do not fit the set.
+        SourceError: a file of the set cannot be read.
+        IncompleteError: no image can be used.
+        MissingExtraError: the packages of the extra ``train`` are not installed.
+        OutputError: the results cannot be written.
+    """
+    check_types(evaluate, locals())
+    from tallyclip.evaluation import evaluate as flow
+    from tallyclip.run.progress import Silent
+
+    shown = None
+    if progress:
+        from tallyclip.cli.console import err
+        from tallyclip.cli.progress import Shown
+
+        shown = Shown(err)
+    try:
+        return flow(
+            os.fspath(data),
+            model=os.fspath(model),
+            pretrained=None if pretrained is None else os.fspath(pretrained),
+            task=None if task is None else os.fspath(task),
+            out=None if out is None else Path(out),
+            batch_size=batch_size,
+            device=device,
+            precision=precision,
+            workers=workers,
+            progress=shown or Silent(),
+        )
+    finally:
+        if shown is not None:
+            shown.stop()
 
 
 def _open(name: str, function: Callable[..., Run], given: dict[str, Any], *, workers: int | None = None) -> OpenFolder:

@@ -33,7 +33,7 @@ from tests.tools import (
     write_parquet,
 )
 
-COMMANDS = ("curate", "match", "count", "plan", "balance", "card", "status", "demo", "metadata", "metadata info")
+COMMANDS = ("curate", "match", "count", "plan", "balance", "card", "status", "demo", "metadata", "metadata info", "eval", "eval table")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -36,6 +36,8 @@ def loaded(*arguments: object) -> set[str]:
         ("--help",),
         ("--version",),
         ("curate", "--help"),
+        ("eval", "--help"),
+        ("eval", "--model", "ViT-B-32"),
         ("config", "show", "--t", "5"),
         ("curate", "nowhere.parquet", "--out", "out"),
         ("curate", "none-*.parquet", "--out", "out"),

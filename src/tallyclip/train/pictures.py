@@ -24,7 +24,7 @@ class PictureError(Exception):
         self.reason = reason
 
 
-def decode(content: bytes, most_pixels: int = MOST_PIXELS) -> Image.Image:
+def decode(content: bytes, most_pixels: int = MOST_PIXELS, *, plain: bool = False) -> Image.Image:
     """The picture that an image file shows, in mode RGB.
 
     It is turned upright as EXIF says, what is transparent is laid on white, 16 bits are scaled to 8, CMYK and palettes become RGB, and of
@@ -33,6 +33,7 @@ def decode(content: bytes, most_pixels: int = MOST_PIXELS) -> Image.Image:
     Args:
         content: of the file.
         most_pixels: an image with more is not decoded. Pillow's own limit, ``PIL.Image.MAX_IMAGE_PIXELS``, is one too.
+        plain: only change the mode, as Pillow does. So evaluation sets are read everywhere, and numbers are to be comparable.
 
     Raises:
         PictureError: the file is empty, no image, cut short or broken, or has too many pixels, or others than of 8 or 16 bits.
@@ -46,6 +47,8 @@ def decode(content: bytes, most_pixels: int = MOST_PIXELS) -> Image.Image:
             if image.width * image.height > most_pixels:
                 raise PictureError("too many pixels")
             image.load()
+            if plain:
+                return image.convert("RGB")
             _turn_upright(image)
             return _in_rgb(image)
     except PictureError:
