@@ -291,7 +291,7 @@ def test_survivors_of_survivors_are_those_of_both(download: Download, tmp_path: 
 
 def test_status_and_the_commands_of_single_stages_know_the_run(download: Download, tmp_path: Path) -> None:
     made = tc.survivors(download.run, download.images, out=tmp_path / "run2", workers=2)
-    stages = ["samples", "retry", "metadata", "match", "counts", "plan", "balance", "card"]
+    stages = ["samples", "lookup", "retry", "metadata", "match", "counts", "plan", "balance", "card"]
     assert [(stage.stage, stage.state) for stage in made.status.stages] == [(name, "done") for name in stages]
     assert made.summary in succeeds("card", made.path)
     said = succeeds("survivors", download.run.path, "--images", download.images, "--out", made.path)

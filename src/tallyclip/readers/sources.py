@@ -1,4 +1,7 @@
-"""The files of a pool, and the shards they are worked on in."""
+"""The files of a pool, and the shards they are worked on in; and tars of images.
+
+Longer than others: whatever is named is found, keyed and described in one way.
+"""
 
 from __future__ import annotations
 

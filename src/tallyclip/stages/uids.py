@@ -19,6 +19,8 @@ from tallyclip.run.stage import Finished, Making, Section, Stage
 from tallyclip.stages.curated import CuratedFile, curated_files
 from tallyclip.stages.exported import ExportedRun, asked_of_run, finished_unchanged
 
+IMG2DATASET_SHARDS = "--shard-format '{:05d}.tar' --shard-stats-format '{:05d}_stats.json'"  # their names
+
 
 class UidsFolder(StageFolder):
     """While it is made it has the sorted uids of each file."""
@@ -70,10 +72,10 @@ def uids_summary(root: Path, made: Manifest) -> list[str]:
     written = f"{pairs:,} uids, {unique:,} different" if made.result["repeats"] else f"{unique:,} uids, each once"
     more = pairs - unique
     left = f"; {more:,} pairs repeat one (--repeats writes these too)" if more and not made.result["repeats"] else ""
+    command = f"python resharder.py -s {shlex.quote(str(root / 'uids.npy'))} -i images -o shards {IMG2DATASET_SHARDS}"
     return [
         f"uids        {root / 'uids.npy'}: {written}, sorted{left}",
-        f"next        DataComp's resharder, of img2dataset's shards: python resharder.py -s {shlex.quote(str(root / 'uids.npy'))} -i images "
-        "-o shards --shard-format '{:05d}.tar' --shard-stats-format '{:05d}_stats.json'",
+        f"next        DataComp's resharder, of img2dataset's shards: {command}",
     ]
 
 
