@@ -13,7 +13,7 @@ from tallyclip.run.engine import make
 from tallyclip.run.manifest import Manifest
 from tallyclip.run.workspace import Workspace
 from tallyclip.stages.exported import ExportOptions, exported_run
-from tallyclip.stages.index import INDEX
+from tallyclip.stages.index import INDEX, INDEX_OF_ALL
 from tallyclip.stages.lookup import LOOKUP, LookupOptions
 from tallyclip.stages.samples import SAMPLES, SamplesOptions
 from tallyclip.stages.webdataset import WEBDATASET, ShardsOptions
@@ -46,14 +46,24 @@ def webdataset(folder: Workspace, run: Path, images: Sequence[str], *, shard_siz
 def index(folder: Workspace, run: Path, shards: Sequence[str], *, accept_failed: bool = False) -> Manifest:
     """Write the index of shards for a loader that draws by a run's probabilities. Arguments and errors: see ``webdataset``."""
     exported = exported_run(run)
+    _list_shards(folder, shards, accept_failed=accept_failed)
+    make(folder, LOOKUP, LookupOptions(exported, "probabilities"))
+    return make(folder, INDEX, ExportOptions(exported))
+
+
+def index_of_all(folder: Workspace, shards: Sequence[str]) -> Manifest:
+    """Write the index of shards for a loader that draws each of their pairs in each epoch. Arguments and errors: see ``webdataset``."""
+    _list_shards(folder, shards)
+    return make(folder, INDEX_OF_ALL)
+
+
+def _list_shards(folder: Workspace, shards: Sequence[str], *, accept_failed: bool = False) -> None:
     folder_of_files = next((file.path for file in find_tars(shards)[0] if file.path.endswith(END)), None)
     if folder_of_files is not None:
         raise OptionError(
             f"{folder_of_files} is a folder of images, and loaders read tars", "make shards with 'tallyclip export webdataset'"
         )
     list_samples(folder, shards, accept_failed=accept_failed)
-    make(folder, LOOKUP, LookupOptions(exported, "probabilities"))
-    return make(folder, INDEX, ExportOptions(exported))
 
 
 def list_samples(folder: Workspace, images: Sequence[str], *, accept_failed: bool = False) -> Manifest:
