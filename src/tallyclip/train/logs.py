@@ -143,7 +143,9 @@ def open_logs(folder: Path, after: int, trackers: Iterable[Tracker], settings: d
         OptionError: there is no such tracker.
         MissingExtraError: one is not installed.
     """
-    wanted: dict[Tracker, None] = dict.fromkeys(trackers) | ({"tensorboard": None} if find_spec("tensorboard") else {})
+    wanted: list[Tracker] = [*trackers]
+    if find_spec("tensorboard") and "tensorboard" not in wanted:
+        wanted.append("tensorboard")
     unknown = [name for name in wanted if name not in get_args(Tracker)]
     if unknown:
         raise OptionError(f"no tracker {unknown[0]}", f"give {', '.join(get_args(Tracker))}")

@@ -58,7 +58,7 @@ class Trainer:
         self.weights = model
         self.model = DistributedDataParallel(model) if ranks.size > 1 else model
         self.loss = import_open_clip().ClipLoss(local_loss=True, gather_with_grad=True, rank=ranks.rank, world_size=ranks.size)
-        self.optimizer = adamw(model, recipe)
+        self.optimizer: torch.optim.Optimizer = adamw(model, recipe)
         self.scaler = torch.amp.GradScaler(ranks.device.type, enabled=recipe.precision == "fp16")
         self.step = self.seen = 0
 

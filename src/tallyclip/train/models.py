@@ -111,7 +111,6 @@ def import_open_clip() -> Any:
     Raises:
         MissingExtraError: open_clip or torchvision is not installed.
     """
-    load("torchvision.version", "torchvision", "train", "training")
     import_torchvision()
     return load("open_clip", "open_clip_torch", "train", "training")
 

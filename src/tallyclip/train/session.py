@@ -160,7 +160,7 @@ def _cut(recipe: Recipe, ranks: Ranks, batch_size: int | None) -> tuple[int, int
     at_a_time = of_rank if batch_size is None else batch_size
     if rest or at_a_time < 1 or of_rank % at_a_time:
         raise OptionError(
-            f"a batch of {recipe.global_batch:,} pairs cannot be cut evenly into {at_a_time:,} at a time on each of {ranks.size:,} processes",
+            f"a batch of {recipe.global_batch:,} pairs cannot be cut into {at_a_time:,} at a time on each of {ranks.size:,} processes",
             "give a --batch-size that divides it, or another --global-batch",
         )
     return at_a_time, of_rank // at_a_time
