@@ -16,7 +16,7 @@ from tallyclip.train.presets import Recipe
 TINY: dict[str, Any] = {
     "embed_dim": 16,
     "vision_cfg": {"image_size": 32, "layers": 2, "width": 64, "head_width": 16, "patch_size": 16},
-    "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": 64, "heads": 4, "layers": 2},
+    "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 2},
 }
 RECIPE = Recipe(
     seen_pairs=640,
@@ -49,12 +49,16 @@ def write_preset(folder: Path, **instead: Any) -> Path:
     return path
 
 
-def run_ranks(arguments: Sequence[str], ranks: int = 1, *, timeout: float = 250) -> list[subprocess.CompletedProcess[str]]:
-    """Run ``python ARGUMENTS`` once for each rank, as torchrun does, to the end of all."""
+def free_port() -> int:
+    """A port of this machine that nothing listens on."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
-    address = {"WORLD_SIZE": str(ranks), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)} if ranks > 1 else {}
+        return found.getsockname()[1]
+
+
+def run_ranks(arguments: Sequence[str], ranks: int = 1, *, timeout: float = 250) -> list[subprocess.CompletedProcess[str]]:
+    """Run ``python ARGUMENTS`` once for each rank, as torchrun does, to the end of all."""
+    address = {"WORLD_SIZE": str(ranks), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())} if ranks > 1 else {}
     processes = [
         subprocess.Popen(
             [sys.executable, *arguments],

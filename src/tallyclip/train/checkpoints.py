@@ -66,12 +66,17 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ArtifactError(f"{path}: not readable: {error.strerror or error}") from error
     except Exception as error:  # of pickle and of zip files, whatever torch raises for a file that is broken or written by a later one
-        reason = " ".join(str(error).split())[:300]
-        raise ArtifactError(f"{path}: no checkpoint that can be loaded: {reason}", hint) from error
+        raise ArtifactError(f"{path}: no checkpoint that can be loaded: {why_not_loaded(error)}", hint) from error
     names = {"state_dict", "optimizer", "scaler", "loader", "step", "seen", "torch"}
     if not isinstance(content, dict) or not names.issubset(content):
         raise ArtifactError(f"{path}: no checkpoint of a training that can go on", hint)
     return content
+
+
+def why_not_loaded(error: Exception) -> str:
+    """What torch says of a file that it does not load, in one line and without its advice to trust the file."""
+    said = " ".join(str(error).split())
+    return said.partition("WeightsUnpickler error: ")[2].partition(" Please use")[0] or said[:300]
 
 
 def _reason(error: RuntimeError, path: Path) -> BaseException:

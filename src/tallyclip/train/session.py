@@ -30,7 +30,7 @@ from tallyclip.run.runners.local import Workers, count_of
 from tallyclip.run.workspace import Workspace
 from tallyclip.stages import PRELOAD
 from tallyclip.stages.exports import INDEXED, INDEXED_WHOLE
-from tallyclip.train.checkpoints import checkpoint_path, checkpoints_in, keep_last, load_checkpoint, save_checkpoint
+from tallyclip.train.checkpoints import checkpoint_path, checkpoints_in, keep_last, load_checkpoint, save_checkpoint, why_not_loaded
 from tallyclip.train.epoch import Select
 from tallyclip.train.gradients import check_chunks
 from tallyclip.train.loading import BatchLoader, batches
@@ -275,8 +275,7 @@ def _resume(trainer: Trainer, out: Path, progress: Progress) -> None:
     except (RuntimeError, ValueError, KeyError) as error:  # torch: names or shapes of other weights
         if isinstance(error, OptionError):
             raise
-        reason = " ".join(str(error).split())[:300]
-        raise ArtifactError(f"{found[-1]}: not of this model: {reason}", "give a new --out") from error
+        raise ArtifactError(f"{found[-1]}: not of this model: {why_not_loaded(error)}", "give a new --out") from error
     progress.note(f"going on after step {trainer.step:,} of {trainer.recipe.steps:,}: {found[-1]}")
 
 
@@ -298,7 +297,7 @@ def _run(trainer: Trainer, asked: Asked, progress: Progress) -> Step | None:
                 for log in logs:
                     log.write(done)
             if is_first and (done.step % asked.save_every == 0 or done.step == recipe.steps):
-                save_checkpoint(checkpoint_path(folder, done.step), {**trainer.state_dict(), "torch": torch.__version__})
+                save_checkpoint(checkpoint_path(folder, done.step), {**trainer.state_dict(), "torch": str(torch.__version__)})
                 keep_last(folder, asked.keep)
     finally:
         for log in logs:
