@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -148,6 +148,17 @@ def kill_when(is_time: Callable[[], bool], *processes: subprocess.Popen[str]) ->
             process.communicate()
 
 
+def end(processes: Sequence[subprocess.Popen[str]]) -> None:
+    """Let processes come to their end, which is a good one."""
+    try:
+        for process in processes:
+            _, said = process.communicate(timeout=250)
+            assert process.returncode == 0, said
+    finally:
+        for process in processes:
+            process.kill()
+
+
 def steps_in(out: Path) -> int:
     return len((out / "log.jsonl").read_text().splitlines()) if (out / "log.jsonl").exists() else 0
 
@@ -190,12 +201,10 @@ def test_two_ranks_that_are_killed_end_with_the_same_losses(example: Example, tm
         ranks = [address | {"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(2)]
         return [start(example, out, of_rank, batch_size=4, save_every=5) for of_rank in ranks]
 
-    for process in both(tmp_path / "whole"):
-        assert process.wait(timeout=250) == 0, process.communicate()[1]
+    end(both(tmp_path / "whole"))
     out = tmp_path / "out"
     kill_when(lambda: steps_in(out) >= 7, *both(out))
-    for process in both(out):
-        assert process.wait(timeout=250) == 0, process.communicate()[1]
+    end(both(out))
     assert len(log_of(out)) == STEPS
     assert [step["loss"] for step in log_of(out)] == [step["loss"] for step in log_of(tmp_path / "whole")]
 
