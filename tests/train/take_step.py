@@ -14,25 +14,25 @@ from tallyclip.train.loop import Trainer
 from tallyclip.train.models import create_model, model_name
 from tallyclip.train.online import OnlineBalanced
 from tallyclip.train.ranks import Ranks, joined
-from tests.train.training_tools import RECIPE
+from tests.train.training_tools import SETTINGS
 
 
 def take(given: argparse.Namespace, ranks: Ranks, chunks: int, clip_norm: float | None) -> dict[str, Any]:
     """The losses of all steps, and what the last one leaves."""
-    recipe = msgspec.structs.replace(RECIPE, clip_norm=clip_norm)
-    created = create_model(model_name(given.model), recipe, seed=1)
+    settings = msgspec.structs.replace(SETTINGS, clip_norm=clip_norm)
+    created = create_model(model_name(given.model), settings, seed=1)
     data = OnlineBalanced(
         given.shards,
         "run",
         index=given.index,
-        batch_size=recipe.global_batch // ranks.size // chunks,
+        batch_size=settings.global_batch // ranks.size // chunks,
         shuffle=0,
         transform=created.transform,
         tokenizer=created.tokenizer,
         rank=ranks.rank,
         world_size=ranks.size,
     )
-    trainer = Trainer(created.model, batches(data), recipe, ranks, chunks=chunks)
+    trainer = Trainer(created.model, batches(data), settings, ranks, chunks=chunks)
     trainer.optimizer = torch.optim.SGD(created.model.parameters(), lr=1.0)
     running = trainer.run((1,))
     losses = [next(running).loss for _ in range(given.steps)]

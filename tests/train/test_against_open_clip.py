@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from tallyclip.train.command import train
 from tallyclip.train.models import adamw, create_model, import_open_clip, model_name
 from tallyclip.train.presets import load_preset
-from tallyclip.training import train
 from tests.train.tools import write_shards
-from tests.train.training_tools import ENVIRONMENT, RECIPE, log_of, write_model, write_preset
+from tests.train.training_tools import ENVIRONMENT, SETTINGS, log_of, write_model, write_preset
 
 EPOCHS, STEPS = 5, 50
 THEIRS = """
@@ -44,14 +44,23 @@ print(json.dumps(losses))
 
 def test_fifty_losses_are_those_of_open_clip(tmp_path: Path) -> None:
     shards = write_shards(tmp_path / "tars", (90, 70), keep=(1.0,))
-    config, preset = write_model(tmp_path), write_preset(tmp_path, seen_pairs=STEPS * RECIPE.global_batch)
+    config, preset = write_model(tmp_path), write_preset(tmp_path, seen_pairs=STEPS * SETTINGS.global_batch)
     first = tmp_path / "first.pt"
-    torch.save(create_model(name := model_name(str(config)), RECIPE, seed=3).model.state_dict(), first)
+    torch.save(create_model(name := model_name(str(config)), SETTINGS, seed=3).model.state_dict(), first)
 
     flags = ["--model", name, "--pretrained", str(first), "--train-data", "the shards", "--device", "cpu", "--precision", "fp32"]
-    flags += ["--epochs", str(EPOCHS), "--batch-size", str(RECIPE.global_batch), "--workers", "0", "--seed", "7"]
-    flags += ["--lr", str(RECIPE.learning_rate), "--beta2", str(RECIPE.beta2), "--eps", str(RECIPE.eps), "--wd", str(RECIPE.weight_decay)]
-    flags += ["--warmup", str(RECIPE.warmup_steps), "--log-every-n-steps", "1", "--logs", str(tmp_path / "logs"), "--save-frequency", "0"]
+    flags += ["--epochs", str(EPOCHS), "--batch-size", str(SETTINGS.global_batch), "--workers", "0", "--seed", "7"]
+    flags += [
+        "--lr",
+        str(SETTINGS.learning_rate),
+        "--beta2",
+        str(SETTINGS.beta2),
+        "--eps",
+        str(SETTINGS.eps),
+        "--wd",
+        str(SETTINGS.weight_decay),
+    ]
+    flags += ["--warmup", str(SETTINGS.warmup_steps), "--log-every-n-steps", "1", "--logs", str(tmp_path / "logs"), "--save-frequency", "0"]
     command = [sys.executable, "-c", THEIRS, str(tmp_path / "tars"), str(shards.index_folder), str(config), *flags]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=ENVIRONMENT, timeout=250)
     assert done.returncode == 0, done.stderr
@@ -78,10 +87,10 @@ def test_fifty_losses_are_those_of_open_clip(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("model", ["ViT-B-32-quickgelu", "ViT-L-14-quickgelu"])
 def test_the_weights_that_decay_are_those_of_open_clip(model: str) -> None:
-    recipe = load_preset("paper", model).recipe
+    settings = load_preset("paper", model).settings
     with torch.device("meta"):
         built = import_open_clip().create_model(model, device="meta")
-    no_decay, decay = adamw(built, recipe).param_groups
+    no_decay, decay = adamw(built, settings).param_groups
     # open_clip_train.main: these do not decay
     others = [p for n, p in built.named_parameters() if p.ndim < 2 or "bn" in n or "ln" in n or "bias" in n or "logit_scale" in n]
     assert {id(p) for p in no_decay["params"]} == {id(p) for p in others}

@@ -12,7 +12,7 @@ from tallyclip.errors import OptionError
 from tallyclip.train.gradients import add_gradients, check_chunks
 from tallyclip.train.models import import_open_clip
 from tests.train.tools import write_shards
-from tests.train.training_tools import RECIPE, TINY, run_ranks, write_model
+from tests.train.training_tools import SETTINGS, TINY, run_ranks, write_model
 
 STEPS = 2  # the learning rate of the first is that of warming up, and the second begins with other weights
 CLIP_NORM = 0.05  # below that of any step, so that all are clipped
@@ -22,7 +22,7 @@ CLIP_NORM = 0.05  # below that of any step, so that all are clipped
 def ends(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What is left of steps of one process and of two, whose batches are all pairs that there are."""
     folder = tmp_path_factory.mktemp("steps")
-    shards = write_shards(folder / "tars", (RECIPE.global_batch,), keep=(1.0,))
+    shards = write_shards(folder / "tars", (SETTINGS.global_batch,), keep=(1.0,))
     options = ["--model", str(write_model(folder)), "--shards", str(shards.tars[0]), "--index", str(shards.index_folder)]
     options += ["--out", str(folder), "--steps", str(STEPS), "--clip-norm", str(CLIP_NORM), "--chunks", "1"]
     for ranks, chunks in ((1, "4"), (2, "2")):

@@ -19,13 +19,13 @@ import torch
 
 from tallyclip.errors import ArtifactError, DivergedError, OptionError, OutputError, StaleError
 from tallyclip.train.checkpoints import checkpoints_in, load_checkpoint
+from tallyclip.train.command import Trained, train
 from tallyclip.train.loading import batches
 from tallyclip.train.loop import Trainer
 from tallyclip.train.models import create_model, import_open_clip, model_name
 from tallyclip.train.ranks import Ranks
-from tallyclip.training import Trained, train
 from tests.train.tools import Shards, write_shards
-from tests.train.training_tools import ENVIRONMENT, RECIPE, TINY, free_port, log_of, write_model, write_preset
+from tests.train.training_tools import ENVIRONMENT, SETTINGS, TINY, free_port, log_of, write_model, write_preset
 
 STEPS = 16
 PAIRS = (50, 46)  # of each shard: six batches an epoch
@@ -51,7 +51,7 @@ class Example(NamedTuple):
 def example(tmp_path_factory: pytest.TempPathFactory) -> Example:
     folder = tmp_path_factory.mktemp("training")
     write_model(folder)
-    write_preset(folder, seen_pairs=STEPS * RECIPE.global_batch)
+    write_preset(folder, seen_pairs=STEPS * SETTINGS.global_batch)
     made = Example(folder, write_shards(folder / "tars", PAIRS, keep=(1.0,)), [])
     made.train(folder / "whole")
     return made._replace(losses=[step["loss"] for step in log_of(folder / "whole")])
@@ -71,13 +71,13 @@ def test_a_training_writes_its_log_checkpoints_and_weights(example: Example) -> 
     out = example.folder / "whole"
     steps = log_of(out)
     assert [step["step"] for step in steps] == list(range(1, STEPS + 1))
-    assert [step["seen"] for step in steps] == [RECIPE.global_batch * step for step in range(1, STEPS + 1)]
+    assert [step["seen"] for step in steps] == [SETTINGS.global_batch * step for step in range(1, STEPS + 1)]
     assert [step["epoch"] for step in steps] == [0] * 6 + [1] * 6 + [2] * 4
     assert steps[-1]["loss"] < steps[0]["loss"]
     assert [step["learning_rate"] for step in steps[:6]] == pytest.approx([2e-4, 4e-4, 6e-4, 8e-4, 1e-3, 1e-3])
     assert all(step["images_per_second"] > 0 and step["seconds"] > 0 and step["mfu"] is None for step in steps)
     assert [path.name for path in checkpoints_in(out / "checkpoints")] == ["step-0000000012.pt", "step-0000000016.pt"]
-    assert json.loads((out / "training.json").read_text())["recipe"]["precision"] == "fp32"
+    assert json.loads((out / "training.json").read_text())["settings"]["precision"] == "fp32"
 
 
 def test_open_clip_loads_checkpoints_and_weights(example: Example) -> None:
@@ -109,12 +109,12 @@ def test_stopped_after_any_step_the_rest_is_the_same(example: Example, tmp_path:
     """With random features, and two chunks a step, so that epochs end within the trainings and their chunks are of different epochs."""
     config = TINY | {"vision_cfg": TINY["vision_cfg"] | {"patch_dropout": 0.5}}
     name = model_name(str(write_model(tmp_path, config, "tiny-with-dropout")))
-    recipe = msgspec.structs.replace(RECIPE, seen_pairs=STEPS * RECIPE.global_batch, clip_norm=1.0)
+    settings = msgspec.structs.replace(SETTINGS, seen_pairs=STEPS * SETTINGS.global_batch, clip_norm=1.0)
 
     def new() -> Trainer:
-        created = create_model(name, recipe)
+        created = create_model(name, settings)
         data = example.shards.data(batch_size=8, shuffle=20, transform=created.transform, tokenizer=created.tokenizer)
-        return Trainer(created.model, batches(data), recipe, Ranks(0, 1, torch.device("cpu")), chunks=2)
+        return Trainer(created.model, batches(data), settings, Ranks(0, 1, torch.device("cpu")), chunks=2)
 
     whole = new()
     running = whole.run((1,))
@@ -132,7 +132,7 @@ def test_stopped_after_any_step_the_rest_is_the_same(example: Example, tmp_path:
 def start(example: Example, out: Path, environment: dict[str, str] | None = None, **others: Any) -> subprocess.Popen[str]:
     """A process that trains."""
     given = json.dumps(example.options(out, **others), default=str)
-    command = [sys.executable, "-c", "import sys, json; from tallyclip.training import train; train(**json.loads(sys.argv[1]))", given]
+    command = [sys.executable, "-c", "import sys, json; from tallyclip.train.command import train; train(**json.loads(sys.argv[1]))", given]
     return subprocess.Popen(command, env=ENVIRONMENT | (environment or {}), stderr=subprocess.PIPE, text=True)
 
 

@@ -1,4 +1,4 @@
-"""Shared by the tests of training: a tiny model, a recipe for it, and processes that train."""
+"""Shared by the tests of training: a tiny model, a settings for it, and processes that train."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tallyclip.train.presets import Recipe
+from tallyclip.train.presets import Settings
 
 TINY: dict[str, Any] = {
     "embed_dim": 16,
     "vision_cfg": {"image_size": 32, "layers": 2, "width": 64, "head_width": 16, "patch_size": 16},
     "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 2},
 }
-RECIPE = Recipe(
+SETTINGS = Settings(
     seen_pairs=640,
     global_batch=16,
     learning_rate=1e-3,
@@ -42,9 +42,9 @@ def write_model(folder: Path, config: dict[str, Any] = TINY, name: str = "tiny-o
 
 
 def write_preset(folder: Path, **instead: Any) -> Path:
-    """A preset's file with the recipe above."""
+    """A preset's file with the settings above."""
     path = folder / "preset.toml"
-    values = {name: getattr(RECIPE, name) for name in RECIPE.__struct_fields__ if name != "clip_norm"} | instead
+    values = {name: getattr(SETTINGS, name) for name in SETTINGS.__struct_fields__ if name != "clip_norm"} | instead
     path.write_text("".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items()))
     return path
 

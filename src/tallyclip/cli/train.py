@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from tallyclip import training
 from tallyclip.cli.console import reports_errors, show_text
 from tallyclip.cli.options import HOW, checked
 from tallyclip.flows.names import pool_name, run_folder
+from tallyclip.train import command
 
 
 class PrecisionName(StrEnum):
@@ -32,7 +32,7 @@ class TrackerName(StrEnum):
     trackio = "trackio"
 
 
-DATA, RECIPE = "Data", "In place of what the preset says"
+DATA, SETTINGS = "Data", "In place of what the preset says"
 
 Shards = Annotated[
     list[str],
@@ -66,7 +66,7 @@ IndexFolder = Annotated[
         "--index",
         parser=checked(run_folder),
         metavar="INDEX",
-        help="Index of the shards, from 'tallyclip export index'. Default: it is made in DIR/index.",
+        help="Index of the shards, from 'tallyclip export index'. Default: it is made, in RUN/index or DIR/index.",
         rich_help_panel=DATA,
         show_default=False,
     ),
@@ -91,27 +91,27 @@ Pretrained = Annotated[
 ]
 SeenPairs = Annotated[
     int | None,
-    typer.Option("--seen-pairs", metavar="N", help="Pairs to train on, of all epochs.", rich_help_panel=RECIPE, show_default=False),
+    typer.Option("--seen-pairs", metavar="N", help="Pairs to train on, of all epochs.", rich_help_panel=SETTINGS, show_default=False),
 ]
 GlobalBatch = Annotated[
     int | None,
-    typer.Option("--global-batch", metavar="N", help="Pairs in a step, of all processes.", rich_help_panel=RECIPE, show_default=False),
+    typer.Option("--global-batch", metavar="N", help="Pairs in a step, of all processes.", rich_help_panel=SETTINGS, show_default=False),
 ]
 LearningRate = Annotated[
     float | None,
-    typer.Option("--learning-rate", metavar="NUMBER", help="The highest.", rich_help_panel=RECIPE, show_default=False),
+    typer.Option("--learning-rate", metavar="NUMBER", help="The highest.", rich_help_panel=SETTINGS, show_default=False),
 ]
 WarmupSteps = Annotated[
     int | None,
-    typer.Option("--warmup-steps", metavar="N", help="Steps in which it is reached.", rich_help_panel=RECIPE, show_default=False),
+    typer.Option("--warmup-steps", metavar="N", help="Steps in which it is reached.", rich_help_panel=SETTINGS, show_default=False),
 ]
 Precision = Annotated[
     PrecisionName | None,
-    typer.Option("--precision", help="Of most operations. Without a GPU: fp32.", rich_help_panel=RECIPE, show_default=False),
+    typer.Option("--precision", help="Of most operations. Without a GPU: fp32.", rich_help_panel=SETTINGS, show_default=False),
 ]
 ClipNorm = Annotated[
     float | None,
-    typer.Option("--clip-norm", metavar="NUMBER", help="Largest norm of gradients.", rich_help_panel=RECIPE, show_default=False),
+    typer.Option("--clip-norm", metavar="NUMBER", help="Largest norm of gradients.", rich_help_panel=SETTINGS, show_default=False),
 ]
 Seed = Annotated[int, typer.Option("--seed", help="Of the first weights and of the order of pairs.")]
 BatchSize = Annotated[
@@ -183,7 +183,7 @@ def train(
     """
     given: dict[str, Any] = {name: value.value if isinstance(value, StrEnum) else value for name, value in locals().items()}
     given["track"] = [tracker.value for tracker in track or ()]
-    trained = training.train(**given, progress=True)
+    trained = command.train(**given, progress=True)
     show_text(f"weights     {trained.weights}\nlog         {trained.path / 'log.jsonl'}")
 
 

@@ -51,13 +51,13 @@ def index(folder: Workspace, run: Path, shards: Sequence[str], *, accept_failed:
     return make(folder, INDEX, ExportOptions(exported))
 
 
-def index_of_all(folder: Workspace, shards: Sequence[str]) -> Manifest:
-    """Write the index of shards for a loader that draws each of their pairs in each epoch. Arguments and errors: see ``webdataset``."""
-    _list_shards(folder, shards)
+def index_of_all(folder: Workspace, shards: Sequence[str], *, accept_failed: bool = False) -> Manifest:
+    """Write the index of shards for a loader that draws from all of their pairs. Arguments and errors: see ``webdataset``."""
+    _list_shards(folder, shards, accept_failed=accept_failed)
     return make(folder, INDEX_OF_ALL)
 
 
-def _list_shards(folder: Workspace, shards: Sequence[str], *, accept_failed: bool = False) -> None:
+def _list_shards(folder: Workspace, shards: Sequence[str], *, accept_failed: bool) -> None:
     folder_of_files = next((file.path for file in find_tars(shards)[0] if file.path.endswith(END)), None)
     if folder_of_files is not None:
         raise OptionError(

@@ -180,7 +180,7 @@ ALL_TARS = replace(TARS, cut=lambda making: _cut_for(making, None))
 INDEX_OF_ALL = Stage(
     name="indexed",
     version=1,
-    command="tallyclip train --data SHARDS --out DIR",
+    command="tallyclip export index --images SHARDS --out DIR",
     needs=("samples",),
     sections=(ALL_TARS,),
     folder=IndexFolder,

@@ -31,7 +31,7 @@ PEAKS = {
 }
 
 
-class Step(msgspec.Struct, frozen=True, kw_only=True):
+class TrainStep(msgspec.Struct, frozen=True, kw_only=True):
     """A step that is done.
 
     Attributes:
@@ -67,7 +67,7 @@ def peak_of(device: str) -> float | None:
 class Log(Protocol):
     """Takes the numbers of steps."""
 
-    def write(self, step: Step) -> None: ...
+    def write(self, step: TrainStep) -> None: ...
 
     def close(self) -> None: ...
 
@@ -86,7 +86,7 @@ class JsonLines:
         with replacing(path) as part:
             part.write_text("".join(f"{json.dumps(line)}\n" for line in kept), encoding="utf-8")
 
-    def write(self, step: Step) -> None:
+    def write(self, step: TrainStep) -> None:
         with writing(self._path), self._path.open("a", encoding="utf-8") as file:
             file.write(f"{json.dumps(msgspec.structs.asdict(step))}\n")
 
@@ -110,7 +110,7 @@ class TensorBoard:
         module = load("torch.utils.tensorboard", "tensorboard", "train", "logging to TensorBoard")
         self._writer = module.SummaryWriter(str(folder / "tensorboard"), purge_step=after + 1)
 
-    def write(self, step: Step) -> None:
+    def write(self, step: TrainStep) -> None:
         for name, value in _numbers(step):
             self._writer.add_scalar(f"train/{name}", value, step.step)
 
@@ -125,14 +125,14 @@ class Tracked:
         self._module = load(name, name, "train", f"logging to {name}")
         self._module.init(project="tallyclip", name=folder.name, config=settings)
 
-    def write(self, step: Step) -> None:
+    def write(self, step: TrainStep) -> None:
         self._module.log(dict(_numbers(step)), step=step.step)
 
     def close(self) -> None:
         self._module.finish()
 
 
-def _numbers(step: Step) -> Iterable[tuple[str, float]]:
+def _numbers(step: TrainStep) -> Iterable[tuple[str, float]]:
     return ((name, value) for name, value in msgspec.structs.asdict(step).items() if value is not None and name != "step")
 
 

@@ -20,9 +20,9 @@ from tallyclip.errors import DivergedError
 from tallyclip.train.epoch import MODEL, epoch_number
 from tallyclip.train.gradients import Chunk, add_gradients
 from tallyclip.train.loading import BatchLoader
-from tallyclip.train.logs import Step
+from tallyclip.train.logs import TrainStep
 from tallyclip.train.models import adamw, import_open_clip
-from tallyclip.train.presets import Recipe
+from tallyclip.train.presets import Settings
 from tallyclip.train.ranks import Ranks
 
 DTYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -34,7 +34,7 @@ class Trainer:
     Args:
         model: as ``add_gradients`` takes it, on the device of ``ranks``.
         loader: of the chunks of this rank; ``chunks`` of them are a batch.
-        recipe: to train by.
+        settings: to train by.
         ranks: all processes.
         chunks: in which a batch of this rank is computed.
         seconds_of_pair: that a pair would take at the highest speed of all devices together; None if that is not known.
@@ -48,33 +48,33 @@ class Trainer:
         self,
         model: torch.nn.Module,
         loader: BatchLoader,
-        recipe: Recipe,
+        settings: Settings,
         ranks: Ranks,
         *,
         chunks: int,
         seconds_of_pair: float | None = None,
     ) -> None:
-        self.recipe, self.ranks, self.loader, self.chunks, self.seconds_of_pair = recipe, ranks, loader, chunks, seconds_of_pair
+        self.settings, self.ranks, self.loader, self.chunks, self.seconds_of_pair = settings, ranks, loader, chunks, seconds_of_pair
         self.weights = model
         self.model = DistributedDataParallel(model) if ranks.size > 1 else model
         self.loss = import_open_clip().ClipLoss(local_loss=True, gather_with_grad=True, rank=ranks.rank, world_size=ranks.size)
-        self.optimizer: torch.optim.Optimizer = adamw(model, recipe)
-        self.scaler = torch.amp.GradScaler(ranks.device.type, enabled=recipe.precision == "fp16")
+        self.optimizer: torch.optim.Optimizer = adamw(model, settings)
+        self.scaler = torch.amp.GradScaler(ranks.device.type, enabled=settings.precision == "fp16")
         self.step = self.seen = 0
 
-    def run(self, every: Sequence[int]) -> Iterator[Step]:
+    def run(self, every: Sequence[int]) -> Iterator[TrainStep]:
         """Train to the end. Stops to give those steps that are multiples of one of ``every``, and the last, when they are done.
 
         Raises:
             DivergedError: the loss of a step is no finite number; the step was not taken.
         """
-        recipe, weights = self.recipe, self.weights
+        settings, weights = self.settings, self.weights
         weights.train()
         batches = self._batches()
         started = logged = time.monotonic()
         seen_before = self.seen
-        while self.step < recipe.steps:
-            lr = learning_rate(recipe, self.step)
+        while self.step < settings.steps:
+            lr = learning_rate(settings, self.step)
             for group in self.optimizer.param_groups:
                 group["lr"] = lr
 
@@ -90,20 +90,20 @@ class Trainer:
                 )
 
             norm = None
-            if recipe.clip_norm is not None:
+            if settings.clip_norm is not None:
                 self.scaler.unscale_(self.optimizer)
-                norm = torch.nn.utils.clip_grad_norm_(weights.parameters(), recipe.clip_norm).item()
+                norm = torch.nn.utils.clip_grad_norm_(weights.parameters(), settings.clip_norm).item()
             self.scaler.step(self.optimizer)
             self.scaler.update()
             with torch.no_grad():
-                weights.get_parameter("logit_scale").clamp_(0, math.log(recipe.max_logit_scale))
+                weights.get_parameter("logit_scale").clamp_(0, math.log(settings.max_logit_scale))
 
             self.step += 1
-            self.seen += recipe.global_batch
-            if self.step == recipe.steps or any(self.step % steps == 0 for steps in every):
+            self.seen += settings.global_batch
+            if self.step == settings.steps or any(self.step % steps == 0 for steps in every):
                 now = time.monotonic()
                 speed = (self.seen - seen_before) / (now - logged)
-                yield Step(
+                yield TrainStep(
                     step=self.step,
                     epoch=self.loader.data.epoch,
                     seen=self.seen,
@@ -144,13 +144,13 @@ class Trainer:
             self.loader.data.set_epoch(self.loader.data.epoch + 1)
 
     def _autocast(self) -> AbstractContextManager[Any]:
-        dtype = DTYPES[self.recipe.precision]
+        dtype = DTYPES[self.settings.precision]
         return nullcontext() if dtype is None else torch.autocast(self.ranks.device.type, dtype)
 
 
-def learning_rate(recipe: Recipe, step: int) -> float:
+def learning_rate(settings: Settings, step: int) -> float:
     """Of the step after ``step`` steps: it rises in equal steps to the highest, and falls to 0 as half a cosine does."""
-    if step < recipe.warmup_steps:
-        return recipe.learning_rate * (step + 1) / recipe.warmup_steps
-    done = (step - recipe.warmup_steps) / (recipe.steps - recipe.warmup_steps)
-    return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+    if step < settings.warmup_steps:
+        return settings.learning_rate * (step + 1) / settings.warmup_steps
+    done = (step - settings.warmup_steps) / (settings.steps - settings.warmup_steps)
+    return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * done))

@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from tallyclip.errors import ArtifactError, OptionError
 from tallyclip.extras import load
 from tallyclip.train.open_clip import FirstRow
-from tallyclip.train.presets import Recipe
+from tallyclip.train.presets import Settings
 from tallyclip.train.torchvision import import_torchvision
 
 
@@ -67,12 +67,12 @@ def model_name(model: str) -> str:
     return path.stem
 
 
-def create_model(name: str, recipe: Recipe, *, seed: int = 0, pretrained: str | None = None) -> CreatedModel:
+def create_model(name: str, settings: Settings, *, seed: int = 0, pretrained: str | None = None) -> CreatedModel:
     """A model of open_clip's with random weights, the same for each seed, or with those of a checkpoint.
 
     Args:
         name: by which open_clip knows it.
-        recipe: that says how pictures are cropped.
+        settings: that says how pictures are cropped.
         seed: of the weights.
         pretrained: a checkpoint of this model, in a form that open_clip reads.
 
@@ -84,7 +84,7 @@ def create_model(name: str, recipe: Recipe, *, seed: int = 0, pretrained: str | 
     config = open_clip.get_model_config(name)
     torch.manual_seed(seed)
     with _few_words():
-        model, transform, _ = open_clip.create_model_and_transforms(name, aug_cfg={"scale": recipe.crop_scale}, output_dict=True)
+        model, transform, _ = open_clip.create_model_and_transforms(name, aug_cfg={"scale": settings.crop_scale}, output_dict=True)
     if not isinstance(model, open_clip.CLIP | open_clip.CustomTextCLIP) or getattr(model, "logit_bias", None) is not None:
         raise OptionError(f"{name} is not trained with the loss of CLIP", "give a model of CLIP's kind, such as ViT-B-32-quickgelu")
     if pretrained is not None:
@@ -115,14 +115,14 @@ def import_open_clip() -> Any:
     return load("open_clip", "open_clip_torch", "train", "training")
 
 
-def adamw(model: torch.nn.Module, recipe: Recipe) -> torch.optim.AdamW:
+def adamw(model: torch.nn.Module, settings: Settings) -> torch.optim.AdamW:
     """The optimizer. Weights of two and more dimensions decay. Biases, gains of norms, the class embedding and the logit scale do not."""
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups = [
         {"params": [parameter for parameter in parameters if parameter.ndim < 2], "weight_decay": 0.0},
-        {"params": [parameter for parameter in parameters if parameter.ndim >= 2], "weight_decay": recipe.weight_decay},
+        {"params": [parameter for parameter in parameters if parameter.ndim >= 2], "weight_decay": settings.weight_decay},
     ]
-    return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(recipe.beta1, recipe.beta2), eps=recipe.eps)
+    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(settings.beta1, settings.beta2), eps=settings.eps)
 
 
 def operations_of_pair(model: Any, device: torch.device) -> int:

@@ -78,7 +78,7 @@ class OnlineBalanced(IterableDataset[tuple[Any, Any, str]]):
 
     Args:
         shards: tars of images: paths, URLs, globs, or folders of tars.
-        run: the run that says what is kept.
+        run: the run that says what is kept; None for what an index says that is given.
         seed: 0 to 2^64 - 1.
         epoch: from 0; ``set_epoch`` sets another.
         select: "online" or "curated".
@@ -103,7 +103,7 @@ class OnlineBalanced(IterableDataset[tuple[Any, Any, str]]):
     def __init__(
         self,
         shards: Shards,
-        run: str | os.PathLike[str],
+        run: str | os.PathLike[str] | None,
         *,
         seed: int = 0,
         epoch: int = 0,
@@ -128,7 +128,7 @@ class OnlineBalanced(IterableDataset[tuple[Any, Any, str]]):
         self.rank, self.world_size = _place_in_world(rank, world_size)
         self.transform = transform
         self.tokenizer = tokenizer
-        self.index = (ShardIndex.open(find_index(shards, run)) if index is None else _given_index(index, run)).of(shards)
+        self.index = _index_of(shards, run, index).of(shards)
         self.errors: Counter[str] = Counter()
         # In memory that worker processes share: the epoch, so that those that live on learn of the next, and how many workers there are
         self._shared = torch.zeros(2, dtype=torch.int64).share_memory_()
@@ -331,9 +331,13 @@ class OnlineBalanced(IterableDataset[tuple[Any, Any, str]]):
         return self._drawn_shards
 
 
-def _given_index(folder: str | os.PathLike[str], run: str | os.PathLike[str]) -> ShardIndex:
+def _index_of(shards: Shards, run: str | os.PathLike[str] | None, folder: str | os.PathLike[str] | None) -> ShardIndex:
+    if folder is None:
+        if run is None:
+            raise OptionError("neither a run nor an index says what is kept", f"give a run; or an index, which {COMMAND} makes")
+        return ShardIndex.open(find_index(shards, run))
     index = ShardIndex.open(folder)
-    if os.path.exists(run) and index.run.fingerprint != fingerprint_of_run(run):
+    if run is not None and os.path.exists(run) and index.run.fingerprint != fingerprint_of_run(run):
         raise StaleError(
             f"the index {os.fspath(folder)} is of another run than {os.fspath(run)}, or this was balanced anew", f"make it again: {COMMAND}"
         )

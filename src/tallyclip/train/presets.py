@@ -21,7 +21,7 @@ class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     checkpoint_activations: bool = False
 
 
-class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What decides, with the model, its data and the seed, which weights come out. ``presets.toml`` says where the paper has each from.
 
     Attributes:
@@ -59,11 +59,11 @@ class Preset(msgspec.Struct, frozen=True):
     """A preset, for one model.
 
     Attributes:
-        recipe: to train by.
+        settings: to train by.
         checkpoint_activations: save memory by computing activations twice.
     """
 
-    recipe: Recipe
+    settings: Settings
     checkpoint_activations: bool
 
 
@@ -71,10 +71,10 @@ def load_preset(name: str, model: str, **instead: Any) -> Preset:
     """The preset for a model.
 
     Args:
-        name: of a preset of tallyclip's, such as "paper", or a TOML file with the keys of ``Recipe``. If it has a table ``models``, it
+        name: of a preset of tallyclip's, such as "paper", or a TOML file with the keys of ``Settings``. If it has a table ``models``, it
             fits these models only, and what that says of the model comes first.
         model: its name.
-        instead: keys of ``Recipe``: what to take in place of what the preset says, where it is not None.
+        instead: keys of ``Settings``: what to take in place of what the preset says, where it is not None.
 
     Raises:
         OptionError: there is no such preset, it does not fit the model, or what is set makes no sense.
@@ -91,12 +91,12 @@ def load_preset(name: str, model: str, **instead: Any) -> Preset:
     try:
         of_model = msgspec.convert((models or {}).get(model, {}), ModelSettings)
         given |= {"learning_rate": of_model.learning_rate} if of_model.learning_rate is not None else {}
-        recipe = msgspec.convert(given | {key: value for key, value in instead.items() if value is not None}, Recipe)
+        settings = msgspec.convert(given | {key: value for key, value in instead.items() if value is not None}, Settings)
     except msgspec.ValidationError as error:
-        keys = ", ".join(field.name for field in msgspec.structs.fields(Recipe))
+        keys = ", ".join(field.name for field in msgspec.structs.fields(Settings))
         raise ArtifactError(f"the preset {name}: {error}", f"a preset has the keys {keys}") from error
-    _check(recipe)
-    return Preset(recipe, of_model.checkpoint_activations)
+    _check(settings)
+    return Preset(settings, of_model.checkpoint_activations)
 
 
 def _read(name: str, known: dict[str, Any]) -> dict[str, Any]:
@@ -109,26 +109,26 @@ def _read(name: str, known: dict[str, Any]) -> dict[str, Any]:
         raise ArtifactError(f"{name}: no TOML: {error}", hint) from error
 
 
-def _check(recipe: Recipe) -> None:
+def _check(settings: Settings) -> None:
     """Refuse numbers with which nothing could be learnt."""
-    low, high = recipe.crop_scale
+    low, high = settings.crop_scale
     rules = {
-        "global_batch is at least 2": recipe.global_batch >= 2,
-        "seen_pairs is at least global_batch": recipe.seen_pairs >= recipe.global_batch,
-        "learning_rate is above 0": recipe.learning_rate > 0,
-        "warmup_steps is not negative": recipe.warmup_steps >= 0,
-        "beta1 and beta2 are from 0 to below 1": 0 <= recipe.beta1 < 1 and 0 <= recipe.beta2 < 1,
-        "eps is above 0": recipe.eps > 0,
-        "weight_decay is not negative": recipe.weight_decay >= 0,
-        "max_logit_scale is at least 1": recipe.max_logit_scale >= 1,
+        "global_batch is at least 2": settings.global_batch >= 2,
+        "seen_pairs is at least global_batch": settings.seen_pairs >= settings.global_batch,
+        "learning_rate is above 0": settings.learning_rate > 0,
+        "warmup_steps is not negative": settings.warmup_steps >= 0,
+        "beta1 and beta2 are from 0 to below 1": 0 <= settings.beta1 < 1 and 0 <= settings.beta2 < 1,
+        "eps is above 0": settings.eps > 0,
+        "weight_decay is not negative": settings.weight_decay >= 0,
+        "max_logit_scale is at least 1": settings.max_logit_scale >= 1,
         "crop_scale is two shares of an area, the smaller first": 0 < low <= high <= 1,
-        "clip_norm is above 0": recipe.clip_norm is None or recipe.clip_norm > 0,
+        "clip_norm is above 0": settings.clip_norm is None or settings.clip_norm > 0,
     }
     broken = [rule for rule, holds in rules.items() if not holds]
     if broken:
         raise OptionError("; ".join(broken), "look at the preset, and at the flags that are set in its place")
-    if recipe.warmup_steps >= recipe.steps:
+    if settings.warmup_steps >= settings.steps:
         raise OptionError(
-            f"the learning rate would still rise at the end: {recipe.warmup_steps:,} warm-up steps of {recipe.steps:,} in all",
+            f"the learning rate would still rise at the end: {settings.warmup_steps:,} warm-up steps of {settings.steps:,} in all",
             "give fewer --warmup-steps, more --seen-pairs, or a smaller --global-batch",
         )

@@ -2,7 +2,7 @@
 
 OUT/
 ├── training.json                  what is trained, how, and on what: a training goes on only as it began
-├── index/                         of the shards, if no other is given
+├── index/                         of the shards, if there is neither a run, which has it then, nor another index
 ├── checkpoints/step-*.pt          the last ones
 ├── log.jsonl, tensorboard/        the numbers of steps
 └── model.pt                       the weights, when all steps are done
@@ -22,23 +22,19 @@ import msgspec
 import torch
 
 from tallyclip.errors import ArtifactError, OptionError, StaleError
-from tallyclip.flows.images import index, index_of_all
+from tallyclip.exports import export_index
 from tallyclip.io.files import PART, write_json
 from tallyclip.io.structs import read_struct
 from tallyclip.run.progress import Progress
-from tallyclip.run.runners.local import Workers, count_of
-from tallyclip.run.workspace import Workspace
-from tallyclip.stages import PRELOAD
-from tallyclip.stages.exports import INDEXED, INDEXED_WHOLE
 from tallyclip.train.checkpoints import checkpoint_path, checkpoints_in, keep_last, load_checkpoint, save_checkpoint, why_not_loaded
 from tallyclip.train.epoch import Select
 from tallyclip.train.gradients import check_chunks
 from tallyclip.train.loading import BatchLoader, batches
-from tallyclip.train.logs import Step, Tracker, open_logs, peak_of
+from tallyclip.train.logs import Tracker, TrainStep, open_logs, peak_of
 from tallyclip.train.loop import Trainer
 from tallyclip.train.models import CreatedModel, create_model, model_name, operations_of_pair
 from tallyclip.train.online import OnlineBalanced
-from tallyclip.train.presets import Recipe, load_preset
+from tallyclip.train.presets import Settings, load_preset
 from tallyclip.train.ranks import Device, Ranks, joined
 
 RECORD, CHECKPOINTS = "training.json", "checkpoints"
@@ -63,7 +59,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Asked:
-    """What is asked for besides data, recipe and model: none of it changes what is learnt, but for ``seed`` and ``pretrained``."""
+    """What is asked for besides data, settings and model: none of it changes what is learnt, but for ``seed`` and ``pretrained``."""
 
     out: Path
     pretrained: str | None
@@ -84,7 +80,7 @@ class Training(msgspec.Struct, frozen=True):
 
     model: str
     config: dict[str, Any]
-    recipe: Recipe
+    settings: Settings
     seed: int
     pretrained: str | None
     select: str
@@ -124,16 +120,16 @@ def train_model(model: str, preset: str, instead: dict[str, Any], data: Data, as
     with joined(asked.device) as ranks:
         name = model_name(model)
         found = load_preset(preset, name, **instead)
-        recipe = _on_device(found.recipe, ranks, chosen=instead["precision"] is not None)
-        per_rank, chunks = _cut(recipe, ranks, asked.batch_size)
+        settings = _on_device(found.settings, ranks, chosen=instead["precision"] is not None)
+        per_rank, chunks = _cut(settings, ranks, asked.batch_size)
         with _held(asked.out, ranks):
-            created = create_model(name, recipe, seed=asked.seed, pretrained=asked.pretrained)
+            created = create_model(name, settings, seed=asked.seed, pretrained=asked.pretrained)
             check_chunks(created.model, chunks)
             select: Select = "online" if data.online else "curated"
-            _begin(asked.out, ranks, Training(name, created.config, recipe, asked.seed, asked.pretrained, select))
+            _begin(asked.out, ranks, Training(name, created.config, settings, asked.seed, asked.pretrained, select))
             loader = _loader(data, select, asked, ranks, created, per_rank, progress)
             saves = found.checkpoint_activations if asked.checkpoint_activations is None else asked.checkpoint_activations
-            trainer = _trainer(created, loader, recipe, ranks, chunks, saves_memory=saves, compiled=asked.compiled)
+            trainer = _trainer(created, loader, settings, ranks, chunks, saves_memory=saves, compiled=asked.compiled)
             _resume(trainer, asked.out, progress)
             last = _run(trainer, asked, progress)
             weights = asked.out / "model.pt"
@@ -143,24 +139,24 @@ def train_model(model: str, preset: str, instead: dict[str, Any], data: Data, as
             return Ended(trainer.step, None if last is None else last.loss, weights)
 
 
-def _on_device(recipe: Recipe, ranks: Ranks, *, chosen: bool) -> Recipe:
-    """The recipe in a precision that the device has: a preset's half precision is for GPUs."""
+def _on_device(settings: Settings, ranks: Ranks, *, chosen: bool) -> Settings:
+    """The settings in a precision that the device has: a preset's half precision is for GPUs."""
     if ranks.device.type == "cuda":
-        if recipe.precision == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        if settings.precision == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False):
             raise OptionError(f"{torch.cuda.get_device_name()} has no bf16", "give --precision fp16")
-        return recipe
-    if chosen and recipe.precision == "fp16":
+        return settings
+    if chosen and settings.precision == "fp16":
         raise OptionError("fp16 needs a GPU", "give --precision fp32 or bf16")
-    return recipe if chosen else msgspec.structs.replace(recipe, precision="fp32")
+    return settings if chosen else msgspec.structs.replace(settings, precision="fp32")
 
 
-def _cut(recipe: Recipe, ranks: Ranks, batch_size: int | None) -> tuple[int, int]:
+def _cut(settings: Settings, ranks: Ranks, batch_size: int | None) -> tuple[int, int]:
     """How many pairs are computed at a time on each rank, and how often in a step."""
-    of_rank, rest = divmod(recipe.global_batch, ranks.size)
+    of_rank, rest = divmod(settings.global_batch, ranks.size)
     at_a_time = of_rank if batch_size is None else batch_size
     if rest or at_a_time < 1 or of_rank % at_a_time:
         raise OptionError(
-            f"a batch of {recipe.global_batch:,} pairs cannot be cut into {at_a_time:,} at a time on each of {ranks.size:,} processes",
+            f"a batch of {settings.global_batch:,} pairs cannot be cut into {at_a_time:,} at a time on each of {ranks.size:,} processes",
             "give a --batch-size that divides it, or another --global-batch",
         )
     return at_a_time, of_rank // at_a_time
@@ -210,20 +206,23 @@ def _begin(out: Path, ranks: Ranks, training: Training) -> None:
 def _flat(training: Training) -> dict[str, Any]:
     """All that it says, by names."""
     built: dict[str, Any] = msgspec.to_builtins(training)
-    return built.pop("recipe") | built
+    return built.pop("settings") | built
 
 
 def _loader(
     data: Data, select: Select, asked: Asked, ranks: Ranks, created: CreatedModel, batch_size: int, progress: Progress
 ) -> BatchLoader:
     """The batches of this rank, of shards whose index is made if there is none."""
-    folder = asked.out / "index" if data.index is None else Path(data.index)
-    if data.index is None and ranks.is_first:
-        _make_index(folder, data, progress)
-    ranks.wait()
+    folder = data.index
+    if folder is None and data.run is None:
+        folder = asked.out / "index"
+        if ranks.is_first:
+            progress.note(f"index of the shards: {folder}")
+            export_index(None, list(data.shards), out=folder)
+        ranks.wait()
     drawn = OnlineBalanced(
         data.shards,
-        data.run or "",
+        data.run,
         index=folder,
         select=select,
         seed=asked.seed,
@@ -236,32 +235,20 @@ def _loader(
     return batches(drawn, asked.workers, pin_memory=ranks.device.type == "cuda", persistent_workers=asked.workers > 0)
 
 
-def _make_index(folder: Path, data: Data, progress: Progress) -> None:
-    shards = [os.fspath(shard) for shard in data.shards]
-    with (
-        Workers(count_of(None), PRELOAD) as workers,
-        Workspace(INDEXED if data.run else INDEXED_WHOLE, folder, workers, progress) as workspace,
-    ):
-        if data.run:
-            index(workspace, Path(data.run), shards)
-        else:
-            index_of_all(workspace, shards)
-
-
 def _trainer(
-    created: CreatedModel, loader: BatchLoader, recipe: Recipe, ranks: Ranks, chunks: int, *, saves_memory: bool, compiled: bool
+    created: CreatedModel, loader: BatchLoader, settings: Settings, ranks: Ranks, chunks: int, *, saves_memory: bool, compiled: bool
 ) -> Trainer:
     drawn = loader.data.split(max(1, loader.num_workers)).drawn
-    if drawn < recipe.global_batch:
-        raise OptionError(f"an epoch has {drawn:,} pairs, and a batch {recipe.global_batch:,}", "give a smaller --global-batch")
+    if drawn < settings.global_batch:
+        raise OptionError(f"an epoch has {drawn:,} pairs, and a batch {settings.global_batch:,}", "give a smaller --global-batch")
     model: Any = created.model.to(ranks.device)
-    peak = peak_of(torch.cuda.get_device_name(ranks.device)) if ranks.device.type == "cuda" and recipe.precision != "fp32" else None
+    peak = peak_of(torch.cuda.get_device_name(ranks.device)) if ranks.device.type == "cuda" and settings.precision != "fp32" else None
     seconds = None if peak is None else operations_of_pair(model, ranks.device) / (peak * ranks.size)
     if saves_memory:
         model.set_grad_checkpointing()
     if compiled:
         model.compile()
-    return Trainer(model, loader, recipe, ranks, chunks=chunks, seconds_of_pair=seconds)
+    return Trainer(model, loader, settings, ranks, chunks=chunks, seconds_of_pair=seconds)
 
 
 def _resume(trainer: Trainer, out: Path, progress: Progress) -> None:
@@ -276,27 +263,27 @@ def _resume(trainer: Trainer, out: Path, progress: Progress) -> None:
         if isinstance(error, OptionError):
             raise
         raise ArtifactError(f"{found[-1]}: not of this model: {why_not_loaded(error)}", "give a new --out") from error
-    progress.note(f"going on after step {trainer.step:,} of {trainer.recipe.steps:,}: {found[-1]}")
+    progress.note(f"going on after step {trainer.step:,} of {trainer.settings.steps:,}: {found[-1]}")
 
 
-def _run(trainer: Trainer, asked: Asked, progress: Progress) -> Step | None:
+def _run(trainer: Trainer, asked: Asked, progress: Progress) -> TrainStep | None:
     """Do the steps that are left, and write down what comes of them. Returns the last, or None if all were done before."""
-    recipe, is_first, done = trainer.recipe, trainer.ranks.is_first, None
-    if trainer.step == recipe.steps:
+    settings, is_first, done = trainer.settings, trainer.ranks.is_first, None
+    if trainer.step == settings.steps:
         return None
-    folder, settings = asked.out / CHECKPOINTS, {"model": asked.out.name, **msgspec.to_builtins(recipe)}
-    logs = open_logs(asked.out, trainer.step, asked.trackers, settings) if is_first else []
-    progress.start("train", 0, 0, (recipe.steps - trainer.step) * recipe.global_batch, "images")
+    folder = asked.out / CHECKPOINTS
+    logs = open_logs(asked.out, trainer.step, asked.trackers, msgspec.to_builtins(settings)) if is_first else []
+    progress.start("train", 0, 0, (settings.steps - trainer.step) * settings.global_batch, "images")
     seen = trainer.seen
     try:
         for done in trainer.run((asked.log_every, asked.save_every)):
             progress.say(_figures(done))
             progress.advance(done.seen - seen)
             seen = done.seen
-            if is_first and (done.step % asked.log_every == 0 or done.step == recipe.steps):
+            if is_first and (done.step % asked.log_every == 0 or done.step == settings.steps):
                 for log in logs:
                     log.write(done)
-            if is_first and (done.step % asked.save_every == 0 or done.step == recipe.steps):
+            if is_first and (done.step % asked.save_every == 0 or done.step == settings.steps):
                 save_checkpoint(checkpoint_path(folder, done.step), {**trainer.state_dict(), "torch": str(torch.__version__)})
                 keep_last(folder, asked.keep)
     finally:
@@ -307,6 +294,6 @@ def _run(trainer: Trainer, asked: Asked, progress: Progress) -> Step | None:
     return done
 
 
-def _figures(step: Step) -> str:
+def _figures(step: TrainStep) -> str:
     mfu = "" if step.mfu is None else f", MFU {step.mfu:.0%}"
     return f"loss {step.loss:.3f}{mfu}"

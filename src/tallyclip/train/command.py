@@ -1,4 +1,7 @@
-"""Training as a function: ``tallyclip train`` calls it. As the functions of ``api.py``, it prints nothing unless it is asked to."""
+"""Training as a function: ``tallyclip train`` calls it. As the functions of ``api.py``, it prints nothing unless it is asked to.
+
+It imports no heavy libraries before it is called.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +79,8 @@ def train(
         preset: "paper", or a TOML file with the same keys as ``tallyclip/train/presets.toml``.
         run: a balanced run: an epoch has the images of its curated pairs.
         online: an epoch has other pairs of the run each time, drawn by their keep probabilities.
-        index: the folder of the shards' index, as ``tallyclip export index`` makes it; by default it is made in ``OUT/index``.
+        index: the folder of the shards' index, as ``tallyclip export index`` makes it; by default it is made, in
+            the run or, without one, in ``OUT/index``.
         seen_pairs, global_batch, learning_rate, warmup_steps, precision, clip_norm: in place of what the preset says. Without a GPU, the
             precision is "fp32" if it is not given.
         batch_size: pairs that a process computes at a time. The gradients of a batch that is larger than that times the number of
