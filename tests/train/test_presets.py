@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,6 @@ def test_the_learning_rate_rises_and_falls_to_nothing() -> None:
     rates = [learning_rate(SETTINGS, step) for step in range(SETTINGS.steps)]
     assert rates[:5] == pytest.approx([2e-4, 4e-4, 6e-4, 8e-4, 1e-3])
     assert rates[5] == max(rates) == SETTINGS.learning_rate
-    assert all(before > after for before, after in zip(rates[5:-1], rates[6:], strict=True))
+    assert all(before > after for before, after in pairwise(rates[5:]))
     assert 0 < rates[-1] < 1e-5
     assert learning_rate(SETTINGS, 5 + 35 // 2) == pytest.approx(5e-4, rel=0.06)

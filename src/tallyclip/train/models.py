@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,10 +47,8 @@ def model_name(model: str) -> str:
     open_clip = import_open_clip()
     if not model.endswith(".json"):
         if model not in open_clip.list_models():
-            alike = [name for name in open_clip.list_models() if name.lower().startswith(model.lower()[:6])]
-            raise OptionError(
-                f"open_clip has no model {model}", f"give {', '.join(alike[:8]) or 'a name that it has'}, or a .json of its form"
-            )
+            alike = ", ".join(get_close_matches(model, open_clip.list_models(), n=5)) or "a name that it has"
+            raise OptionError(f"open_clip has no model {model}", f"give {alike}, or a .json of its form")
         return model
     path = Path(model)
     try:
