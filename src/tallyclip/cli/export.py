@@ -73,7 +73,7 @@ def webdataset(*, images: options.Images, out: options.ExportOut, shard_size: op
 @export_app.command()
 @reports_errors
 @options_of(exports.export_index)
-def index(*, run: options.MaybeRun = None, images: options.Images, out: options.ExportOut, **given: Any) -> None:
+def index(*, run: options.MaybeRun = None, images: options.Images, out: options.IndexOut, **given: Any) -> None:
     """Write the index of shards with which `tallyclip.train.OnlineBalanced` draws anew in each epoch.
 
     The shards have all matched pairs of the run, and its probabilities say how often each is drawn. Without a run, each pair of the shards

@@ -368,7 +368,7 @@ OPTIONS: dict[str, Any] = {
         bool,
         typer.Option(
             "--allow-failed-shards",
-            help="Continue without shards that cannot be read; the card lists them.",
+            help="Continue without shards that cannot be read; they are named in the end.",
             rich_help_panel=HOW,
         ),
     ],
@@ -402,7 +402,8 @@ Images = Annotated[
         "--images",
         parser=checked(pool_name),
         metavar="TARS",
-        help="Tars of images; folders, globs or URLs of them, or ranges such as '{00000..00099}.tar'. May be given several times.",
+        help="Tars of images; folders, globs or URLs of them, or ranges such as '{00000..00099}.tar'. May be given several times. Of a pair "
+        "that is in several, the first by path counts.",
         show_default=False,
     ),
 ]
@@ -419,6 +420,10 @@ MaybeRun = Annotated[
     typer.Argument(parser=checked(run_folder), metavar="RUN", help="Run folder. Default: all pairs of the shards.", show_default=False),
 ]
 ShardSize = Annotated[int, typer.Option("--shard-size", metavar="N", help="Samples in a shard.")]
+IndexOut = Annotated[
+    Path,
+    typer.Option("--out", parser=checked(run_folder), metavar="DIR", help="Folder of the index: new, empty, or one to continue."),
+]
 Repeats = Annotated[
     bool,
     typer.Option("--repeats", help="Write a uid as often as the curated set has it; the resharder then writes its sample as often."),

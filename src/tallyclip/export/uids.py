@@ -5,6 +5,7 @@ Uids are written in sorted runs, which are merged range by range, so no step hol
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -59,6 +60,12 @@ class RunWriter:
             np.save(file, sort_rows(np.concatenate(self._held or [np.zeros((0, 2), np.uint64)])))
         self.paths.append(path)
         self._held, self._size = [], 0
+
+
+def runs_of(folder: Path, name: str) -> list[Path]:
+    """The sorted runs that were written under a name, in order."""
+    paths = (folder / f"{name}.{number}.npy" for number in itertools.count())
+    return list(itertools.takewhile(Path.exists, paths))
 
 
 def merge_runs(paths: Sequence[Path], out: Path, *, columns: int = 2, repeats: bool = False) -> Merged:

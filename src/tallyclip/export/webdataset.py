@@ -19,7 +19,7 @@ class TarShardWriter:
     """Writes the samples of a shard, in the order given: the image and whatever else belongs to a sample, its json and its txt."""
 
     def __init__(self, path: Path) -> None:
-        self._tar = tarfile.open(path, "w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115 - closed on exit
+        self._tar = tarfile.open(path, "w", format=tarfile.PAX_FORMAT)  # noqa: SIM115 - closed on exit
 
     def write(self, key: str, members: Mapping[str, bytes], fields: Mapping[str, Any], text: str) -> None:
         """Write a sample.

@@ -14,7 +14,8 @@ from tallyclip.run.manifest import Manifest
 from tallyclip.run.stage import Stage
 from tallyclip.run.workspace import Workspace
 from tallyclip.stages.downloads import DOWNLOADS, check_urls
-from tallyclip.stages.exported import ExportedRun, ExportOptions, exported_run
+from tallyclip.stages.exported import ExportedRun, ExportOptions, exported_run, note_others
+from tallyclip.stages.lookup import LOOKUP, LookupOptions
 from tallyclip.stages.match import MATCH
 from tallyclip.stages.subset import SUBSET, SubsetOptions
 from tallyclip.stages.uids import UIDS, UidsOptions
@@ -29,7 +30,7 @@ def downloads(into: Workspace, run: Path) -> Manifest:
     """
     exported = exported_run(run)
     check_urls(exported.open())
-    return _make(into, DOWNLOADS, exported, ExportOptions(exported))
+    return _make(into, DOWNLOADS, exported, ExportOptions(exported), curated=True)
 
 
 def uids(into: Workspace, run: Path, *, repeats: bool) -> Manifest:
@@ -61,8 +62,12 @@ def subset(into: Workspace, run: Path, tables: Sequence[str], choice: ColumnChoi
     return make(into, SUBSET, SubsetOptions(exported, pool), accept_failed=accept_failed)
 
 
-def _make(into: Workspace, stage: Stage, run: ExportedRun, options: Any, *, accept_failed: bool = False) -> Manifest:
+def _make(into: Workspace, stage: Stage, run: ExportedRun, options: Any, *, accept_failed: bool = False, curated: bool = False) -> Manifest:
+    """Make an export; with ``curated`` it needs the lookup table of the curated set."""
     files = len(run.open().required(MATCH).pieces)
     into.create([run.path], files)
     into.record([run.path], files)
+    note_others(into, run)
+    if curated:
+        make(into, LOOKUP, LookupOptions.of(run.open(), "curated"))
     return make(into, stage, options, accept_failed=accept_failed)

@@ -12,7 +12,7 @@ from tallyclip.readers.sources import find_tars
 from tallyclip.run.engine import make
 from tallyclip.run.manifest import Manifest
 from tallyclip.run.workspace import Workspace
-from tallyclip.stages.exported import ExportOptions, exported_run
+from tallyclip.stages.exported import ExportOptions, exported_run, note_others
 from tallyclip.stages.index import INDEX, INDEX_OF_ALL
 from tallyclip.stages.lookup import LOOKUP, LookupOptions
 from tallyclip.stages.samples import SAMPLES, SamplesOptions
@@ -37,38 +37,33 @@ def webdataset(folder: Workspace, run: Path, images: Sequence[str], *, shard_siz
     """
     if not 1 <= shard_size <= LARGEST_SHARD:
         raise OptionError(f"--shard-size {shard_size} is no size of a shard", f"give a number from 1 to {LARGEST_SHARD:,}; 10,000 is usual")
-    curated = LookupOptions(exported_run(run), "curated")
+    exported = exported_run(run)
     list_samples(folder, images, accept_failed=accept_failed)
-    make(folder, LOOKUP, curated)
-    return make(folder, WEBDATASET, ShardsOptions(curated, shard_size))
+    note_others(folder, exported)
+    make(folder, LOOKUP, LookupOptions.of(exported.open(), "curated"))
+    return make(folder, WEBDATASET, ShardsOptions(exported, shard_size))
 
 
 def index(folder: Workspace, run: Path, shards: Sequence[str], *, accept_failed: bool = False) -> Manifest:
     """Write the index of shards for a loader that draws by a run's probabilities. Arguments and errors: see ``webdataset``."""
     exported = exported_run(run)
-    _list_shards(folder, shards, accept_failed=accept_failed)
-    make(folder, LOOKUP, LookupOptions(exported, "probabilities"))
+    list_samples(folder, shards, accept_failed=accept_failed, only_tars=True)
+    make(folder, LOOKUP, LookupOptions.of(exported.open(), "probabilities"))
     return make(folder, INDEX, ExportOptions(exported))
 
 
 def index_of_all(folder: Workspace, shards: Sequence[str], *, accept_failed: bool = False) -> Manifest:
     """Write the index of shards for a loader that draws from all of their pairs. Arguments and errors: see ``webdataset``."""
-    _list_shards(folder, shards, accept_failed=accept_failed)
+    list_samples(folder, shards, accept_failed=accept_failed, only_tars=True)
     return make(folder, INDEX_OF_ALL)
 
 
-def _list_shards(folder: Workspace, shards: Sequence[str], *, accept_failed: bool) -> None:
-    folder_of_files = next((file.path for file in find_tars(shards)[0] if file.path.endswith(END)), None)
-    if folder_of_files is not None:
-        raise OptionError(
-            f"{folder_of_files} is a folder of images, and loaders read tars", "make shards with 'tallyclip export webdataset'"
-        )
-    list_samples(folder, shards, accept_failed=accept_failed)
-
-
-def list_samples(folder: Workspace, images: Sequence[str], *, accept_failed: bool = False) -> Manifest:
-    """Find tars, create the folder or open it, and list the samples of the tars."""
+def list_samples(folder: Workspace, images: Sequence[str], *, accept_failed: bool = False, only_tars: bool = False) -> Manifest:
+    """Find tars, create the folder or open it, and list the samples of the tars; with ``only_tars`` folders of files are refused."""
     files, tables = find_tars(images)
+    loose = next((file.path for file in files if file.path.endswith(END)), None) if only_tars else None
+    if loose is not None:
+        raise OptionError(f"{loose} is a folder of images, and loaders read tars", "make shards with 'tallyclip export webdataset'")
     within = next((file.path for file in files if not is_url(file.path) and Path(file.path).resolve().is_relative_to(folder.root)), None)
     if within is not None:
         raise OptionError(f"{within} is in {folder.root}, where the results go", "give an --out outside the folders of the images")

@@ -16,13 +16,14 @@ from tallyclip.run.workspace import Workspace, only_read
 from tallyclip.stages.balance import check_same_draw
 from tallyclip.stages.card import CARD
 from tallyclip.stages.counts import COUNTS
+from tallyclip.stages.lookup import LOOKUP, LookupOptions
 from tallyclip.stages.match import MATCH
 from tallyclip.stages.metadata import METADATA, MetadataOptions, entries_of
 from tallyclip.stages.plan import PLAN, Aim, PlanOptions
 from tallyclip.stages.retry import RETRY, RetryOptions
 from tallyclip.stages.runs import RUN
 from tallyclip.stages.samples import SAMPLES
-from tallyclip.stages.survivors import SURVIVORS, SurvivorsOptions, draw_of
+from tallyclip.stages.survivors import SURVIVORS, SurvivorsOptions, draw_of, picks_captions
 
 
 def survivors(
@@ -59,11 +60,15 @@ def survivors(
     drawn = draw_of(run, estimate=estimate)
     if drawn is not None:
         check_same_draw(run, msgspec.to_builtins(drawn), seed, policy)
+    elif picks_captions(run) and policy == "pairs":
+        what = f"{run.root} has one caption picked of each image, so there are no images of pairs with the others"
+        raise OptionError(what, "give --texts one-per-image")
     _refuse_other_run(into, run)
     list_samples(into, images, accept_failed=accept_failed)
     into.record([str(run.root), *images], into.required(SAMPLES).result["files"])
     make(into, METADATA, MetadataOptions(entries_of(run), run.required(METADATA).options["mode"]))
     make(into, SURVIVORS, SurvivorsOptions(run, drawn))
+    make(into, LOOKUP, LookupOptions.of(run, "curated"))
     make(into, RETRY, RetryOptions(run))
     make(into, COUNTS)
     make(into, PLAN, PlanOptions(aim, policy))

@@ -73,6 +73,11 @@ def list_files(name: str) -> Listing:
     return listing
 
 
+def named_by(name: str) -> list[str]:
+    """The names that a name with braces stands for, unless there is something of that very name."""
+    return [name] if os.path.lexists(name) else in_braces(name)
+
+
 def in_braces(name: str) -> list[str]:
     """The names that a name with braces stands for, as in shells and WebDataset.
 

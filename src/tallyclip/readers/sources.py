@@ -20,7 +20,7 @@ from tallyclip.readers.columns import ColumnChoice
 from tallyclip.readers.content import reading
 from tallyclip.readers.formats import kind_as
 from tallyclip.readers.layouts import repeats
-from tallyclip.readers.listing import CRAWL_KINDS, in_braces, kind_of, list_files, suffix_of
+from tallyclip.readers.listing import CRAWL_KINDS, kind_of, list_files, named_by, suffix_of
 from tallyclip.readers.missing import KNOWN, nothing_there
 from tallyclip.readers.others import counted, long_suffix, no_data, ways_out
 from tallyclip.readers.run_folders import pool_of_run
@@ -151,34 +151,50 @@ def find_tars(names: Sequence[str]) -> tuple[list[PoolFile], dict[str, str]]:
     tars; their paths end with a slash.
 
     Raises:
-        OptionError: a name leads to no tar.
+        OptionError: a name leads to no tar, or there are no names.
         SourceError: a file has gone meanwhile.
     """
+    if not names:
+        raise OptionError("no tars of images are named", "name tars, or a folder of them")
     tars: dict[str, str] = {}  # by their real paths, so that each is there once
     files: set[str] = set()
     _archive_state.cache_clear()
     for name in names:
-        found = [list_files(each) for each in in_braces(name)]
+        found = [list_files(each) for each in named_by(name)]
         files |= {path for listing in found for path in listing.files}
         some = sorted(path for listing in found for path in listing.files if kind_of(path) == "tar")
         some += folders_of(path for listing in found for path in listing.files if not is_url(path))
         if not some:
-            what = f"{name}: no tar there" if files else f"{name}: there is nothing"
+            what = f"{name}: no tar there" if any(listing.files for listing in found) else f"{name}: there is nothing"
             raise OptionError(what, "give tars of images, or a folder of them, such as img2dataset writes with --output_format webdataset")
         tars |= {path if is_url(path) else os.path.realpath(path): path for path in reversed(some)}
     ordered = sorted(tars.values())
     keys = file_keys(ordered)
     with ThreadPoolExecutor(FILES_AT_ONCE) as threads:
-        described_files = list(threads.map(lambda path: _described_tar(path, keys[path]), ordered))
-    beside = {path: f"{without_compression(path).removesuffix('.tar').removesuffix(END)}.parquet" for path in ordered}
-    return described_files, {keys[path]: table for path, table in beside.items() if table in files}
+        described_tars = list(threads.map(lambda path: _described_tar(path, keys[path], files), ordered))
+    return [file for file, _ in described_tars], {file.key: table for file, table in described_tars if table is not None}
 
 
-def _described_tar(path: str, key: str) -> PoolFile:
+def _described_tar(path: str, key: str, listed: set[str]) -> tuple[PoolFile, str | None]:
+    """A tar, or a folder of samples, in its present state, which is also that of the table beside it; and the path of this table."""
     if path.endswith(END):
         size, fingerprint = state_of_folder(path)
-        return PoolFile(path, key, "tar", size, fingerprint)
-    return _describe(path, key)[0]
+        file = PoolFile(path, key, "tar", size, fingerprint)
+    else:
+        file = _describe(path, key)[0]
+    table = f"{without_compression(path).removesuffix('.tar').removesuffix(END)}.parquet"
+    if table not in listed and not _exists(table):
+        return file, None
+    state = f"{file.fingerprint} {state_of(table)}"
+    return msgspec.structs.replace(file, fingerprint=hashlib.sha256(state.encode()).hexdigest()[:32]), table
+
+
+def _exists(path: str) -> bool:
+    if not is_url(path):
+        return os.path.exists(path)
+    with reading(path):
+        fs, inner = filesystem(path)
+        return bool(fs.exists(inner))
 
 
 def cut(files: Iterable[PoolFile]) -> list[Shard]:

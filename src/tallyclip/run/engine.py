@@ -172,7 +172,7 @@ def _begin(run: Workspace, stage: Stage, options: Any) -> Manifest | _Begun:
     in_place: StageFolder = run.folder(stage)
     before = read_manifest(in_place)
     if before is not None and (before.version, before.inputs, before.options) == (stage.version, inputs, asked):
-        _refuse_changed(run, in_place, sources)
+        _changed(run, stage, in_place, sources)
         manifest = run.in_place(stage, _of_set(fingerprint, _states(work.items, sources), {}))
         if manifest is not None:
             return manifest
@@ -180,15 +180,15 @@ def _begin(run: Workspace, stage: Stage, options: Any) -> Manifest | _Begun:
     run.begin(stage, fingerprint)
     first = [key for key in folder.marked() if (mark := folder.mark(key)) is None or not mark.barrier]
     no_longer = {*first, *folder.failures()} - work.items.keys()
-    for key in dict.fromkeys([*_refuse_changed(run, folder, sources), *no_longer]):  # in this order, should it be interrupted
+    for key in dict.fromkeys([*_changed(run, stage, folder, sources), *no_longer]):  # in this order, should it be interrupted
         folder.forget(key, outputs=True)
     return making, fingerprint, inputs, sources
 
 
-def _refuse_changed(run: Workspace, folder: StageFolder, sources: Mapping[str, Source]) -> list[str]:
-    """Raise if a file changed or went after it was read.
+def _changed(run: Workspace, stage: Stage, folder: StageFolder, sources: Mapping[str, Source]) -> list[str]:
+    """The pieces of files that changed or went after they were read, to be done again; unless that is an error, which is raised.
 
-    That is as it should be if another piece of the file failed: then its pieces are returned, to be done again. A file is known by its
+    It is none if another piece of the file failed, or where the stage reads again what changed. A file is known by its
     path, or by its key if it is one of the run's own pool and the run folder was moved.
     """
     now = {source.path: source.fingerprint for source in sources.values()}
@@ -203,7 +203,7 @@ def _refuse_changed(run: Workspace, folder: StageFolder, sources: Mapping[str, S
         moved = own and path not in now and sources[key].fingerprint == state
         if now.get(path) == state or moved:
             continue
-        if path not in broken:
+        if path not in broken and not stage.rereads:
             what = "changed" if path in now else "left the pool"
             hint = f"give a new --out to start afresh, or delete {folder.path} to begin this stage again"
             raise StaleError(f"{path} {what} after it was read", hint)

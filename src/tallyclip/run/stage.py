@@ -119,6 +119,7 @@ class Stage:
         uses: stages that it is also made from, where they are.
         sections: its work, side by side.
         reads_files: the pieces of its first section read files from outside. Their set and states are part of its fingerprint.
+        rereads: of these files, those that changed or went are read again; else that is an error, since what they gave may be in use.
         folder: names its files.
         asked: what of the options its result depends on; by default everything.
         results: files and folders that are published beside the stages' folders, the most telling last.
@@ -139,6 +140,7 @@ class Stage:
     uses: tuple[str, ...] = ()
     sections: tuple[Section, ...] = ()
     reads_files: bool = False
+    rereads: bool = False
     folder: type[StageFolder] = StageFolder
     asked: Callable[[Workspace, Any], dict[str, Any]] = _all
     results: tuple[str, ...] = ()

@@ -6,7 +6,6 @@ Longer than others: the draw reads matches and records in parallel, and their ba
 from __future__ import annotations
 
 import heapq
-import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -34,7 +33,7 @@ from tallyclip.core.uids import make_uids
 from tallyclip.errors import IncompleteError, OptionError, SourceError, StaleError
 from tallyclip.export.curated import ENTRY_IDS_PATH, CuratedColumns, CuratedRows
 from tallyclip.export.entry_counts import write_entry_counts
-from tallyclip.export.uids import RunWriter, merge_runs
+from tallyclip.export.uids import RunWriter, merge_runs, runs_of
 from tallyclip.io.arrays import read_array, write_array
 from tallyclip.io.files import replacing
 from tallyclip.io.tables import TableWriter
@@ -94,13 +93,8 @@ class BalanceFolder(StageFolder):
     def counts(self, key: str) -> Path:
         return self.path / "shard_counts" / f"{key}.npz"
 
-    def runs_of(self, key: str) -> list[Path]:
-        """Files with the sorted uids of a shard's kept pairs."""
-        paths = (self.uid_runs / f"{key}.{number}.npy" for number in itertools.count())
-        return list(itertools.takewhile(Path.exists, paths))
-
     def outputs_of(self, key: str) -> Iterable[Path]:
-        return self.probabilities(key), self.curated(key), self.counts(key), *self.runs_of(key)
+        return self.probabilities(key), self.curated(key), self.counts(key), *runs_of(self.uid_runs, key)
 
 
 class BalanceOptions(msgspec.Struct, frozen=True):
@@ -410,7 +404,7 @@ def _finish(making: Making[BalanceFolder, BalanceOptions]) -> Finished:
         add_shard(counts, folder.counts(key))
     write_array(folder.counts_curated, counts)
     write_entry_counts(folder.entry_counts_curated, entries, counts)
-    merged = merge_runs([path for key in reports for path in folder.runs_of(key)], folder.uids)
+    merged = merge_runs([path for key in reports for path in runs_of(folder.uid_runs, key)], folder.uids)
     expected = sum(report.expected_parts for report in reports.values()) / UNIT
     result = {
         "candidates": sum(report.candidates for report in reports.values()),

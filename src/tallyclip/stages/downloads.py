@@ -7,11 +7,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 from jaxtyping import UInt64
 
 from tallyclip.core.duplicates import first_of_each
+from tallyclip.core.lookup import COMPILED
 from tallyclip.core.sorting import sort_rows
 from tallyclip.core.uids import make_uids
 from tallyclip.errors import IncompleteError, OptionError
@@ -24,6 +26,7 @@ from tallyclip.run.stage import Finished, Making, Section, Stage
 from tallyclip.run.workspace import Workspace
 from tallyclip.stages.curated import PAIRS, CuratedFile, curated_files
 from tallyclip.stages.exported import ExportOptions, asked_of_run, finished_unchanged
+from tallyclip.stages.lookup import LOOKUP
 from tallyclip.stages.match import snapshot_of
 
 # As DataComp downloads: images above 512 pixels get that on their longer side, others stay as they are.
@@ -32,6 +35,9 @@ IMG2DATASET = (
     *("--output_format", "webdataset", "--number_sample_per_shard", "10000", "--retries", "2"),
     *("--image_size", "512", "--resize_mode", "keep_ratio_largest", "--resize_only_if_bigger", "True", "--encode_format", "jpg"),
 )
+
+
+REPEATED_UID = "repeats a uid"  # the image is downloaded once
 
 
 class DownloadsFolder(StageFolder):
@@ -44,26 +50,34 @@ class DownloadsFolder(StageFolder):
         return (self.rows(key),)
 
 
+class DownloadsJob(msgspec.Struct, frozen=True):
+    """The lookup table of the curated set."""
+
+    table: str
+
+
 class DownloadsReport(Report):
-    """``rows`` counts the curated pairs, ``written`` those that have a URL, ``repeated`` those whose URL the file has before."""
+    """``rows`` counts the curated pairs, ``written`` those that have a URL, each once, ``repeated`` those of them whose URL the file has
+    before."""
 
     written: int
     repeated: int
     drops: dict[str, int]
 
 
-def write_downloads(_: None, item: CuratedFile, folder: DownloadsFolder, tick: Callable[[int], None]) -> DownloadsReport:
-    """Write the rows of a file of the curated set that have a URL."""
-    keys, rows = [np.zeros((0, 2), np.uint64)], 0
+def write_downloads(job: DownloadsJob, item: CuratedFile, folder: DownloadsFolder, tick: Callable[[int], None]) -> DownloadsReport:
+    """Write the rows of a file of the curated set that have a URL, and a uid that no row before has."""
+    keys, rows, drops = [np.zeros((0, 2), np.uint64)], 0, Counter[str]()
     with replacing(folder.rows(item.key)) as part, TableWriter(part, PAIRS, []) as writer:
-        for pairs, has_url in item.pairs():
-            table = pairs.filter(pa.array(has_url))
+        for pairs in item.pairs(job.table):
+            table = pairs.table.filter(pa.array(pairs.has_url & pairs.is_first))
             writer.write(table)
             keys.append(make_uids(None, table["url"]))
-            rows += len(pairs)
-            tick(len(pairs))
-    drops = {NO_URL: rows - writer.rows} if rows > writer.rows else {}
-    return DownloadsReport(rows=rows, written=writer.rows, repeated=_repeated(np.concatenate(keys)), drops=drops)
+            drops[NO_URL] += int(np.count_nonzero(~pairs.has_url))
+            drops[REPEATED_UID] += int(np.count_nonzero(pairs.has_url & ~pairs.is_first))
+            rows += len(pairs.table)
+            tick(len(pairs.table))
+    return DownloadsReport(rows=rows, written=writer.rows, repeated=_repeated(np.concatenate(keys)), drops=dict(+drops))
 
 
 def _repeated(keys: UInt64[np.ndarray, "N 2"]) -> int:
@@ -71,7 +85,7 @@ def _repeated(keys: UInt64[np.ndarray, "N 2"]) -> int:
 
 
 def _cut(making: Making[DownloadsFolder, ExportOptions]) -> Work:
-    return Work(curated_files(making.options.run.open()))
+    return Work(curated_files(making.options.run.open()), DownloadsJob(str(making.run.folder(LOOKUP).table)))
 
 
 def check_urls(run: Workspace) -> None:
@@ -95,7 +109,7 @@ def _finish(making: Making[DownloadsFolder, ExportOptions]) -> Finished:
         raise IncompleteError(f"none of the {pairs:,} curated pairs has a URL", "curate again, with the column of URLs as --url-column")
     repeated = sum(report.repeated for report in reports.values())
     result = {"files": len(reports), "pairs": pairs, "rows": rows, "repeated_urls": repeated, "drops": dict(sorted(drops.items()))}
-    return finished_unchanged(making, Finished(result, f"{rows:,} of {pairs:,} curated pairs have a URL"))
+    return finished_unchanged(making, Finished(result, f"{rows:,} of {pairs:,} curated pairs are to be downloaded"))
 
 
 def downloads_summary(root: Path, made: Manifest) -> list[str]:
@@ -116,8 +130,10 @@ DOWNLOADS = Stage(
     name="downloads",
     version=1,
     command="tallyclip export downloads RUN --out DIR",
+    needs=("lookup",),
     sections=(FILES,),
     folder=DownloadsFolder,
     asked=asked_of_run,
     finish=_finish,
+    compiled=COMPILED,
 )

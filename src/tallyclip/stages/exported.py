@@ -42,6 +42,14 @@ def exported_run(path: Path) -> ExportedRun:
     return ExportedRun(str(run.root), run.required(BALANCE).fingerprint)
 
 
+def note_others(into: Workspace, run: ExportedRun) -> None:
+    """Say which exports in a folder are of another run, or of another draw."""
+    made = {stage.name: manifest for stage in into.stages if (manifest := into.whole(stage)) is not None}
+    others = [name for name, manifest in made.items() if manifest.options.get("run", run.fingerprint) != run.fingerprint]
+    if others:
+        into.progress.note(f"{into.root} has exports of another run, or of an earlier draw of this one: {', '.join(others)}")
+
+
 def asked_of_run(_: Workspace, options: Any) -> dict[str, Any]:
     """What of an export's options its result depends on: all, and of the run not where it is."""
     asked = msgspec.to_builtins(options)

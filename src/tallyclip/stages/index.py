@@ -30,7 +30,7 @@ from tallyclip.run.stage import Finished, Making, Section, Stage
 from tallyclip.stages.balance import BALANCE, BalanceFolder
 from tallyclip.stages.exported import ExportOptions, asked_of_run, finished_unchanged
 from tallyclip.stages.lookup import LOOKUP
-from tallyclip.stages.samples import SAMPLES, failed_paths, not_read, samples_of, tar_paths
+from tallyclip.stages.samples import NOT_OF_THIS_RUN, SAMPLES, failed_paths, not_read, samples_of, tar_sources
 
 NOT_OF_THE_RUN = "no matched pair of the run"
 INDEX_SCHEMA = pa.schema(
@@ -41,7 +41,6 @@ INDEX_SCHEMA = pa.schema(
         ("sample", pa.int64()),  # its number in the shard; rises
         ("image_at", pa.int64()),  # bytes of the tar, unpacked
         ("image_size", pa.int64()),
-        ("suffix", pa.string()),
         ("text", pa.string()),
     ]
 )
@@ -132,13 +131,14 @@ def _finish_all(making: Making[IndexFolder, None]) -> Finished:
 
 def _finished(making: Making[IndexFolder, Any], reports: dict[str, IndexReport], about_run: dict[str, Any]) -> Finished:
     run, folder = making.run, making.folder
-    listed, paths = run.required(SAMPLES).result, tar_paths(run)
+    listed, paths = run.required(SAMPLES).result, tar_sources(run)
     pairs, rows = sum(report.pairs for report in reports.values()), sum(report.rows for report in reports.values())
     if not pairs:
-        hint = """are these the images of this run? img2dataset keeps uids with --save_additional_columns '["uid"]'"""
-        raise IncompleteError(f"none of the {rows:,} pairs of the shards is a matched pair of the run", hint)
+        raise IncompleteError(f"none of the {rows:,} pairs of the shards is a matched pair of the run", NOT_OF_THIS_RUN)
     drops = Counter(listed["drops"]) + Counter(listed["failed"]) + Counter({NOT_OF_THE_RUN: rows - pairs})
-    shards = [{"path": paths[key], "key": key, "pairs": report.pairs, "samples": report.samples} for key, report in reports.items()]
+    shards = [
+        msgspec.to_builtins(paths[key]) | {"key": key, "pairs": report.pairs, "samples": report.samples} for key, report in reports.items()
+    ]
     about = {"run": about_run, "shards": shards, "drops": dict(drops), "not_read": sorted(failed_paths(run))}
     write_json(folder.shards, about)
     result = {
@@ -160,6 +160,7 @@ def index_summary(root: Path, made: Manifest) -> list[str]:
         f"index       {root / 'index'}: {found['pairs']:,} pairs of {found['samples']:,} samples in {found['shards']:,} shards",
         f"left out    {drops}",
         *not_read(found["not_read"]),
+        f"next        OnlineBalanced(SHARDS, RUN, index={str(root)!r}), see docs/loading.md",
     ]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -23,8 +23,8 @@ from tallyclip.io.arrays import write_array
 from tallyclip.readers.content import reading
 from tallyclip.run.items import Report, StageFolder, Work
 from tallyclip.run.stage import Finished, Making, Section, Stage
+from tallyclip.run.workspace import Workspace
 from tallyclip.stages.balance import BALANCE, BalanceFolder
-from tallyclip.stages.exported import ExportedRun, asked_of_run, finished_unchanged
 
 Looked = Literal["curated", "probabilities"]
 COLUMNS = 3  # two halves of a uid, and what is known of the pair
@@ -45,18 +45,22 @@ class LookupFolder(StageFolder):
 
 
 class LookupOptions(msgspec.Struct, frozen=True):
-    """Which pairs of a run."""
+    """Which pairs of a run, and the files that have them; what the run has drawn is known by the fingerprint of its balance."""
 
-    run: ExportedRun
+    files: list[str]
+    run: str
     what: Looked
 
-    @property
-    def files(self) -> list[str]:
-        """The files that have them."""
-        run = self.run.open()
-        folder = BalanceFolder(run.root)  # where they are now
-        path = folder.curated if self.what == "curated" else folder.probabilities
-        return [str(path(key)) for key in run.required(BALANCE).pieces]
+    @classmethod
+    def of(cls, run: Workspace, what: Looked) -> LookupOptions:
+        """Those for a run.
+
+        Raises:
+            IncompleteError: it is not balanced.
+        """
+        balanced, results = run.required(BALANCE), BalanceFolder(run.root)  # where they are now
+        path = results.curated if what == "curated" else results.probabilities
+        return cls([str(path(key)) for key in balanced.pieces], balanced.fingerprint, what)
 
 
 class FileItem(msgspec.Struct, frozen=True):
@@ -100,7 +104,11 @@ def _finish(making: Making[LookupFolder, LookupOptions]) -> Finished:
     folder = making.folder
     merged = merge_runs([folder.run(key) for key in making.reports(FILES)], folder.table, columns=COLUMNS)
     result = {"uids": merged.unique, "pairs": merged.total}
-    return finished_unchanged(making, Finished(result, f"{merged.unique:,} uids of the run", (folder.table,)))
+    return Finished(result, f"{merged.unique:,} uids of the run", (folder.table,))
+
+
+def _asked(_: Workspace, options: LookupOptions) -> dict[str, Any]:
+    return {"run": options.run, "what": options.what}
 
 
 FILES = Section(_cut, sort_file, "files")
@@ -110,7 +118,8 @@ LOOKUP = Stage(
     command="tallyclip export",
     sections=(FILES,),
     folder=LookupFolder,
-    asked=asked_of_run,
+    asked=_asked,
     finish=_finish,
     scratch=("runs",),
+    optional=True,
 )

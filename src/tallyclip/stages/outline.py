@@ -15,6 +15,7 @@ RUN_OUTLINE = Outline(
         StageOutline("pool", "tallyclip pool CRAWL... --out RUN", ("files",), optional=True),
         StageOutline("kept", "tallyclip match POOL... --out RUN", ("shards",), optional=True),
         StageOutline("samples", "tallyclip survivors RUN --images IMAGES --out RUN2", ("tars",), optional=True),
+        StageOutline("lookup", "tallyclip export", ("files",), optional=True),
         StageOutline("retry", "tallyclip survivors RUN --images IMAGES --out RUN2", ("reasons", "files"), optional=True),
         StageOutline("metadata", "tallyclip match POOL... --out RUN"),
         StageOutline("match", "tallyclip match POOL... --out RUN", ("shards",)),

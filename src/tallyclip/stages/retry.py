@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from tallyclip.core.lookup import COMPILED, find_uids
 from tallyclip.core.sorting import sort_rows
-from tallyclip.core.uids import as_columns, column_uids, parse_uids
+from tallyclip.core.uids import as_columns, column_uids
 from tallyclip.export.uids import merge_runs
 from tallyclip.io.arrays import write_array
 from tallyclip.io.files import replacing
@@ -26,6 +26,7 @@ from tallyclip.run.stage import Finished, Making, Section, Stage
 from tallyclip.run.workspace import Workspace
 from tallyclip.stages.balance import BALANCE
 from tallyclip.stages.curated import PAIRS, CuratedFile, curated_files
+from tallyclip.stages.lookup import LOOKUP
 from tallyclip.stages.match import MATCH
 from tallyclip.stages.samples import NO_SAMPLE, SAMPLES, SamplesFolder, SamplesReport, not_read
 
@@ -73,15 +74,16 @@ class FailedItem(msgspec.Struct, frozen=True):
 
 
 class RetryJob(msgspec.Struct, frozen=True):
-    """The uids that have an image, and why others have none."""
+    """The uids that have an image, why others have none, and the lookup table of the curated set."""
 
     uids: str
+    curated: str
     table: str
     reasons: list[str]
 
 
 class RetryReport(Report):
-    """``rows`` counts the curated pairs, ``with_image`` those that have one, ``retry`` those that can be tried again; those without an
+    """``rows`` counts the curated pairs, ``with_image`` those that have one, ``retry`` the uids that can be tried again; those without an
     image by reason."""
 
     with_image: int
@@ -107,17 +109,16 @@ def write_retry(job: RetryJob, item: CuratedFile, folder: RetryFolder, tick: Cal
     counts, rows = np.zeros(len(names), np.int64), 0
     schema = pa.schema([*PAIRS, (REASON, pa.string())])
     with replacing(folder.rows(item.key)) as part, TableWriter(part, schema, [REASON]) as writer:
-        for pairs, has_url in item.pairs():
-            of_pairs = parse_uids(pairs["uid"])[0]
-            lost = np.flatnonzero(find_uids(uids, of_pairs) < 0)
-            places, can_retry = find_uids(table, of_pairs[lost]), has_url[lost]
+        for pairs in item.pairs(job.curated):
+            lost = np.flatnonzero(find_uids(uids, pairs.uids) < 0)
+            places, can_retry = find_uids(table, pairs.uids[lost]), pairs.has_url[lost]
             why = np.where(can_retry, len(job.reasons), len(job.reasons) + 1)
             why[places >= 0] = table[places[places >= 0], 2]
             counts += np.bincount(why, minlength=len(names))
-            found = pairs.take(pa.array(lost)).append_column(REASON, pa.array(names[why], pa.string()))
-            writer.write(found.filter(pa.array(can_retry)))
-            rows += len(pairs)
-            tick(len(pairs))
+            found = pairs.table.take(pa.array(lost)).append_column(REASON, pa.array(names[why], pa.string()))
+            writer.write(found.filter(pa.array(can_retry & pairs.is_first[lost])))
+            rows += len(pairs.table)
+            tick(len(pairs.table))
     reasons = {reason: int(count) for reason, count in zip(names, counts, strict=True) if count}
     return RetryReport(rows=rows, with_image=rows - int(counts.sum()), retry=writer.rows, reasons=reasons)
 
@@ -132,8 +133,8 @@ def _cut_failed(making: Making[RetryFolder, RetryOptions]) -> Work:
 def _cut_files(making: Making[RetryFolder, RetryOptions]) -> Work:
     folder, failed = making.folder, _cut_failed(making)
     merge_runs([folder.reasons(key) for key in failed.items], folder.table, columns=COLUMNS)
-    uids = str(making.run.folder(SAMPLES).uids)
-    return Work(curated_files(making.options.run), RetryJob(uids, str(folder.table), failed.job.reasons))
+    uids, curated = str(making.run.folder(SAMPLES).uids), str(making.run.folder(LOOKUP).table)
+    return Work(curated_files(making.options.run), RetryJob(uids, curated, str(folder.table), failed.job.reasons))
 
 
 def _finish(making: Making[RetryFolder, RetryOptions]) -> Finished:
@@ -180,7 +181,7 @@ RETRY = Stage(
     name="retry",
     version=1,
     command=SAMPLES.command,
-    needs=("samples",),
+    needs=("samples", "lookup"),
     sections=(REASONS, FILES),
     folder=RetryFolder,
     asked=_asked,

@@ -8,6 +8,7 @@ RUN/
 ├── pool/*.parquet               of crawl files: the pool they become, and in _index/ the keys of its pairs
 ├── kept/                        of tables, if some of their pairs are dropped before matching: the places of the others
 ├── samples/                     of survivors: which pairs have an image
+├── lookup/                      of survivors: where the pairs that were to be downloaded are
 ├── retry/*.parquet              of survivors: the pairs that have none, with the reasons
 ├── metadata/                    the entry list and the matcher's tables
 ├── match/                       which pairs match which entries, a file a shard; and the snapshot of the shards
@@ -36,6 +37,7 @@ from tallyclip.stages.dropped import DROPPED
 from tallyclip.stages.duplicates import DUPLICATES
 from tallyclip.stages.gather import GATHER
 from tallyclip.stages.kept import KEPT
+from tallyclip.stages.lookup import LOOKUP
 from tallyclip.stages.match import MATCH
 from tallyclip.stages.metadata import METADATA
 from tallyclip.stages.outline import RUN_OUTLINE
@@ -48,7 +50,7 @@ from tallyclip.stages.samples import SAMPLES
 RUN = Kind(
     noun=RUN_OUTLINE.noun,
     record=RUN_OUTLINE.record,
-    stages=Stages(GATHER, DUPLICATES, POOL, KEPT, SAMPLES, RETRY, METADATA, MATCH, DROPPED, REPEATS, COUNTS, PLAN, BALANCE, CARD),
+    stages=Stages(GATHER, DUPLICATES, POOL, KEPT, SAMPLES, LOOKUP, RETRY, METADATA, MATCH, DROPPED, REPEATS, COUNTS, PLAN, BALANCE, CARD),
     start=RUN_OUTLINE.start,
     others=("index",),
 )

@@ -23,7 +23,7 @@ import pyarrow.compute
 
 from tallyclip.core.uids import UID, column_uids, parse_uids, uid_column
 from tallyclip.errors import IncompleteError
-from tallyclip.export.uids import RunWriter, merge_runs
+from tallyclip.export.uids import RunWriter, merge_runs, runs_of
 from tallyclip.io.files import replacing
 from tallyclip.readers.columns import ColumnChoice, Columns
 from tallyclip.readers.content import reading
@@ -53,6 +53,10 @@ SAMPLES_SCHEMA = pa.schema(
     ]
 )
 WITHOUT_IMAGE = pa.schema([("uid", UID), ("reason", pa.string())])
+NOT_OF_THIS_RUN = (
+    "are these the images of this run? img2dataset keeps uids with --save_additional_columns '[\"uid\"]'; without, URLs and captions must "
+    "be those of the run's pool"
+)
 PAIRS = "pairs"  # the field of json in which an exported sample lists its pairs
 LONGEST_REASON = 100
 SHOWN_FAILURES = 3
@@ -75,11 +79,8 @@ class SamplesFolder(StageFolder):
     def without_image(self, key: str) -> Path:
         return self.path / f"{key}.without.arrow"
 
-    def runs_of(self, key: str) -> list[Path]:
-        return sorted(self.runs.glob(f"{key}.*.npy"))
-
     def outputs_of(self, key: str) -> Iterable[Path]:
-        return self.samples(key), self.without_image(key), *self.runs_of(key)
+        return self.samples(key), self.without_image(key), *runs_of(self.runs, key)
 
 
 class SamplesOptions(msgspec.Struct, frozen=True):
@@ -174,7 +175,8 @@ def _with_all(table: pa.Table, pairs: pa.ChunkedArray) -> pa.Table:
     places: list[int] = []
     uids, texts = list[Any](), list[str]()
     for place, (uid, text, listed) in enumerate(zip(table["uid"].to_pylist(), table["text"].to_pylist(), pairs.to_pylist(), strict=True)):
-        for one_uid, one_text in _listed(listed) or [(uid, text)]:
+        found = _listed(listed)
+        for one_uid, one_text in found if found[:1] == [(uid, text)] else [(uid, text)]:
             places.append(place)
             uids.append(one_uid)
             texts.append(one_text)
@@ -243,11 +245,11 @@ def samples_of(folder: Path, key: str) -> pa.Table:
     return pa.ipc.open_file(pa.memory_map(str(SamplesFolder(folder).samples(key)))).read_all()
 
 
-def tar_paths(run: Workspace) -> dict[str, str]:
-    """The paths of the tars whose samples are listed, by their keys."""
+def tar_sources(run: Workspace) -> dict[str, Source]:
+    """The tars whose samples are listed, by their keys: their paths and states."""
     folder: SamplesFolder = run.folder(SAMPLES)
     marks = {key: folder.mark(key) for key in run.required(SAMPLES).pieces}
-    return {key: mark.source.path for key, mark in marks.items() if mark is not None and mark.source is not None}
+    return {key: mark.source for key, mark in marks.items() if mark is not None and mark.source is not None}
 
 
 def failed_paths(run: Workspace) -> list[str]:
@@ -279,7 +281,7 @@ def _finish(making: Making[SamplesFolder, SamplesOptions]) -> Finished:
         said = ", ".join(f"{count:,} {reason}" for reason, count in drops.items()) or "the tars are empty"
         hint = "a sample has members with one key, one after another: an image, such as KEY.jpg, and KEY.txt or KEY.json with its caption"
         raise IncompleteError(f"no sample with an image and a caption among {samples:,} of {len(reports):,} tars ({said})", hint)
-    merged = merge_runs([path for key in reports for path in folder.runs_of(key)], folder.uids)
+    merged = merge_runs([path for key in reports for path in runs_of(folder.runs, key)], folder.uids)
     result = {
         "sources": making.options.names,
         "files": len(reports),
@@ -303,6 +305,7 @@ SAMPLES = Stage(
     folder=SamplesFolder,
     finish=_finish,
     asked=lambda _, options: {"tables": sorted(options.tables)},
+    rereads=True,
     scratch=("runs",),
     optional=True,
 )

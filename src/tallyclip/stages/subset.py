@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from tallyclip.core.lookup import COMPILED, find_uids
 from tallyclip.core.uids import as_columns
 from tallyclip.errors import IncompleteError
 from tallyclip.export.curated import repetitive
-from tallyclip.export.uids import RunWriter, merge_runs
+from tallyclip.export.uids import RunWriter, merge_runs, runs_of
 from tallyclip.io.files import replacing
 from tallyclip.io.tables import TableWriter
 from tallyclip.match.matched_pairs import read_matches
@@ -46,13 +45,8 @@ class SubsetFolder(StageFolder):
     def rows(self, key: str) -> Path:
         return self.path / f"{key}.parquet"
 
-    def runs_of(self, key: str) -> list[Path]:
-        """Files with the sorted uids that a shard has."""
-        paths = (self.runs / f"{key}.{number}.npy" for number in itertools.count())
-        return list(itertools.takewhile(Path.exists, paths))
-
     def outputs_of(self, key: str) -> Iterable[Path]:
-        return self.rows(key), *self.runs_of(key)
+        return self.rows(key), *runs_of(self.runs, key)
 
 
 class SubsetOptions(msgspec.Struct, frozen=True):
@@ -180,7 +174,7 @@ def _finish(making: Making[SubsetFolder, SubsetOptions]) -> Finished:
     folder = making.folder
     reports: dict[str, SubsetReport] = making.reports(SHARDS)
     rows, written = sum(report.rows for report in reports.values()), sum(report.written for report in reports.values())
-    met = merge_runs([path for key in reports for path in folder.runs_of(key)], folder.met).unique
+    met = merge_runs([path for key in reports for path in runs_of(folder.runs, key)], folder.met).unique
     uids = len(np.load(BalanceFolder(Path(making.options.run.path)).uids, mmap_mode="r"))
     if met == 0:
         hint = "are these the tables that the run was made from, with the same URLs, captions and columns? uids are made of these"

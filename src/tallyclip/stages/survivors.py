@@ -34,14 +34,10 @@ from tallyclip.run.workspace import Workspace
 from tallyclip.stages.balance import BALANCE, BalanceFolder
 from tallyclip.stages.counts import load_counts
 from tallyclip.stages.match import LONGEST_COUNTED, MATCH, MatchFolder, MatchReport, snapshot_of, write_shard_counts
-from tallyclip.stages.samples import SAMPLES
+from tallyclip.stages.samples import NOT_OF_THIS_RUN, SAMPLES
 
 VERSION = 1  # of what is done here; that of the result's form is that of ``MATCH``
 UIDS_AT_ONCE = 1 << 22
-NOT_OF_THIS_RUN = (
-    "are these the images of this run? img2dataset keeps uids with --save_additional_columns '[\"uid\"]'; without, URLs and captions must "
-    "be those of the run's pool"
-)
 
 
 class Drawn(msgspec.Struct, frozen=True):
@@ -63,7 +59,8 @@ class SurvivorsOptions:
 
 class SurvivorsJob(msgspec.Struct, frozen=True):
     """What all shards have in common: the run's matches, the uids that have an image, the number of entries, and are languages detected;
-    the draw that has left pairs out, if one has, and the file of its entries' probabilities."""
+    the draw that has left pairs out, if one has, and the file of its entries' probabilities; does the image of one caption count for all
+    of its captions?"""
 
     matched: str
     uids: str
@@ -71,6 +68,7 @@ class SurvivorsJob(msgspec.Struct, frozen=True):
     languages: bool
     drawn: Drawn | None
     before: str
+    by_image: bool
 
 
 class SurvivorsItem(msgspec.Struct, frozen=True):
@@ -91,6 +89,8 @@ def keep_survivors(job: SurvivorsJob, item: SurvivorsItem, folder: MatchFolder, 
     with replacing(folder.matches(key)) as part, MatchWriter(part, with_languages=job.languages) as writer:
         for pairs in read_matches(before.matches(key)):
             there = find_uids(uids, pairs.uids) >= 0
+            if job.by_image:  # one caption of an image was downloaded for all
+                there = np.isin(pairs.rows, pairs.rows[there])
             if drawn is not None and p is not None:
                 keep = keep_probability(pairs.matches, p)
                 is_drawn = draw(keep, pairs.uids, drawn.seed)
@@ -145,9 +145,18 @@ def draw_of(run: Workspace, *, estimate: bool) -> Drawn | None:
     return Drawn(t, balanced.options["seed"], balanced.options["texts"], balanced.fingerprint)
 
 
+def picks_captions(run: Workspace) -> bool:
+    """Has the run's draw picked one caption of each image? Then an image that was downloaded is that of its other captions too."""
+    return run.required(BALANCE).options["texts"] == "one-per-image"
+
+
 def _asked(_: Workspace, options: SurvivorsOptions) -> dict[str, Any]:
     matched, drawn = options.run.required(MATCH), msgspec.to_builtins(options.drawn)
-    return matched.options | {"repeats": None, "write_dropped": False, "survivors": VERSION, "run": matched.fingerprint, "drawn": drawn}
+    return (
+        matched.options
+        | {"repeats": None, "write_dropped": False, "survivors": VERSION, "run": matched.fingerprint, "drawn": drawn}
+        | {"by_image": options.drawn is None and picks_captions(options.run)}
+    )
 
 
 def _cut(making: Making[MatchFolder, SurvivorsOptions]) -> Work:
@@ -162,6 +171,7 @@ def _cut(making: Making[MatchFolder, SurvivorsOptions]) -> Work:
         languages=snapshot.languages,
         drawn=drawn,
         before=str(before),
+        by_image=drawn is None and picks_captions(run),
     )
     return Work({key: SurvivorsItem(key, shard.matched) for key, shard in snapshot.shards.items()}, job)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import shlex
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from tallyclip.core.uids import parse_uids
 from tallyclip.errors import ArtifactError
-from tallyclip.export.uids import RunWriter, merge_runs
+from tallyclip.export.uids import RunWriter, merge_runs, runs_of
 from tallyclip.readers.parquet import read_records
 from tallyclip.run.items import Report, StageFolder, Work
 from tallyclip.run.manifest import Manifest
@@ -28,13 +28,8 @@ class UidsFolder(StageFolder):
         self.runs = path / "runs"
         self.uids = path / "uids.npy"
 
-    def runs_of(self, key: str) -> list[Path]:
-        """Files with the sorted uids of a file's pairs."""
-        paths = (self.runs / f"{key}.{number}.npy" for number in itertools.count())
-        return list(itertools.takewhile(Path.exists, paths))
-
     def outputs_of(self, key: str) -> Iterable[Path]:
-        return self.runs_of(key)
+        return runs_of(self.runs, key)
 
 
 class UidsOptions(msgspec.Struct, frozen=True):
@@ -64,7 +59,7 @@ def _cut(making: Making[UidsFolder, UidsOptions]) -> Work:
 
 def _finish(making: Making[UidsFolder, UidsOptions]) -> Finished:
     folder, repeats = making.folder, making.options.repeats
-    merged = merge_runs([path for key in making.reports(FILES) for path in folder.runs_of(key)], folder.uids, repeats=repeats)
+    merged = merge_runs([path for key in making.reports(FILES) for path in runs_of(folder.runs, key)], folder.uids, repeats=repeats)
     result = {"uids": merged.unique, "pairs": merged.total, "repeats": repeats}
     return finished_unchanged(making, Finished(result, f"{merged.unique:,} uids of {merged.total:,} pairs", (folder.uids,)))
 
@@ -77,7 +72,7 @@ def uids_summary(root: Path, made: Manifest) -> list[str]:
     left = f"; {more:,} pairs repeat one (--repeats writes these too)" if more and not made.result["repeats"] else ""
     return [
         f"uids        {root / 'uids.npy'}: {written}, sorted{left}",
-        f"next        DataComp's resharder: python resharder.py -s {root / 'uids.npy'} -i IMAGES -o SHARDS",
+        f"next        DataComp's resharder: python resharder.py -s {shlex.quote(str(root / 'uids.npy'))} -i IMAGES -o SHARDS",
     ]
 
 

@@ -8,6 +8,8 @@ Longer than others: from finding samples to the members of a shard is read as on
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -31,13 +33,17 @@ from tallyclip.readers.tar import member_key, open_tar
 from tallyclip.run.items import Report, StageFolder, Work
 from tallyclip.run.manifest import Manifest
 from tallyclip.run.stage import Finished, Making, Section, Stage
+from tallyclip.stages.exported import ExportedRun, asked_of_run, finished_unchanged
 from tallyclip.stages.lookup import LOOKUP, LookupOptions, places_of_rows
-from tallyclip.stages.samples import NO_SAMPLE, PAIRS, SAMPLES, not_read, samples_of, tar_paths
+from tallyclip.stages.samples import NO_SAMPLE, NOT_OF_THIS_RUN, PAIRS, SAMPLES, not_read, samples_of, tar_sources
 
 FIND, SHARD = "find-", "shard-"  # prefixes of the keys of pieces
 SHARD_DIGITS = 5  # as img2dataset's; more where there are more shards
+OPEN_CLIP_READS = ("jpg", "png", "jpeg", "webp")  # suffixes, in version 3.3.0
 OURS: tuple[str, ...] = ("uid", "caption", "entry_ids", "keep_probability")
-RENAMED = ("uid", "caption", "texts")  # fields of a pool that would be taken for ours; by ``texts`` MetaCLIP's lists of captions are known
+OTHER_CAPTION = re.compile(r"caption_\d+")
+# Fields of a pool that would be taken for ours; by ``texts`` MetaCLIP's lists of captions are known.
+RENAMED = ("uid", "caption", "texts", PAIRS)
 
 
 class ShardsFolder(StageFolder):
@@ -62,9 +68,9 @@ class ShardsFolder(StageFolder):
 
 
 class ShardsOptions(msgspec.Struct, frozen=True):
-    """The run, as for the lookup table, and the samples in a shard."""
+    """The run, and the samples in a shard."""
 
-    lookup: LookupOptions
+    run: ExportedRun
     shard_size: int
 
 
@@ -115,9 +121,10 @@ class ShardOfTars(msgspec.Struct, frozen=True):
 
 
 class ShardReport(Report):
-    """``rows`` counts samples."""
+    """``rows`` counts samples; ``suffixes`` those of their images."""
 
     pairs: int
+    suffixes: dict[str, int]
 
 
 def find_curated(job: FindJob, item: FindItem, folder: ShardsFolder, tick: Callable[[int], None]) -> FindReport:
@@ -133,6 +140,7 @@ def find_curated(job: FindJob, item: FindItem, folder: ShardsFolder, tick: Calla
 def write_shard(job: ShardJob, item: ShardOfTars, folder: ShardsFolder, tick: Callable[[int], None]) -> ShardReport:
     """Write a shard."""
     place = pairs = 0
+    suffixes = Counter[str]()
     with replacing(folder.shard(item.name)) as out, TarShardWriter(out) as writer:
         for part in item.parts:
             chosen = _of_samples(np.load(folder.chosen(part.key), mmap_mode="r"), part.start, part.stop)
@@ -140,17 +148,18 @@ def write_shard(job: ShardJob, item: ShardOfTars, folder: ShardsFolder, tick: Ca
             rows = _curated_rows(job.curated, np.load(job.table, mmap_mode="r")[chosen[:, 1], 2])
             uids = uid_strings(column_uids(samples["uid"].combine_chunks())).to_pylist()
             texts = samples["text"].to_pylist()
-            keys, places = samples["key"].to_pylist(), samples["sample_at"].to_pylist()
+            keys, places, of_images = (samples[name].to_pylist() for name in ("key", "sample_at", "suffix"))
             starts = [int(start) for start in np.flatnonzero(np.diff(chosen[:, 2], prepend=-1))]
             wanted = {places[start]: keys[start] for start in starts}
             for start, end, members in zip(starts, [*starts[1:], len(chosen)], _members(part.path, wanted), strict=True):
                 of_pairs = [dict(zip(OURS, (uids[i], texts[i], *rows[i]), strict=True)) for i in range(start, end)]
                 fields = _fields(members.pop("json", None), of_pairs)
                 members.pop("txt", None)
+                suffixes[of_images[start]] += 1
                 writer.write(f"{item.name}{place:0{job.digits}d}", members, fields, texts[start])
                 place, pairs = place + 1, pairs + end - start
                 tick(1)
-    return ShardReport(rows=place, pairs=pairs)
+    return ShardReport(rows=place, pairs=pairs, suffixes=dict(suffixes))
 
 
 def _of_samples(chosen: Int64[np.ndarray, "n 3"], start: int, stop: int) -> Int64[np.ndarray, "k 3"]:
@@ -220,6 +229,8 @@ def _fields(json: bytes | None, pairs: list[dict[str, Any]]) -> dict[str, Any]:
     other captions are plain strings too, ``caption_2`` and so on, which open_clip can choose from."""
     own = decode_json(json) if json is not None else {}
     fields: dict[str, Any] = own if isinstance(own, dict) else {}
+    if fields.keys() >= {*OURS}:  # of an earlier export, which may have had other pairs
+        fields = {name: value for name, value in fields.items() if name not in (*OURS, PAIRS) and not OTHER_CAPTION.fullmatch(name)}
     for name in RENAMED:
         if name in fields and fields[name] != pairs[0].get(name):
             fields[f"pool_{name}"] = fields.pop(name)
@@ -241,7 +252,7 @@ def _cut_shards(making: Making[ShardsFolder, ShardsOptions]) -> Work:
     samples = _choose(making)
     total = sum(samples.values())
     digits = max(SHARD_DIGITS, len(str(max(0, -(-total // size) - 1))))
-    paths = tar_paths(run)
+    paths = tar_sources(run)
     items: dict[str, ShardOfTars] = {}
     parts: list[TarPart] = []
     held = 0
@@ -249,7 +260,7 @@ def _cut_shards(making: Making[ShardsFolder, ShardsOptions]) -> Work:
         start = 0
         while start < count:
             stop = min(count, start + size - held)
-            parts.append(TarPart(key, paths[key], start, stop))
+            parts.append(TarPart(key, paths[key].path, start, stop))
             held, start = held + stop - start, stop
             if held == size:
                 name = f"{len(items):0{digits}d}"
@@ -258,7 +269,12 @@ def _cut_shards(making: Making[ShardsFolder, ShardsOptions]) -> Work:
     if parts:
         name = f"{len(items):0{digits}d}"
         items[f"{SHARD}{name}"] = ShardOfTars(name, parts)
-    job = ShardJob(str(run.folder(SAMPLES).path), str(run.folder(LOOKUP).table), options.lookup.files, len(str(size - 1)))
+    job = ShardJob(
+        str(run.folder(SAMPLES).path),
+        str(run.folder(LOOKUP).table),
+        LookupOptions.of(options.run.open(), "curated").files,
+        len(str(size - 1)),
+    )
     return Work(items, job)
 
 
@@ -281,7 +297,7 @@ def _choose(making: Making[ShardsFolder, ShardsOptions]) -> dict[str, int]:
     if not met.any():
         listed = run.required(SAMPLES).result
         what = f"none of the {listed['pairs']:,} pairs of the images is in the curated set of {len(met):,}"
-        raise IncompleteError(what, "are these the images of this run? img2dataset keeps uids with --save_additional_columns '[\"uid\"]'")
+        raise IncompleteError(what, NOT_OF_THIS_RUN)
     return samples
 
 
@@ -300,6 +316,7 @@ def _finish(making: Making[ShardsFolder, ShardsOptions]) -> Finished:
     listed, found = run.required(SAMPLES).result, sum(report.found for report in making.reports(FOUND).values())
     met = read_array(folder.met)
     samples, pairs = sum(report.rows for report in reports.values()), sum(report.pairs for report in reports.values())
+    suffixes = sum((Counter(report.suffixes) for report in reports.values()), Counter[str]())
     sizes = {folder.shard(key.removeprefix(SHARD)).name: report.rows for key, report in reports.items()}
     write_json(folder.sizes, sizes)
     result = {
@@ -313,9 +330,10 @@ def _finish(making: Making[ShardsFolder, ShardsOptions]) -> Finished:
         "drops": listed["drops"],
         "others": listed["pairs"] - found,
         "repeats": found - pairs,
+        "suffixes": dict(suffixes.most_common()),
         "not_read": run.required(SAMPLES).failed,
     }
-    return Finished(result, f"{samples:,} samples in {len(sizes):,} shards", (folder.sizes,))
+    return finished_unchanged(making, Finished(result, f"{samples:,} samples in {len(sizes):,} shards", (folder.sizes,)))
 
 
 def _not_met(making: Making[ShardsFolder, ShardsOptions], met: Bool[np.ndarray, " V"]) -> dict[str, int]:
@@ -343,12 +361,14 @@ def webdataset_summary(root: Path, made: Manifest) -> list[str]:
     of_pairs = f" of {found['pairs']:,} pairs" if found["pairs"] != found["samples"] else ""
     left = {"not curated": found["others"], "again": found["repeats"], **found["drops"]}
     missing = sum(found["not_met"].values())
+    unread = {f"{suffix} images": count for suffix, count in found["suffixes"].items() if suffix not in OPEN_CLIP_READS}
     return [
         f"shards      {shards}: {found['samples']:,} samples{of_pairs}",
         f"curated     {found['curated'] - missing:,} of {found['curated']:,} uids met; without: {_listed(found['not_met'])}",
         f"left out    of the images: {_listed(left)}",
         *not_read(found["not_read"]),
-        f"next        open_clip: --train-data '{shards}' --train-num-samples {found['samples']} --dataset-type webdataset",
+        *([f"beware      open_clip skips {_listed(unread)}: it reads {', '.join(OPEN_CLIP_READS)}"] if unread else []),
+        f"next        open_clip: --train-data {shlex.quote(str(shards))} --train-num-samples {found['samples']} --dataset-type webdataset",
     ]
 
 
@@ -365,7 +385,7 @@ WEBDATASET = Stage(
     needs=("samples", "lookup"),
     sections=(FOUND, SHARDS),
     folder=ShardsFolder,
-    asked=lambda _, options: {"shard_size": options.shard_size},
+    asked=asked_of_run,
     finish=_finish,
     results=("shards",),
     scratch=("found", "chosen", "met.npy"),

@@ -22,27 +22,20 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Float64, Int64, UInt64
 
-from tallyclip.core.uids import UID, column_uids
+from tallyclip.core.uids import column_uids
 from tallyclip.errors import ArtifactError, IncompleteError, InUseError, OptionError
 from tallyclip.exports import export_index
 from tallyclip.io.streams import is_url
 from tallyclip.io.structs import fingerprint_of, read_struct
-from tallyclip.readers.listing import in_braces, kind_of, list_files
+from tallyclip.readers.listing import kind_of, list_files, named_by
 from tallyclip.readers.sources import find_tars
 from tallyclip.run.workspace import only_read
 from tallyclip.stages.balance import BALANCE
+from tallyclip.stages.index import INDEX_SCHEMA
 from tallyclip.stages.runs import RUN
 
 COMMAND = "tallyclip export index RUN --images SHARDS --out INDEX"
-COLUMNS = {
-    "uid": UID,
-    "keep": pa.float64(),
-    "curated": pa.bool_(),
-    "sample": pa.int64(),
-    "image_at": pa.int64(),
-    "image_size": pa.int64(),
-    "text": pa.string(),
-}
+COLUMNS = {field.name: field.type for field in INDEX_SCHEMA}
 SECONDS_BETWEEN_LOOKS = 1.0  # while another process makes the index
 logger = logging.getLogger("tallyclip.train")
 Shards = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
@@ -56,12 +49,13 @@ class IndexedRun(msgspec.Struct):
 
 
 class IndexedShard(msgspec.Struct):
-    """A tar, the name of its file in the index, and how many pairs and samples of the run are in it."""
+    """A tar, the name of its file in the index, how many pairs and samples of the run are in it, and its state."""
 
     path: str
     key: str
     pairs: int
     samples: int
+    fingerprint: str = ""
 
 
 class _ShardList(msgspec.Struct):
@@ -212,13 +206,13 @@ def fingerprint_of_run(run: str | os.PathLike[str]) -> str:
 
 
 def _is_current(folder: Path, names: Sequence[str], fingerprint: str) -> bool:
-    """Is there an index that has all these tars, and is of the run as it is now?"""
+    """Is there an index that has all these tars, and is of them and of the run as they are now?"""
     try:
         index = ShardIndex.open(folder)
     except ArtifactError:
         return False
-    known = {shard.path for shard in index.shards}
-    return index.run.fingerprint == fingerprint and known == {file.path for file in find_tars(names)[0]}
+    known = {(shard.path, shard.fingerprint) for shard in index.shards}
+    return index.run.fingerprint == fingerprint and known == {(file.path, file.fingerprint) for file in find_tars(names)[0]}
 
 
 def _whole(column: pa.ChunkedArray) -> Any:
@@ -229,7 +223,7 @@ def _tars(shards: Shards, known: dict[str, IndexedShard]) -> list[str]:
     """The paths and URLs of tars; those that are known as they are written are not looked for."""
     given = [shards] if isinstance(shards, (str, os.PathLike)) else shards
     found: dict[str, None] = {}
-    for name in (each for shard in given for each in in_braces(os.fspath(shard))):
+    for name in (each for shard in given for each in named_by(os.fspath(shard))):
         path = name if name in known or is_url(name) else os.path.abspath(name)
         if path in known:
             found[path] = None

@@ -93,6 +93,8 @@ class BatchLoader(DataLoader[Any]):
         """
         check_state(state, self._identity, "batches")
         self.data.set_epoch(state["epoch"])
+        if state["batches"] > len(self):
+            raise OptionError(f"this state has handed out {state['batches']:,} of {len(self):,} batches", "begin the epoch anew")
         self._resumed = (state["epoch"], state["batches"])
 
     def _identity(self, epoch: int) -> dict[str, Any]:

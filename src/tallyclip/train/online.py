@@ -30,7 +30,7 @@ from tallyclip.io.structs import fingerprint_of
 from tallyclip.train.epoch import TRANSFORM, Select, Split, drawn_rows, epoch_number, expected_rows, shuffled, shuffled_shards, split_epoch
 from tallyclip.train.index import COMMAND, ShardIndex, ShardRows, Shards, find_index, fingerprint_of_run
 from tallyclip.train.pictures import MOST_PIXELS, PictureError, decode
-from tallyclip.train.state import check_state
+from tallyclip.train.state import check_state, checked_number
 from tallyclip.train.tars import read_images
 
 logger = logging.getLogger("tallyclip.train")
@@ -144,7 +144,7 @@ class OnlineBalanced(IterableDataset[tuple[Any, Any, str]]):
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch that is iterated next. If a state of the same epoch was loaded, it is resumed there."""
-        if _at_least("epoch", epoch, 0) != self.epoch:
+        if checked_number("epoch", epoch, "give the number of an epoch, from 0") != self.epoch:
             self._given, self._resumed = 0, None
         self._shared[0] = epoch
 
@@ -359,7 +359,15 @@ def _place_in_world(rank: int | None, world_size: int | None) -> tuple[int, int]
         if distributed.is_available() and distributed.is_initialized():
             rank, world_size = distributed.get_rank(), distributed.get_world_size()
         else:
-            rank, world_size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+            rank, world_size = _of_environment("RANK", "0"), _of_environment("WORLD_SIZE", "1")
     if not 0 <= rank < world_size:
-        raise OptionError(f"rank {rank} of {world_size}", "ranks are counted from 0")
+        hint = "ranks are counted from 0; without arguments, they are those of the variables RANK and WORLD_SIZE"
+        raise OptionError(f"there is no rank {rank} of {world_size}", hint)
     return rank, world_size
+
+
+def _of_environment(name: str, default: str) -> int:
+    value = os.environ.get(name, default)
+    if not value.isdecimal():
+        raise OptionError(f"the variable {name} is {value!r}, which is no number", "unset it, or give rank and world_size")
+    return int(value)

@@ -5,10 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from tallyclip.core.arguments import wrong_type
+from tallyclip.core.arguments import checked_whole, wrong_type
 from tallyclip.errors import OptionError, StaleError
 
 OF_DATA = {"run": "of another run, or the run was made again", "shards": "of other shards, or their index was made again"}
+
+
+def checked_number(name: str, value: object, hint: str) -> int:
+    """A number of a state, or of an option: whole, from 0 on, below 2^63.
+
+    Raises:
+        ArgumentTypeError: it is no whole number.
+        OptionError: it is out of range.
+    """
+    number = checked_whole(value, f"{name} is a whole number", hint)
+    if not 0 <= number < 1 << 63:
+        raise OptionError(f"{name} is {number}, which is out of range", hint)
+    return number
 
 
 def check_state(state: object, now: Callable[[int], Mapping[str, Any]], counted: str) -> None:
@@ -28,7 +41,11 @@ def check_state(state: object, now: Callable[[int], Mapping[str, Any]], counted:
         raise wrong_type("a state is a dict", state, hint)
     state = cast(dict[str, Any], state)
     missing = [name for name in (counted, "epoch") if name not in state]
-    expected = {} if missing else now(state["epoch"])
+    expected: Mapping[str, Any] = {}
+    if not missing:
+        for name in (counted, "epoch"):
+            checked_number(name, state[name], hint)
+        expected = now(state["epoch"])
     missing += [name for name in expected if name not in state]
     if missing:
         raise OptionError(f"this state has no {', '.join(missing)}", hint)
