@@ -184,7 +184,8 @@ def train(
     given: dict[str, Any] = {name: value.value if isinstance(value, StrEnum) else value for name, value in locals().items()}
     given["track"] = [tracker.value for tracker in track or ()]
     trained = command.train(**given, progress=True)
-    show_text(f"weights     {trained.weights}\nlog         {trained.path / 'log.jsonl'}")
+    if trained.is_first:
+        show_text(f"weights     {trained.weights}\nlog         {trained.path / 'log.jsonl'}")
 
 
 def add_train(app: typer.Typer) -> None:

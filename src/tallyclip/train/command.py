@@ -31,12 +31,14 @@ class Trained:
         weights: ``model.pt``, which ``open_clip.create_model(NAME, pretrained=...)`` loads.
         step: the last.
         loss: of the last step; None if this call had nothing to do.
+        is_first: of several processes that torchrun started, is this the first? It alone has written files.
     """
 
     path: Path
     weights: Path
     step: int
     loss: float | None
+    is_first: bool
 
 
 def train(
@@ -119,7 +121,8 @@ def train(
     from tallyclip.train.session import Asked, Data, train_model
 
     bar = None
-    if progress and os.environ.get("RANK", "0") == "0":
+    is_first = os.environ.get("RANK", "0") == "0"
+    if progress and is_first:
         from tallyclip.cli.console import err
         from tallyclip.cli.progress import Shown
 
@@ -153,4 +156,4 @@ def train(
     finally:
         if bar is not None:
             bar.stop()
-    return Trained(path, ended.weights, ended.step, ended.loss)
+    return Trained(path, ended.weights, ended.step, ended.loss, is_first)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -68,6 +69,8 @@ def joined(device: Device) -> Generator[Ranks]:
         torch.cuda.set_device(local)
     ranks = Ranks(rank, size, torch.device("cuda", local) if on_gpu else torch.device("cpu"))
     if size > 1:
+        # open_clip's loss gathers features by a function that torch will replace
+        warnings.filterwarnings("ignore", r"torch\.distributed\.nn\.functional\.all_gather is deprecated", FutureWarning)
         distributed.init_process_group("nccl" if on_gpu else "gloo", timeout=LONGEST_WAIT)
     try:
         yield ranks
