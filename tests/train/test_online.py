@@ -453,8 +453,10 @@ def test_what_a_transform_draws_follows_from_seed_epoch_and_uid(tmp_path: Path) 
 
     torch.manual_seed(1)
     random.seed(1)
-    before = random.getstate(), torch.get_rng_state()
     first = drawn()
+    samples = iter(shards.data(transform=lambda _: (random.random(), torch.rand(1))))
+    before = random.getstate(), torch.get_rng_state()
+    assert len(list(samples)) == 20
     assert random.getstate() == before[0]
     assert torch.equal(torch.get_rng_state(), before[1])
     torch.manual_seed(2)

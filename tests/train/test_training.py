@@ -285,3 +285,15 @@ def test_checkpoints_that_cannot_be_trusted_are_refused(example: Example, interr
     }
     with pytest.raises(ArtifactError, match=said[damage]):
         example.train(out)
+
+
+def test_the_logit_scale_is_clamped_after_each_step(example: Example) -> None:
+    name = model_name(str(example.folder / "tiny-of-tests.json"))
+    settings = msgspec.structs.replace(SETTINGS, seen_pairs=6 * SETTINGS.global_batch, max_logit_scale=10.0)
+    created = create_model(name, settings)
+    data = example.shards.data(batch_size=16, transform=created.transform, tokenizer=created.tokenizer)
+    trainer = Trainer(created.model, batches(data), settings, Ranks(0, 1, torch.device("cpu")), chunks=1)
+    scales = [step.logit_scale for step in trainer.run((1,))]
+    assert scales[0] == pytest.approx(1 / 0.07)
+    assert scales[1:] == pytest.approx([10.0] * 5, abs=0.05)
+    assert all(scale <= 10.0 + 1e-4 for scale in scales[1:])
