@@ -21,6 +21,7 @@ LATE_IMPORTS = [
     ("tallyclip.cli*", ANYTHING, "commands start at once: the heavy libraries are loaded when one needs them"),
     ("tallyclip.api", ANYTHING, "the same: workers start while the rest is imported"),
     ("tallyclip.exports", ANYTHING, "the same"),
+    ("tallyclip.train.command", ANYTHING, "the same"),
     ("tallyclip.report.card", "tallyclip.report.plots", "start-up time: matplotlib takes half a second, and only a card needs it"),
     ("tallyclip.stages.plan", "tallyclip.report.plots", "likewise"),
     ("tallyclip.io.fetch", "requests", "an extra"),

@@ -8,6 +8,7 @@
     ├── SourceError          a pool file that cannot be read: the shard fails, the others continue
     ├── OutputError          a result that cannot be written: the disk is full, the folder is not ours
     ├── StepError            a step of the user's own that does not work: everything stops
+    ├── DivergedError        a training whose loss is no finite number any more
     ├── IncompleteError      shards failed, or nothing was kept: the result is not complete
     └── MissingExtraError    a format that needs a package which is not installed
 
@@ -86,6 +87,12 @@ class OutputError(TallyclipError):
 
 class StepError(TallyclipError):
     """A function of the user's that judges pairs raised, or returned something else than it should: no shard could go on."""
+
+    exit_code = 1
+
+
+class DivergedError(TallyclipError):
+    """The loss of a training is no finite number. Its last checkpoint is from before."""
 
     exit_code = 1
 

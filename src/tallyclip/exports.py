@@ -175,7 +175,7 @@ def export_webdataset(
 
 
 def export_index(
-    run: str | PathLike[str],
+    run: str | PathLike[str] | None,
     images: Tables,
     *,
     out: str | PathLike[str],
@@ -185,16 +185,20 @@ def export_index(
 ) -> Export:
     """Write what ``tallyclip.train.OnlineBalanced`` needs to know of shards before it reads any, as ``tallyclip export index``.
 
-    The run's probabilities decide, so ``images`` may have all of its matched pairs. Arguments and errors: see ``export_webdataset``; the
-    folder is one of its own.
+    The run's probabilities decide, so ``images`` may have all of its matched pairs. Without a run, all pairs of ``images`` are in the
+    index, with probability 1. Other arguments and errors: see ``export_webdataset``; the folder is one of its own.
     """
     given = locals()
-    with _open("index", export_index, given, kind=_index_kind) as into:
+    with _open("index", export_index, given, kind=_index_kind if run is not None else _whole_index_kind) as into:
         from tallyclip.flows import images as flow
         from tallyclip.flows.asked import names_of
         from tallyclip.stages.index import index_summary
 
-        made = flow.index(into, Path(run), names_of(images, "images"), accept_failed=allow_failed_shards)
+        tars = names_of(images, "images")
+        if run is None:
+            made = flow.index_of_all(into, tars, accept_failed=allow_failed_shards)
+        else:
+            made = flow.index(into, Path(run), tars, accept_failed=allow_failed_shards)
         return _made(out, made, index_summary)
 
 
@@ -215,12 +219,19 @@ def _index_kind() -> Kind:
     return INDEXED
 
 
+def _whole_index_kind() -> Kind:
+    from tallyclip.stages.exports import INDEXED_WHOLE
+
+    return INDEXED_WHOLE
+
+
 def _open(name: str, function: Callable[..., Export], given: dict[str, Any], *, kind: Callable[[], Kind] = _export_kind) -> OpenFolder:
     """Check the types of a function's arguments, and open its folder of exports. The command that asks for the same is recorded."""
     check_types(function, given)
     from tallyclip.run.record import check_folder
     from tallyclip.stages.outline import RUN_OUTLINE
 
-    check_folder(RUN_OUTLINE, run_folder(os.fspath(given["run"])).resolve())
+    if given["run"] is not None:
+        check_folder(RUN_OUTLINE, run_folder(os.fspath(given["run"])).resolve())
     command = command_of(f"export {name}", function, given)
     return OpenFolder(run_folder(os.fspath(given["out"])), given["workers"], command, progress=given["progress"], kind=kind)

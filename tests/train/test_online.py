@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import pickle
+import random
 import shutil
 import subprocess
 import sys
@@ -17,10 +18,12 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+import torch
 from torch.utils.data import DataLoader
 
 from tallyclip.errors import ArgumentTypeError, ArtifactError, OptionError, SourceError, StaleError
 from tallyclip.train import online
+from tallyclip.train.loading import batches
 from tallyclip.train.online import OnlineBalanced
 from tallyclip.train.tars import read_images
 from tests.train.tools import PACK, TAIL, Shards, colour, encoded, noise, picture, uids_of, within, write_list, write_shards
@@ -438,3 +441,29 @@ def test_importing_the_package_does_not_import_torch() -> None:
     code = "import sys, tallyclip.train; print(dir(tallyclip.train)); assert 'torch' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=100)
     assert "OnlineBalanced" in done.stdout
+
+
+def test_what_a_transform_draws_follows_from_seed_epoch_and_uid(tmp_path: Path) -> None:
+    """So a crop is the same after resuming, and with other numbers of workers; and the process's own random numbers are untouched."""
+    shards = write_shards(tmp_path / "tars", (20,), keep=(1.0,))
+
+    def drawn(workers: int = 0, **options: Any) -> dict[str, tuple[float, float]]:
+        data = shards.data(transform=lambda _: torch.tensor([random.random(), float(torch.rand(1))]), batch_size=4, **options)
+        return {uid: tuple(row) for numbers, _, uids in batches(data, workers) for uid, row in zip(uids, numbers.tolist(), strict=True)}
+
+    torch.manual_seed(1)
+    random.seed(1)
+    first = drawn()
+    samples = iter(shards.data(transform=lambda _: (random.random(), torch.rand(1))))
+    before = random.getstate(), torch.get_rng_state()
+    assert len(list(samples)) == 20
+    assert random.getstate() == before[0]
+    assert torch.equal(torch.get_rng_state(), before[1])
+    torch.manual_seed(2)
+    random.seed(2)
+    assert drawn() == first
+    assert drawn(workers=2, shuffle=0) == first
+    assert len({number for pair in first.values() for number in pair}) == 2 * len(first)
+    for others in ({"seed": 1}, {"epoch": 1}):
+        found = drawn(**others)
+        assert all(found[uid] != numbers for uid, numbers in first.items())

@@ -20,6 +20,7 @@ from tallyclip.cli.evaluation import eval_app
 from tallyclip.cli.export import export_app
 from tallyclip.cli.given import options_of, origins
 from tallyclip.cli.metadata import add_commands
+from tallyclip.cli.train import add_train
 from tallyclip.errors import TallyclipError
 from tallyclip.flows.names import check_unicode
 
@@ -232,6 +233,7 @@ def show_config(*, out: options.MaybeOut = None, context: typer.Context, **given
 
 
 add_commands(metadata_app, reports_errors)
+add_train(app)
 
 
 def _estimate(given: dict[str, Any]) -> None:

@@ -73,12 +73,12 @@ def webdataset(*, images: options.Images, out: options.ExportOut, shard_size: op
 @export_app.command()
 @reports_errors
 @options_of(exports.export_index)
-def index(*, images: options.Images, out: options.IndexOut, **given: Any) -> None:
+def index(*, run: options.MaybeRun = None, images: options.Images, out: options.IndexOut, **given: Any) -> None:
     """Write the index of shards with which `tallyclip.train.OnlineBalanced` draws anew in each epoch.
 
-    The shards have all matched pairs of the run, and its probabilities say how often each is drawn. The loader makes the index itself if
-    it is missing; on a cluster, make it once before.
+    The shards have all matched pairs of the run, and its probabilities say how often each is drawn. Without a run, each pair of the shards
+    is. Loaders and `tallyclip train` make the index themselves if it is missing; on a cluster, make it once before.
 
     Example: `tallyclip export index run --images exports/shards --out index`
     """
-    show_text(exports.export_index(images=images, out=out, **given, progress=True).summary)
+    show_text(exports.export_index(run, images=images, out=out, **given, progress=True).summary)

@@ -415,6 +415,10 @@ Estimate = Annotated[
         rich_help_panel=WHAT,
     ),
 ]
+MaybeRun = Annotated[
+    Path | None,
+    typer.Argument(parser=checked(run_folder), metavar="RUN", help="Run folder. Default: all pairs of the shards.", show_default=False),
+]
 ShardSize = Annotated[int, typer.Option("--shard-size", metavar="N", help="Samples in a shard.")]
 IndexOut = Annotated[
     Path,

@@ -36,6 +36,7 @@ class Shown:
         self._task: TaskID | None = None
         self._stage = ""
         self._unit = "rows"
+        self._figures = ""
         self._rows = 0
         self._total: int | None = None
         self._shards = (0, 0)
@@ -46,7 +47,7 @@ class Shown:
 
     def start(self, stage: str, shards: int, shards_done: int, rows: int | None, unit: str = "rows") -> None:
         self._stop()
-        self._unit = unit
+        self._unit, self._figures = unit, ""
         self._stage, self._rows, self._total, self._shards, self._failed = stage, 0, rows, (shards_done, shards), 0
         self._started = self._said = time.monotonic()
         self._clock = None if self._compiles else (self._started, 0)
@@ -58,12 +59,13 @@ class Shown:
                 BarColumn(bar_width=28),
                 TextColumn("{task.fields[shards]}"),
                 _Rate(),
+                TextColumn("{task.fields[figures]}"),
                 TimeRemainingColumn(compact=True),
                 console=self._console,
                 transient=True,
             )
             self._bar.start()
-            self._task = self._bar.add_task(stage, total=rows or None, shards=self._shards_text(), unit=unit)
+            self._task = self._bar.add_task(stage, total=rows or None, shards=self._shards_text(), unit=unit, figures="")
             if kept:
                 self.note(f"{stage}: continuing{kept}")
         elif rows:
@@ -84,7 +86,13 @@ class Shown:
             if self._total:
                 of, share = f" of {self._number(self._total)}", f" ({self._rows / self._total:.0%})"
             speed = f", {_rate_text(rate, self._unit)}" if rate else ""
-            self._line(f"{self._stage}: {self._number(self._rows)}{of}{self._noun}{share}{speed}{left}")
+            figures = f", {self._figures}" if self._figures else ""
+            self._line(f"{self._stage}: {self._number(self._rows)}{of}{self._noun}{share}{speed}{figures}{left}")
+
+    def say(self, figures: str) -> None:
+        self._figures = figures
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, figures=figures)
 
     def shard_done(self, key: str) -> None:  # noqa: ARG002 - the bar shows the number only
         self._shards = (self._shards[0] + 1, self._shards[1])

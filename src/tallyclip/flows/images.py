@@ -13,7 +13,7 @@ from tallyclip.run.engine import make
 from tallyclip.run.manifest import Manifest
 from tallyclip.run.workspace import Workspace
 from tallyclip.stages.exported import ExportOptions, exported_run, note_others
-from tallyclip.stages.index import INDEX
+from tallyclip.stages.index import INDEX, INDEX_OF_ALL
 from tallyclip.stages.lookup import LOOKUP, LookupOptions
 from tallyclip.stages.samples import SAMPLES, SamplesOptions
 from tallyclip.stages.webdataset import WEBDATASET, ShardsOptions
@@ -50,6 +50,12 @@ def index(folder: Workspace, run: Path, shards: Sequence[str], *, accept_failed:
     list_samples(folder, shards, accept_failed=accept_failed, only_tars=True)
     make(folder, LOOKUP, LookupOptions.of(exported.open(), "probabilities"))
     return make(folder, INDEX, ExportOptions(exported))
+
+
+def index_of_all(folder: Workspace, shards: Sequence[str], *, accept_failed: bool = False) -> Manifest:
+    """Write the index of shards for a loader that draws from all of their pairs. Arguments and errors: see ``webdataset``."""
+    list_samples(folder, shards, accept_failed=accept_failed, only_tars=True)
+    return make(folder, INDEX_OF_ALL)
 
 
 def list_samples(folder: Workspace, images: Sequence[str], *, accept_failed: bool = False, only_tars: bool = False) -> Manifest:

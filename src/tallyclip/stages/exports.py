@@ -12,6 +12,7 @@ DIR/
 └── shards/*.tar           the curated pairs of tars of images, with sizes.json
 
 The index of shards that a loader needs has a folder of its own (``INDEXED``): samples/, lookup/ of the run's probabilities, and index/.
+If it is of all their pairs, without a run, there is no lookup/ (``INDEXED_WHOLE``).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from tallyclip.readers.record_names import EXPORT_RECORD, INDEX_RECORD
 from tallyclip.run.stage import Stages
 from tallyclip.run.workspace import Kind
 from tallyclip.stages.downloads import DOWNLOADS
-from tallyclip.stages.index import INDEX
+from tallyclip.stages.index import INDEX, INDEX_OF_ALL
 from tallyclip.stages.lookup import LOOKUP
 from tallyclip.stages.samples import SAMPLES
 from tallyclip.stages.subset import SUBSET
@@ -38,4 +39,10 @@ INDEXED = Kind(
     record=INDEX_RECORD,
     stages=Stages(SAMPLES, LOOKUP, INDEX),
     start=INDEX.command,
+)
+INDEXED_WHOLE = Kind(
+    noun="index",
+    record=INDEX_RECORD,
+    stages=Stages(SAMPLES, INDEX_OF_ALL),
+    start=INDEX_OF_ALL.command,
 )

@@ -1,5 +1,7 @@
 """The stage index: what a loader knows of shards before it reads any: whose pairs they have, with which probability, and where.
 
+Without a run, all pairs of the shards are in the index, with probability 1 and as if they were curated (``INDEX_OF_ALL``).
+
 DIR/index/
 ├── <shard>.arrow    a row for each pair of the run, in the shard's order (INDEX_SCHEMA)
 └── shards.json      the shards, and the run
@@ -9,12 +11,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 import pyarrow as pa
+from jaxtyping import Bool, Float64, Int64, UInt64
 
 from tallyclip.core.lookup import COMPILED, find_uids
 from tallyclip.core.uids import UID, as_columns, column_uids
@@ -56,10 +60,16 @@ class IndexFolder(StageFolder):
         return (self.index(key),)
 
 
-class IndexJob(msgspec.Struct, frozen=True):
-    samples: str
+class RunTables(msgspec.Struct, frozen=True):
+    """Files that say which pairs are a run's: the table of all, with their probabilities, and the uids of those that are curated."""
+
     table: str
     uids: str
+
+
+class IndexJob(msgspec.Struct, frozen=True):
+    samples: str
+    run: RunTables | None
 
 
 class IndexItem(msgspec.Struct, frozen=True):
@@ -76,13 +86,9 @@ class IndexReport(Report):
 
 def index_shard(job: IndexJob, item: IndexItem, folder: IndexFolder, tick: Callable[[int], None]) -> IndexReport:
     """Write the index of a shard."""
-    samples, table = samples_of(Path(job.samples), item.key), np.load(job.table, mmap_mode="r")
-    uids = column_uids(samples["uid"].combine_chunks())
-    places = find_uids(table, uids)
-    rows = np.flatnonzero(places >= 0)
+    samples = samples_of(Path(job.samples), item.key)
+    rows, keep, curated = _wanted(column_uids(samples["uid"].combine_chunks()), job.run)
     some = samples.take(pa.array(rows))
-    keep = np.array(table[places[rows], 2]).view(np.float64)
-    curated = find_uids(as_columns(np.load(job.uids, mmap_mode="r")), uids[rows]) >= 0
     columns = {**{name: some[name] for name in some.column_names}, "keep": pa.array(keep), "curated": pa.array(curated)}
     with replacing(folder.index(item.key)) as part, pa.ipc.new_file(str(part), INDEX_SCHEMA) as writer:
         writer.write_table(pa.table([columns[name] for name in INDEX_SCHEMA.names], schema=INDEX_SCHEMA).combine_chunks())
@@ -91,15 +97,40 @@ def index_shard(job: IndexJob, item: IndexItem, folder: IndexFolder, tick: Calla
     return IndexReport(rows=len(samples), pairs=len(rows), samples=images, curated=int(np.count_nonzero(curated)))
 
 
+def _wanted(
+    uids: UInt64[np.ndarray, "N 2"], run: RunTables | None
+) -> tuple[Int64[np.ndarray, " K"], Float64[np.ndarray, " K"], Bool[np.ndarray, " K"]]:
+    """Which of a shard's pairs are to be in the index, their keep probabilities, and which are curated."""
+    if run is None:
+        return np.arange(len(uids)), np.ones(len(uids)), np.ones(len(uids), np.bool_)
+    table = np.load(run.table, mmap_mode="r")
+    places = find_uids(table, uids)
+    rows = np.flatnonzero(places >= 0)
+    keep = np.array(table[places[rows], 2]).view(np.float64)
+    return rows, keep, find_uids(as_columns(np.load(run.uids, mmap_mode="r")), uids[rows]) >= 0
+
+
 def _cut(making: Making[IndexFolder, ExportOptions]) -> Work:
-    run = making.run
-    job = IndexJob(str(run.folder(SAMPLES).path), str(run.folder(LOOKUP).table), str(BalanceFolder(making.options.run.open().root).uids))
-    return Work({key: IndexItem(key) for key in run.required(SAMPLES).pieces}, job)
+    return _cut_for(making, RunTables(str(making.run.folder(LOOKUP).table), str(BalanceFolder(making.options.run.open().root).uids)))
+
+
+def _cut_for(making: Making[IndexFolder, Any], tables: RunTables | None) -> Work:
+    job = IndexJob(str(making.run.folder(SAMPLES).path), tables)
+    return Work({key: IndexItem(key) for key in making.run.required(SAMPLES).pieces}, job)
 
 
 def _finish(making: Making[IndexFolder, ExportOptions]) -> Finished:
-    run, folder, exported = making.run, making.folder, making.options.run
-    reports: dict[str, IndexReport] = making.reports(TARS)
+    exported = making.options.run
+    about = {"t": exported.open().required(BALANCE).options["t"], "fingerprint": exported.fingerprint}
+    return finished_unchanged(making, _finished(making, making.reports(TARS), about))
+
+
+def _finish_all(making: Making[IndexFolder, None]) -> Finished:
+    return _finished(making, making.reports(ALL_TARS), {"t": "inf", "fingerprint": making.run.required(SAMPLES).fingerprint})
+
+
+def _finished(making: Making[IndexFolder, Any], reports: dict[str, IndexReport], about_run: dict[str, Any]) -> Finished:
+    run, folder = making.run, making.folder
     listed, paths = run.required(SAMPLES).result, tar_sources(run)
     pairs, rows = sum(report.pairs for report in reports.values()), sum(report.rows for report in reports.values())
     if not pairs:
@@ -108,12 +139,7 @@ def _finish(making: Making[IndexFolder, ExportOptions]) -> Finished:
     shards = [
         msgspec.to_builtins(paths[key]) | {"key": key, "pairs": report.pairs, "samples": report.samples} for key, report in reports.items()
     ]
-    about: dict[str, Any] = {
-        "run": {"t": exported.open().required(BALANCE).options["t"], "fingerprint": exported.fingerprint},
-        "shards": shards,
-        "drops": dict(drops),
-        "not_read": sorted(failed_paths(run)),
-    }
+    about = {"run": about_run, "shards": shards, "drops": dict(drops), "not_read": sorted(failed_paths(run))}
     write_json(folder.shards, about)
     result = {
         "shards": len(shards),
@@ -123,7 +149,7 @@ def _finish(making: Making[IndexFolder, ExportOptions]) -> Finished:
         "drops": dict(drops),
         "not_read": run.required(SAMPLES).failed,
     }
-    return finished_unchanged(making, Finished(result, f"{pairs:,} pairs in {len(shards):,} shards", (folder.shards,)))
+    return Finished(result, f"{pairs:,} pairs in {len(shards):,} shards", (folder.shards,))
 
 
 def index_summary(root: Path, made: Manifest) -> list[str]:
@@ -150,4 +176,15 @@ INDEX = Stage(
     finish=_finish,
     results=("index",),
     compiled=COMPILED,
+)
+ALL_TARS = replace(TARS, cut=lambda making: _cut_for(making, None))
+INDEX_OF_ALL = Stage(
+    name="indexed",
+    version=1,
+    command="tallyclip export index --images SHARDS --out DIR",
+    needs=("samples",),
+    sections=(ALL_TARS,),
+    folder=IndexFolder,
+    finish=_finish_all,
+    results=("index",),
 )

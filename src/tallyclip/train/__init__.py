@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 from tallyclip.extras import load
 
 if TYPE_CHECKING:
+    from tallyclip.train.command import train
     from tallyclip.train.loading import BatchLoader, batches
     from tallyclip.train.online import OnlineBalanced
     from tallyclip.train.open_clip import data_for_open_clip
     from tallyclip.train.torchvision import import_torchvision
 
-__all__ = ["BatchLoader", "OnlineBalanced", "batches", "data_for_open_clip", "import_torchvision"]
+__all__ = ["BatchLoader", "OnlineBalanced", "batches", "data_for_open_clip", "import_torchvision", "train"]
 
 _HOME_OF = {
     "BatchLoader": "tallyclip.train.loading",
@@ -21,6 +22,7 @@ _HOME_OF = {
     "batches": "tallyclip.train.loading",
     "data_for_open_clip": "tallyclip.train.open_clip",
     "import_torchvision": "tallyclip.train.torchvision",
+    "train": "tallyclip.train.command",
 }
 
 

@@ -18,7 +18,7 @@ from tallyclip.errors import OptionError
 
 Select = Literal["online", "curated"]  # drawn anew in each epoch by the keep probabilities, or the run's curated pairs in every epoch
 # What numbers of an epoch are for: each purpose has others.
-DRAW, PICK, SHARDS, SHUFFLE = range(4)
+DRAW, PICK, SHARDS, SHUFFLE, TRANSFORM, MODEL = range(6)
 
 
 class Split(NamedTuple):

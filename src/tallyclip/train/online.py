@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import random
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from functools import cached_property
@@ -26,7 +27,7 @@ from tallyclip.core.balance import checked_seed
 from tallyclip.core.uids import uid_strings
 from tallyclip.errors import OptionError, SourceError, StaleError
 from tallyclip.io.structs import fingerprint_of
-from tallyclip.train.epoch import Select, Split, drawn_rows, expected_rows, shuffled, shuffled_shards, split_epoch
+from tallyclip.train.epoch import TRANSFORM, Select, Split, drawn_rows, epoch_number, expected_rows, shuffled, shuffled_shards, split_epoch
 from tallyclip.train.index import COMMAND, ShardIndex, ShardRows, Shards, find_index, fingerprint_of_run
 from tallyclip.train.pictures import MOST_PIXELS, PictureError, decode
 from tallyclip.train.state import check_state, checked_number
@@ -67,6 +68,7 @@ class OnlineBalanced(IterableDataset[tuple[Any, Any, str]]):
 
     An epoch is a list of samples, the shards in another order each time. It is cut into equal ranges, one for each worker of each rank,
     however many shards there are. All give the same number of full batches: ranges that are shorter begin again with their first samples.
+    What ``transform`` draws from ``random`` and from torch follows from seed, epoch and uid too.
     An image that cannot be decoded is counted in ``errors`` by its reason, and another of the same range comes in its place.
 
     Iterated directly, in this process, it gives the samples of this rank; in a ``torch.utils.data.DataLoader``, each worker gives its part.
@@ -76,7 +78,7 @@ class OnlineBalanced(IterableDataset[tuple[Any, Any, str]]):
 
     Args:
         shards: tars of images: paths, URLs, globs, or folders of tars.
-        run: the run that says what is kept.
+        run: the run that says what is kept; None for what an index says that is given.
         seed: 0 to 2^64 - 1.
         epoch: from 0; ``set_epoch`` sets another.
         select: "online" or "curated".
@@ -101,7 +103,7 @@ class OnlineBalanced(IterableDataset[tuple[Any, Any, str]]):
     def __init__(
         self,
         shards: Shards,
-        run: str | os.PathLike[str],
+        run: str | os.PathLike[str] | None,
         *,
         seed: int = 0,
         epoch: int = 0,
@@ -126,7 +128,7 @@ class OnlineBalanced(IterableDataset[tuple[Any, Any, str]]):
         self.rank, self.world_size = _place_in_world(rank, world_size)
         self.transform = transform
         self.tokenizer = tokenizer
-        self.index = (ShardIndex.open(find_index(shards, run)) if index is None else _given_index(index, run)).of(shards)
+        self.index = _index_of(shards, run, index).of(shards)
         self.errors: Counter[str] = Counter()
         # In memory that worker processes share: the epoch, so that those that live on learn of the next, and how many workers there are
         self._shared = torch.zeros(2, dtype=torch.int64).share_memory_()
@@ -259,10 +261,23 @@ class OnlineBalanced(IterableDataset[tuple[Any, Any, str]]):
     def _made(self, packed: PackedSample) -> tuple[Any, Any, str]:
         image = decode(packed.content, self.max_pixels)
         return (
-            image if self.transform is None else self.transform(image),
+            image if self.transform is None else self._transformed(image, packed.uid),
             packed.text if self.tokenizer is None else self.tokenizer(packed.text),
             packed.uid,
         )
+
+    def _transformed(self, image: Any, uid: str) -> Any:
+        """Where a picture is cropped, or what else is random of it, follows from seed, epoch and uid, so it is the same after resuming."""
+        assert self.transform is not None
+        before = random.getstate(), torch.get_rng_state()
+        number = epoch_number(self.seed, self.epoch, TRANSFORM) ^ int(uid[16:], 16)
+        random.seed(number)
+        torch.default_generator.manual_seed(number)
+        try:
+            return self.transform(image)
+        finally:
+            random.setstate(before[0])
+            torch.set_rng_state(before[1])
 
     def _count(self, reason: str, uid: str) -> None:
         self.errors[reason] += 1
@@ -316,9 +331,13 @@ class OnlineBalanced(IterableDataset[tuple[Any, Any, str]]):
         return self._drawn_shards
 
 
-def _given_index(folder: str | os.PathLike[str], run: str | os.PathLike[str]) -> ShardIndex:
+def _index_of(shards: Shards, run: str | os.PathLike[str] | None, folder: str | os.PathLike[str] | None) -> ShardIndex:
+    if folder is None:
+        if run is None:
+            raise OptionError("neither a run nor an index says what is kept", f"give a run; or an index, which {COMMAND} makes")
+        return ShardIndex.open(find_index(shards, run))
     index = ShardIndex.open(folder)
-    if os.path.exists(run) and index.run.fingerprint != fingerprint_of_run(run):
+    if run is not None and os.path.exists(run) and index.run.fingerprint != fingerprint_of_run(run):
         raise StaleError(
             f"the index {os.fspath(folder)} is of another run than {os.fspath(run)}, or this was balanced anew", f"make it again: {COMMAND}"
         )
