@@ -3,9 +3,9 @@
     python benchmarks/train.py --model ViT-B-32-quickgelu --batch 16
     python benchmarks/train.py --model ViT-B-32-quickgelu --batch 512 --precision fp16 --largest     # with a GPU; not tried so far
 
-Both loops train the same model, from the same weights, on the same batches, which are made before: what is measured is the step alone. They
-take turns, after a round that is not counted; figures are medians of the turns. Prints a line of JSON for each loop: seconds of a step, images
-a second, and mfu, the share of the GPU's highest speed that served the model, where that is known. time_of_tallyclip is its time as a share
+Both loops train the same model, from the same weights, on the same batches, which are made before: what is measured is the step alone.
+They take turns, after a round that is not counted; figures are medians of the turns. Prints a line of JSON for each loop: seconds of a
+step, images a second, and mfu, the share of the GPU's highest speed that served the model, where that is known. time_of_tallyclip is its time as a share
 of the other's in the same turn. --largest finds the largest batch whose step fits into the GPU's memory, to one part in eight.
 """
 
@@ -24,9 +24,10 @@ from record import record
 from tallyclip.train.gradients import add_gradients
 from tallyclip.train.logs import peak_of
 from tallyclip.train.loop import Trainer
-from tallyclip.train.models import create_model, import_open_clip, operations_of_pair
+from tallyclip.train.models import create_model, operations_of_pair
 from tallyclip.train.presets import Settings, load_preset
 from tallyclip.train.ranks import Ranks
+from tallyclip.train.weights import import_open_clip
 
 open_clip = import_open_clip()
 import open_clip_train.train as theirs  # noqa: E402 - it imports torchvision

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import tallyclip as tc
-from tallyclip.evaluation.model import open_clip
+from tallyclip.train.weights import import_open_clip
 from tests.evaluation import made
 
 
@@ -26,7 +26,7 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A model's configuration, and its checkpoint."""
-    return made.write_model(open_clip(), tmp_path_factory.mktemp("model"))
+    return made.write_model(import_open_clip(), tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture(scope="session")

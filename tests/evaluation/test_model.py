@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from tallyclip.errors import ArtifactError, OptionError, TallyclipError
-from tallyclip.evaluation.model import load_model, open_clip
+from tallyclip.evaluation.model import load_model
+from tallyclip.train.weights import import_open_clip
 from tests.evaluation import made
 
 Files = tuple[Path, Path]
@@ -29,7 +30,7 @@ def refused(kind: type[TallyclipError], name: object, pretrained: object, *said:
 
 def test_a_checkpoint_of_training_and_weights_alone_are_the_same_model(tiny: Files, tmp_path: Path) -> None:
     torch.save(weights(tiny[1]), tmp_path / "alone.pt")
-    texts = open_clip().get_tokenizer("tiny")(["a dog", "two cats"])
+    texts = import_open_clip().get_tokenizer("tiny")(["a dog", "two cats"])
     with torch.no_grad():
         found = [load_model(str(tiny[0]), str(path), "cpu", "fp32").model.encode_text(texts) for path in (tiny[1], tmp_path / "alone.pt")]
         again = load_model("tiny", str(tiny[1]), None, "fp32")  # known by its name once its file was read
@@ -52,7 +53,7 @@ def test_a_folder_may_bring_its_weights(tiny: Files, tmp_path: Path) -> None:
 
 def test_a_checkpoint_of_another_model_is_refused_with_the_keys_that_do_not_fit(tiny: Files, tmp_path: Path) -> None:
     deeper: Any = made.TINY | {"vision_cfg": made.TINY["vision_cfg"] | {"layers": 3}, "embed_dim": 16}  # pyright: ignore[reportOperatorIssue]
-    name, checkpoint = made.write_model(open_clip(), tmp_path, deeper, "deeper")
+    name, checkpoint = made.write_model(import_open_clip(), tmp_path, deeper, "deeper")
     said = ("its weights are not those of", "not of the model: visual.transformer.resblocks.2", "visual.proj (64, 16) instead of (64, 32)")
     refused(ArtifactError, tiny[0], checkpoint, *said)
     refused(ArtifactError, name, tiny[1], "missing: visual.transformer.resblocks.2", "give --model the name of the model")
@@ -61,7 +62,7 @@ def test_a_checkpoint_of_another_model_is_refused_with_the_keys_that_do_not_fit(
 def test_positions_of_another_size_are_not_resized(tiny: Files, tmp_path: Path) -> None:
     """open_clip would, and the numbers would be those of a model that nobody trained."""
     larger: Any = made.TINY | {"vision_cfg": made.TINY["vision_cfg"] | {"image_size": 64}}  # pyright: ignore[reportOperatorIssue]
-    name, _ = made.write_model(open_clip(), tmp_path, larger, "larger")
+    name, _ = made.write_model(import_open_clip(), tmp_path, larger, "larger")
     refused(ArtifactError, name, tiny[1], "1 of another shape: visual.positional_embedding (17, 64) instead of (65, 64)")
 
 
@@ -95,4 +96,4 @@ def test_names_that_open_clip_does_not_know_are_refused_with_those_near(tiny: Fi
         refused(ArtifactError, tmp_path / "odd.json", tiny[1], said)
     (tmp_path / "ViT-B-32.json").write_text(tiny[0].read_text())
     refused(OptionError, tmp_path / "ViT-B-32.json", tiny[1], "open_clip has another model of this name")
-    assert open_clip().get_model_config("ViT-B-32")["embed_dim"] == 512
+    assert import_open_clip().get_model_config("ViT-B-32")["embed_dim"] == 512

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tallyclip.errors import ArtifactError, OptionError, TallyclipError
-from tallyclip.evaluation.model import open_clip
 from tallyclip.evaluation.sets import open_set
 from tallyclip.evaluation.tasks import EvalTask, task_of
+from tallyclip.train.weights import import_open_clip
 from tests.evaluation import made
 
 PICTURE = made.picture(2)
@@ -28,7 +28,7 @@ def folders(folder: Path, *names: str) -> Path:
 
 
 def asked(data: Path, given: object = None) -> EvalTask:
-    return task_of(str(data), open_set(str(data)), None if given is None else str(given), open_clip())
+    return task_of(str(data), open_set(str(data)), None if given is None else str(given), import_open_clip())
 
 
 def refused(data: Path, given: object, *said: str, kind: type[TallyclipError] = ArtifactError) -> None:
@@ -76,8 +76,8 @@ def test_a_task_is_known_by_its_name_or_that_of_the_folder(tmp_path: Path, folde
 def test_imagenet_has_the_names_and_prompts_of_open_clip(tmp_path: Path) -> None:
     data = folders(tmp_path / "val", *(f"n{number:08d}" for number in range(1000)))
     task = asked(data, "imagenet1k")
-    assert list(task.classes) == list(open_clip().IMAGENET_CLASSNAMES)
-    templates = open_clip().OPENAI_IMAGENET_TEMPLATES
+    assert list(task.classes) == list(import_open_clip().IMAGENET_CLASSNAMES)
+    templates = import_open_clip().OPENAI_IMAGENET_TEMPLATES
     assert list(task.prompts[1]) == [template("goldfish") for template in templates]
     assert len(task.prompts[999]) == 80
     own = asked(shards(tmp_path / "wds_imagenet-a", classnames="cat\ndog"))

@@ -17,8 +17,9 @@ from PIL import Image
 
 from tallyclip.errors import ArtifactError, IncompleteError, OptionError
 from tallyclip.evaluation.classifier import build_classifier
-from tallyclip.evaluation.model import load_model, open_clip
+from tallyclip.evaluation.model import load_model
 from tallyclip.evaluation.results import read_evaluation
+from tallyclip.train.weights import import_open_clip
 from tests.evaluation import made
 
 Evaluate = Callable[..., Any]
@@ -46,7 +47,7 @@ def test_the_numbers_are_those_that_clip_benchmark_finds(name: str, batch_size: 
 def test_the_classifier_is_open_clips(tiny: tuple[Path, Path]) -> None:
     model = load_model(str(tiny[0]), str(tiny[1]), "cpu", "fp32")
     templates = [template.replace("{c}", "{}") for template in made.TEMPLATES[:2]]
-    theirs = open_clip().build_zero_shot_classifier(model.model, model.tokenizer, made.NAMES, templates)
+    theirs = import_open_clip().build_zero_shot_classifier(model.model, model.tokenizer, made.NAMES, templates)
     prompts = [[template.format(name) for template in templates] for name in made.NAMES]
     told: list[int] = []
     for batch_size in (1, 5, 1000):

@@ -11,16 +11,17 @@ import torch
 
 from tallyclip.train.loading import batches
 from tallyclip.train.loop import Trainer
-from tallyclip.train.models import create_model, model_name
+from tallyclip.train.models import create_model
 from tallyclip.train.online import OnlineBalanced
 from tallyclip.train.ranks import Ranks, joined
+from tallyclip.train.weights import architecture_of
 from tests.train.training_tools import SETTINGS
 
 
 def take(given: argparse.Namespace, ranks: Ranks, chunks: int, clip_norm: float | None) -> dict[str, Any]:
     """The losses of all steps, and what the last one leaves."""
     settings = msgspec.structs.replace(SETTINGS, clip_norm=clip_norm)
-    created = create_model(model_name(given.model), settings, seed=1)
+    created = create_model(architecture_of(given.model), settings, seed=1)
     data = OnlineBalanced(
         given.shards,
         "run",

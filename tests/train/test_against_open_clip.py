@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from tallyclip.train.command import train
-from tallyclip.train.models import adamw, create_model, import_open_clip, model_name
+from tallyclip.train.models import adamw, create_model
 from tallyclip.train.presets import load_preset
+from tallyclip.train.weights import architecture_of, import_open_clip
 from tests.train.tools import write_shards
 from tests.train.training_tools import ENVIRONMENT, SETTINGS, log_of, write_model, write_preset
 
@@ -46,7 +47,7 @@ def test_fifty_losses_are_those_of_open_clip(tmp_path: Path) -> None:
     shards = write_shards(tmp_path / "tars", (90, 70), keep=(1.0,))
     config, preset = write_model(tmp_path), write_preset(tmp_path, seen_pairs=STEPS * SETTINGS.global_batch)
     first = tmp_path / "first.pt"
-    torch.save(create_model(name := model_name(str(config)), SETTINGS, seed=3).model.state_dict(), first)
+    torch.save(create_model(name := architecture_of(str(config)), SETTINGS, seed=3).model.state_dict(), first)
 
     flags = ["--model", name, "--pretrained", str(first), "--train-data", "the shards", "--device", "cpu", "--precision", "fp32"]
     flags += ["--epochs", str(EPOCHS), "--batch-size", str(SETTINGS.global_batch), "--workers", "0", "--seed", "7"]

@@ -10,7 +10,7 @@ import torch
 
 from tallyclip.errors import OptionError
 from tallyclip.train.gradients import add_gradients, check_chunks
-from tallyclip.train.models import import_open_clip
+from tallyclip.train.weights import import_open_clip
 from tests.train.tools import write_shards
 from tests.train.training_tools import SETTINGS, TINY, run_ranks, write_model
 

@@ -10,7 +10,8 @@ import torch
 
 from tallyclip.errors import OptionError
 from tallyclip.train.logs import JsonLines, TrainStep, open_logs, peak_of
-from tallyclip.train.models import import_open_clip, operations_of_pair
+from tallyclip.train.models import operations_of_pair
+from tallyclip.train.weights import import_open_clip
 
 
 def step(number: int) -> TrainStep:

@@ -22,8 +22,9 @@ from tallyclip.train.checkpoints import checkpoints_in, load_checkpoint
 from tallyclip.train.command import Trained, train
 from tallyclip.train.loading import batches
 from tallyclip.train.loop import Trainer
-from tallyclip.train.models import create_model, import_open_clip, model_name
+from tallyclip.train.models import create_model
 from tallyclip.train.ranks import Ranks
+from tallyclip.train.weights import architecture_of, import_open_clip
 from tests.train.tools import Shards, write_shards
 from tests.train.training_tools import ENVIRONMENT, SETTINGS, TINY, free_port, log_of, write_model, write_preset
 
@@ -108,7 +109,7 @@ def test_a_finished_training_has_nothing_to_do(example: Example) -> None:
 def test_stopped_after_any_step_the_rest_is_the_same(example: Example, tmp_path: Path, first: int) -> None:
     """With random features, and two chunks a step, so that epochs end within the trainings and their chunks are of different epochs."""
     config = TINY | {"vision_cfg": TINY["vision_cfg"] | {"patch_dropout": 0.5}}
-    name = model_name(str(write_model(tmp_path, config, "tiny-with-dropout")))
+    name = architecture_of(str(write_model(tmp_path, config, "tiny-with-dropout")))
     settings = msgspec.structs.replace(SETTINGS, seen_pairs=STEPS * SETTINGS.global_batch, clip_norm=1.0)
 
     def new() -> Trainer:
@@ -288,7 +289,7 @@ def test_checkpoints_that_cannot_be_trusted_are_refused(example: Example, interr
 
 
 def test_the_logit_scale_is_clamped_after_each_step(example: Example) -> None:
-    name = model_name(str(example.folder / "tiny-of-tests.json"))
+    name = architecture_of(str(example.folder / "tiny-of-tests.json"))
     settings = msgspec.structs.replace(SETTINGS, seen_pairs=6 * SETTINGS.global_batch, max_logit_scale=10.0)
     created = create_model(name, settings)
     data = example.shards.data(batch_size=16, transform=created.transform, tokenizer=created.tokenizer)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SHOWN_CLASSES = 3
 
 
-class PrecisionName(StrEnum):
+class EvalPrecisionName(StrEnum):
     fp32 = "fp32"
     amp = "amp"
 
@@ -60,7 +60,7 @@ ResultsOut = Annotated[Path | None, _option("--out", "File for the results, as J
 BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Images or prompts at once.", rich_help_panel=options.HOW)]
 Device = Annotated[str | None, _option("--device", "Such as cuda:1 or cpu. Default: a GPU if there is one.", "NAME", options.HOW)]
 Precision = Annotated[
-    PrecisionName, typer.Option("--precision", help="'amp' is half precision, where it is safe.", rich_help_panel=options.HOW)
+    EvalPrecisionName, typer.Option("--precision", help="'amp' is half precision, where it is safe.", rich_help_panel=options.HOW)
 ]
 Threads = Annotated[
     int | None,
@@ -92,7 +92,7 @@ def evaluate(
     out: ResultsOut = None,
     batch_size: BatchSize = 64,
     device: Device = None,
-    precision: Precision = PrecisionName.fp32,
+    precision: Precision = EvalPrecisionName.fp32,
     workers: Threads = None,
     as_json: options.AsJson = False,
 ) -> None:

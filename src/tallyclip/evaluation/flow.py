@@ -6,13 +6,14 @@ import os
 from pathlib import Path
 
 from tallyclip.errors import OptionError
-from tallyclip.evaluation.model import load_model, open_clip
+from tallyclip.evaluation.model import load_model
 from tallyclip.evaluation.results import Evaluation
 from tallyclip.evaluation.sets import open_set
 from tallyclip.evaluation.tasks import task_of
 from tallyclip.evaluation.zero_shot import evaluate_set
 from tallyclip.io.files import writing
 from tallyclip.run.progress import Progress
+from tallyclip.train.weights import import_open_clip
 
 
 def evaluate(
@@ -39,7 +40,7 @@ def evaluate(
         raise OptionError("--batch-size and --workers are 1 or more")
     if out is not None and out.is_dir():
         raise OptionError(f"{out}: a folder", "--out is the file for the results, such as results.json")
-    package = open_clip()
+    package = import_open_clip()
     found = open_set(data)
     asked = task_of(data, found, task, package)
     loaded = load_model(model, pretrained, device, precision)

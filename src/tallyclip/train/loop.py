@@ -21,9 +21,10 @@ from tallyclip.train.epoch import MODEL, epoch_number
 from tallyclip.train.gradients import Chunk, add_gradients
 from tallyclip.train.loading import BatchLoader
 from tallyclip.train.logs import TrainStep
-from tallyclip.train.models import adamw, import_open_clip
+from tallyclip.train.models import adamw
 from tallyclip.train.presets import Settings
 from tallyclip.train.ranks import Ranks
+from tallyclip.train.weights import import_open_clip
 
 DTYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 

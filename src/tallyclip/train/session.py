@@ -32,10 +32,11 @@ from tallyclip.train.gradients import check_chunks
 from tallyclip.train.loading import BatchLoader, batches
 from tallyclip.train.logs import Tracker, TrainStep, open_logs, peak_of
 from tallyclip.train.loop import Trainer
-from tallyclip.train.models import CreatedModel, create_model, model_name, operations_of_pair
+from tallyclip.train.models import CreatedModel, create_model, operations_of_pair
 from tallyclip.train.online import OnlineBalanced
 from tallyclip.train.presets import Settings, load_preset
 from tallyclip.train.ranks import Device, Ranks, joined
+from tallyclip.train.weights import architecture_of
 
 RECORD, CHECKPOINTS = "training.json", "checkpoints"
 
@@ -118,7 +119,7 @@ def train_model(model: str, preset: str, instead: dict[str, Any], data: Data, as
         OutputError: a checkpoint or a log cannot be written.
     """
     with joined(asked.device) as ranks:
-        name = model_name(model)
+        name = architecture_of(model)
         found = load_preset(preset, name, **instead)
         settings = _on_device(found.settings, ranks, chosen=instead["precision"] is not None)
         per_rank, chunks = _cut(settings, ranks, asked.batch_size)
