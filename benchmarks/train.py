@@ -5,8 +5,9 @@
 
 Both loops train the same model, from the same weights, on the same batches, which are made before: what is measured is the step alone.
 They take turns, after a round that is not counted; figures are medians of the turns. Prints a line of JSON for each loop: seconds of a
-step, images a second, and mfu, the share of the GPU's highest speed that served the model, where that is known. time_of_tallyclip is its time as a share
-of the other's in the same turn. --largest finds the largest batch whose step fits into the GPU's memory, to one part in eight.
+step, images a second, and mfu, the share of the GPU's highest speed that served the model, where that is known. time_of_tallyclip is its
+time as a share of the other's in the same turn. --largest finds the largest batch whose step fits into the GPU's memory, to one part in
+eight.
 """
 
 from __future__ import annotations
