@@ -111,3 +111,12 @@ def test_another_tool_that_is_not_installed_is_named(shards: Shards, tmp_path: P
             workers=0,
             track=["trackio"],
         )
+
+
+def test_images_that_cannot_be_decoded_are_counted_at_the_end(tmp_path: Path) -> None:
+    shards = write_shards(tmp_path / "tars", (40,), bad={3: b"", 17: b"<html>"})
+    options = ["--data", shards.tars[0], "--index", shards.index_folder, "--out", tmp_path / "out", "--model", write_model(tmp_path)]
+    done = run(*options, "--run", "run", "--online", "--preset", write_preset(tmp_path, seen_pairs=200, warmup_steps=1), "--workers", 0)
+    assert done.returncode == 0, done.stderr
+    assert "images that could not be decoded, in whose place others came: " in done.stderr
+    assert " empty" in done.stderr

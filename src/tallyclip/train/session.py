@@ -292,6 +292,9 @@ def _run(trainer: Trainer, asked: Asked, progress: Progress) -> TrainStep | None
             log.close()
     assert done is not None, "there was a step to do"
     progress.finish(f"{done.step:,} steps, loss {done.loss:.4g}")
+    if errors := trainer.loader.errors:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in errors.most_common())
+        progress.note(f"images that could not be decoded, in whose place others came: {reasons}")
     return done
 
 
