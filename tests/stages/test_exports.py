@@ -275,7 +275,7 @@ def test_a_run_that_is_balanced_anew_meanwhile_is_not_exported_half_and_half(bal
     with (
         Workers(1) as workers,
         Workspace(EXPORT, tmp_path / "out", Meddling(workers, balanced)) as into,
-        pytest.raises(tc.StaleError, match="was balanced anew while it was exported"),
+        pytest.raises(tc.StaleError, match="was written anew while it was read"),
     ):
         downloads(into, balanced.path)
     tc.balance(balanced, t=25, seed=0, workers=1)
