@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +17,11 @@ import pytest
 
 import tallyclip as tc
 from tallyclip.core.uids import as_columns
+from tallyclip.flows.exports import downloads
+from tallyclip.run.runners.base import Event
+from tallyclip.run.runners.local import Workers
+from tallyclip.run.workspace import Workspace
+from tallyclip.stages.exports import EXPORT
 from tests.stages.conftest import Example
 from tests.stages.test_interruptions import photographed
 from tests.tools import addresses, captions, leftovers, manifest, tallyclip, write_entries, write_parquet
@@ -250,6 +255,32 @@ def test_an_export_is_made_again_when_the_run_was_balanced_anew_and_only_then(ba
     tc.balance(balanced, t=25, seed=0, workers=2)
     tc.export_downloads(balanced, out=out, workers=2)
     assert files(out / "downloads") == before
+
+
+class Meddling:
+    """Workers before whose work a run is balanced anew."""
+
+    count = 1
+
+    def __init__(self, workers: Workers, run: tc.Run) -> None:
+        self._workers, self._run = workers, run
+
+    def map(self, function: Any, tasks: Any) -> Iterator[Event]:
+        tc.balance(self._run, t=25, seed=1, workers=1)
+        yield from self._workers.map(function, tasks)
+
+
+def test_a_run_that_is_balanced_anew_meanwhile_is_not_exported_half_and_half(balanced: tc.Run, tmp_path: Path) -> None:
+    tc.export_downloads(balanced, out=tmp_path / "clean", workers=1)
+    with (
+        Workers(1) as workers,
+        Workspace(EXPORT, tmp_path / "out", Meddling(workers, balanced)) as into,
+        pytest.raises(tc.StaleError, match="was written anew while it was read"),
+    ):
+        downloads(into, balanced.path)
+    tc.balance(balanced, t=25, seed=0, workers=1)
+    tc.export_downloads(balanced, out=tmp_path / "out", workers=1)  # what was read of the other set is read again
+    assert files(tmp_path / "out" / "downloads") == files(tmp_path / "clean" / "downloads")
 
 
 def test_a_run_that_moved_is_the_same(balanced: tc.Run, tmp_path: Path) -> None:

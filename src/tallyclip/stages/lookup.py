@@ -18,10 +18,12 @@ from jaxtyping import UInt64
 from tallyclip.core.duplicates import ROW_BITS, shard_places
 from tallyclip.core.sorting import sort_rows
 from tallyclip.core.uids import parse_uids
+from tallyclip.errors import StaleError
 from tallyclip.export.uids import merge_runs
 from tallyclip.io.arrays import write_array
 from tallyclip.readers.content import reading
-from tallyclip.run.items import Report, StageFolder, Work
+from tallyclip.readers.sources import state_of
+from tallyclip.run.items import Report, Source, StageFolder, Work
 from tallyclip.run.stage import Finished, Making, Section, Stage
 from tallyclip.run.workspace import Workspace
 from tallyclip.stages.balance import BALANCE, BalanceFolder
@@ -64,11 +66,17 @@ class LookupOptions(msgspec.Struct, frozen=True):
 
 
 class FileItem(msgspec.Struct, frozen=True):
-    """A file of the run, and its number among them."""
+    """A file of the run, its state, and its number among them."""
 
     path: str
+    state: str
     number: int
     what: Looked
+
+    @property
+    def source(self) -> Source:
+        """So that it is read again if it was written again."""
+        return Source(self.path, self.state)
 
 
 def sort_file(_: None, item: FileItem, folder: LookupFolder, tick: Callable[[int], None]) -> Report:
@@ -97,11 +105,15 @@ def _key(number: int) -> str:
 
 def _cut(making: Making[LookupFolder, LookupOptions]) -> Work:
     options = making.options
-    return Work({_key(number): FileItem(path, number, options.what) for number, path in enumerate(options.files)})
+    states = (" ".join(map(str, state_of(path))) for path in options.files)
+    files = enumerate(zip(options.files, states, strict=True))
+    return Work({_key(number): FileItem(path, state, number, options.what) for number, (path, state) in files})
 
 
 def _finish(making: Making[LookupFolder, LookupOptions]) -> Finished:
     folder = making.folder
+    if not all(folder.is_done(key, source) for key, source in _cut(making).sources.items()):
+        raise StaleError(f"{Path(making.options.files[0]).parent} was written anew while it was read", "run the same command again")
     merged = merge_runs([folder.run(key) for key in making.reports(FILES)], folder.table, columns=COLUMNS)
     result = {"uids": merged.unique, "pairs": merged.total}
     return Finished(result, f"{merged.unique:,} uids of the run", (folder.table,))
