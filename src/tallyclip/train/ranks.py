@@ -48,6 +48,25 @@ class Ranks(NamedTuple):
             distributed.all_reduce(value)
         return value / self.size
 
+    def share_of(self, global_batch: int, batch_size: int | None) -> tuple[int, int]:
+        """How many pairs of a batch each rank computes at a time, and how often in a step.
+
+        Args:
+            global_batch: pairs of all ranks in a step.
+            batch_size: pairs at a time, or None for all of a rank's at once.
+
+        Raises:
+            OptionError: the batch cannot be cut into these.
+        """
+        of_rank, rest = divmod(global_batch, self.size)
+        at_a_time = of_rank if batch_size is None else batch_size
+        if rest or at_a_time < 1 or of_rank % at_a_time:
+            raise OptionError(
+                f"a batch of {global_batch:,} pairs cannot be cut into {at_a_time:,} at a time on each of {self.size:,} processes",
+                "give a --batch-size that divides it, or another --global-batch",
+            )
+        return at_a_time, of_rank // at_a_time
+
 
 @contextmanager
 def joined(device: Device) -> Generator[Ranks]:

@@ -122,7 +122,7 @@ def train_model(model: str, preset: str, instead: dict[str, Any], data: Data, as
         name = architecture_of(model)
         found = load_preset(preset, name, **instead)
         settings = _on_device(found.settings, ranks, chosen=instead["precision"] is not None)
-        per_rank, chunks = _cut(settings, ranks, asked.batch_size)
+        per_rank, chunks = ranks.share_of(settings.global_batch, asked.batch_size)
         with _held(asked.out, ranks):
             created = create_model(name, settings, seed=asked.seed, pretrained=asked.pretrained)
             check_chunks(created.model, chunks)
@@ -149,18 +149,6 @@ def _on_device(settings: Settings, ranks: Ranks, *, chosen: bool) -> Settings:
     if chosen and settings.precision == "fp16":
         raise OptionError("fp16 needs a GPU", "give --precision fp32 or bf16")
     return settings if chosen else msgspec.structs.replace(settings, precision="fp32")
-
-
-def _cut(settings: Settings, ranks: Ranks, batch_size: int | None) -> tuple[int, int]:
-    """How many pairs are computed at a time on each rank, and how often in a step."""
-    of_rank, rest = divmod(settings.global_batch, ranks.size)
-    at_a_time = of_rank if batch_size is None else batch_size
-    if rest or at_a_time < 1 or of_rank % at_a_time:
-        raise OptionError(
-            f"a batch of {settings.global_batch:,} pairs cannot be cut into {at_a_time:,} at a time on each of {ranks.size:,} processes",
-            "give a --batch-size that divides it, or another --global-batch",
-        )
-    return at_a_time, of_rank // at_a_time
 
 
 @contextmanager
