@@ -82,7 +82,7 @@ def test_what_does_not_go_together_is_refused_with_a_hint(shards: Shards, tmp_pa
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [("{", "not readable"), (json.dumps({"embed_dim": 3}), "no model of open_clip's: it has no text_cfg, vision_cfg"), ("[]", "it has no")],
+    [("{", "not readable"), (json.dumps({"embed_dim": 3}), "not a model's configuration: it has no vision_cfg, text_cfg"), ("[]", "not a JSON object")],
 )
 def test_files_that_are_no_models_are_refused(shards: Shards, tmp_path: Path, content: str, said: str) -> None:
     (tmp_path / "broken.json").write_text(content)
@@ -93,7 +93,7 @@ def test_files_that_are_no_models_are_refused(shards: Shards, tmp_path: Path, co
 def test_weights_of_another_model_and_other_losses_are_refused(shards: Shards, tmp_path: Path) -> None:
     preset, folder = str(write_preset(tmp_path)), str(shards.tars[0].parent)
     (tmp_path / "weights.pt").write_bytes(b"no weights")
-    with pytest.raises(tc.ArtifactError, match="not weights of tiny-of-tests that can be loaded"):
+    with pytest.raises(tc.ArtifactError, match="no checkpoint, or one that holds more than weights and numbers"):
         train(folder, out=tmp_path / "out", model=str(write_model(tmp_path)), preset=preset, pretrained=tmp_path / "weights.pt")
     with_bias = write_model(tmp_path, TINY | {"init_logit_bias": -10.0}, "tiny-with-bias")
     with pytest.raises(tc.OptionError, match="tiny-with-bias is not trained with the loss of CLIP"):
