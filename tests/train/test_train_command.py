@@ -82,7 +82,11 @@ def test_what_does_not_go_together_is_refused_with_a_hint(shards: Shards, tmp_pa
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [("{", "not readable"), (json.dumps({"embed_dim": 3}), "not a model's configuration: it has no vision_cfg, text_cfg"), ("[]", "not a JSON object")],
+    [
+        ("{", "not readable"),
+        (json.dumps({"embed_dim": 3}), "not a model's configuration: it has no vision_cfg, text_cfg"),
+        ("[]", "not a JSON object"),
+    ],
 )
 def test_files_that_are_no_models_are_refused(shards: Shards, tmp_path: Path, content: str, said: str) -> None:
     (tmp_path / "broken.json").write_text(content)
