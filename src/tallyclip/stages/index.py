@@ -155,12 +155,13 @@ def _finished(making: Making[IndexFolder, Any], reports: dict[str, IndexReport],
 def index_summary(root: Path, made: Manifest) -> list[str]:
     """What was written where, and what takes it."""
     found = made.result
+    of_run = "RUN" if "run" in made.options else 'None, select="curated"'
     drops = ", ".join(f"{count:,} {reason}" for reason, count in found["drops"].items()) or "none"
     return [
         f"index       {root / 'index'}: {found['pairs']:,} pairs of {found['samples']:,} samples in {found['shards']:,} shards",
         f"left out    {drops}",
         *not_read(found["not_read"]),
-        f"next        OnlineBalanced(SHARDS, RUN, index={str(root)!r}), see docs/loading.md",
+        f"next        OnlineBalanced(SHARDS, {of_run}, index={str(root)!r}), see docs/loading.md",
     ]
 
 
