@@ -319,3 +319,108 @@ def test_an_index_has_for_each_pair_its_probability_and_where_its_image_is(downl
     assert seen == keep.keys() & downloaded.pictures.keys()
     assert made.result["drops"] == {NOT_OF_THE_RUN: len(downloaded.pictures) - len(seen)}
     assert about["run"]["t"] == 12.0
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Tars of 30 images with five captions each, and ``run``, which has all of their matched pairs."""
+    folder = tmp_path_factory.mktemp("several")
+    (folder / "images").mkdir()
+    fields = [{"url": f"https://a.example/{i}.jpg", "texts": captions(5, 100 + i)} for i in range(30)]
+    samples = [{f"{i:04d}.jpg": picture(i), f"{i:04d}.json": json.dumps(said).encode()} for i, said in enumerate(fields)]
+    write_samples(folder / "images" / "a.tar", samples[:13])
+    write_samples(folder / "images" / "b.tar", samples[13:])
+    tc.curate(str(folder / "images"), out=folder / "run", metadata=write_entries(folder / "entries.json"), t=float("inf"), workers=1)
+    return folder
+
+
+def test_shards_of_shards_are_those_of_the_first_images(several: Path, tmp_path: Path) -> None:
+    tc.export_webdataset(several / "run", str(several / "images"), out=tmp_path / "all", shard_size=7, workers=1)
+    run = tc.survivors(several / "run", str(tmp_path / "all" / "shards"), out=tmp_path / "run2", t=4, workers=1)
+    tc.export_webdataset(run, str(several / "images"), out=tmp_path / "direct", shard_size=7, workers=1)
+    tc.export_webdataset(run, str(tmp_path / "all" / "shards"), out=tmp_path / "again", shard_size=7, workers=1)
+    fields = [json.loads(each["json"]) for each in samples_of(tmp_path / "again" / "shards")]
+    kept = {pair["uid"] for said in fields for pair in said.get("pairs", [said])}
+    assert kept == curated_of(run.path).keys()
+    assert bytes_of(tmp_path / "again" / "shards") == bytes_of(tmp_path / "direct" / "shards")
+
+
+def test_where_one_caption_of_an_image_was_picked_its_image_counts_for_all(several: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(several / "run", tmp_path / "run")
+    tc.balance(run, t=float("inf"), texts="one-per-image", workers=1)
+    tc.export_webdataset(run, str(several / "images"), out=tmp_path / "picked", workers=1)
+    made = tc.survivors(run, str(tmp_path / "picked" / "shards"), out=tmp_path / "run2", t=6, texts="one-per-image", workers=1)
+    tc.balance(run, t=6, texts="one-per-image", workers=1)
+    assert made.uids.read_bytes() == (run / "uids.npy").read_bytes()
+    said = ("survivors", several / "run", "--images", tmp_path / "picked" / "shards", "--out", tmp_path / "run3")
+    succeeds(*said, "--t", "inf")  # a run of all pairs says which of them are there
+    tc.balance(run, t=float("inf"), texts="one-per-image", workers=1)
+    refused = ("survivors", run, "--images", tmp_path / "picked" / "shards", "--out", tmp_path / "run4")
+    assert "give --texts one-per-image" in fails(2, *refused)
+
+
+def test_tars_and_tables_that_changed_are_read_again(downloaded: Downloaded, tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    rows = [row for uid, row in sorted(curated_of(downloaded.run).items()) if uid in downloaded.pictures][:4]
+    taken = [sample(f"{i:04d}", row["url"], row["text"], downloaded.pictures[row["uid"]]) for i, row in enumerate(rows)]
+    failed = {"url": [rows[3]["url"]], "caption": [rows[3]["text"]], "key": ["3"], "status": ["failed_to_download"]}
+    write_samples(images / "a.tar", taken[:2])
+    write_parquet(images / "a.parquet", {**failed, "error_message": ["first"]})
+
+    def made() -> dict[str, Any]:
+        return tc.export_webdataset(downloaded.run, str(images), out=tmp_path / "out", workers=1).result
+
+    first = made()
+    assert (first["samples"], first["not_met"]["first"]) == (2, 1)
+    write_parquet(images / "a.parquet", {**failed, "error_message": ["another reason"]})
+    assert made()["not_met"]["another reason"] == 1
+    write_samples(images / "a.tar", taken[:3])
+    assert made()["samples"] == 3
+    (images / "a.tar").rename(images / "b.tar")
+    (images / "a.parquet").rename(images / "b.parquet")
+    assert made()["samples"] == 3
+
+
+@pytest.mark.parametrize("name", ["images", "images/*.tar", "images/{0..1}.tar"])
+def test_reasons_are_found_however_tars_are_named(downloaded: Downloaded, tmp_path: Path, name: str) -> None:
+    (tmp_path / "images").mkdir()
+    for number, row in enumerate([*curated_of(downloaded.run).values()][:2]):
+        failed = {"url": [row["url"]], "caption": [row["text"]], "key": ["3"], "status": ["failed_to_download"], "error_message": ["why"]}
+        write_parquet(tmp_path / "images" / f"{number}.parquet", failed)
+        other = [row for uid, row in sorted(curated_of(downloaded.run).items()) if uid in downloaded.pictures][5 + number]
+        write_samples(tmp_path / "images" / f"{number}.tar", [sample("0", other["url"], other["text"], picture(number))])
+    found = tc.export_webdataset(downloaded.run, str(tmp_path / name), out=tmp_path / "out", workers=1).result
+    assert (found["samples"], found["not_met"]["why"]) == (2, 2)
+
+
+def test_names_of_tars_and_members_may_be_odd(downloaded: Downloaded, tmp_path: Path) -> None:
+    images = tmp_path / "images {1..2} x"
+    images.mkdir()
+    rows = [row for uid, row in sorted(curated_of(downloaded.run).items()) if uid in downloaded.pictures][:6]
+    long_suffix = "x" * 150
+    for number, name in enumerate(("a", "a.0", "a.1")):  # each begins as another with a dot
+        some = [sample(f"{i:04d}", row["url"], row["text"], picture(i)) for i, row in enumerate(rows[2 * number : 2 * number + 2])]
+        write_samples(images / f"{name}.tar", [{**each, f"{i:04d}.{long_suffix}": b"more"} for i, each in enumerate(some)])
+    made = tc.export_webdataset(downloaded.run, str(images), out=tmp_path / "out", workers=1)
+    assert (made.result["samples"], made.result["others"], made.result["repeats"]) == (6, 0, 0)
+    assert all(each[long_suffix] == b"more" for each in samples_of(tmp_path / "out" / "shards"))
+
+
+def test_a_field_that_only_looks_like_ours_is_the_pools(downloaded: Downloaded, tmp_path: Path) -> None:
+    def with_pairs(members: list[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
+        changed = dict(members)
+        said = json.loads(changed["0000.json"]) | {"pairs": [{"uid": "a" * 32, "caption": "zz"}]}
+        return [*({**changed, "0000.json": json.dumps(said).encode()}).items()]
+
+    assert write_one(downloaded, tmp_path / "images" / "a.tar", with_pairs)["samples"] == 5
+    assert json.loads(samples_of(tmp_path / "out" / "shards")[0]["json"])["pool_pairs"] == [{"uid": "a" * 32, "caption": "zz"}]
+
+
+def test_images_that_open_clip_skips_are_said(downloaded: Downloaded, tmp_path: Path) -> None:
+    row = next(row for uid, row in sorted(curated_of(downloaded.run).items()) if uid in downloaded.pictures)
+    write_tar(
+        tmp_path / "a.tar", [("0.gif", picture(0, "GIF")), ("0.json", json.dumps({"url": row["url"], "caption": row["text"]}).encode())]
+    )
+    made = tc.export_webdataset(downloaded.run, str(tmp_path / "a.tar"), out=tmp_path / "out", workers=1)
+    assert "open_clip skips 1 gif images" in made.summary

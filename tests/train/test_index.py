@@ -172,3 +172,38 @@ def test_of_ranks_that_start_at_once_one_makes_the_index(tmp_path: Path) -> None
         subprocess.Popen(arguments, env=os.environ | {"RANK": str(rank), "WORLD_SIZE": "2"}, stdout=subprocess.PIPE) for rank in (0, 1)
     ]
     assert [int(rank.communicate(timeout=PATIENCE)[0]) for rank in ranks] == [20, 20]
+
+
+def test_shards_that_are_written_anew_at_the_same_place_have_another_index(tmp_path: Path) -> None:
+    urls, texts = [f"https://a.example/{i}.jpg" for i in range(40)], [f"word{i % 7} n{i}" for i in range(40)]
+    write_parquet(tmp_path / "pool.parquet", {"url": urls, "text": texts})
+    shards = tmp_path / "shards"
+    shards.mkdir()
+    pictures = [picture(i, "BMP", (8, 8)) for i in range(40)]  # all of one size, so that nothing else tells them apart
+    samples = [sample(f"{i:04d}", urls[i], texts[i], pictures[i]) for i in range(40)]
+    write_samples(shards / "a.tar", samples[:20])
+    write_samples(shards / "b.tar", samples[20:])
+    tc.curate(str(tmp_path / "pool.parquet"), out=tmp_path / "run", metadata=write_entries(tmp_path / "entries.json"), t=inf, workers=1)
+
+    def seen() -> dict[str, bytes]:
+        return {text: image.tobytes() for image, text, _ in OnlineBalanced(shards, tmp_path / "run", shuffle=0)}
+
+    first = seen()
+    assert len(first) == 40
+    (shards / "link.tar").symlink_to(shards / "a.tar")  # a tar under another name is the same tar
+    assert seen() == first
+    (shards / "link.tar").unlink()
+    (shards / "a.tar").rename(shards / "c.tar")
+    (shards / "b.tar").rename(shards / "a.tar")
+    (shards / "c.tar").rename(shards / "b.tar")
+    assert seen() == first
+
+
+@pytest.mark.parametrize(("variables", "said"), [({"RANK": "x"}, "the variable RANK"), ({"RANK": "1"}, "variables RANK and WORLD_SIZE")])
+def test_a_rank_that_cannot_be_is_refused(shards: Shards, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], said: str) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    with pytest.raises(OptionError) as refused:
+        shards.data()
+    assert said in f"{refused.value}"

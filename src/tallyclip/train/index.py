@@ -222,15 +222,20 @@ def _whole(column: pa.ChunkedArray) -> Any:
 def _tars(shards: Shards, known: dict[str, IndexedShard]) -> list[str]:
     """The paths and URLs of tars; those that are known as they are written are not looked for."""
     given = [shards] if isinstance(shards, (str, os.PathLike)) else shards
-    found: dict[str, None] = {}
+    found: dict[str, str] = {}  # by their real paths, so that each is there once
     for name in (each for shard in given for each in named_by(os.fspath(shard))):
         path = name if name in known or is_url(name) else os.path.abspath(name)
         if path in known:
-            found[path] = None
+            found.setdefault(_real(path), path)
         else:
-            found |= dict.fromkeys(sorted(file for file in list_files(name).files if kind_of(file) == "tar"))
-    return list(found)
+            for file in sorted(file for file in list_files(name).files if kind_of(file) == "tar"):
+                found.setdefault(_real(file), file)
+    return list(found.values())
 
 
 def _name(path: str) -> str:
     return path.rsplit("/", 1)[-1]
+
+
+def _real(path: str) -> str:
+    return path if is_url(path) else os.path.realpath(path)
