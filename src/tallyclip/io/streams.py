@@ -107,6 +107,19 @@ def _archive(url: str) -> fsspec.AbstractFileSystem:
     return fsspec.core.url_to_fs(url)[0]
 
 
+def exists(path: str) -> bool:
+    """Is there something at a path or URL?"""
+    if not is_url(path):
+        return os.path.exists(path)
+    fs, inner = filesystem(path)
+    return bool(fs.exists(inner))
+
+
+def real_path(path: str) -> str:
+    """A path without links, by which two names of one file are known to be that; of a URL the URL itself."""
+    return path if is_url(path) else os.path.realpath(path)
+
+
 def forget(path: str) -> None:
     """Forget cached listings of the place where a URL leads, which may be out of date."""
     if chain_of(path)[2]:

@@ -6,7 +6,7 @@ import os
 from typing import NamedTuple
 
 from tallyclip.errors import OptionError
-from tallyclip.io.streams import chain_of, filesystem, is_url
+from tallyclip.io.streams import chain_of, exists, is_url
 from tallyclip.readers.listing import Listing
 from tallyclip.readers.record_names import EXPORT_RECORD, INDEX_RECORD, RUN_RECORD
 
@@ -98,15 +98,8 @@ def _refuse_stage(listing: Listing) -> None:
         root, name = os.path.split(folder)
         manifest = f"{folder}/{STAGE_MANIFEST}"
         is_stage = manifest in there or (not is_url(folder) and os.path.exists(manifest))
-        if not (is_stage or (name == PROBABILITIES and _exists(f"{root}/{LOCK}"))):
+        if not (is_stage or (name == PROBABILITIES and exists(f"{root}/{LOCK}"))):
             continue
         for kind in (RUN, EXPORT, INDEXED):
-            if name not in kind.pools and _exists(f"{root}/{kind.record}"):
+            if name not in kind.pools and exists(f"{root}/{kind.record}"):
                 raise OptionError(f"{folder} is a part of a {kind.noun}, not a pool", f"name {kind.way_out(root)}")
-
-
-def _exists(path: str) -> bool:
-    if not is_url(path):
-        return os.path.exists(path)
-    fs, inner = filesystem(path)
-    return bool(fs.exists(inner))

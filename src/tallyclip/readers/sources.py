@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from tallyclip.errors import OptionError, SourceError
-from tallyclip.io.streams import chain_of, file_name, filesystem, forget, is_url, without_compression
+from tallyclip.io.streams import chain_of, exists, file_name, filesystem, forget, is_url, real_path, without_compression
 from tallyclip.readers import parquet
 from tallyclip.readers.columns import ColumnChoice
 from tallyclip.readers.content import reading
@@ -132,7 +132,7 @@ def find_files(
         files |= listing.files
     repeated = repeats(found, files, named, choice)
     labels = {path: label for path, label in labels.items() if path not in found} | repeated
-    once = {path if is_url(path) else os.path.realpath(path): path for path in sorted(found, reverse=True)}
+    once = {real_path(path): path for path in sorted(found, reverse=True)}
     ordered = sorted(set(once.values()) - repeated.keys())
     keys = file_keys(ordered)
 
@@ -170,7 +170,7 @@ def find_tars(names: Sequence[str]) -> tuple[list[PoolFile], dict[str, str]]:
         if not some:
             what = f"{name}: no tar there" if any(listing.files for listing in found) else f"{name}: there is nothing"
             raise OptionError(what, "give tars of images, or a folder of them, such as img2dataset writes with --output_format webdataset")
-        tars |= {path if is_url(path) else os.path.realpath(path): path for path in reversed(some)}
+        tars |= {real_path(path): path for path in reversed(some)}
     ordered = sorted(tars.values())
     keys = file_keys(ordered)
     with ThreadPoolExecutor(FILES_AT_ONCE) as threads:
@@ -186,18 +186,11 @@ def _described_tar(path: str, key: str, listed: set[str]) -> tuple[PoolFile, str
     else:
         file = _describe(path, key)[0]
     table = f"{without_compression(path).removesuffix('.tar').removesuffix(END)}.parquet"
-    if table not in listed and not _exists(table):
-        return file, None
+    with reading(table):
+        if table not in listed and not exists(table):
+            return file, None
     state = f"{file.fingerprint} {state_of(table)}"
     return msgspec.structs.replace(file, fingerprint=hashlib.sha256(state.encode()).hexdigest()[:32]), table
-
-
-def _exists(path: str) -> bool:
-    if not is_url(path):
-        return os.path.exists(path)
-    with reading(path):
-        fs, inner = filesystem(path)
-        return bool(fs.exists(inner))
 
 
 def cut(files: Iterable[PoolFile]) -> list[Shard]:

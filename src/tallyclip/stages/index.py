@@ -30,7 +30,7 @@ from tallyclip.run.stage import Finished, Making, Section, Stage
 from tallyclip.stages.balance import BALANCE, BalanceFolder
 from tallyclip.stages.exported import ExportOptions, asked_of_run, finished_unchanged
 from tallyclip.stages.lookup import LOOKUP
-from tallyclip.stages.samples import NOT_OF_THIS_RUN, SAMPLES, failed_paths, not_read, samples_of, tar_sources
+from tallyclip.stages.samples import NOT_OF_THIS_RUN, SAMPLES, failed_paths, first_rows, not_read, samples_of, tar_sources
 
 NOT_OF_THE_RUN = "no matched pair of the run"
 INDEX_SCHEMA = pa.schema(
@@ -93,7 +93,7 @@ def index_shard(job: IndexJob, item: IndexItem, folder: IndexFolder, tick: Calla
     with replacing(folder.index(item.key)) as part, pa.ipc.new_file(str(part), INDEX_SCHEMA) as writer:
         writer.write_table(pa.table([columns[name] for name in INDEX_SCHEMA.names], schema=INDEX_SCHEMA).combine_chunks())
     tick(len(samples))
-    images = int(np.count_nonzero(np.diff(some["sample"].to_numpy(), prepend=-1)))
+    images = len(first_rows(some["sample"].to_numpy()))
     return IndexReport(rows=len(samples), pairs=len(rows), samples=images, curated=int(np.count_nonzero(curated)))
 
 

@@ -20,6 +20,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute
+from jaxtyping import Int64
 
 from tallyclip.core.uids import UID, column_uids, parse_uids, uid_column
 from tallyclip.errors import IncompleteError
@@ -243,6 +244,15 @@ def reason_of(status: str | None, message: str | None) -> str:
 def samples_of(folder: Path, key: str) -> pa.Table:
     """The samples of a tar, from the folder of the stage; mapped, so only what is used is read."""
     return pa.ipc.open_file(pa.memory_map(str(SamplesFolder(folder).samples(key)))).read_all()
+
+
+def first_rows(samples: Int64[np.ndarray, " N"]) -> Int64[np.ndarray, " S"]:
+    """Of rows with the numbers of their samples, which rise, the first of each sample.
+
+    >>> first_rows(np.array([0, 0, 3])).tolist()
+    [0, 2]
+    """
+    return np.flatnonzero(np.diff(samples, prepend=-1))
 
 
 def tar_sources(run: Workspace) -> dict[str, Source]:

@@ -35,7 +35,7 @@ from tallyclip.run.manifest import Manifest
 from tallyclip.run.stage import Finished, Making, Section, Stage
 from tallyclip.stages.exported import ExportedRun, asked_of_run, finished_unchanged
 from tallyclip.stages.lookup import LOOKUP, LookupOptions, places_of_rows
-from tallyclip.stages.samples import NO_SAMPLE, NOT_OF_THIS_RUN, PAIRS, SAMPLES, not_read, samples_of, tar_sources
+from tallyclip.stages.samples import NO_SAMPLE, NOT_OF_THIS_RUN, PAIRS, SAMPLES, first_rows, not_read, samples_of, tar_sources
 
 FIND, SHARD = "find-", "shard-"  # prefixes of the keys of pieces
 SHARD_DIGITS = 5  # as img2dataset's; more where there are more shards
@@ -149,7 +149,7 @@ def write_shard(job: ShardJob, item: ShardOfTars, folder: ShardsFolder, tick: Ca
             uids = uid_strings(column_uids(samples["uid"].combine_chunks())).to_pylist()
             texts = samples["text"].to_pylist()
             keys, places, of_images = (samples[name].to_pylist() for name in ("key", "sample_at", "suffix"))
-            starts = [int(start) for start in np.flatnonzero(np.diff(chosen[:, 2], prepend=-1))]
+            starts = first_rows(chosen[:, 2]).tolist()
             wanted = {places[start]: keys[start] for start in starts}
             for start, end, members in zip(starts, [*starts[1:], len(chosen)], _members(part.path, wanted), strict=True):
                 of_pairs = [dict(zip(OURS, (uids[i], texts[i], *rows[i]), strict=True)) for i in range(start, end)]
@@ -164,7 +164,7 @@ def write_shard(job: ShardJob, item: ShardOfTars, folder: ShardsFolder, tick: Ca
 
 def _of_samples(chosen: Int64[np.ndarray, "n 3"], start: int, stop: int) -> Int64[np.ndarray, "k 3"]:
     """The chosen pairs of the samples from ``start`` to before ``stop``, as they are counted in the tar."""
-    firsts = np.flatnonzero(np.diff(chosen[:, 2], prepend=-1))
+    firsts = first_rows(chosen[:, 2])
     return np.array(chosen[firsts[start] : firsts[stop] if stop < len(firsts) else len(chosen)])
 
 
@@ -249,26 +249,20 @@ def _cut_find(making: Making[ShardsFolder, ShardsOptions]) -> Work:
 
 def _cut_shards(making: Making[ShardsFolder, ShardsOptions]) -> Work:
     run, options, size = making.run, making.options, making.options.shard_size
-    samples = _choose(making)
-    total = sum(samples.values())
-    digits = max(SHARD_DIGITS, len(str(max(0, -(-total // size) - 1))))
     paths = tar_sources(run)
-    items: dict[str, ShardOfTars] = {}
-    parts: list[TarPart] = []
-    held = 0
-    for key, count in samples.items():
+    shards: list[list[TarPart]] = []
+    room = 0  # samples that the last shard can take
+    for key, count in _choose(making).items():
         start = 0
         while start < count:
-            stop = min(count, start + size - held)
-            parts.append(TarPart(key, paths[key].path, start, stop))
-            held, start = held + stop - start, stop
-            if held == size:
-                name = f"{len(items):0{digits}d}"
-                items[f"{SHARD}{name}"] = ShardOfTars(name, parts)
-                parts, held = [], 0
-    if parts:
-        name = f"{len(items):0{digits}d}"
-        items[f"{SHARD}{name}"] = ShardOfTars(name, parts)
+            if room == 0:
+                shards.append([])
+                room = size
+            stop = min(count, start + room)
+            shards[-1].append(TarPart(key, paths[key].path, start, stop))
+            room, start = room - (stop - start), stop
+    digits = max(SHARD_DIGITS, len(str(len(shards) - 1)))
+    items = {f"{SHARD}{number:0{digits}d}": ShardOfTars(f"{number:0{digits}d}", parts) for number, parts in enumerate(shards)}
     job = ShardJob(
         str(run.folder(SAMPLES).path),
         str(run.folder(LOOKUP).table),
@@ -292,7 +286,7 @@ def _choose(making: Making[ShardsFolder, ShardsOptions]) -> dict[str, int]:
         found = read_array(folder.found(key))
         chosen = found[_first_seen(found[:, 1], met)]
         write_array(folder.chosen(key), chosen)
-        samples[key] = int(np.count_nonzero(np.diff(chosen[:, 2], prepend=-1)))
+        samples[key] = len(first_rows(chosen[:, 2]))
     write_array(folder.met, met)
     if not met.any():
         listed = run.required(SAMPLES).result

@@ -25,7 +25,7 @@ from jaxtyping import Bool, Float64, Int64, UInt64
 from tallyclip.core.uids import column_uids
 from tallyclip.errors import ArtifactError, IncompleteError, InUseError, OptionError
 from tallyclip.exports import export_index
-from tallyclip.io.streams import is_url
+from tallyclip.io.streams import is_url, real_path
 from tallyclip.io.structs import fingerprint_of, read_struct
 from tallyclip.readers.listing import kind_of, list_files, named_by
 from tallyclip.readers.sources import find_tars
@@ -226,16 +226,12 @@ def _tars(shards: Shards, known: dict[str, IndexedShard]) -> list[str]:
     for name in (each for shard in given for each in named_by(os.fspath(shard))):
         path = name if name in known or is_url(name) else os.path.abspath(name)
         if path in known:
-            found.setdefault(_real(path), path)
+            found.setdefault(real_path(path), path)
         else:
             for file in sorted(file for file in list_files(name).files if kind_of(file) == "tar"):
-                found.setdefault(_real(file), file)
+                found.setdefault(real_path(file), file)
     return list(found.values())
 
 
 def _name(path: str) -> str:
     return path.rsplit("/", 1)[-1]
-
-
-def _real(path: str) -> str:
-    return path if is_url(path) else os.path.realpath(path)

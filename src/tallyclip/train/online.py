@@ -128,7 +128,7 @@ class OnlineBalanced(IterableDataset[tuple[Any, Any, str]]):
         self.rank, self.world_size = _place_in_world(rank, world_size)
         self.transform = transform
         self.tokenizer = tokenizer
-        self.index = _index_of(shards, run, index).of(shards)
+        self.index = _index_of(shards, run, index)
         self.errors: Counter[str] = Counter()
         # In memory that worker processes share: the epoch, so that those that live on learn of the next, and how many workers there are
         self._shared = torch.zeros(2, dtype=torch.int64).share_memory_()
@@ -335,13 +335,13 @@ def _index_of(shards: Shards, run: str | os.PathLike[str] | None, folder: str | 
     if folder is None:
         if run is None:
             raise OptionError("neither a run nor an index says what is kept", f"give a run; or an index, which {COMMAND} makes")
-        return ShardIndex.open(find_index(shards, run))
+        return ShardIndex.open(find_index(shards, run))  # of exactly these, so they are not looked for again
     index = ShardIndex.open(folder)
     if run is not None and os.path.exists(run) and index.run.fingerprint != fingerprint_of_run(run):
         raise StaleError(
             f"the index {os.fspath(folder)} is of another run than {os.fspath(run)}, or this was balanced anew", f"make it again: {COMMAND}"
         )
-    return index
+    return index.of(shards)
 
 
 def _at_least(name: str, value: int, least: int) -> int:
