@@ -1,0 +1,1 @@
+"""Experiments: the same small model trained on data that differ in their curation alone, and what its results show."""
