@@ -66,7 +66,7 @@ def measure_arm(task: ArmTask, tick: Callable[[int], None]) -> None:
 
     On a CPU it computes in one thread: so the numbers do not depend on how many arms are trained side by side.
     """
-    folder, data = ArmFolder(task.folder), task.data
+    folder, data = ArmFolder(Path(task.folder)), task.data
     if not torch.cuda.is_available():
         torch.set_num_threads(1)
     started = time.perf_counter()

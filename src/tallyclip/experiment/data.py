@@ -124,8 +124,8 @@ def count_classes(recipe: Recipe, folder: SeedFolder, workers: int | None) -> di
     if not names:
         return {}
     pool = shards_of_pool(recipe, folder)
-    api.match_pool(pool, out=folder.classes, metadata=Metadata(names), workers=workers)
-    api.count(folder.classes, workers=workers)
+    api.match_pool(pool, out=folder.classes, metadata=Metadata(list(names)), workers=workers)
+    api.count(folder.classes)
     counts = dict(zip(names, map(int, api.Run(folder.classes).counts), strict=True))
     unnamed = [name for name in names if not counts[name]]
     if unnamed and not (recipe.data is not None and recipe.data.unnamed):

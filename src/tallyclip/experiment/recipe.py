@@ -73,7 +73,7 @@ class TrainingTable(ExperimentTable, frozen=True, kw_only=True):
     eps: float = 1e-6
     weight_decay: float = 0.2
     max_logit_scale: float = 100.0
-    crop_scale: list[float] = [0.9, 1.0]
+    crop_scale: list[float] = msgspec.field(default_factory=lambda: [0.9, 1.0])
     precision: str = "fp32"
     clip_norm: float | None = None
 
