@@ -105,14 +105,16 @@ GENERIC = (
     "customer review", "menu", "Accept all cookies", "sign up for our newsletter", "all rights reserved",
 )  # fmt: skip
 JUNK = (
-    "IMG_{four}.jpg", "DSC{five}.JPG", "IMG_{year}{two}{two}_{six}", "{hex}.png", "{hex}", "P{six}.JPG", "image{three}.jpeg",
-    "product picture {digit} of {two}", "{year}-{month_number}-{two}", "Screenshot {year}-{month_number}-{two} at {two}.{two}",
-    "SKU {six}", "item #{five}", "slide {two}", "photo {three}", "page {digit}", "img-{five}-{size}", "{five}", "untitled-{digit}",
-    "scan{four}", "DCIM/{three}/{four}.jpg", "attachment {six}", "{two} of {two}", "WhatsApp Image {year}-{month_number}-{two}",
+    "IMG_{four}.jpg", "DSC{five}.JPG", "IMG_{year}{month_number}{day}_{six}", "{hex}.png", "{hex}", "P{six}.JPG", "image{three}.jpeg",
+    "product picture {digit} of {digit}", "{year}-{month_number}-{day}", "Screenshot {year}-{month_number}-{day} {six}", "SKU {six}",
+    "item #{five}", "slide {three}", "photo {three}", "page {digit}", "img-{five}-{size}", "{five}", "untitled-{digit}", "scan{four}",
+    "DCIM/{three}/{four}.jpg", "attachment {six}", "{digit} of {digit}", "WhatsApp Image {year}-{month_number}-{day}",
     "image_{size}",
 )  # fmt: skip
 GENERIC_SHARE = 0.55  # of junk; the others are JUNK
-DIGITS = {"digit": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6}
+# Numbers of one digit, or of three and more: those of two are entries of the bundled list, and in a small pool each would be a rare one, by
+# which all else is kept.
+DIGITS = {"digit": 1, "three": 3, "four": 4, "five": 5, "six": 6}
 # The languages of names, as common on the web as their place says.
 LANGUAGES = (
     "es", "de", "ja", "fr", "ru", "pt", "it", "zh", "nl", "pl", "tr", "fa", "vi", "id", "cs", "ko", "ar", "uk", "el", "hu", "sv",
@@ -205,14 +207,16 @@ class _Slots(dict[str, str]):
                 return str(2005 + int(chance * 21))
             case "month_number":
                 return f"{1 + int(chance * 12):02d}"
+            case "day":
+                return f"{1 + int(chance * 28):02d}"
             case "hex":
                 return f"{int(chance * 2**48):012x}"
             case "price":
-                return f"{1 + int(chance * 90)}.99"
+                return str(100 + int(chance * 900))
             case "background":  # of a picture that is not this one
                 return with_article(f"{WORDS['colour'][int(chance * len(WORDS['colour']))]} background")
             case "number":
-                return str(2 + int(chance**3 * 2000))
+                return str(100 + int(chance * 9900))
             case _:
                 raise KeyError(slot)
 

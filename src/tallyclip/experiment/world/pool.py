@@ -39,7 +39,7 @@ def write_shard(settings: WorldSettings, seed: int, number: int, path: Path) -> 
         OutputError: the tar cannot be written.
     """
     classes = classes_of(settings, seed)
-    of_images = _Images(classes, classes_of_images(settings, seed))
+    labelled = _Labelled(classes, classes_of_images(settings, seed))
     others = others_than(classes)
     atlases = [open_atlas(style) for style in settings.styles]
     start = number * settings.pairs_per_shard
@@ -47,9 +47,9 @@ def write_shard(settings: WorldSettings, seed: int, number: int, path: Path) -> 
     with replacing(path) as part, TarShardWriter(part) as writer:
         for place, image in enumerate(range(start, min(start + settings.pairs_per_shard, settings.pairs))):
             random = np.random.default_rng([seed, POOL, image])
-            thing = of_images.thing(image)
+            thing = labelled.thing(image)
             picture = draw(random, thing, others, atlases, settings.size)
-            captions = _captions(random, settings, thing, picture, of_images)
+            captions = _captions(random, settings, thing, picture, labelled)
             key = f"{number:05d}{place:0{digits}d}"
             fields = {
                 "url": f"http://world.example/{seed}/{image}.jpg",
@@ -68,7 +68,7 @@ def others_than(classes: Sequence[Thing]) -> list[Thing]:
     return [thing for thing in all_things() if thing.cell not in cells]
 
 
-class _Images(NamedTuple):
+class _Labelled(NamedTuple):
     """What is on the pool's images."""
 
     classes: Sequence[Thing]
@@ -86,14 +86,14 @@ class _Images(NamedTuple):
                 return other
 
 
-def _captions(random: Generator, settings: WorldSettings, thing: Thing, picture: Picture, of_images: _Images) -> list[str]:
+def _captions(random: Generator, settings: WorldSettings, thing: Thing, picture: Picture, labelled: _Labelled) -> list[str]:
     """The captions of a picture: one, or two different ones."""
     chance, two = random.random(2).tolist()
     count = 2 if two < TWO_CAPTIONS else 1
     if chance < settings.junk:
         found = [junk(random) for _ in range(count)]
     elif chance < settings.junk + settings.wrong:
-        other = of_images.another(random, thing)
+        other = labelled.another(random, thing)
         found = [english(random, other) for _ in range(count)]
     elif chance < settings.junk + settings.wrong + settings.foreign:
         found = [foreign(random, thing) for _ in range(count)]
