@@ -79,21 +79,16 @@ CLEAN_OF_TWO = (
     "{a} next to {a_other}, {background}",
 )
 FOREIGN = ("{n}", "{n}", "{n}", "{n} {number}", "{n} ({digit})", "{number} {n}")
+# Few, since each is an entry or has one in it, and selects pairs of its own: on the web such words are far above any threshold.
 WORDS = {
-    "adjective": (
-        "cute", "vintage", "small", "big", "old", "new", "beautiful", "modern", "classic", "simple", "lovely", "colourful", "original",
-        "traditional", "realistic", "cartoon", "typical", "amazing", "tiny", "retro",
-    ),
-    "place": (
-        "Paris", "London", "Tokyo", "New York", "Lisbon", "Rome", "Iceland", "Bali", "Berlin", "Cairo", "Lima", "Oslo", "Kerala",
-        "Kenya",
-    ),
-    "where": ("garden", "kitchen", "park", "street", "house", "office", "snow", "rain", "city", "village", "shop", "museum"),
-    "maker": ("Lumo", "Hartwell", "Nordby", "Casa Verde", "Pixelhaus", "Okami", "Bluebarn", "Tiny Fox", "Marlow & Sons", "Zeta"),
-    "size": ("150x150", "300x200", "1024x768", "4k", "small", "medium", "large", "XL", "10 cm", "12 x 12 in", "A4"),
+    "adjective": ("cute", "vintage", "small", "beautiful", "new", "old", "simple", "modern"),
+    "place": ("Paris", "London", "New York", "Tokyo", "Bali"),
+    "where": ("garden", "street", "house", "snow", "city"),
+    "maker": ("Lumo", "Hartwell", "Nordby", "Pixelhaus", "Okami", "Bluebarn", "Marlow & Sons", "Zeta"),
+    "size": ("150x150", "300x200", "1024x768", "4k", "large", "A4"),
     "colour": ("white", "black", "red", "green", "blue", "yellow"),
-    "month": ("January", "March", "April", "summer", "August", "October", "winter", "Sunday"),
-}  # fmt: skip
+    "month": ("January", "April", "August", "October"),
+}
 # Texts that say nothing, of which the first are far more common: the k-th about 1 / k as often as the first.
 GENERIC = (
     "image", "photo", "stock photo", "logo", "click to enlarge", "thumbnail", "picture", "untitled", "home", "banner", "icon",

@@ -14,7 +14,7 @@ from tallyclip.experiment.world.atlas import open_atlas
 from tallyclip.experiment.world.captions import english, foreign, junk
 from tallyclip.experiment.world.pictures import Picture, draw
 from tallyclip.experiment.world.settings import WorldSettings
-from tallyclip.experiment.world.things import POOL, Thing, all_things, classes_of, classes_of_images
+from tallyclip.experiment.world.things import POOL, Thing, classes_of, classes_of_images, others_of
 from tallyclip.export.webdataset import TarShardWriter
 from tallyclip.io.files import replacing
 
@@ -40,7 +40,7 @@ def write_shard(settings: WorldSettings, seed: int, number: int, path: Path) -> 
     """
     classes = classes_of(settings, seed)
     labelled = _Labelled(classes, classes_of_images(settings, seed))
-    others = others_than(classes)
+    others = others_of(settings, seed)
     atlases = [open_atlas(style) for style in settings.styles]
     start = number * settings.pairs_per_shard
     digits = max(DIGITS, len(str(settings.pairs_per_shard - 1)))
@@ -60,12 +60,6 @@ def write_shard(settings: WorldSettings, seed: int, number: int, path: Path) -> 
                 "height": settings.size,
             }
             writer.write(key, {"jpg": picture.content}, fields, captions[0] if len(captions) == 1 else None)
-
-
-def others_than(classes: Sequence[Thing]) -> list[Thing]:
-    """The things that are no classes."""
-    cells = {thing.cell for thing in classes}
-    return [thing for thing in all_things() if thing.cell not in cells]
 
 
 class _Labelled(NamedTuple):

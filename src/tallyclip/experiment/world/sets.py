@@ -10,9 +10,8 @@ import numpy as np
 from tallyclip.experiment.world.atlas import Atlas, open_atlas
 from tallyclip.experiment.world.captions import clean
 from tallyclip.experiment.world.pictures import draw
-from tallyclip.experiment.world.pool import others_than
 from tallyclip.experiment.world.settings import WorldSettings
-from tallyclip.experiment.world.things import RETRIEVAL, TEST, Thing, classes_of
+from tallyclip.experiment.world.things import RETRIEVAL, TEST, Thing, classes_of, others_of
 from tallyclip.export.webdataset import TarShardWriter
 from tallyclip.io.files import replacing
 
@@ -58,7 +57,7 @@ def write_tests(settings: WorldSettings, seed: int, folder: Path, unseen: str | 
 
 
 def _labelled(settings: WorldSettings, seed: int, classes: Sequence[Thing], atlases: Sequence[Atlas]) -> Iterator[Mapping[str, bytes]]:
-    others = others_than(classes)
+    others = others_of(settings, seed)
     for number in range(len(classes) * settings.tests_per_class):
         label = number // settings.tests_per_class
         picture = draw(np.random.default_rng([seed, TEST, number]), classes[label], others, atlases, settings.size)
@@ -67,7 +66,7 @@ def _labelled(settings: WorldSettings, seed: int, classes: Sequence[Thing], atla
 
 def _captioned(settings: WorldSettings, seed: int, classes: Sequence[Thing], atlases: Sequence[Atlas]) -> Iterator[Mapping[str, bytes]]:
     """Pictures of all classes in turn, whose captions differ as far as possible in the thing, the background, or the other thing."""
-    others = others_than(classes)
+    others = others_of(settings, seed)
     taken = set[tuple[str, str, str | None]]()
     for number in range(settings.retrieval):
         thing = classes[number % len(classes)]

@@ -23,8 +23,9 @@ ENGLISH = "en"
 WARES = {"Activities", "Animals & Nature", "Food & Drink", "Objects"}  # groups; the others are people, faces and places
 MOST_SHARED = 3  # things that a keyword may be of, to be a synonym: "animal" is no name of a dog
 SHORTEST_SYNONYM = 3  # letters
+MOST_OTHERS = 30  # things beside and behind others; few, so that none of their names is a rare entry in a pool of some size
 # What numbers of a world are drawn for; with the seed they begin a generator's key, so that none has the numbers of another.
-CLASSES, ORDER, POOL, TEST, RETRIEVAL = range(5)
+CLASSES, ORDER, POOL, TEST, RETRIEVAL, OTHERS = range(6)
 
 
 class Thing(msgspec.Struct, frozen=True):
@@ -91,6 +92,13 @@ def classes_of(settings: WorldSettings, seed: int) -> list[Thing]:
         raise OptionError(what, f"give at most {len(things)}" + ("" if settings.things == "all" else ', or things = "all"'))
     order = np.random.default_rng([seed, CLASSES]).permutation(len(things))
     return [things[i] for i in order[: settings.classes]]
+
+
+def others_of(settings: WorldSettings, seed: int) -> list[Thing]:
+    """The things that are beside and behind others: some that are no classes, if there are any."""
+    classes = {thing.cell for thing in classes_of(settings, seed)}
+    others = [thing for thing in all_things() if thing.cell not in classes]
+    return [others[i] for i in np.random.default_rng([seed, OTHERS]).permutation(len(others))[:MOST_OTHERS]]
 
 
 def counts_of(settings: WorldSettings) -> Int64[np.ndarray, " C"]:
