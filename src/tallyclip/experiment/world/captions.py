@@ -109,7 +109,7 @@ JUNK = (
 GENERIC_SHARE = 0.55  # of junk; the others are JUNK
 # Numbers of one digit, or of three and more: those of two are entries of the bundled list, and in a small pool each would be a rare one, by
 # which all else is kept.
-DIGITS = {"digit": 1, "three": 3, "four": 4, "five": 5, "six": 6}
+DIGITS = {"three": 3, "four": 4, "five": 5, "six": 6}
 # The languages of names, as common on the web as their place says.
 LANGUAGES = (
     "es", "de", "ja", "fr", "ru", "pt", "it", "zh", "nl", "pl", "tr", "fa", "vi", "id", "cs", "ko", "ar", "uk", "el", "hu", "sv",
@@ -198,6 +198,8 @@ class _Slots(dict[str, str]):
         if slot in DIGITS:
             return f"{int(chance * 10 ** DIGITS[slot]):0{DIGITS[slot]}d}"
         match slot:
+            case "digit":
+                return str(1 + int(chance * 9))
             case "year":
                 return str(2005 + int(chance * 21))
             case "month_number":
