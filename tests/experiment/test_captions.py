@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from io import BytesIO
 
 import numpy as np
@@ -45,6 +47,10 @@ def test_a_synonym_stands_for_the_name_in_a_fifth_of_the_captions() -> None:
 
 def test_a_synonym_is_the_name_of_no_other_thing() -> None:
     assert not {word for thing in THINGS.values() for word in thing.synonyms} & THINGS.keys()
+
+
+def test_a_synonym_is_of_few_things() -> None:
+    assert max(Counter(word for thing in THINGS.values() for word in thing.synonyms).values()) <= 3
 
 
 def test_a_caption_names_another_thing_only_if_the_picture_shows_it() -> None:
@@ -115,6 +121,13 @@ def test_backgrounds_are_what_captions_say() -> None:
         met += 1
     assert met > 80
     assert right / met > 0.9
+
+
+def test_the_two_colours_of_a_background_differ() -> None:
+    drawn = (draw(random, THINGS["dog"], [], [open_atlas("noto")], 36).background for random in many())
+    pairs = [re.findall("light blue|" + "|".join(COLOURS), background) for background in drawn if " and " in background]
+    assert len(pairs) > 100
+    assert all(len(set(pair)) == 2 for pair in pairs)
 
 
 def test_without_other_things_a_thing_stands_alone() -> None:
