@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -93,9 +92,10 @@ def _page(results: Results) -> str:
 
     environment = pages("tallyclip.experiment")
     environment.filters |= {"points": points, "range": interval_text, "duration": duration, "data": data_of}
-    environment.globals |= {"ALL": ALL, "GROUPS": GROUPS}
     first, grouped = next(iter(results.differences)), tests_with_groups(results)
     return environment.get_template("report.html.jinja").render(
+        ALL=ALL,
+        GROUPS=GROUPS,
         results=results,
         findings=findings_of(results),
         tests=list(results.differences),
@@ -154,8 +154,7 @@ def _finding(results: Results, test: str) -> str:
         mean = points(results.arms[best].tests[test][ALL].mean)
         return f"On {test}, {best} has the highest mean ({mean} %); the recipe asks about no order."
     seeds = f"{len(results.seeds)} seed{'s' if len(results.seeds) > 1 else ''}"
-    text = f"On {test}: {'; '.join(_said(one, with_name=place == 0) for place, one in enumerate(asked))} ({seeds})."
-    return text
+    return f"On {test}: {'; '.join(_said(one, with_name=place == 0) for place, one in enumerate(asked))} ({seeds})."
 
 
 def _said(found: ArmDifference, *, with_name: bool) -> str:
