@@ -205,7 +205,7 @@ def _name_rows(axis: Axes, names: Sequence[str], *, is_first: bool) -> None:
 
 
 def _legend_above(axis: Axes) -> None:
-    axis.legend(loc="lower left", bbox_to_anchor=(0, 1.1), ncols=4, borderaxespad=0, handletextpad=0.2, columnspacing=1.2)
+    axis.figure.legend(*axis.get_legend_handles_labels(), loc="outside upper left", ncols=4, handletextpad=0.2, columnspacing=1.2)
 
 
 def _height(arms: int) -> float:
