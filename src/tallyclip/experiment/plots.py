@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from tallyclip.experiment.results import ALL, Results, Spread, points_of, tests_with_groups
 from tallyclip.experiment.statistics import GROUPS
-from tallyclip.report.numbers import short, visible
+from tallyclip.report.numbers import decimals, short, visible
 from tallyclip.report.plots import AFTER, BEFORE, FAINT, INK, MARK, svg
 
 PAPER = "#ffffff"
@@ -108,7 +108,7 @@ def classes_plot(results: Results, test: str) -> str:
             for part in np.array_split(np.argsort(x, kind="stable"), BINS):
                 if len(part):
                     axis.plot([x[part].mean()], [100 * y[part].mean()], "o", color=AFTER, ms=5)
-            axis.set_title(f"{_short(arm)}" + ("" if found.pearson is None else f"   r = {_signed(found.pearson, 2)}"), fontsize=10)
+            axis.set_title(f"{_short(arm)}" + ("" if found.pearson is None else f"   r = {decimals(found.pearson, 2)}"), fontsize=10)
             axis.set_ylim(-3, 103)
             axis.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=4))
             axis.xaxis.set_major_formatter(FuncFormatter(lambda power, _: short(10**power)))
@@ -214,10 +214,6 @@ def _height(arms: int) -> float:
 
 def _percent(values: Sequence[float]) -> list[float]:
     return [100 * value for value in values]
-
-
-def _signed(value: float, digits: int) -> str:
-    return f"{value:.{digits}f}".replace("-", "−")
 
 
 def _text(text: str) -> str:

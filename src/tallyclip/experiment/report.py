@@ -10,7 +10,7 @@ import msgspec
 from tallyclip.experiment.results import ALL, ArmDifference, ArmResults, Results, Spread, tests_with_groups
 from tallyclip.experiment.statistics import GROUPS
 from tallyclip.io.files import replacing
-from tallyclip.report.numbers import short
+from tallyclip.report.numbers import decimals, short
 from tallyclip.report.pages import pages
 
 # ImageNet zero-shot accuracy of ViT-B/32, in percent, after 12.8 billion seen pairs, and where "Demystifying CLIP Data" has it.
@@ -102,7 +102,7 @@ def _page(results: Results) -> str:
         metrics={test: found.metric for test, found in results.measured[0].tests.items()},
         grouped=grouped,
         first=first,
-        paper=[PaperFigure(name, arm.tests[first][ALL], *PAPER[name]) for name, arm in results.arms.items() if name in PAPER],
+        paper=_beside_paper(results, first),
         same_pairs=len({arm.seen_pairs for arm in results.arms.values()}) == 1,
         asked=sum(len(found) for groups in results.differences.values() for found in groups.values()),
         sweeps=sweeps_of(results),
@@ -114,15 +114,19 @@ def _page(results: Results) -> str:
     )
 
 
+def _beside_paper(results: Results, test: str) -> list[PaperFigure]:
+    """Arms that the paper has too; none if there are not two, whose order could be compared."""
+    found = [PaperFigure(name, arm.tests[test][ALL], *PAPER[name]) for name, arm in results.arms.items() if name in PAPER]
+    return found if len(found) > 1 else []
+
+
 def points(value: float | None, *, signed: bool = False) -> str:
     """A share of 1 in percent, or a difference in points, with one decimal.
 
     >>> points(0.6214), points(-0.0031, signed=True), points(0.02, signed=True), points(None)
     ('62.1', '−0.3', '+2.0', '–')
     """
-    if value is None:
-        return "–"
-    return _minus(f"{100 * value:+.1f}" if signed else f"{100 * value:.1f}")
+    return "–" if value is None else decimals(100 * value, 1, signed=signed)
 
 
 def interval_text(found: Spread | ArmDifference, *, signed: bool = False) -> str:
@@ -175,7 +179,3 @@ def _negative(value: float | None) -> float | None:
 
 def _with_half_width(found: Spread) -> str:
     return points(found.mean) if found.high is None else f"{points(found.mean)} ±{points(found.high - found.mean)}"
-
-
-def _minus(text: str) -> str:
-    return text.replace("-", "−")
