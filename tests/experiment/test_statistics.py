@@ -76,7 +76,7 @@ def test_differences_the_other_way_round_have_the_other_sign(pairs: list[tuple[f
 
 
 def test_differences_need_the_same_seeds() -> None:
-    with pytest.raises(ValueError, match="shorter|longer"):
+    with pytest.raises(ValueError, match=r"shorter|longer"):
         differences([1.0, 2.0], [1.0])
 
 

@@ -65,11 +65,11 @@ def number(value: float) -> str:
 def decimals(value: float, digits: int, *, signed: bool = False) -> str:
     """A number with some decimals and a true minus sign; what rounds to zero has none.
 
-    >>> decimals(-1.234, 1), decimals(-0.04, 1), decimals(0.25, 1, signed=True), decimals(-0.04, 1, signed=True)
-    ('−1.2', '0.0', '+0.2', '0.0')
+    >>> decimals(-1234.5, 0), decimals(-0.04, 1), decimals(0.26, 1, signed=True), decimals(-0.04, 1, signed=True)
+    ('−1,234', '0.0', '+0.3', '0.0')
     """
     rounded = round(value, digits) or 0.0  # no negative zero
-    return f"{rounded:{'+' if signed and rounded else ''}.{digits}f}".replace("-", "−")
+    return f"{rounded:{'+' if signed and rounded else ''},.{digits}f}".replace("-", "−")
 
 
 def percent(part: float, whole: float = 1) -> str:
