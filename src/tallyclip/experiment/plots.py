@@ -152,8 +152,8 @@ def thresholds_plot(results: Results, sweep: Sequence[str]) -> str:
             for arm, other in others.items():
                 level = 100 * other.tests[test][ALL].mean
                 axis.axhline(level, color=BEFORE, lw=1, ls="--")
-                where = {"xycoords": ("axes fraction", "data"), "xytext": (3, 0), "textcoords": "offset points"}
-                axis.annotate(_short(arm), (1, level), va="center", fontsize=8, **where)
+                beside = ("axes fraction", "data")
+                axis.annotate(_short(arm), (1, level), xycoords=beside, va="center", xytext=(3, 0), textcoords="offset points", fontsize=8)
             axis.margins(y=0.16)
             axis.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:g}"))
             axis.set_title(f"{_text(test)}, {_unit(results, test)}", fontsize=10)
