@@ -170,6 +170,11 @@ def points_of(experiment: Experiment, measured: Measured, test: str) -> tuple[Fl
     return np.log10([float(counts[name]) for name in named]), np.array([accuracies[name] for name in named], np.float64)
 
 
+def tests_with_groups(results: Results) -> list[str]:
+    """Tests that have head, middle and tail classes."""
+    return [test for test, groups in results.differences.items() if len(groups) > 1]
+
+
 def _by_arm(experiment: Experiment, measured: Sequence[Measured]) -> dict[str, list[Measured]]:
     """The measurements of each arm, in the order of seeds."""
     found = {(one.arm, one.seed): one for one in measured}
