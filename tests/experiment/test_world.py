@@ -85,7 +85,7 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def tests(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("world") / "tests"
-    write_tests(SMALL, SEED, folder, None)
+    write_tests(SMALL, SEED, folder)
     return folder
 
 
@@ -294,7 +294,7 @@ def test_the_captions_of_the_retrieval_set_name_the_thing_and_tell_its_pictures_
 def test_a_small_set_of_pictures_that_differ_ends(tmp_path: Path) -> None:
     """With two classes and more pictures than there are things to say of them, captions come again."""
     settings = changed(classes=2, tests_per_class=1, retrieval=900, size=16)
-    write_tests(settings, SEED, tmp_path, None)
+    write_tests(settings, SEED, tmp_path)
     captions = [image.captions[0] for image in open_set(str(tmp_path / "retrieval")).read()]
     assert len(captions) == 900
     assert len(set(captions)) > 600
@@ -309,7 +309,7 @@ def test_no_picture_of_a_test_is_in_the_pool(pool: Path, tests: Path) -> None:
 
 
 def test_tests_have_the_same_bytes_each_time(tests: Path, tmp_path: Path) -> None:
-    write_tests(SMALL, SEED, tmp_path, None)
+    write_tests(SMALL, SEED, tmp_path)
     files = sorted(path.relative_to(tests) for path in tests.rglob("*") if path.is_file())
     assert files == sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file())
     assert all((tests / file).read_bytes() == (tmp_path / file).read_bytes() for file in files)
@@ -319,14 +319,14 @@ def test_the_unseen_style_is_in_no_picture_of_the_pool(pool: Path, tmp_path: Pat
     """The pool is the same without it: it is not even opened."""
     assert shard_bytes(tmp_path, changed(unseen=str(tmp_path / "none.png"))) == (pool / "00000.tar").read_bytes()
     with pytest.raises(OptionError, match="no such atlas"):
-        write_tests(changed(unseen=str(tmp_path / "none.png")), SEED, tmp_path, None)
+        write_tests(changed(unseen=str(tmp_path / "none.png")), SEED, tmp_path)
 
 
 def test_only_the_style_differs_between_seen_and_unseen(tmp_path: Path) -> None:
     """In the same style they are the same pictures."""
     with resources.as_file(resources.files("tallyclip") / "experiment" / "world" / "data" / "noto.webp") as bundled:
         copy = shutil.copy(bundled, tmp_path / "copy.webp")
-    write_tests(changed(styles=["noto"]), SEED, tmp_path, str(copy))
+    write_tests(changed(styles=["noto"], unseen=str(copy)), SEED, tmp_path)
     seen, unseen = ([image.content for image in open_set(str(tmp_path / name)).read()] for name in ("seen", "unseen"))
     assert seen == unseen
 

@@ -67,8 +67,9 @@ def run(
 ) -> None:
     """Run an experiment: the raw pool, matched, balanced and online-balanced data, with one model, budget and seeds.
 
-    Everything is made by the commands' own code: curate, train, eval. Writes `DIR/results.json` and `DIR/report.html`. After an interruption,
-    run the same command again: it goes on, with the same numbers. With more `--seeds`, or new arms in the recipe, only these are done.
+    Everything is made by the commands' own code: curate, train, eval. Writes `DIR/results.json` and `DIR/report.html`. After an
+    interruption, run the same command again: it goes on, with the same numbers. With more `--seeds`, or new arms in the recipe, only
+    these are done.
 
     Examples: `tallyclip experiment run ladder --out ladder`, and `tallyclip experiment run mine.toml --seeds 5 --out mine`
     """
@@ -84,11 +85,7 @@ def run(
 
         print_json(with_infinity(msgspec.to_builtins(done.results, str_keys=True)))
         return
-    from tallyclip.cli.show import experiment_tables
-
-    for table in experiment_tables(done.results):
-        out.print(table)
-    show_text(f"results     {done.path}\nreport      {done.report}")
+    _show_results(done)
 
 
 @experiment_app.command()
@@ -121,3 +118,23 @@ def world(
     """
     made = command.write_world(of, out=out_folder, seed=seed, pairs=pairs, workers=workers, progress=True)
     show_text(f"pool        {made / 'pool'}/*.tar\ntests       {made}/seen, unseen, retrieval")
+
+
+def _show_results(done: command.Experimented) -> None:
+    """The table of arms, what it shows, and where the rest is."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from tallyclip.cli.show import in_lines
+    from tallyclip.escaping import printable
+    from tallyclip.experiment.report import findings_of, table_of
+
+    head, *rows = table_of(done.results)
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    for number, name in enumerate(head):
+        table.add_column(Text(printable(name)), justify="right" if number else "left", no_wrap=not number)
+    for row in rows:
+        table.add_row(*(Text(printable(cell)) for cell in row))
+    out.print(table)
+    show_text("\n" + in_lines(findings_of(done.results)))
+    show_text(f"\nresults     {done.path}\nreport      {done.report}")

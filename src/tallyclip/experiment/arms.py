@@ -1,4 +1,4 @@
-"""An arm with one seed: a model is trained on its data and evaluated on every test, by the code of ``tallyclip train`` and ``tallyclip eval``."""
+"""An arm with one seed: a model is trained on its data, and evaluated on every test, by the code of the commands ``train`` and ``eval``."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class _Ticks(Silent):
     def __init__(self, tick: Callable[[int], None], images: int) -> None:
         self._tick, self._images = tick, images
 
-    def start(self, stage: str, shards: int, shards_done: int, rows: int | None, unit: str = "rows") -> None:
+    def start(self, stage: str, shards: int, shards_done: int, rows: int | None, unit: str = "rows") -> None:  # noqa: ARG002
         self._tick(self._images - (rows or 0))
 
     def advance(self, rows: int) -> None:

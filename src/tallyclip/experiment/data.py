@@ -1,6 +1,6 @@
-"""What the arms of a seed are trained on: the pool's tars, a run for each threshold, the index of its images, and the classes' entry counts.
+"""What the arms of a seed are trained on: the pool's tars, a run for each threshold, the index of its images, and counts of classes.
 
-All of it is made by the functions of the commands, before any model is trained, so that what cannot work is said before the hours are spent.
+All of it is made by the functions of the commands, before any model is trained: what cannot work is said before the hours are spent.
 """
 
 from __future__ import annotations

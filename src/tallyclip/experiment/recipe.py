@@ -1,11 +1,12 @@
 """A recipe of an experiment: a TOML file that says on which data, which arms, which model, and for how long.
 
-It has ``[world]``, and makes its own pictures, or ``[data]``, and takes yours. ``[arms]`` has a table for each arm, in the order in which they
-are compared. File names are relative to the recipe's folder.
+It has ``[world]``, and makes its own pictures, or ``[data]``, and takes yours. ``[arms]`` has a table for each arm, in the order in which
+they are compared. File names are relative to the recipe's folder.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from importlib import resources
 from pathlib import Path
@@ -105,7 +106,7 @@ class Recipe(ExperimentTable, frozen=True, kw_only=True):
     def comparisons(self) -> list[tuple[str, str]]:
         """The pairs of arms that are compared."""
         names = list(self.arms)
-        return self.compare or list(zip(names, names[1:], strict=False))
+        return self.compare or list(itertools.pairwise(names))
 
     @property
     def tests(self) -> list[str]:

@@ -64,5 +64,5 @@ def write_part(part: WorldPart, _: Callable[[int], None]) -> None:
     if part.number is not None:
         write_shard(part.settings, part.seed, part.number, Path(part.path))
     else:
-        write_tests(part.settings, part.seed, Path(part.path), None)
+        write_tests(part.settings, part.seed, Path(part.path))
         (Path(part.path) / TESTS_WRITTEN).touch()

@@ -27,7 +27,7 @@ TEMPLATES = (
 MOST_DRAWN = 10  # pictures of a thing, to find one of which the retrieval set has no caption yet
 
 
-def write_tests(settings: WorldSettings, seed: int, folder: Path, unseen: str | None) -> None:
+def write_tests(settings: WorldSettings, seed: int, folder: Path) -> None:
     """Write the evaluation sets ``seen``, ``unseen`` and ``retrieval`` into a folder.
 
     The pictures of ``unseen`` are those of ``seen`` in another style: nothing else differs.
@@ -36,7 +36,6 @@ def write_tests(settings: WorldSettings, seed: int, folder: Path, unseen: str | 
         settings: of the world.
         seed: of the world.
         folder: to write to.
-        unseen: an atlas to draw ``unseen`` with, in place of the settings'.
 
     Raises:
         OptionError: there are not as many classes, or no such style.
@@ -45,7 +44,7 @@ def write_tests(settings: WorldSettings, seed: int, folder: Path, unseen: str | 
     """
     classes = classes_of(settings, seed)
     styles = [open_atlas(style) for style in settings.styles]
-    others = [open_atlas(unseen or settings.unseen)]
+    others = [open_atlas(settings.unseen)]
     texts: dict[str, Sequence[str]] = {
         "classnames.txt": [thing.name for thing in classes],
         "zeroshot_classification_templates.txt": TEMPLATES,
