@@ -10,16 +10,23 @@ import time
 
 import msgspec
 
-from tallyclip import api, exports
 from tallyclip.core.data import Metadata
 from tallyclip.errors import IncompleteError
 from tallyclip.evaluation.sets import open_set
 from tallyclip.evaluation.tasks import task_of
 from tallyclip.experiment.folder import SeedFolder
 from tallyclip.experiment.recipe import Arm, Recipe
+from tallyclip.flows import curate, images
+from tallyclip.flows.asked import load_metadata
+from tallyclip.readers.columns import ColumnChoice
 from tallyclip.readers.sources import find_tars
-from tallyclip.run.workspace import only_read
+from tallyclip.run.engine import make
+from tallyclip.run.runners.base import Runner
+from tallyclip.run.workspace import Workspace
 from tallyclip.stages.balance import BALANCE
+from tallyclip.stages.counts import COUNTS, load_counts
+from tallyclip.stages.exports import INDEXED, INDEXED_WHOLE
+from tallyclip.stages.plan import Aim
 from tallyclip.stages.runs import RUN
 from tallyclip.train.online import OnlineBalanced
 from tallyclip.train.weights import import_open_clip
@@ -69,12 +76,12 @@ def shards_of_pool(recipe: Recipe, folder: SeedFolder) -> list[str]:
     return [file.path for file in find_tars(names)[0]]
 
 
-def make_data(name: str, arm: Arm, recipe: Recipe, folder: SeedFolder, seed: int, workers: int | None) -> ArmData:
-    """Curate the pool as an arm asks for, and make the index of the images.
+def make_data(name: str, arm: Arm, recipe: Recipe, folder: SeedFolder, seed: int, runner: Runner) -> ArmData:
+    """Curate the pool as an arm asks for, and make the index of the images, as ``tallyclip curate`` and ``tallyclip export index`` do.
 
     Raises:
         IncompleteError: the arm keeps nothing, or less than a batch.
-        TallyclipError: as ``api.curate`` and ``exports.export_index``.
+        OptionError, ArtifactError, OutputError: see ``flows.curate`` and ``flows.images``.
     """
     started = time.perf_counter()
     shards = shards_of_pool(recipe, folder)
@@ -84,9 +91,11 @@ def make_data(name: str, arm: Arm, recipe: Recipe, folder: SeedFolder, seed: int
     matched = None
     try:
         if run is not None:
-            api.curate(shards, out=run, metadata=recipe.metadata, t=arm.t, seed=seed, workers=workers)
-            matched = only_read(RUN, run).required(BALANCE).result["candidates"]
-        exports.export_index(run, shards, out=index, workers=workers)
+            with Workspace(RUN, run, runner) as opened:
+                curate.curate(opened, shards, ColumnChoice(), load_metadata(recipe.metadata, clean=False), Aim(t=arm.t), seed=seed)
+                matched = opened.required(BALANCE).result["candidates"]
+        with Workspace(INDEXED_WHOLE if run is None else INDEXED, index, runner) as opened:
+            images.index_of_all(opened, shards) if run is None else images.index(opened, run, shards)
     except IncompleteError as error:
         raise IncompleteError(f"the arm {name!r} keeps nothing: {error.what}", error.hint) from error
     loader = OnlineBalanced(shards, run, index=index, select="online" if arm.online else "curated", seed=seed)
@@ -109,7 +118,7 @@ def make_data(name: str, arm: Arm, recipe: Recipe, folder: SeedFolder, seed: int
     )
 
 
-def count_classes(recipe: Recipe, folder: SeedFolder, workers: int | None) -> dict[str, int]:
+def count_classes(recipe: Recipe, folder: SeedFolder, runner: Runner) -> dict[str, int]:
     """How many of the pool's captions name each class of the tests: what its entry count is where it is an entry.
 
     Raises:
@@ -124,9 +133,10 @@ def count_classes(recipe: Recipe, folder: SeedFolder, workers: int | None) -> di
     if not names:
         return {}
     pool = shards_of_pool(recipe, folder)
-    api.match_pool(pool, out=folder.classes, metadata=Metadata(list(names)), workers=workers)
-    api.count(folder.classes)
-    counts = dict(zip(names, map(int, api.Run(folder.classes).counts), strict=True))
+    with Workspace(RUN, folder.classes, runner) as opened:
+        curate.match(opened, pool, ColumnChoice(), Metadata(list(names)))
+        make(opened, COUNTS)
+        counts = dict(zip(names, map(int, load_counts(opened)), strict=True))
     unnamed = [name for name in names if not counts[name]]
     if unnamed and not (recipe.data is not None and recipe.data.unnamed):
         listed = ", ".join(unnamed[:LISTED]) + (", ..." if len(unnamed) > LISTED else "")

@@ -27,7 +27,9 @@ from tallyclip.io.structs import fingerprint_of, read_struct
 from tallyclip.io.toml import as_toml
 from tallyclip.run.progress import Progress
 from tallyclip.run.runners.base import Task
+from tallyclip.run.runners.local import Workers, count_of
 from tallyclip.run.versions import versions
+from tallyclip.stages import PRELOAD
 from tallyclip.train.models import create_model
 from tallyclip.train.presets import load_preset
 from tallyclip.train.weights import architecture_of
@@ -111,13 +113,14 @@ def _make_data(
     counts: dict[int, dict[str, int]] = {}
     data: list[ArmData] = []
     progress.start("curate", len(seeds) * (1 + len(recipe.arms)), 0, None)
-    for seed in seeds:
-        place = folder.seed(seed)
-        counts[seed] = count_classes(recipe, place, workers)
-        progress.shard_done(f"classes of seed {seed}")
-        for name, arm in recipe.arms.items():
-            data.append(make_data(name, arm, recipe, place, seed, workers))
-            progress.shard_done(f"{name}, seed {seed}")
+    with Workers(count_of(workers), PRELOAD) as runner:
+        for seed in seeds:
+            place = folder.seed(seed)
+            counts[seed] = count_classes(recipe, place, runner)
+            progress.shard_done(f"classes of seed {seed}")
+            for name, arm in recipe.arms.items():
+                data.append(make_data(name, arm, recipe, place, seed, runner))
+                progress.shard_done(f"{name}, seed {seed}")
     progress.finish(", ".join(f"{each.arm} {each.drawn:,.0f}" for each in data[: len(recipe.arms)]) + " images an epoch")
     return counts, data
 

@@ -190,7 +190,7 @@ def _by_arm(experiment: Experiment, measured: Sequence[Measured]) -> dict[str, l
             for of_seeds in by_arm.values()
             for one in of_seeds
             for test in measured[0].tests
-            if test not in one.tests or one.tests[test].per_class.keys() != measured[0].tests[test].per_class.keys()
+            if test not in one.tests or one.tests[test].per_class.keys() != found[arms[0], one.seed].tests[test].per_class.keys()
         ]
         if by_arm and experiment.seeds and not missing:
             return by_arm
