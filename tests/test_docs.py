@@ -38,3 +38,21 @@ def test_a_link_that_leads_nowhere_is_refused(tmp_path: Path) -> None:
     done = build(tmp_path, tmp_path / "site")
     assert done.returncode != 0
     assert "docs/glossary.md: the link to other-page.md leads nowhere" in done.stderr
+
+
+def test_the_tables_of_benchmarks_are_those_of_the_stored_lines(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    places = re.findall(r"<!-- table: (.+) -->", page)
+    assert len(places) > 5
+    assert len(set(places)) == len(places)
+    assert bench(ROOT).returncode == 0
+    for name in ("benchmarks", "docs", "scripts"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    (tmp_path / "docs" / "benchmarks.md").write_text(page.replace("| **tallyclip** |", "| **tallyclip** | 9"), encoding="utf-8")
+    done = bench(tmp_path)
+    assert done.returncode == 1
+    assert "run scripts/bench" in done.stderr
+
+
+def bench(checkout: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, str(checkout / "scripts" / "bench"), "--check"], capture_output=True, text=True, timeout=100)
