@@ -67,9 +67,10 @@ def test_the_page_is_whole_and_needs_nothing_else(page: Page) -> None:
     assert page.open == []
     assert "script" not in page.tags
     assert all(link.startswith("#") for link in page.loads)
-    style = (Path(plots.__file__).parent / "templates" / "card.html.jinja").read_text()
-    assert "url(" not in style
-    assert "@import" not in style
+    for name in ("card.html.jinja", "look.css"):
+        style = (Path(plots.__file__).parent / "templates" / name).read_text()
+        assert "url(" not in style
+        assert "@import" not in style
 
 
 def test_captions_and_entries_are_shown_as_they_are(page: Page) -> None:

@@ -11,12 +11,12 @@ from typing import Any
 import msgspec
 import numpy as np
 from jaxtyping import Int64
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from tallyclip.escaping import printable, printable_json
 from tallyclip.io.files import with_infinity
-from tallyclip.report.numbers import decades, number, percent, short, size, visible
+from tallyclip.report.numbers import decades, percent, short, visible
+from tallyclip.report.pages import pages
 
 TOP = 20
 SHOWN_SAMPLES = 8
@@ -167,18 +167,8 @@ class Card:
 
     def _render(self, template: str, **more: Any) -> str:
         """Fill in a template. ``finalize`` escapes every value, except ``Markup``."""
-        is_html = template.endswith(".html.jinja")
-        environment = Environment(
-            loader=PackageLoader("tallyclip.report", "templates"),
-            autoescape=is_html,
-            finalize=_in_html if is_html else _in_markdown,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            keep_trailing_newline=True,
-        )
-        environment.filters |= {"number": number, "percent": percent, "short": short, "size": size}
-        environment.filters |= {"code": _code, "fenced": _fenced, "visible": visible}
+        environment = pages() if template.endswith(".html.jinja") else pages(finalize=_in_markdown, autoescape=False)
+        environment.filters |= {"code": _code, "fenced": _fenced}
         environment.tests["finite"] = _is_finite
         shown = {"card": self.fields, "comparisons": self.comparisons, "facts": list(self._facts.values())}
         return environment.get_template(template).render(**shown, **more)
@@ -228,10 +218,6 @@ def histogram(before: Int64[np.ndarray, " V"], after: Int64[np.ndarray, " V"]) -
 
 def _is_finite(value: Any) -> bool:
     return math.isfinite(value)
-
-
-def _in_html(value: Any) -> Any:
-    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _in_markdown(value: Any) -> Any:

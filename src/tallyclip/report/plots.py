@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -73,7 +74,7 @@ def cumulative_curve(before: Int64[np.ndarray, " V"], after: Int64[np.ndarray, "
         if len(order) - tail > room:
             axes[1].annotate("head", (tail, 0.9), color=MARK, ha="left", xytext=(6, 0), textcoords="offset points")
 
-    return _svg(draw, columns=2, height=4.2)
+    return svg(draw, columns=2, height=4.2)
 
 
 def rank_curve(before: Int64[np.ndarray, " V"], after: Int64[np.ndarray, " V"], t: float) -> str:
@@ -98,7 +99,7 @@ def rank_curve(before: Int64[np.ndarray, " V"], after: Int64[np.ndarray, " V"], 
         axis.set_title("captions that match the entry")
         axis.legend(loc="upper right")
 
-    return _svg(draw)
+    return svg(draw)
 
 
 def count_histogram(before: Int64[np.ndarray, " V"], after: Int64[np.ndarray, " V"]) -> str:
@@ -122,7 +123,7 @@ def count_histogram(before: Int64[np.ndarray, " V"], after: Int64[np.ndarray, " 
         axis.set_title("entries")
         axis.legend(loc="upper right")
 
-    return _svg(draw)
+    return svg(draw)
 
 
 def length_histogram(texts: Sequence[int]) -> str:
@@ -140,7 +141,7 @@ def length_histogram(texts: Sequence[int]) -> str:
         axis.set_xlabel("entries that a caption matches")
         axis.set_title("captions")
 
-    return _svg(draw)
+    return svg(draw)
 
 
 def plan_curve(rows: Sequence[PlanRow], chosen: float) -> str:
@@ -167,7 +168,7 @@ def plan_curve(rows: Sequence[PlanRow], chosen: float) -> str:
         if _can_be_drawn(chosen):
             axes[0].annotate(f"t = {short(chosen)}", (chosen, 0), color=MARK, xytext=(4, 4), textcoords="offset points")
 
-    return _svg(draw, columns=2, height=3.4)
+    return svg(draw, columns=2, height=3.4)
 
 
 def _can_be_drawn(t: float) -> bool:
@@ -182,12 +183,21 @@ def _places(size: int) -> Int64[np.ndarray, " P"]:
     return np.unique(np.concatenate([even, head]).astype(int).clip(0))
 
 
-def _svg(draw: Callable[[Sequence[Axes]], None], columns: int = 1, height: float = 3.7) -> str:
-    with mpl.rc_context(STYLE):
+def svg(draw: Callable[[Sequence[Axes]], None], columns: int = 1, height: float = 3.7, rows: int = 1) -> str:
+    """A picture as SVG: the same drawing gives the same bytes.
+
+    Args:
+        draw: is given the axes, row by row.
+        columns: of axes; a picture with several is as wide as the page.
+        height: of the picture, in inches.
+        rows: of axes.
+    """
+    with mpl.rc_context(STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # the viewer's fonts draw the text
         figure = Figure(figsize=(WIDE if columns > 1 else HALF, height), layout="constrained")
-        axes = [figure.add_subplot(1, columns, place + 1) for place in range(columns)]
+        axes = [figure.add_subplot(rows, columns, place + 1) for place in range(rows * columns)]
         draw(axes)
         out = io.StringIO()
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    svg = out.getvalue()
-    return svg[svg.index("<svg") :]
+    drawn = out.getvalue()
+    return drawn[drawn.index("<svg") :]
