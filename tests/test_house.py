@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatch
@@ -112,3 +114,9 @@ def test_no_modules_import_each_other_in_a_circle_not_even_inside_functions() ->
 def test_a_long_module_says_why_it_is_one() -> None:
     long = {name: tree for name, tree in modules().items() if len(sources()[name].splitlines()) > LONGEST}
     assert [name for name, tree in long.items() if not REASON.search(ast.get_docstring(tree) or "")] == []
+
+
+def test_the_list_of_modules_in_architecture_has_each_of_them() -> None:
+    command = [sys.executable, SRC.parent / "scripts" / "tree", "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr

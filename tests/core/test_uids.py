@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tallyclip as tc
-from tallyclip.core.uids import SEEDS
+from tallyclip.core.uids import SEEDS, column_uids, uid_column
 from tallyclip.errors import OptionError
 
 TEXT = st.none() | st.text(max_size=40)
@@ -104,3 +104,11 @@ def test_places_of_images_that_are_not_there_are_refused() -> None:
     for places in ([1], [-1], [0, 0]):
         with pytest.raises(OptionError):
             tc.make_uids(["a"], ["b"], image_of=np.array(places))
+
+
+def test_any_slice_of_a_column_of_uids_gives_back_its_own() -> None:
+    uids = tc.make_uids([None] * 5, ["a", "b", "c", "d", "e"])
+    column = uid_column(uids)
+    assert [value.hex() for value in column.to_pylist()] == tc.uid_strings(uids).to_pylist()
+    for start, stop in ((0, 5), (1, 3), (0, 2), (4, 5), (2, 2)):
+        np.testing.assert_array_equal(column_uids(column[start:stop]), uids[start:stop])
