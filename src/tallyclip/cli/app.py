@@ -19,32 +19,32 @@ from tallyclip.cli.console import fails, out, print_json, reports_errors, show_t
 from tallyclip.cli.evaluation import eval_app
 from tallyclip.cli.export import export_app
 from tallyclip.cli.given import options_of, origins
+from tallyclip.cli.help import Commands
 from tallyclip.cli.metadata import add_commands
-from tallyclip.cli.train import add_train
+from tallyclip.cli.train import USE, add_train
 from tallyclip.errors import TallyclipError
 from tallyclip.flows.names import check_unicode
 
 EPILOG = "Exit codes: 0 success · 1 some inputs failed, or nothing was kept · 2 invalid input or option, nothing started · 130 interrupted"
 
-app = typer.Typer(
-    epilog=EPILOG,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-    add_completion=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-metadata_app = typer.Typer(help="Build and inspect entry lists.", no_args_is_help=True, rich_markup_mode="markdown")
-app.add_typer(metadata_app, name="metadata")
-app.add_typer(export_app, name="export", rich_help_panel="Main commands")
-app.add_typer(eval_app, name="eval", rich_help_panel="Main commands")
-config_app = typer.Typer(help="Show the options of a run, as a file for --config.", no_args_is_help=True, rich_markup_mode="markdown")
-app.add_typer(config_app, name="config")
+app = Commands(epilog=EPILOG, pretty_exceptions_enable=False)
+metadata_app = Commands(help="Build and inspect entry lists.")
+config_app = Commands(help="Show the options of a run, as a file for --config.")
+app.add_typer(export_app, name="export", rich_help_panel=USE)
+app.add_typer(eval_app, name="eval", rich_help_panel=USE)
+app.add_typer(metadata_app, name="metadata", rich_help_panel="Entry lists and options")
+app.add_typer(config_app, name="config", rich_help_panel="Entry lists and options")
 
 
 @app.callback()
 def root(version: options.Version = False) -> None:
-    """Tally the entries, clip the head: curate image-text data for CLIP-like models."""
+    """Tally the entries, clip the head: curate image-text data for CLIP-like models.
+
+    Examples:
+        tallyclip demo
+        tallyclip curate laion/*.parquet --size 1_000_000 --out run
+        tallyclip status run
+    """
 
 
 def main() -> None:
@@ -78,7 +78,8 @@ def curate(*, dry_run: options.DryRun = False, **given: Any) -> None:
     `RUN/card/card.html`. After an interruption, run the same command again to continue. With other options, only the stages that they
     affect are run again.
 
-    Example: `tallyclip curate laion/*.parquet --size 1_000_000 --out run`
+    Example:
+        tallyclip curate laion/*.parquet --size 1_000_000 --out run
     """
     if dry_run:
         _estimate(given)
@@ -95,8 +96,9 @@ def pool(*, pool: options.CrawlFiles = None, **given: Any) -> None:
     Reads WAT or WARC files, resolves image URLs, takes alt, title and data-image-title as captions, removes duplicate pairs across all
     files, and writes `RUN/pool/*.parquet`, which `tallyclip curate` reads. Without filters nothing else is dropped, as in the paper.
 
-    Examples: `tallyclip pool crawl/*.warc.wat.gz --languages en --out run`, and
-    `tallyclip pool --crawl CC-MAIN-2024-22 --sample 1/1000 --out run`
+    Examples:
+        tallyclip pool crawl/*.warc.wat.gz --languages en --out run
+        tallyclip pool --crawl CC-MAIN-2024-22 --sample 1/1000 --out run
     """
     show_text(api.make_pool(pool, **given, progress=True).pool_summary)
 
@@ -114,7 +116,9 @@ def match(
 ) -> None:
     """Match a pool against an entry list, or show which entries one caption matches.
 
-    Examples: `tallyclip match laion/*.parquet --out run`, and `tallyclip match --text "a photo of a dog" --counts run`
+    Examples:
+        tallyclip match laion/*.parquet --out run
+        tallyclip match --text "a photo of a dog" --counts run
     """
     from tallyclip.errors import OptionError
 
@@ -135,7 +139,11 @@ def match(
 @reports_errors
 @options_of(api.count)
 def count(**given: Any) -> None:
-    """Count the matches of each entry in a matched pool."""
+    """Count the matches of each entry in a matched pool.
+
+    Example:
+        tallyclip count run
+    """
     api.count(**given, progress=True)
 
 
@@ -143,7 +151,12 @@ def count(**given: Any) -> None:
 @reports_errors
 @options_of(api.plan)
 def plan(*, as_json: options.AsJson = False, **given: Any) -> None:
-    """Show how many pairs each threshold t would keep, and find the t for a size or a tail share, without drawing."""
+    """Show how many pairs each threshold t would keep, and find the t for a size or a tail share, without drawing.
+
+    Examples:
+        tallyclip plan run
+        tallyclip plan run --size 1_000_000 --json
+    """
     found = api.plan(**given, progress=True).plan
     if as_json:
         import msgspec
@@ -159,7 +172,12 @@ def plan(*, as_json: options.AsJson = False, **given: Any) -> None:
 @reports_errors
 @options_of(api.balance)
 def balance(**given: Any) -> None:
-    """Draw the curated set of a counted pool."""
+    """Draw the curated set of a counted pool.
+
+    Examples:
+        tallyclip balance run --tail-share 0.1
+        tallyclip balance run --t 20000 --seed 1
+    """
     api.balance(**given, progress=True)
 
 
@@ -167,7 +185,11 @@ def balance(**given: Any) -> None:
 @reports_errors
 @options_of(api.card)
 def card(**given: Any) -> None:
-    """Write the data card of a balanced run."""
+    """Write the data card of a balanced run.
+
+    Example:
+        tallyclip card run
+    """
     show_text(api.card(**given, progress=True).summary)
 
 
@@ -181,7 +203,8 @@ def survivors(*, images: options.Images, out: options.SurvivorsOut, estimate: op
     `--t inf`, download these with `tallyclip export downloads`, and give the images here. The result is a run as any other, the same as
     of a pool without the missing images. `RUN2/retry/*.parquet` lists these, with the reasons, for img2dataset to try again.
 
-    Example: `tallyclip survivors run --images images --out run2`
+    Example:
+        tallyclip survivors run --images images --out run2
     """
     made = api.survivors(images=images, out=out, estimate=estimate, **given, progress=True)
     show_text(f"{made.summary}\nto retry    {made.retry}/*.parquet")
@@ -191,7 +214,11 @@ def survivors(*, images: options.Images, out: options.SurvivorsOut, estimate: op
 @reports_errors
 @options_of(api.status)
 def status(*, as_json: options.AsJson = False, **given: Any) -> None:
-    """Show the stages of a run and their progress, also while another command works on it."""
+    """Show the stages of a run and their progress, also while another command works on it.
+
+    Example:
+        tallyclip status run
+    """
     import msgspec
 
     found = api.status(**given)
@@ -207,7 +234,13 @@ def demo(
     out_folder: options.DemoOut = Path("tallyclip-demo"),
     workers: options.WorkersCount = None,
 ) -> None:
-    """Curate the bundled captions: 25,014 of COCO and 75,000 synthetic web-like ones."""
+    """Curate the bundled captions: 25,014 of COCO and 75,000 synthetic web-like ones.
+
+    Writes the captions to RUN-pool, beside the run. Delete both folders when you are done.
+
+    Example:
+        tallyclip demo --out tallyclip-demo
+    """
     with api.OpenFolder(out_folder, workers, sys.argv[1:], progress=True) as run:
         from tallyclip.core.data import Metadata
         from tallyclip.demo import demo_pool
@@ -215,9 +248,9 @@ def demo(
         from tallyclip.readers.columns import ColumnChoice
         from tallyclip.stages.plan import Aim
 
-        pool = demo_pool(run.root.parent / f"{run.root.name}-pool")
+        pool = demo_pool(run.root.with_name(f"{run.root.name}-pool"))
         pipeline.curate(run, [str(pool)], ColumnChoice(), Metadata.wordnet(), Aim())
-    show_text(api.Run(out_folder).summary)
+    show_text(f"captions    {os.path.relpath(pool)}/*.parquet\n{api.Run(out_folder).summary}")
 
 
 @config_app.command("show")
@@ -226,7 +259,8 @@ def demo(
 def show_config(*, out: options.MaybeOut = None, context: typer.Context, **given: Any) -> None:
     """Print the options that curate would run with, as TOML for `--config`, and where each is from: a flag, the file, or the default.
 
-    Example: `tallyclip config show laion/*.parquet --size 1_000_000 --out run > run.toml`
+    Example:
+        tallyclip config show laion/*.parquet --size 1_000_000 --out run > run.toml
     """
     given = {name: placed(name, value, os.getcwd()) for name, value in ({"pool": given["pool"], "out": out} | given).items()}
     show_text(shown(given, origins(context)))

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import typer
-
 from tallyclip import exports
 from tallyclip.cli import options
 from tallyclip.cli.console import reports_errors, show_text
 from tallyclip.cli.given import options_of
+from tallyclip.cli.help import Commands
 
-export_app = typer.Typer(help="Write a curated set for trainers and other tools.", no_args_is_help=True, rich_markup_mode="markdown")
+export_app = Commands(help="Write a curated set for trainers and other tools.")
 
 
 @export_app.command()
@@ -24,7 +23,8 @@ def downloads(*, out: options.ExportOut, **given: Any) -> None:
     downloads: images larger than 512 pixels are reduced to that, two retries, 10,000 samples a shard. Change what you like, but keep
     `--save_additional_columns '["uid"]'`: by it the images are known again.
 
-    Example: `tallyclip export downloads run --out exports`
+    Example:
+        tallyclip export downloads run --out exports
     """
     show_text(exports.export_downloads(out=out, **given, progress=True).summary)
 
@@ -38,7 +38,9 @@ def subset(*, tables: options.Tables = None, out: options.ExportOut, **given: An
     Writes `DIR/subset/*.parquet`, a file for each of the tables' shards. A pair is known by its uid, so other tables than the run's own,
     such as a later version with more columns, must have the same URLs and captions, or uids of their own.
 
-    Examples: `tallyclip export subset run --out exports`, and `tallyclip export subset run scored/*.parquet --out exports`
+    Examples:
+        tallyclip export subset run --out exports
+        tallyclip export subset run scored/*.parquet --out exports
     """
     show_text(exports.export_subset(tables=tables, out=out, **given, progress=True).summary)
 
@@ -51,7 +53,8 @@ def uids(*, out: options.ExportOut, repeats: options.Repeats = False, **given: A
 
     Writes `DIR/uids.npy`, of dtype u8,u8, sorted.
 
-    Example: `tallyclip export uids run --repeats --out exports`
+    Example:
+        tallyclip export uids run --repeats --out exports
     """
     show_text(exports.export_uids(out=out, repeats=repeats, **given, progress=True).summary)
 
@@ -65,7 +68,8 @@ def webdataset(*, images: options.Images, out: options.ExportOut, shard_size: op
     Reads tars of images, such as img2dataset writes, knows their pairs by uid, and writes the curated ones to `DIR/shards/00000.tar` and so
     on, with `sizes.json`. Images are copied as they are; the json has the uid, the entry ids and the keep probability as well.
 
-    Example: `tallyclip export webdataset run --images images --out exports`
+    Example:
+        tallyclip export webdataset run --images images --out exports
     """
     show_text(exports.export_webdataset(images=images, out=out, shard_size=shard_size, **given, progress=True).summary)
 
@@ -79,6 +83,7 @@ def index(*, run: options.MaybeRun = None, images: options.Images, out: options.
     The shards have all matched pairs of the run, and its probabilities say how often each is drawn. Without a run, each pair of the shards
     is. Loaders and `tallyclip train` make the index themselves if it is missing; on a cluster, make it once before.
 
-    Example: `tallyclip export index run --images exports/shards --out index`
+    Example:
+        tallyclip export index run --images exports/shards --out index
     """
     show_text(exports.export_index(run, images=images, out=out, **given, progress=True).summary)

@@ -14,11 +14,19 @@ from tallyclip.cli.console import err, out, show_text
 from tallyclip.errors import OptionError
 from tallyclip.flows.names import bytes_of, run_folder
 
+SHIPPED = options.completed("english", "worldwide")
 RecipeName = Annotated[
     str,
-    typer.Option("--recipe", metavar="english|worldwide|FILE", help="The recipe: a shipped one by name, or a TOML file."),
+    typer.Option(
+        "--recipe",
+        metavar="english|worldwide|FILE",
+        autocompletion=SHIPPED,
+        help="The recipe: a shipped one by name, or a TOML file.",
+    ),
 ]
-ShippedName = Annotated[str, typer.Argument(metavar="english|worldwide", help="Name of the recipe.", show_default=False)]
+ShippedName = Annotated[
+    str, typer.Argument(metavar="english|worldwide", autocompletion=SHIPPED, help="Name of the recipe.", show_default=False)
+]
 LanguageCode = Annotated[
     str | None,
     typer.Option("--language", metavar="CODE", help="Wikipedia language code, such as th. Default: the recipe's.", show_default=False),
@@ -49,7 +57,6 @@ Host = Annotated[
     list[str] | None,
     typer.Option("--host", metavar="NAME=URL", help="Mirror for hub, dumps, wordnet or omw; repeatable.", show_default=False),
 ]
-ListFile = Annotated[str, typer.Argument(metavar="wordnet|FILE", help="Entry list.", show_default=False)]
 ListFiles = Annotated[list[str], typer.Argument(metavar="wordnet|FILE...", help="Entry lists, in order.", show_default=False)]
 MergedOut = Annotated[
     str, typer.Option("--out", metavar="FILE", help="Merged list to write: .parquet keeps sources, .json and .txt only the entries.")
@@ -64,7 +71,8 @@ Classes = Annotated[
     ),
 ]
 FetchWorkers = Annotated[
-    int, typer.Option("--workers", min=1, max=16, help="Files to fetch in parallel; Wikimedia asks for at most three.")
+    int,
+    typer.Option("--workers", metavar="N", min=1, max=16, help="Files to fetch in parallel; Wikimedia asks for at most three."),
 ]
 
 AllowFailedShards = Annotated[
@@ -95,7 +103,8 @@ def build(
     Writes `DIR/metadata.parquet` (entry, source, score, rank), which every command takes as `--metadata`, and `DIR/manifest.json`.
     After an interruption, run the same command again to continue. Counts are kept, so a build with other limits takes moments.
 
-    Example: `tallyclip metadata build --recipe english --inputs inputs --out lists/en`
+    Example:
+        tallyclip metadata build --recipe english --inputs inputs --out lists/en
     """
     from tallyclip.cli.progress import Shown
     from tallyclip.run.runners.local import Workers, count_of
@@ -138,7 +147,8 @@ def fetch(
 
     Resumes broken transfers, checks files against the servers' checksums, and skips files that are already there.
 
-    Example: `tallyclip metadata fetch --recipe english --out inputs --dry-run`
+    Example:
+        tallyclip metadata fetch --recipe english --out inputs --dry-run
     """
     from tallyclip.cli.progress import Shown
     from tallyclip.run.runners.local import Workers
@@ -165,7 +175,8 @@ def fetch(
 def recipe(name: ShippedName) -> None:
     """Print a shipped recipe, as a start for your own.
 
-    Example: `tallyclip metadata recipe english > mine.toml`
+    Example:
+        tallyclip metadata recipe english > mine.toml
     """
     from tallyclip.lists.recipe import shipped_recipe
 
@@ -173,15 +184,25 @@ def recipe(name: ShippedName) -> None:
 
 
 def info(path: options.EntryList, clean_metadata: options.Clean = False) -> None:
-    """Show the size, fingerprint, sources and unmatchable entries of an entry list."""
+    """Show the size, fingerprint, sources and unmatchable entries of an entry list.
+
+    Example:
+        tallyclip metadata info wordnet
+    """
     from tallyclip.cli.lists import metadata_info
     from tallyclip.flows.asked import load_metadata
 
     show_text(metadata_info(path, load_metadata(path, clean=clean_metadata)))
 
 
-def diff(first: ListFile, second: ListFile, clean_metadata: options.Clean = False, as_json: options.AsJson = False) -> None:
-    """Show which entries two lists share, and which only one of them has."""
+def diff(
+    first: options.EntryList, second: options.EntryList, clean_metadata: options.Clean = False, as_json: options.AsJson = False
+) -> None:
+    """Show which entries two lists share, and which only one of them has.
+
+    Example:
+        tallyclip metadata diff wordnet lists/en/metadata.parquet
+    """
     from tallyclip.cli import lists
     from tallyclip.flows.asked import load_metadata
     from tallyclip.lists.compare import difference
@@ -193,7 +214,8 @@ def diff(first: ListFile, second: ListFile, clean_metadata: options.Clean = Fals
 def merge(files: ListFiles, to: MergedOut, clean_metadata: options.Clean = False) -> None:
     """Merge entry lists: all entries in order, each once. With one list, convert its file format.
 
-    Example: `tallyclip metadata merge lists/en/metadata.parquet terms.txt --out mine.parquet`
+    Example:
+        tallyclip metadata merge lists/en/metadata.parquet terms.txt --out mine.parquet
     """
     from tallyclip.cli import lists
     from tallyclip.flows.asked import load_metadata
@@ -205,8 +227,12 @@ def merge(files: ListFiles, to: MergedOut, clean_metadata: options.Clean = False
     out.print(lists.merge_report(files, given, merged))
 
 
-def check(file: ListFile, classes: Classes = None, clean_metadata: options.Clean = False, as_json: options.AsJson = False) -> None:
-    """Check an entry list: entries that no caption can match, repeats in another case, stop words, and class names of benchmarks."""
+def check(file: options.EntryList, classes: Classes = None, clean_metadata: options.Clean = False, as_json: options.AsJson = False) -> None:
+    """Check an entry list: entries that no caption can match, repeats in another case, stop words, and class names of benchmarks.
+
+    Example:
+        tallyclip metadata check lists/en/metadata.parquet
+    """
     from tallyclip.cli import lists
     from tallyclip.flows.asked import load_metadata
     from tallyclip.lists.check import check as checked
