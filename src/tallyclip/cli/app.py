@@ -15,12 +15,13 @@ import typer
 from tallyclip import api
 from tallyclip.cli import options
 from tallyclip.cli.config import placed, shown
-from tallyclip.cli.console import fails, out, print_json, reports_errors, show_text
+from tallyclip.cli.console import choose_progress, fails, out, reports_errors, show_result, show_text
 from tallyclip.cli.evaluation import eval_app
 from tallyclip.cli.export import export_app
 from tallyclip.cli.given import options_of, origins
 from tallyclip.cli.help import Commands
 from tallyclip.cli.metadata import add_commands
+from tallyclip.cli.results import run_result
 from tallyclip.cli.train import USE, add_train
 from tallyclip.errors import TallyclipError
 from tallyclip.flows.names import check_unicode
@@ -70,7 +71,7 @@ def _show() -> Any:
 @app.command(rich_help_panel="Main commands")
 @reports_errors
 @options_of(api.curate, config=True)
-def curate(*, dry_run: options.DryRun = False, **given: Any) -> None:
+def curate(*, dry_run: options.DryRun = False, as_json: options.AsJson = False, **given: Any) -> None:
     """Curate a pool of captions: from files to a balanced subset and a data card, in one command.
 
     Matches every caption against the entry list, counts the matches of each entry, chooses the threshold t, draws the pairs to keep,
@@ -82,15 +83,15 @@ def curate(*, dry_run: options.DryRun = False, **given: Any) -> None:
         tallyclip curate laion/*.parquet --size 1_000_000 --out run
     """
     if dry_run:
-        _estimate(given)
+        _estimate(given, as_json)
     else:
-        show_text(api.curate(**given, progress=True).summary)
+        _show_run(api.curate(**given, progress=True), as_json)
 
 
 @app.command(rich_help_panel="Main commands")
 @reports_errors
 @options_of(api.make_pool, config=True)
-def pool(*, pool: options.CrawlFiles = None, **given: Any) -> None:
+def pool(*, pool: options.CrawlFiles = None, as_json: options.AsJson = False, **given: Any) -> None:
     """Make a pool from crawl files: image URLs with their captions, each pair once.
 
     Reads WAT or WARC files, resolves image URLs, takes alt, title and data-image-title as captions, removes duplicate pairs across all
@@ -100,7 +101,8 @@ def pool(*, pool: options.CrawlFiles = None, **given: Any) -> None:
         tallyclip pool crawl/*.warc.wat.gz --languages en --out run
         tallyclip pool --crawl CC-MAIN-2024-22 --sample 1/1000 --out run
     """
-    show_text(api.make_pool(pool, **given, progress=True).pool_summary)
+    made = api.make_pool(pool, **given, progress=True)
+    show_result(as_json, run_result(made), lambda: show_text(made.pool_summary))
 
 
 @app.command(rich_help_panel="Single stages")
@@ -112,6 +114,7 @@ def match(
     out: options.MaybeOut = None,
     text: options.Text = None,
     counts: options.OddsOf = None,
+    as_json: options.AsJson = False,
     **given: Any,
 ) -> None:
     """Match a pool against an entry list, or show which entries one caption matches.
@@ -128,23 +131,23 @@ def match(
             raise OptionError("--counts takes the entry list and the mode from its run", "remove --metadata and --mode")
         if pool or out:
             raise OptionError("--text matches one caption and takes no POOL or --out", 'tallyclip match --text "a photo of a dog"')
-        _match_text(text, counts, metadata, given["clean_metadata"], mode)
+        _match_text(text, counts, metadata, given["clean_metadata"], mode, as_json)
         return
     if out is None:
         raise OptionError("give a POOL and --out RUN, or --text", "see 'tallyclip match --help'")
-    api.match_pool(pool, out=out, **given, progress=True)
+    _show_made(api.match_pool(pool, out=out, **given, progress=True), as_json)
 
 
 @app.command(rich_help_panel="Single stages")
 @reports_errors
 @options_of(api.count)
-def count(**given: Any) -> None:
+def count(*, as_json: options.AsJson = False, **given: Any) -> None:
     """Count the matches of each entry in a matched pool.
 
     Example:
         tallyclip count run
     """
-    api.count(**given, progress=True)
+    _show_made(api.count(**given, progress=True), as_json)
 
 
 @app.command(rich_help_panel="Single stages")
@@ -158,45 +161,45 @@ def plan(*, as_json: options.AsJson = False, **given: Any) -> None:
         tallyclip plan run --size 1_000_000 --json
     """
     found = api.plan(**given, progress=True).plan
-    if as_json:
-        import msgspec
-
-        from tallyclip.io.files import with_infinity
-
-        print_json(with_infinity(msgspec.to_builtins(found)))
-    else:
-        out.print(_show().plan_table(found))
+    show_result(as_json, found, lambda: out.print(_show().plan_table(found)))
 
 
 @app.command(rich_help_panel="Single stages")
 @reports_errors
 @options_of(api.balance)
-def balance(**given: Any) -> None:
+def balance(*, as_json: options.AsJson = False, **given: Any) -> None:
     """Draw the curated set of a counted pool.
 
     Examples:
         tallyclip balance run --tail-share 0.1
         tallyclip balance run --t 20000 --seed 1
     """
-    api.balance(**given, progress=True)
+    _show_made(api.balance(**given, progress=True), as_json)
 
 
 @app.command(rich_help_panel="Single stages")
 @reports_errors
 @options_of(api.card)
-def card(**given: Any) -> None:
+def card(*, as_json: options.AsJson = False, **given: Any) -> None:
     """Write the data card of a balanced run.
 
     Example:
         tallyclip card run
     """
-    show_text(api.card(**given, progress=True).summary)
+    _show_run(api.card(**given, progress=True), as_json)
 
 
 @app.command(rich_help_panel="Main commands")
 @reports_errors
 @options_of(api.survivors)
-def survivors(*, images: options.Images, out: options.SurvivorsOut, estimate: options.Estimate = False, **given: Any) -> None:
+def survivors(
+    *,
+    images: options.Images,
+    out: options.SurvivorsOut,
+    estimate: options.Estimate = False,
+    as_json: options.AsJson = False,
+    **given: Any,
+) -> None:
     """Balance what was downloaded of a run's pairs: count again, choose the threshold anew, and draw.
 
     Some images are gone, which changes the counts of entries, so balancing comes last. RUN is to hold all matched pairs: curate with
@@ -207,7 +210,7 @@ def survivors(*, images: options.Images, out: options.SurvivorsOut, estimate: op
         tallyclip survivors run --images images --out run2
     """
     made = api.survivors(images=images, out=out, estimate=estimate, **given, progress=True)
-    show_text(f"{made.summary}\nto retry    {made.retry}/*.parquet")
+    show_result(as_json, run_result(made), lambda: show_text(f"{made.summary}\nto retry    {made.retry}/*.parquet"))
 
 
 @app.command(rich_help_panel="Main commands")
@@ -219,13 +222,8 @@ def status(*, as_json: options.AsJson = False, **given: Any) -> None:
     Example:
         tallyclip status run
     """
-    import msgspec
-
     found = api.status(**given)
-    if as_json:
-        print_json(msgspec.to_builtins(found))
-    else:
-        out.print(_show().status_tree(found))
+    show_result(as_json, found, lambda: out.print(_show().status_tree(found)))
 
 
 @app.command(rich_help_panel="Main commands")
@@ -233,6 +231,9 @@ def status(*, as_json: options.AsJson = False, **given: Any) -> None:
 def demo(
     out_folder: options.DemoOut = Path("tallyclip-demo"),
     workers: options.WorkersCount = None,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Curate the bundled captions: 25,014 of COCO and 75,000 synthetic web-like ones.
 
@@ -241,6 +242,7 @@ def demo(
     Example:
         tallyclip demo --out tallyclip-demo
     """
+    choose_progress(quiet=quiet, verbose=verbose)
     with api.OpenFolder(out_folder, workers, sys.argv[1:], progress=True) as run:
         from tallyclip.core.data import Metadata
         from tallyclip.demo import demo_pool
@@ -250,7 +252,8 @@ def demo(
 
         pool = demo_pool(run.root.with_name(f"{run.root.name}-pool"))
         pipeline.curate(run, [str(pool)], ColumnChoice(), Metadata.wordnet(), Aim())
-    show_text(f"captions    {os.path.relpath(pool)}/*.parquet\n{api.Run(out_folder).summary}")
+    made = api.Run(out_folder)
+    show_result(as_json, run_result(made), lambda: show_text(f"captions    {os.path.relpath(pool)}/*.parquet\n{made.summary}"))
 
 
 @config_app.command("show")
@@ -270,7 +273,16 @@ add_commands(metadata_app, reports_errors)
 add_train(app)
 
 
-def _estimate(given: dict[str, Any]) -> None:
+def _show_run(run: api.Run, as_json: bool) -> None:
+    show_result(as_json, run_result(run), lambda: show_text(run.summary))
+
+
+def _show_made(run: api.Run, as_json: bool) -> None:
+    """Of a stage that says all there is to say when it is done."""
+    show_result(as_json, run_result(run), lambda: None)
+
+
+def _estimate(given: dict[str, Any], as_json: bool) -> None:
     from tallyclip.core.balance import checked_seed
     from tallyclip.errors import OptionError
     from tallyclip.flows.asked import aim_of, choice_of, load_metadata, pool_options
@@ -286,29 +298,12 @@ def _estimate(given: dict[str, Any]) -> None:
         )
     choice = choice_of(*(given[name] for name in api.COLUMNS))
     entries = load_metadata(given["metadata"], clean=given["clean_metadata"])
-    show_text(_show().dry_run(estimate_run(given["pool"], choice, entries, given["mode"], count_of(given["workers"]))))
+    found = estimate_run(given["pool"], choice, entries, given["mode"], count_of(given["workers"]))
+    show_result(as_json, found, lambda: show_text(_show().dry_run(found)))
 
 
-def _match_text(text: str, counts: Path | None, metadata: str, clean: bool, mode: Any) -> None:
-    from tallyclip import Matcher, Metadata, entry_probability, keep_probability
-    from tallyclip.flows.asked import load_metadata
-    from tallyclip.flows.text import load_odds
-    from tallyclip.io.arrays import read_array
+def _match_text(caption: str, counts: Path | None, metadata: str, clean: bool, mode: Any, as_json: bool) -> None:
+    from tallyclip.flows.text import text_matches, text_odds
 
-    odds = None
-    if counts is None:
-        entries = load_metadata(metadata, clean=clean)
-        matcher = Matcher(entries, mode)
-    else:
-        odds = load_odds(counts)
-        entries = Metadata.load(str(odds.entries))
-        matcher = Matcher.open(odds.matcher)
-    matches = matcher.match([text])
-    if odds is None:
-        out.print(_show().text_matches(text, entries, matches[0], None, None, None))
-        return
-    values = read_array(odds.counts)
-    p = entry_probability(values, odds.t)
-    keep = float(keep_probability(matches, p)[0])
-    out.print(_show().text_matches(text, entries, matches[0], values, p, keep))
-    show_text(f"(t = {odds.t:,.6g}, {odds.why})")
+    found = text_matches(caption, metadata, clean=clean, mode=mode) if counts is None else text_odds(caption, counts)
+    show_result(as_json, found, lambda: out.print(_show().text_matches(found)))

@@ -11,7 +11,7 @@ import typer
 
 from tallyclip import api
 from tallyclip.cli import options
-from tallyclip.cli.console import err, print_json, reports_errors, show_text
+from tallyclip.cli.console import choose_progress, err, reports_errors, show_result, show_text
 from tallyclip.cli.console import out as stdout
 from tallyclip.cli.help import Commands
 from tallyclip.errors import OptionError
@@ -101,6 +101,7 @@ def evaluate(
     device: Device = None,
     precision: Precision = EvalPrecisionName.fp32,
     workers: Threads = None,
+    quiet: options.Quiet = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Evaluate a model of open_clip zero-shot: classification with prompts, or retrieval.
@@ -116,6 +117,7 @@ def evaluate(
         return
     if model is None or data is None:
         raise OptionError("--model and --data are needed", "see 'tallyclip eval --help'")
+    choose_progress(quiet=quiet)
     try:
         found = api.evaluate(
             data,
@@ -132,12 +134,7 @@ def evaluate(
     except KeyboardInterrupt:
         err.print("\nInterrupted. Nothing was written.")
         raise typer.Exit(130) from None
-    if as_json:
-        import msgspec
-
-        print_json(msgspec.to_builtins(found))
-    else:
-        _show_report(found)
+    show_result(as_json, found, lambda: _show_report(found))
 
 
 @eval_app.command()
@@ -150,15 +147,10 @@ def table(results: Results, suite: OfSuite = SuiteName.metaclip_26, as_json: opt
     Example:
         tallyclip eval table results/*.json
     """
-    import msgspec
-
     from tallyclip.evaluation.table import side_by_side
 
     found = side_by_side(results, suite.value)
-    if as_json:
-        print_json(msgspec.to_builtins(found))
-    else:
-        _show_table(found)
+    show_result(as_json, found, lambda: _show_table(found))
 
 
 def _show_report(found: Evaluation) -> None:

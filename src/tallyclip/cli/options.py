@@ -397,6 +397,10 @@ OPTIONS: dict[str, Any] = {
     ],
 }
 
+
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Show no progress; errors are shown.", rich_help_panel=HOW)]
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Name each shard that is done.", rich_help_panel=HOW)]
+
 # What a command has in place of these, or beside them.
 
 ExportOut = Annotated[
@@ -460,7 +464,7 @@ Tables = Annotated[
         show_default=False,
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 DryRun = Annotated[
     bool,
     typer.Option("--dry-run", help="Only print the expected pairs, time, disk and memory.", rich_help_panel=HOW),

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from tallyclip.cli.console import reports_errors, show_text
-from tallyclip.cli.options import HOW, checked, one_of
+from tallyclip.cli.console import choose_progress, reports_errors, show_result, show_text
+from tallyclip.cli.options import HOW, AsJson, Quiet, checked, one_of
 from tallyclip.flows.names import pool_name, run_folder
 from tallyclip.train import command
 
@@ -192,6 +192,8 @@ def train(
     device: DeviceChoice = DeviceName.auto,
     compile: Compile = False,  # noqa: A002 - named as the option
     checkpoint_activations: Activations = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> None:
     """Train a CLIP model on a curated set, with the paper's settings.
 
@@ -202,10 +204,14 @@ def train(
         tallyclip train --data exports/shards --out training --seen-pairs 1_000_000 --global-batch 1024 --warmup-steps 100
     """
     given: dict[str, Any] = {name: value.value if isinstance(value, StrEnum) else value for name, value in locals().items()}
+    del given["quiet"], given["as_json"]
     given["track"] = [tracker.value for tracker in track or ()]
+    choose_progress(quiet=quiet)
     trained = command.train(**given, progress=True)
     if trained.is_first:
-        show_text(f"weights     {trained.weights}\nlog         {trained.path / 'log.jsonl'}")
+        log = trained.path / "log.jsonl"
+        result = {"weights": trained.weights, "log": log, "step": trained.step, "loss": trained.loss}
+        show_result(as_json, result, lambda: show_text(f"weights     {trained.weights}\nlog         {log}"))
 
 
 def add_train(app: typer.Typer) -> None:
