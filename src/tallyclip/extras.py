@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import json
+import shlex
+from importlib import metadata
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from tallyclip.errors import MissingExtraError
 
@@ -30,4 +35,23 @@ def load(module: str, package: str, extra: str, purpose: str | None = None) -> A
 
 def missing(package: str, extra: str, purpose: str | None = None) -> MissingExtraError:
     """The error for a package that is not installed."""
-    return MissingExtraError(f"{purpose or PURPOSES[extra]} needs the package {package}", f"pip install 'tallyclip[{extra}]'")
+    return MissingExtraError(f"{purpose or PURPOSES[extra]} needs the package {package}", install_line(extra))
+
+
+def install_line(extra: str) -> str:
+    """The line that installs an extra: of the checkout, if tallyclip is used from one or was installed from one."""
+    checkout = Path(__file__).resolve().parents[2]
+    if (checkout / "pyproject.toml").exists():
+        return f"pip install --editable {shlex.quote(f'{checkout}[{extra}]')}"
+    installed = _installed_from() or "tallyclip"
+    return f"pip install {shlex.quote(f'{installed}[{extra}]')}"
+
+
+def _installed_from() -> str | None:
+    """The folder that pip installed tallyclip from, if it was one."""
+    try:
+        written = metadata.distribution("tallyclip").read_text("direct_url.json")
+    except metadata.PackageNotFoundError:
+        return None
+    url = urlsplit(json.loads(written)["url"]) if written else None
+    return unquote(url.path) if url is not None and url.scheme == "file" else None

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -32,18 +33,6 @@ from tests.tools import (
     write_entries,
     write_parquet,
 )
-
-COMMANDS = ("curate", "match", "count", "plan", "balance", "card", "status", "demo", "metadata", "metadata info", "eval", "eval table")
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_help_says_what_a_command_is_for_and_every_option(command: str) -> None:
-    said = succeeds(*command.split(), "--help")
-    assert f"tallyclip {command}" in said
-    assert all(line.strip("│ ").split("--")[1:] != [""] for line in said.splitlines())
-    if command == "curate":
-        for option in ("metadata", "t", "size", "tail-share", "seed", "mode", "texts", "workers", "allow-failed-shards", "dry-run", "out"):
-            assert f"--{option}" in said
 
 
 def test_help_is_quick_for_it_loads_none_of_the_heavy_libraries() -> None:
@@ -217,6 +206,22 @@ def test_a_text_is_told_which_entries_it_names_and_its_odds(example: Example) ->
     assert "matches no entry" in succeeds("match", "--text", "IMG_0042", "--metadata", example.entries)
 
 
+def test_a_text_that_names_nothing_is_told_why(example: Example) -> None:
+    for text, *said in (
+        ("IMG_0042", "not in the entry list: 'IMG_0042'"),
+        ("WORD0", "'word0': other case: the caption has 'WORD0' (--mode casefold matches it)"),
+        ("(word0) hot-dog", "'word0': other marks: the caption has '(word0)'", "'hot dog': other marks: the caption has 'hot-dog'"),
+        ("St. Louis", "'St. Louis': the entry has a mark next to another character", "--mode spaced-entries matches it"),
+    ):
+        found = " ".join(succeeds("match", "--text", text, "--metadata", example.entries).split())
+        assert all(one in found for one in ("matches no entry", *said)), found
+    found = json.loads(succeeds("match", "--text", "WORD0 word1", "--counts", example.run, "--json"))
+    assert [entry["entry"] for entry in found["entries"]] == ["word1"]
+    assert [(miss["entry"], miss["mode"]) for miss in found["near_misses"]] == [("word0", "casefold")]
+    assert found["keep_probability"] == pytest.approx(found["entries"][0]["entry_probability"])
+    assert found["t"] == 20
+
+
 def test_entries_that_look_like_markup_are_printed_as_they_are(tmp_path: Path) -> None:
     entries = write_entries(tmp_path / "entries.json", ["[bold]", "[/]", ":dog:", "dog"])
     assert "[bold]" in succeeds("match", "--text", "a [bold] and [/] dog", "--metadata", entries)
@@ -292,9 +297,64 @@ def test_progress_is_shown_beside_the_results_not_among_them(example: Example, t
         assert f"✓ {stage}" in done.stderr
 
 
-def test_the_demo_ends_with_few_lines_and_the_card(tmp_path: Path) -> None:
+def test_every_command_gives_its_result_to_programs(example: Example, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+
+    def result(*arguments: object) -> dict[str, Any]:
+        return json.loads(succeeds(*arguments, "--json"))
+
+    estimate = result("curate", example.pool, "--metadata", example.entries, "--dry-run", "--out", run)
+    assert estimate["pairs"] > 0
+    assert result("match", example.pool, "--metadata", example.entries, "--out", run)["stages"]["match"]["texts"] == 2400
+    assert result("count", run)["stages"]["counts"]["entries"] == len(json.loads(example.entries.read_text()))
+    assert "curated" not in result("count", run)["files"]
+    assert result("balance", run, "--t", "inf")["stages"]["plan"]["t"] == "inf"
+    assert result("balance", run, "--t", 20)["stages"]["balance"]["kept"] == len(pq.read_table(run / "curated"))
+    found = result("card", run)
+    assert found == result(*example.arguments, "--out", run)
+    assert found["run"] == str(run.resolve())
+    assert {name for name, path in found["files"].items() if Path(path).exists()} == set(found["files"])
+    assert {"curated", "uids", "card", "entry_counts"} <= found["files"].keys()
+    uids = result("export", "uids", run, "--out", tmp_path / "exports")
+    assert uids["folder"] == str((tmp_path / "exports").resolve())
+    assert uids["result"]["uids"] == len(kept_uids(run))
+    info = result("metadata", "info", example.entries)
+    assert (info["entries"], info["fingerprint"]) == (204, tc.Metadata.load(str(example.entries)).fingerprint)
+    assert sum(info["words"].values()) == 204
+    assert sum(info["unmatchable"].values()) == 1
+    merged = result("metadata", "merge", example.entries, example.entries, "--out", tmp_path / "merged.json")
+    assert (merged["entries"], [one["new"] for one in merged["of"]]) == (204, [204, 0])
+
+
+def test_quiet_shows_no_progress_and_verbose_names_shards_and_the_log_has_all_of_it(example: Example, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    done = tallyclip(*example.arguments, "--out", run, "-q")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout
+    assert "Error: " in fails(2, "balance", run, "--t", 0, "--quiet")
+    assert "give one of the two" in fails(2, "balance", run, "-q", "-v")
+    said = tallyclip("balance", run, "--t", 30, "-v").stderr
+    assert all(f"balance: shard {key} done" in said for key in ("apple", "berry"))
+    log = (run / "log.txt").read_text().splitlines()
+    assert [line.split()[1] for line in log if line.split()[1] in ("begin", "end")] == ["begin", "end"] * 2
+    assert all("apple done" in text for text in (said, "\n".join(log)))
+    for stage in ("metadata", "match", "counts", "plan", "balance", "card"):
+        assert any(line.split()[1] == stage and " finished: " in line for line in log)
+    begun = [line for line in log if line.split()[1] == "begin"]
+    assert begun[1].endswith(f"tallyclip balance {run} --t 30")
+
+
+def test_the_log_says_how_a_command_ended(example: Example, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    fails(1, "curate", write_parquet(tmp_path / "none.parquet", {"caption": ["x"]}), "--metadata", example.entries, "--out", run)
+    assert "error: none of the pool's 1 captions match an entry" in (run / "log.txt").read_text().splitlines()[-1]
+
+
+def test_the_demo_ends_with_few_lines_and_the_card_and_leaves_nothing_that_it_does_not_name(tmp_path: Path) -> None:
     said = succeeds("demo", "--out", "demo", cwd=tmp_path)
-    assert len(said.splitlines()) == 11
+    assert len(said.splitlines()) == 12
+    assert {path.name for path in tmp_path.iterdir()} == {"demo", "demo-pool"}
+    assert "demo-pool/*.parquet" in said
     card = tmp_path / said.splitlines()[-1].removeprefix("data card").strip()
     assert card.read_text().startswith("<!")
     assert sum(pq.read_metadata(path).num_rows for path in (tmp_path / "demo" / "curated").glob("*.parquet")) > 30_000

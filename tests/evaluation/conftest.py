@@ -7,16 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 import tallyclip as tc
-from tallyclip.train.weights import import_open_clip
-from tests.evaluation import made
 
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> Iterator[None]:
     """Tests run beside each other."""
+    import torch  # where it is missing, the modules of tests say so
+
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -26,6 +25,9 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A model's configuration, and its checkpoint."""
+    from tallyclip.train.weights import import_open_clip
+    from tests.evaluation import made
+
     return made.write_model(import_open_clip(), tmp_path_factory.mktemp("model"))
 
 

@@ -26,6 +26,7 @@ from hypothesis import strategies as st
 
 import tallyclip
 from tallyclip.errors import MissingExtraError, OptionError, OutputError, SourceError, StaleError
+from tallyclip.extras import install_line
 from tallyclip.io.fetch import MissingFileError, fetch, local_copy
 from tallyclip.io.streams import filesystem
 from tallyclip.io.web import FetchPolicy
@@ -562,7 +563,7 @@ def test_without_requests_the_error_says_what_to_install(tmp_path: Path, monkeyp
     monkeypatch.setitem(sys.modules, "requests", None)
     with pytest.raises(MissingExtraError) as caught:
         fetch("http://a.example/a", tmp_path / "a")
-    assert caught.value.hint == "pip install 'tallyclip[metadata]'"
+    assert caught.value.hint == install_line("metadata")
 
 
 @pytest.mark.parametrize("etag", ['"1"', None])

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from itertools import pairwise
 
 import msgspec
@@ -125,11 +124,10 @@ def test_nothing_merged_is_no_list() -> None:
         merge([])
 
 
-def test_half_a_million_entries_take_seconds() -> None:
+def test_half_a_million_entries_are_compared_without_comparing_each_with_each() -> None:
+    """That would exceed the time limit of tests."""
     one = with_sources([f"Entry {i}" for i in range(500_000)], "xy")
     other = with_sources([f"{'Entry' if i % 2 else 'entry'} {i}" for i in range(500_000, 0, -1)], "y")
-    start = time.perf_counter()
     found = difference(one, other)
     assert len(merge([one, other])) == 750_000
-    assert time.perf_counter() - start < 20
     assert (found.both, found.same_order, found.near_misses.count) == (250_000, False, 249_999)

@@ -14,6 +14,7 @@ from icu4py.breakers import WordBreaker
 
 import tallyclip as tc
 from tallyclip.core.strings import Strings, from_python
+from tallyclip.extras import install_line
 from tallyclip.lists.languages import LANGUAGES, language
 from tallyclip.lists.segment import BATCH_BYTES, Segmenter, parted_by
 
@@ -198,7 +199,7 @@ def test_without_icu_the_error_has_the_command_that_installs_it() -> None:
     )
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert "MissingExtraError" in result.stderr
-    assert "pip install 'tallyclip[metadata]'" in result.stderr
+    assert install_line("metadata") in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -397,12 +396,9 @@ def test_every_real_page_is_stripped_as_the_rules_say(shared_data: Path) -> None
         *("&#1", "__A_", "(", "({{a}} ", "\n|}", "\n{|", "\n{|\n{{", "{{a}} ", "[[x:y]] ", "\n=", "[[a [b ]]]", "<ref></ref>"),
     ],
 )
-def test_a_page_of_one_sign_over_and_over_takes_no_longer_than_others(piece: str) -> None:
-    page = piece.encode() * (1_000_000 // len(piece))
-    strip([b""])
-    begin = time.perf_counter()
-    strip([page])
-    assert time.perf_counter() - begin < 1
+def test_a_page_of_one_sign_over_and_over_is_read_in_time_proportional_to_its_size(piece: str) -> None:
+    """The square of it would exceed the time limit of tests."""
+    strip([piece.encode() * (2_000_000 // len(piece))])
 
 
 @pytest.mark.parametrize(("opening", "closing"), [("{{a|", "}}"), ("[[a|", "]]"), ("\n{|", "\n|}"), ("{{{{{", "}}")])
@@ -410,9 +406,8 @@ def test_deeply_nested_markup_is_read(opening: str, closing: str) -> None:
     for depth in (3, 9, 4095, 5000):
         page = (opening * depth + "b" + closing * depth).encode()
         assert strip([page]) == [plain_text(page, STRIPPER.names)]
-    begin = time.perf_counter()
-    strip([(opening * 100_000 + "b " * 100_000 + closing * 100_000).encode()])
-    assert time.perf_counter() - begin < 1
+    deep = 1_000_000  # its square would exceed the time limit of tests
+    strip([(opening * deep + "b " * deep + closing * deep).encode()])
 
 
 def test_a_page_of_fifty_megabytes_is_read() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tallyclip.errors import MissingExtraError, OptionError, SourceError
+from tallyclip.extras import install_line
 from tallyclip.io.streams import compression_of, file_name, filesystem, open_file, without_compression
 from tallyclip.readers import content as content_module
 from tallyclip.readers.content import read_chunks, read_lines
@@ -81,9 +82,7 @@ def test_a_url_of_an_unknown_kind_is_refused() -> None:
         filesystem("nosuch://a/b")
 
 
-@pytest.mark.parametrize(
-    ("package", "url", "hint"), [("s3fs", "s3://a/b.csv", "pip install 'tallyclip[s3]'"), ("gcsfs", "gs://a/b.csv", "install")]
-)
+@pytest.mark.parametrize(("package", "url", "hint"), [("s3fs", "s3://a/b.csv", install_line("s3")), ("gcsfs", "gs://a/b.csv", "install")])
 def test_a_url_whose_package_is_not_installed_is_refused_with_what_installs_it(package: str, url: str, hint: str) -> None:
     program = f"import sys; sys.modules[{package!r}] = None\nfrom tallyclip.io.streams import filesystem\nfilesystem({url!r})"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import pickle
-import time
 from pathlib import Path
 from typing import Any
 
@@ -161,13 +160,12 @@ def test_hardly_any_real_caption_is_a_file_name(shared_data: Path) -> None:
 
 @pytest.mark.parametrize("part", ["a_b_", "a.com", "_", "-a", "a1234", "1 ", "img-", "12/", "May ", "a:", "@", "x.jpg "])
 @pytest.mark.parametrize("end", ["", " x", " 1", "!"])
-def test_the_time_for_a_long_text_is_short(part: str, end: str) -> None:
-    text = part * 20_000 + end
-    start = time.process_time()
+def test_a_long_text_is_looked_at_in_time_proportional_to_its_size(part: str, end: str) -> None:
+    """The square of it would exceed the time limit of tests."""
+    text = part * 200_000 + end
     is_name(text)
     host_of(text)
     words_of(text)
-    assert time.process_time() - start < 1
 
 
 # domains
@@ -290,17 +288,12 @@ def test_phrases_are_found_as_by_looking_for_each(phrases: list[list[str]], text
     assert Phrases(joined).are_in("-".join(text)) == slowly
 
 
-def test_a_hundred_thousand_keywords_take_no_longer_than_a_few() -> None:
+def test_a_hundred_thousand_keywords_are_not_looked_for_one_by_one() -> None:
+    """That would exceed the time limit of tests."""
     text = "A brown dog runs over the wet grass in the morning, and a cat looks on"
-    many, few = (Phrases([f"word{i} of phrase {i}" for i in range(count)]) for count in (100_000, 10))
-
-    def seconds(phrases: Phrases) -> float:
-        start = time.process_time()
-        for _ in range(2000):
-            phrases.are_in(text)
-        return time.process_time() - start
-
-    assert min(seconds(many) for _ in range(3)) < 5 * min(seconds(few) for _ in range(3)) + 0.01
+    phrases = Phrases([f"word{i} of phrase {i}" for i in range(100_000)])
+    assert not any(phrases.are_in(text) for _ in range(50_000))
+    assert phrases.are_in(f"{text} at Word7 of phrase-7")
 
 
 # anything

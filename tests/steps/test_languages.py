@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tallyclip.errors import OptionError
+from tallyclip.extras import install_line
 from tallyclip.readers.language_model import LONGEST, default_identifier
 from tallyclip.steps.languages import DEFAULT_THRESHOLD, OTHER, UNSURE, LanguageChoice
 
@@ -188,7 +189,7 @@ for ask in (default_identifier, LanguageChoice(["en"]).check):
 """
     source = Path(__file__).parents[2] / "src"
     done = in_a_process_of_its_own(code, "-S", PYTHONPATH=f"{source}{os.pathsep}{tmp_path}")
-    assert (done.stdout, done.stderr) == ("pip install 'tallyclip[crawl]'\n" * 2, "")
+    assert (done.stdout, done.stderr) == (f"{install_line('crawl')}\n" * 2, "")
 
 
 # which are kept

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-import torch
 
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> Iterator[None]:
+    import torch  # where it is missing, the modules of tests say so
+
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -15,38 +15,39 @@ import typer
 from tallyclip import api
 from tallyclip.cli import options
 from tallyclip.cli.config import placed, shown
-from tallyclip.cli.console import fails, out, print_json, reports_errors, show_text
+from tallyclip.cli.console import choose_progress, fails, out, reports_errors, show_result, show_text
 from tallyclip.cli.evaluation import eval_app
 from tallyclip.cli.experiment import experiment_app
 from tallyclip.cli.export import export_app
 from tallyclip.cli.given import options_of, origins
+from tallyclip.cli.help import Commands
 from tallyclip.cli.metadata import add_commands
-from tallyclip.cli.train import add_train
+from tallyclip.cli.results import run_result
+from tallyclip.cli.train import USE, add_train
 from tallyclip.errors import TallyclipError
 from tallyclip.flows.names import check_unicode
 
 EPILOG = "Exit codes: 0 success · 1 some inputs failed, or nothing was kept · 2 invalid input or option, nothing started · 130 interrupted"
 
-app = typer.Typer(
-    epilog=EPILOG,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-    add_completion=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-metadata_app = typer.Typer(help="Build and inspect entry lists.", no_args_is_help=True, rich_markup_mode="markdown")
-app.add_typer(metadata_app, name="metadata")
-app.add_typer(export_app, name="export", rich_help_panel="Main commands")
-app.add_typer(eval_app, name="eval", rich_help_panel="Main commands")
-app.add_typer(experiment_app, name="experiment", rich_help_panel="Main commands")
-config_app = typer.Typer(help="Show the options of a run, as a file for --config.", no_args_is_help=True, rich_markup_mode="markdown")
-app.add_typer(config_app, name="config")
+app = Commands(epilog=EPILOG, pretty_exceptions_enable=False)
+metadata_app = Commands(help="Build and inspect entry lists.")
+config_app = Commands(help="Show the options of a run, as a file for --config.")
+app.add_typer(export_app, name="export", rich_help_panel=USE)
+app.add_typer(eval_app, name="eval", rich_help_panel=USE)
+app.add_typer(experiment_app, name="experiment", rich_help_panel=USE)
+app.add_typer(metadata_app, name="metadata", rich_help_panel="Entry lists and options")
+app.add_typer(config_app, name="config", rich_help_panel="Entry lists and options")
 
 
 @app.callback()
 def root(version: options.Version = False) -> None:
-    """Tally the entries, clip the head: curate image-text data for CLIP-like models."""
+    """Tally the entries, clip the head: curate image-text data for CLIP-like models.
+
+    Examples:
+        tallyclip demo
+        tallyclip curate laion/*.parquet --size 1_000_000 --out run
+        tallyclip status run
+    """
 
 
 def main() -> None:
@@ -72,7 +73,7 @@ def _show() -> Any:
 @app.command(rich_help_panel="Main commands")
 @reports_errors
 @options_of(api.curate, config=True)
-def curate(*, dry_run: options.DryRun = False, **given: Any) -> None:
+def curate(*, dry_run: options.DryRun = False, as_json: options.AsJson = False, **given: Any) -> None:
     """Curate a pool of captions: from files to a balanced subset and a data card, in one command.
 
     Matches every caption against the entry list, counts the matches of each entry, chooses the threshold t, draws the pairs to keep,
@@ -80,27 +81,30 @@ def curate(*, dry_run: options.DryRun = False, **given: Any) -> None:
     `RUN/card/card.html`. After an interruption, run the same command again to continue. With other options, only the stages that they
     affect are run again.
 
-    Example: `tallyclip curate laion/*.parquet --size 1_000_000 --out run`
+    Example:
+        tallyclip curate laion/*.parquet --size 1_000_000 --out run
     """
     if dry_run:
-        _estimate(given)
+        _estimate(given, as_json)
     else:
-        show_text(api.curate(**given, progress=True).summary)
+        _show_run(api.curate(**given, progress=True), as_json)
 
 
 @app.command(rich_help_panel="Main commands")
 @reports_errors
 @options_of(api.make_pool, config=True)
-def pool(*, pool: options.CrawlFiles = None, **given: Any) -> None:
+def pool(*, pool: options.CrawlFiles = None, as_json: options.AsJson = False, **given: Any) -> None:
     """Make a pool from crawl files: image URLs with their captions, each pair once.
 
     Reads WAT or WARC files, resolves image URLs, takes alt, title and data-image-title as captions, removes duplicate pairs across all
     files, and writes `RUN/pool/*.parquet`, which `tallyclip curate` reads. Without filters nothing else is dropped, as in the paper.
 
-    Examples: `tallyclip pool crawl/*.warc.wat.gz --languages en --out run`, and
-    `tallyclip pool --crawl CC-MAIN-2024-22 --sample 1/1000 --out run`
+    Examples:
+        tallyclip pool crawl/*.warc.wat.gz --languages en --out run
+        tallyclip pool --crawl CC-MAIN-2024-22 --sample 1/1000 --out run
     """
-    show_text(api.make_pool(pool, **given, progress=True).pool_summary)
+    made = api.make_pool(pool, **given, progress=True)
+    show_result(as_json, run_result(made), lambda: show_text(made.pool_summary))
 
 
 @app.command(rich_help_panel="Single stages")
@@ -112,11 +116,14 @@ def match(
     out: options.MaybeOut = None,
     text: options.Text = None,
     counts: options.OddsOf = None,
+    as_json: options.AsJson = False,
     **given: Any,
 ) -> None:
     """Match a pool against an entry list, or show which entries one caption matches.
 
-    Examples: `tallyclip match laion/*.parquet --out run`, and `tallyclip match --text "a photo of a dog" --counts run`
+    Examples:
+        tallyclip match laion/*.parquet --out run
+        tallyclip match --text "a photo of a dog" --counts run
     """
     from tallyclip.errors import OptionError
 
@@ -126,81 +133,99 @@ def match(
             raise OptionError("--counts takes the entry list and the mode from its run", "remove --metadata and --mode")
         if pool or out:
             raise OptionError("--text matches one caption and takes no POOL or --out", 'tallyclip match --text "a photo of a dog"')
-        _match_text(text, counts, metadata, given["clean_metadata"], mode)
+        _match_text(text, counts, metadata, given["clean_metadata"], mode, as_json)
         return
     if out is None:
         raise OptionError("give a POOL and --out RUN, or --text", "see 'tallyclip match --help'")
-    api.match_pool(pool, out=out, **given, progress=True)
+    _show_made(api.match_pool(pool, out=out, **given, progress=True), as_json)
 
 
 @app.command(rich_help_panel="Single stages")
 @reports_errors
 @options_of(api.count)
-def count(**given: Any) -> None:
-    """Count the matches of each entry in a matched pool."""
-    api.count(**given, progress=True)
+def count(*, as_json: options.AsJson = False, **given: Any) -> None:
+    """Count the matches of each entry in a matched pool.
+
+    Example:
+        tallyclip count run
+    """
+    _show_made(api.count(**given, progress=True), as_json)
 
 
 @app.command(rich_help_panel="Single stages")
 @reports_errors
 @options_of(api.plan)
 def plan(*, as_json: options.AsJson = False, **given: Any) -> None:
-    """Show how many pairs each threshold t would keep, and find the t for a size or a tail share, without drawing."""
+    """Show how many pairs each threshold t would keep, and find the t for a size or a tail share, without drawing.
+
+    Examples:
+        tallyclip plan run
+        tallyclip plan run --size 1_000_000 --json
+    """
     found = api.plan(**given, progress=True).plan
-    if as_json:
-        import msgspec
-
-        from tallyclip.io.files import with_infinity
-
-        print_json(with_infinity(msgspec.to_builtins(found)))
-    else:
-        out.print(_show().plan_table(found))
+    show_result(as_json, found, lambda: out.print(_show().plan_table(found)))
 
 
 @app.command(rich_help_panel="Single stages")
 @reports_errors
 @options_of(api.balance)
-def balance(**given: Any) -> None:
-    """Draw the curated set of a counted pool."""
-    api.balance(**given, progress=True)
+def balance(*, as_json: options.AsJson = False, **given: Any) -> None:
+    """Draw the curated set of a counted pool.
+
+    Examples:
+        tallyclip balance run --tail-share 0.1
+        tallyclip balance run --t 20000 --seed 1
+    """
+    _show_made(api.balance(**given, progress=True), as_json)
 
 
 @app.command(rich_help_panel="Single stages")
 @reports_errors
 @options_of(api.card)
-def card(**given: Any) -> None:
-    """Write the data card of a balanced run."""
-    show_text(api.card(**given, progress=True).summary)
+def card(*, as_json: options.AsJson = False, **given: Any) -> None:
+    """Write the data card of a balanced run.
+
+    Example:
+        tallyclip card run
+    """
+    _show_run(api.card(**given, progress=True), as_json)
 
 
 @app.command(rich_help_panel="Main commands")
 @reports_errors
 @options_of(api.survivors)
-def survivors(*, images: options.Images, out: options.SurvivorsOut, estimate: options.Estimate = False, **given: Any) -> None:
+def survivors(
+    *,
+    images: options.Images,
+    out: options.SurvivorsOut,
+    estimate: options.Estimate = False,
+    as_json: options.AsJson = False,
+    **given: Any,
+) -> None:
     """Balance what was downloaded of a run's pairs: count again, choose the threshold anew, and draw.
 
     Some images are gone, which changes the counts of entries, so balancing comes last. RUN is to hold all matched pairs: curate with
     `--t inf`, download these with `tallyclip export downloads`, and give the images here. The result is a run as any other, the same as
     of a pool without the missing images. `RUN2/retry/*.parquet` lists these, with the reasons, for img2dataset to try again.
 
-    Example: `tallyclip survivors run --images images --out run2`
+    Example:
+        tallyclip survivors run --images images --out run2
     """
     made = api.survivors(images=images, out=out, estimate=estimate, **given, progress=True)
-    show_text(f"{made.summary}\nto retry    {made.retry}/*.parquet")
+    show_result(as_json, run_result(made), lambda: show_text(f"{made.summary}\nto retry    {made.retry}/*.parquet"))
 
 
 @app.command(rich_help_panel="Main commands")
 @reports_errors
 @options_of(api.status)
 def status(*, as_json: options.AsJson = False, **given: Any) -> None:
-    """Show the stages of a run and their progress, also while another command works on it."""
-    import msgspec
+    """Show the stages of a run and their progress, also while another command works on it.
 
+    Example:
+        tallyclip status run
+    """
     found = api.status(**given)
-    if as_json:
-        print_json(msgspec.to_builtins(found))
-    else:
-        out.print(_show().status_tree(found))
+    show_result(as_json, found, lambda: out.print(_show().status_tree(found)))
 
 
 @app.command(rich_help_panel="Main commands")
@@ -208,8 +233,18 @@ def status(*, as_json: options.AsJson = False, **given: Any) -> None:
 def demo(
     out_folder: options.DemoOut = Path("tallyclip-demo"),
     workers: options.WorkersCount = None,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    as_json: options.AsJson = False,
 ) -> None:
-    """Curate the bundled captions: 25,014 of COCO and 75,000 synthetic web-like ones."""
+    """Curate the bundled captions: 25,014 of COCO and 75,000 synthetic web-like ones.
+
+    Writes the captions to RUN-pool, beside the run. Delete both folders when you are done.
+
+    Example:
+        tallyclip demo --out tallyclip-demo
+    """
+    choose_progress(quiet=quiet, verbose=verbose)
     with api.OpenFolder(out_folder, workers, sys.argv[1:], progress=True) as run:
         from tallyclip.core.data import Metadata
         from tallyclip.demo import demo_pool
@@ -217,9 +252,10 @@ def demo(
         from tallyclip.readers.columns import ColumnChoice
         from tallyclip.stages.plan import Aim
 
-        pool = demo_pool(run.root.parent / f"{run.root.name}-pool")
+        pool = demo_pool(run.root.with_name(f"{run.root.name}-pool"))
         pipeline.curate(run, [str(pool)], ColumnChoice(), Metadata.wordnet(), Aim())
-    show_text(api.Run(out_folder).summary)
+    made = api.Run(out_folder)
+    show_result(as_json, run_result(made), lambda: show_text(f"captions    {os.path.relpath(pool)}/*.parquet\n{made.summary}"))
 
 
 @config_app.command("show")
@@ -228,7 +264,8 @@ def demo(
 def show_config(*, out: options.MaybeOut = None, context: typer.Context, **given: Any) -> None:
     """Print the options that curate would run with, as TOML for `--config`, and where each is from: a flag, the file, or the default.
 
-    Example: `tallyclip config show laion/*.parquet --size 1_000_000 --out run > run.toml`
+    Example:
+        tallyclip config show laion/*.parquet --size 1_000_000 --out run > run.toml
     """
     given = {name: placed(name, value, os.getcwd()) for name, value in ({"pool": given["pool"], "out": out} | given).items()}
     show_text(shown(given, origins(context)))
@@ -238,7 +275,16 @@ add_commands(metadata_app, reports_errors)
 add_train(app)
 
 
-def _estimate(given: dict[str, Any]) -> None:
+def _show_run(run: api.Run, as_json: bool) -> None:
+    show_result(as_json, run_result(run), lambda: show_text(run.summary))
+
+
+def _show_made(run: api.Run, as_json: bool) -> None:
+    """Of a stage that says all there is to say when it is done."""
+    show_result(as_json, run_result(run), lambda: None)
+
+
+def _estimate(given: dict[str, Any], as_json: bool) -> None:
     from tallyclip.core.balance import checked_seed
     from tallyclip.errors import OptionError
     from tallyclip.flows.asked import aim_of, choice_of, load_metadata, pool_options
@@ -254,29 +300,12 @@ def _estimate(given: dict[str, Any]) -> None:
         )
     choice = choice_of(*(given[name] for name in api.COLUMNS))
     entries = load_metadata(given["metadata"], clean=given["clean_metadata"])
-    show_text(_show().dry_run(estimate_run(given["pool"], choice, entries, given["mode"], count_of(given["workers"]))))
+    found = estimate_run(given["pool"], choice, entries, given["mode"], count_of(given["workers"]))
+    show_result(as_json, found, lambda: show_text(_show().dry_run(found)))
 
 
-def _match_text(text: str, counts: Path | None, metadata: str, clean: bool, mode: Any) -> None:
-    from tallyclip import Matcher, Metadata, entry_probability, keep_probability
-    from tallyclip.flows.asked import load_metadata
-    from tallyclip.flows.text import load_odds
-    from tallyclip.io.arrays import read_array
+def _match_text(caption: str, counts: Path | None, metadata: str, clean: bool, mode: Any, as_json: bool) -> None:
+    from tallyclip.flows.text import text_matches, text_odds
 
-    odds = None
-    if counts is None:
-        entries = load_metadata(metadata, clean=clean)
-        matcher = Matcher(entries, mode)
-    else:
-        odds = load_odds(counts)
-        entries = Metadata.load(str(odds.entries))
-        matcher = Matcher.open(odds.matcher)
-    matches = matcher.match([text])
-    if odds is None:
-        out.print(_show().text_matches(text, entries, matches[0], None, None, None))
-        return
-    values = read_array(odds.counts)
-    p = entry_probability(values, odds.t)
-    keep = float(keep_probability(matches, p)[0])
-    out.print(_show().text_matches(text, entries, matches[0], values, p, keep))
-    show_text(f"(t = {odds.t:,.6g}, {odds.why})")
+    found = text_matches(caption, metadata, clean=clean, mode=mode) if counts is None else text_odds(caption, counts)
+    show_result(as_json, found, lambda: out.print(_show().text_matches(found)))

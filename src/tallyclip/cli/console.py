@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable
+from enum import StrEnum
 from typing import Any, TypeVar
 
 import typer
@@ -15,14 +16,24 @@ from rich.markup import escape
 from rich.segment import Segment
 from rich.text import Text
 
-from tallyclip.errors import TRACEBACK, TallyclipError, shows_tracebacks
+from tallyclip.errors import TRACEBACK, OptionError, TallyclipError, shows_tracebacks
 from tallyclip.escaping import printable
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
 
+class Amount(StrEnum):
+    """How much of its progress a command shows; ``--quiet`` and ``--verbose`` set it."""
+
+    nothing = "nothing"
+    stages = "stages"
+    shards = "shards"
+
+
 class SafeConsole(Console):
     """A console that printed data cannot control: only this program's own styles are written as escape sequences."""
+
+    shows = Amount.stages
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         for segment in super().render(renderable, options):
@@ -34,6 +45,17 @@ class SafeConsole(Console):
 
 out = SafeConsole(highlight=False, emoji=False)
 err = SafeConsole(stderr=True, highlight=False, emoji=False)
+
+
+def choose_progress(*, quiet: bool, verbose: bool = False) -> None:
+    """Set how much of its progress this command shows.
+
+    Raises:
+        OptionError: nothing and more at once.
+    """
+    if quiet and verbose:
+        raise OptionError("--quiet shows no progress, and --verbose more of it", "give one of the two")
+    err.shows = Amount.nothing if quiet else Amount.shards if verbose else Amount.stages
 
 
 def reports_errors(command: Command) -> Command:
@@ -87,6 +109,19 @@ def show_text(text: str) -> None:
     out.print(Text(text), soft_wrap=True)
 
 
-def print_json(value: Any) -> None:
-    """Print a value as JSON."""
-    print(json.dumps(value, indent=1))
+def show_result(as_json: bool, value: Any, render: Callable[[], None]) -> None:
+    """Print a result for programs, or as ``render`` does for people.
+
+    Args:
+        as_json: print JSON.
+        value: what msgspec and JSON have a form for, or paths; infinity is the text "inf".
+        render: prints it for people.
+    """
+    if not as_json:
+        render()
+        return
+    import msgspec
+
+    from tallyclip.io.files import with_infinity
+
+    print(json.dumps(with_infinity(msgspec.to_builtins(value, enc_hook=str)), indent=1))

@@ -11,8 +11,9 @@ import typer
 
 from tallyclip import api
 from tallyclip.cli import options
-from tallyclip.cli.console import err, print_json, reports_errors, show_text
+from tallyclip.cli.console import choose_progress, err, reports_errors, show_result, show_text
 from tallyclip.cli.console import out as stdout
+from tallyclip.cli.help import Commands
 from tallyclip.errors import OptionError
 
 if TYPE_CHECKING:
@@ -57,28 +58,34 @@ TaskName = Annotated[
     _option("--task", "Name of a task of the suites, such as imagenet1k, or a TOML file. Default: by the name of DIR.", "TASK"),
 ]
 ResultsOut = Annotated[Path | None, _option("--out", "File for the results, as JSON in CLIP_benchmark's schema.", "FILE")]
-BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Images or prompts at once.", rich_help_panel=options.HOW)]
+BatchSize = Annotated[int, typer.Option("--batch-size", metavar="N", min=1, help="Images or prompts at once.", rich_help_panel=options.HOW)]
 Device = Annotated[str | None, _option("--device", "Such as cuda:1 or cpu. Default: a GPU if there is one.", "NAME", options.HOW)]
 Precision = Annotated[
-    EvalPrecisionName, typer.Option("--precision", help="'amp' is half precision, where it is safe.", rich_help_panel=options.HOW)
+    EvalPrecisionName,
+    typer.Option(
+        "--precision",
+        metavar=options.one_of(EvalPrecisionName),
+        help="'amp' is half precision, where it is safe.",
+        rich_help_panel=options.HOW,
+    ),
 ]
 Threads = Annotated[
     int | None,
     typer.Option(
-        "--workers", min=1, help="Threads that decode images. Default: one per processor.", show_default=False, rich_help_panel=options.HOW
+        "--workers",
+        metavar="N",
+        min=1,
+        help="Threads that decode images. Default: one per processor.",
+        show_default=False,
+        rich_help_panel=options.HOW,
     ),
 ]
 Results = Annotated[
     list[Path], typer.Argument(metavar="RESULTS...", help="Files of 'eval --out', or of CLIP_benchmark.", show_default=False)
 ]
-OfSuite = Annotated[SuiteName, typer.Option("--suite", help="The tasks of the table.")]
+OfSuite = Annotated[SuiteName, typer.Option("--suite", metavar=options.one_of(SuiteName), help="The tasks of the table.")]
 
-eval_app = typer.Typer(
-    invoke_without_command=True,
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
-    subcommand_metavar="[table RESULTS...]",
-)
+eval_app = Commands(invoke_without_command=True, subcommand_metavar="[table RESULTS...]")
 
 
 @eval_app.callback()
@@ -94,6 +101,7 @@ def evaluate(
     device: Device = None,
     precision: Precision = EvalPrecisionName.fp32,
     workers: Threads = None,
+    quiet: options.Quiet = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Evaluate a model of open_clip zero-shot: classification with prompts, or retrieval.
@@ -101,13 +109,15 @@ def evaluate(
     Reads every image of a set, and gives top-1, top-5 and the mean per class, or recall@1, 5 and 10 in both directions, and the metric
     of the task if it has another. Class names and prompts are those of the set's folder, of open_clip for ImageNet, or of a TOML file.
 
-    Example: `tallyclip eval --model ViT-B-32-quickgelu --pretrained epoch_32.pt --data wds_vtab-cifar10 --out results/cifar10.json`,
-    and then `tallyclip eval table results/*.json`
+    Examples:
+        tallyclip eval --model ViT-B-32-quickgelu --pretrained epoch_32.pt --data wds_vtab-cifar10 --out results/cifar10.json
+        tallyclip eval table results/*.json
     """
     if context.invoked_subcommand is not None:
         return
     if model is None or data is None:
         raise OptionError("--model and --data are needed", "see 'tallyclip eval --help'")
+    choose_progress(quiet=quiet)
     try:
         found = api.evaluate(
             data,
@@ -124,12 +134,7 @@ def evaluate(
     except KeyboardInterrupt:
         err.print("\nInterrupted. Nothing was written.")
         raise typer.Exit(130) from None
-    if as_json:
-        import msgspec
-
-        print_json(msgspec.to_builtins(found))
-    else:
-        _show_report(found)
+    show_result(as_json, found, lambda: _show_report(found))
 
 
 @eval_app.command()
@@ -139,17 +144,13 @@ def table(results: Results, suite: OfSuite = SuiteName.metaclip_26, as_json: opt
 
     The average is the paper's: over all tasks of the suite, or over those that are there, for all models alike.
 
-    Example: `tallyclip eval table results/*.json`
+    Example:
+        tallyclip eval table results/*.json
     """
-    import msgspec
-
     from tallyclip.evaluation.table import side_by_side
 
     found = side_by_side(results, suite.value)
-    if as_json:
-        print_json(msgspec.to_builtins(found))
-    else:
-        _show_table(found)
+    show_result(as_json, found, lambda: _show_table(found))
 
 
 def _show_report(found: Evaluation) -> None:

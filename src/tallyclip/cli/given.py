@@ -12,7 +12,8 @@ from typing import Annotated, Any
 import typer
 
 from tallyclip.cli.config import REPLACES, read_config, wrong_value
-from tallyclip.cli.options import HOW, OPTIONS
+from tallyclip.cli.console import choose_progress
+from tallyclip.cli.options import HOW, OPTIONS, Quiet, Verbose
 from tallyclip.errors import ArtifactError, TallyclipError
 
 
@@ -35,12 +36,21 @@ def options_of(function: Callable[..., Any], *, config: bool = False) -> Callabl
             if name in OPTIONS
         }
         parameters |= own
+        if "progress" in inspect.signature(function).parameters:
+            parameters |= {name: _flag(name, kind) for name, kind in (("quiet", Quiet), ("verbose", Verbose))}
         if config:
             parameters["config"] = inspect.Parameter("config", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=ConfigFile)
         parameters["context"] = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
 
         @functools.wraps(command)
-        def called(context: typer.Context, config: str | None = None, **given: Any) -> None:  # noqa: ARG001 - its callback has read it
+        def called(
+            context: typer.Context,
+            config: str | None = None,  # noqa: ARG001 - its callback has read it
+            quiet: bool = False,
+            verbose: bool = False,
+            **given: Any,
+        ) -> None:
+            choose_progress(quiet=quiet, verbose=verbose)
             values = {name: value.value if isinstance(value, StrEnum) else value for name, value in given.items()}
             if "pool" in values and not values["pool"]:  # which older versions of click take for given, on the command line
                 values["pool"] = context.lookup_default("pool")
@@ -52,6 +62,10 @@ def options_of(function: Callable[..., Any], *, config: bool = False) -> Callabl
         return called
 
     return give
+
+
+def _flag(name: str, kind: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=kind)
 
 
 def origins(context: typer.Context) -> dict[str, str]:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 
+import msgspec
 import numpy as np
 from rich.cells import cell_len
 from rich.console import Group, RenderableType
@@ -27,21 +28,45 @@ ROOM = 36  # cells for samples beside a table's numbers, so that a row fits in 8
 LINE = 72  # cells for samples on a line of their own
 
 
-def metadata_info(path: str, metadata: Metadata) -> str:
-    """Facts about an entry list."""
+class ListFacts(msgspec.Struct):
+    """Facts about an entry list.
+
+    Attributes:
+        words: how many entries have so many words.
+        sources: how many are from each source, if the list says so.
+        unmatchable: how many no caption can match in exact mode, by reason.
+    """
+
+    list: str
+    entries: int
+    fingerprint: str
+    words: dict[str, int]
+    sources: dict[str, int] | None
+    unmatchable: dict[str, int]
+
+
+def facts_of(path: str, metadata: Metadata) -> ListFacts:
+    """What ``metadata info`` says."""
     lengths = np.array([entry.count(" ") + 1 for entry in metadata.entries])
-    words = ", ".join(f"{np.count_nonzero(lengths == n):,} with {n}" for n in (1, 2, 3)) + f", {np.count_nonzero(lengths > 3):,} with more"
+    words = {str(n): int(np.count_nonzero(lengths == n)) for n in (1, 2, 3)} | {"more": int(np.count_nonzero(lengths > 3))}
+    named = metadata.sources
+    sources = None if named is None else dict(Counter("not given" if name is None else str(name) for name in named))
+    unmatchable = {reason: len(ids) for reason, ids in unmatchable_entries(metadata.entries, "exact").items()}
+    return ListFacts(path, len(metadata), metadata.fingerprint, words, sources, unmatchable)
+
+
+def metadata_info(facts: ListFacts, metadata: Metadata) -> str:
+    """The same in lines, with examples."""
     lines = [
-        f"list         {path}",
-        f"entries      {len(metadata):,}",
-        f"fingerprint  {metadata.fingerprint}",
-        f"words        {words}",
+        f"list         {facts.list}",
+        f"entries      {facts.entries:,}",
+        f"fingerprint  {facts.fingerprint}",
+        f"words        {', '.join(f'{count:,} with {n}' for n, count in facts.words.items())}",
         f"first        {', '.join(repr(visible(entry)) for entry in metadata.entries[:5])}",
         f"last         {', '.join(repr(visible(entry)) for entry in metadata.entries[-3:])}",
     ]
-    if metadata.sources is not None:
-        sizes = Counter("not given" if name is None else str(name) for name in metadata.sources)
-        lines.append("sources      " + ", ".join(f"{visible(name)} {sizes[name]:,}" for name in sorted(sizes)))
+    if facts.sources is not None:
+        lines.append("sources      " + ", ".join(f"{visible(name)} {count:,}" for name, count in sorted(facts.sources.items())))
     unmatchable = unmatchable_entries(metadata.entries, "exact")
     total = sum(len(ids) for ids in unmatchable.values())
     lines.append(f"unmatchable  {total:,} can never be matched in exact mode")

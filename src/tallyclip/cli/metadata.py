@@ -10,15 +10,23 @@ from typing import Annotated, Any
 import typer
 
 from tallyclip.cli import options
-from tallyclip.cli.console import err, out, show_text
+from tallyclip.cli.console import choose_progress, out, show_result, show_text
 from tallyclip.errors import OptionError
 from tallyclip.flows.names import bytes_of, run_folder
 
+SHIPPED = options.completed("english", "worldwide")
 RecipeName = Annotated[
     str,
-    typer.Option("--recipe", metavar="english|worldwide|FILE", help="The recipe: a shipped one by name, or a TOML file."),
+    typer.Option(
+        "--recipe",
+        metavar="english|worldwide|FILE",
+        autocompletion=SHIPPED,
+        help="The recipe: a shipped one by name, or a TOML file.",
+    ),
 ]
-ShippedName = Annotated[str, typer.Argument(metavar="english|worldwide", help="Name of the recipe.", show_default=False)]
+ShippedName = Annotated[
+    str, typer.Argument(metavar="english|worldwide", autocompletion=SHIPPED, help="Name of the recipe.", show_default=False)
+]
 LanguageCode = Annotated[
     str | None,
     typer.Option("--language", metavar="CODE", help="Wikipedia language code, such as th. Default: the recipe's.", show_default=False),
@@ -49,7 +57,6 @@ Host = Annotated[
     list[str] | None,
     typer.Option("--host", metavar="NAME=URL", help="Mirror for hub, dumps, wordnet or omw; repeatable.", show_default=False),
 ]
-ListFile = Annotated[str, typer.Argument(metavar="wordnet|FILE", help="Entry list.", show_default=False)]
 ListFiles = Annotated[list[str], typer.Argument(metavar="wordnet|FILE...", help="Entry lists, in order.", show_default=False)]
 MergedOut = Annotated[
     str, typer.Option("--out", metavar="FILE", help="Merged list to write: .parquet keeps sources, .json and .txt only the entries.")
@@ -64,7 +71,8 @@ Classes = Annotated[
     ),
 ]
 FetchWorkers = Annotated[
-    int, typer.Option("--workers", min=1, max=16, help="Files to fetch in parallel; Wikimedia asks for at most three.")
+    int,
+    typer.Option("--workers", metavar="N", min=1, max=16, help="Files to fetch in parallel; Wikimedia asks for at most three."),
 ]
 
 AllowFailedShards = Annotated[
@@ -89,15 +97,20 @@ def build(
     memory: Memory = "4G",
     workers: options.WorkersCount = None,
     allow_failed_shards: AllowFailedShards = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Build an entry list from a recipe: from WordNet, and from the words, phrases and titles of Wikipedia.
 
     Writes `DIR/metadata.parquet` (entry, source, score, rank), which every command takes as `--metadata`, and `DIR/manifest.json`.
     After an interruption, run the same command again to continue. Counts are kept, so a build with other limits takes moments.
 
-    Example: `tallyclip metadata build --recipe english --inputs inputs --out lists/en`
+    Example:
+        tallyclip metadata build --recipe english --inputs inputs --out lists/en
     """
-    from tallyclip.cli.progress import Shown
+    choose_progress(quiet=quiet, verbose=verbose)
+    from tallyclip.cli.progress import shown
     from tallyclip.run.runners.local import Workers, count_of
     from tallyclip.stages import LIST_PRELOAD
 
@@ -105,7 +118,7 @@ def build(
     size = bytes_of(memory, "--memory")
     if inputs is not None and not inputs.is_dir():
         raise OptionError(f"--inputs {inputs}: no such folder", "fetch the inputs with 'tallyclip metadata fetch'")
-    shown = Shown(err)
+    bar = shown()
     with Workers(number, LIST_PRELOAD) as pool:
         from tallyclip.cli.built import built_of, table_1
         from tallyclip.flows.build_list import build_list
@@ -117,12 +130,16 @@ def build(
         made_of, folder = read_recipe(recipe)
         chosen = language_of(made_of.language if language is None else language)
         try:
-            with Workspace(BUILD, out_folder, pool, shown, sys.argv[1:]) as into:
+            with Workspace(BUILD, out_folder, pool, bar, sys.argv[1:]) as into:
                 manifest = build_list(into, made_of, chosen, (inputs or folder).resolve(), size, accept_failed=allow_failed_shards)
         finally:
-            shown.stop()
-    out.print(table_1(manifest))
-    show_text(f"\n{built_of(manifest, out_folder)}")
+            bar.stop()
+
+    def show() -> None:
+        out.print(table_1(manifest))
+        show_text(f"\n{built_of(manifest, out_folder)}")
+
+    show_result(as_json, {"list": out_folder / "metadata.parquet", "manifest": manifest}, show)
 
 
 def fetch(
@@ -133,17 +150,22 @@ def fetch(
     max_download: MaxDownload = "64G",
     workers: FetchWorkers = 3,
     dry_run: DryRun = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Fetch the public inputs of a recipe: WordNet, Wikipedia's texts, page views.
 
     Resumes broken transfers, checks files against the servers' checksums, and skips files that are already there.
 
-    Example: `tallyclip metadata fetch --recipe english --out inputs --dry-run`
+    Example:
+        tallyclip metadata fetch --recipe english --out inputs --dry-run
     """
-    from tallyclip.cli.progress import Shown
+    choose_progress(quiet=quiet, verbose=verbose)
+    from tallyclip.cli.progress import shown
     from tallyclip.run.runners.local import Workers
 
-    shown, largest = Shown(err), bytes_of(max_download, "--max-download")
+    bar, largest = shown(), bytes_of(max_download, "--max-download")
     with Workers(workers) as pool:
         from tallyclip.cli.built import files_table
         from tallyclip.flows.fetch import fetch_inputs, hosts_of, wanted_files
@@ -151,62 +173,88 @@ def fetch(
         from tallyclip.lists.recipe import read_recipe
 
         made_of, _ = read_recipe(recipe)
-        shown.note("asking the servers for their lists of files")
+        bar.note("asking the servers for their lists of files")
         files = wanted_files(made_of, language_of(made_of.language if language is None else language), hosts_of(host or []))
-        out.print(files_table(files, out_folder))
+        show_result(as_json, {"folder": out_folder, "files": files}, lambda: out.print(files_table(files, out_folder)))
         if dry_run:
             return
         try:
-            fetch_inputs(files, out_folder, pool, shown, largest=largest)
+            fetch_inputs(files, out_folder, pool, bar, largest=largest)
         finally:
-            shown.stop()
+            bar.stop()
 
 
 def recipe(name: ShippedName) -> None:
     """Print a shipped recipe, as a start for your own.
 
-    Example: `tallyclip metadata recipe english > mine.toml`
+    Example:
+        tallyclip metadata recipe english > mine.toml
     """
     from tallyclip.lists.recipe import shipped_recipe
 
     print(shipped_recipe(name), end="")
 
 
-def info(path: options.EntryList, clean_metadata: options.Clean = False) -> None:
-    """Show the size, fingerprint, sources and unmatchable entries of an entry list."""
-    from tallyclip.cli.lists import metadata_info
+def info(path: options.EntryList, clean_metadata: options.Clean = False, as_json: options.AsJson = False) -> None:
+    """Show the size, fingerprint, sources and unmatchable entries of an entry list.
+
+    Example:
+        tallyclip metadata info wordnet
+    """
+    from tallyclip.cli.lists import facts_of, metadata_info
     from tallyclip.flows.asked import load_metadata
 
-    show_text(metadata_info(path, load_metadata(path, clean=clean_metadata)))
+    entries = load_metadata(path, clean=clean_metadata)
+    facts = facts_of(path, entries)
+    show_result(as_json, facts, lambda: show_text(metadata_info(facts, entries)))
 
 
-def diff(first: ListFile, second: ListFile, clean_metadata: options.Clean = False, as_json: options.AsJson = False) -> None:
-    """Show which entries two lists share, and which only one of them has."""
+def diff(
+    first: options.EntryList, second: options.EntryList, clean_metadata: options.Clean = False, as_json: options.AsJson = False
+) -> None:
+    """Show which entries two lists share, and which only one of them has.
+
+    Example:
+        tallyclip metadata diff wordnet lists/en/metadata.parquet
+    """
     from tallyclip.cli import lists
     from tallyclip.flows.asked import load_metadata
     from tallyclip.lists.compare import difference
 
     found = difference(load_metadata(first, clean=clean_metadata), load_metadata(second, clean=clean_metadata))
-    _show(found, as_json, lambda: out.print(lists.difference_report(first, second, found)))
+    show_result(as_json, found, lambda: out.print(lists.difference_report(first, second, found)))
 
 
-def merge(files: ListFiles, to: MergedOut, clean_metadata: options.Clean = False) -> None:
+def merge(files: ListFiles, to: MergedOut, clean_metadata: options.Clean = False, as_json: options.AsJson = False) -> None:
     """Merge entry lists: all entries in order, each once. With one list, convert its file format.
 
-    Example: `tallyclip metadata merge lists/en/metadata.parquet terms.txt --out mine.parquet`
+    Example:
+        tallyclip metadata merge lists/en/metadata.parquet terms.txt --out mine.parquet
     """
     from tallyclip.cli import lists
     from tallyclip.flows.asked import load_metadata
+    from tallyclip.lists.compare import added
     from tallyclip.lists.compare import merge as merged_lists
 
     given = [load_metadata(name, clean=clean_metadata) for name in files]
     merged = merged_lists(given)
     merged.save(to)
-    out.print(lists.merge_report(files, given, merged))
+    new = added(given)
+    found = {
+        "list": to,
+        "entries": len(merged),
+        "has_ranks": merged.ranks is not None,
+        "of": [{"list": name, "entries": len(one), "new": more} for name, one, more in zip(files, given, new, strict=True)],
+    }
+    show_result(as_json, found, lambda: out.print(lists.merge_report(files, given, merged)))
 
 
-def check(file: ListFile, classes: Classes = None, clean_metadata: options.Clean = False, as_json: options.AsJson = False) -> None:
-    """Check an entry list: entries that no caption can match, repeats in another case, stop words, and class names of benchmarks."""
+def check(file: options.EntryList, classes: Classes = None, clean_metadata: options.Clean = False, as_json: options.AsJson = False) -> None:
+    """Check an entry list: entries that no caption can match, repeats in another case, stop words, and class names of benchmarks.
+
+    Example:
+        tallyclip metadata check lists/en/metadata.parquet
+    """
     from tallyclip.cli import lists
     from tallyclip.flows.asked import load_metadata
     from tallyclip.lists.check import check as checked
@@ -216,7 +264,7 @@ def check(file: ListFile, classes: Classes = None, clean_metadata: options.Clean
     for name in classes or []:
         known |= read_classes(name)
     found = checked(load_metadata(file, clean=clean_metadata), known)
-    _show(found, as_json, lambda: out.print(lists.check_report(file, found)))
+    show_result(as_json, found, lambda: out.print(lists.check_report(file, found)))
 
 
 def add_commands(app: typer.Typer, reports_errors: Any) -> None:
@@ -225,14 +273,3 @@ def add_commands(app: typer.Typer, reports_errors: Any) -> None:
         app.command(rich_help_panel=_Panel.make.value)(reports_errors(command))
     for command in (info, check, diff, merge):
         app.command(rich_help_panel=_Panel.look.value)(reports_errors(command))
-
-
-def _show(found: Any, as_json: bool, render: Any) -> None:
-    if not as_json:
-        render()
-        return
-    import json
-
-    import msgspec
-
-    print(json.dumps(msgspec.to_builtins(found), indent=1))

@@ -56,6 +56,16 @@ class CrawlKindName(StrEnum):
     warc = "warc"
 
 
+def one_of(words: type[StrEnum]) -> str:
+    """What help calls the value of an option that is one of these words."""
+    return "|".join(words)
+
+
+def completed(*words: str) -> Callable[[], list[str]]:
+    """For shells that complete the value of an option or argument: these words, or else the names of files."""
+    return lambda: list(words)
+
+
 WHAT, COLUMNS, HOW = "Matching and balancing", "Columns of the pool", "How to run"
 CRAWL, FILTERS, LANGUAGES = "Crawl files", "Filters and duplicates", "Languages"
 PATH = "a path, or a URL"  # marks options whose values in a file are relative to its folder
@@ -68,6 +78,7 @@ WorkersCount = Annotated[
     int | None,
     typer.Option(
         "--workers",
+        metavar="N",
         min=1,
         help="Number of worker processes. Default: one per processor.",
         rich_help_panel=HOW,
@@ -105,6 +116,7 @@ OPTIONS: dict[str, Any] = {
         typer.Option(
             "--metadata",
             metavar="wordnet|FILE",
+            autocompletion=completed("wordnet"),
             help="Entry list: a JSON list, a text file, Parquet, or a folder of 'metadata build'.",
             rich_help_panel=WHAT,
         ),
@@ -135,14 +147,18 @@ OPTIONS: dict[str, Any] = {
             rich_help_panel=WHAT,
         ),
     ],
-    "seed": Annotated[int, typer.Option("--seed", help="Seed of the draw.", rich_help_panel=WHAT)],
+    "seed": Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the draw.", rich_help_panel=WHAT)],
     "mode": Annotated[
-        ModeName, typer.Option("--mode", help="How entries match captions; 'exact' is the paper's rule.", rich_help_panel=WHAT)
+        ModeName,
+        typer.Option(
+            "--mode", metavar=one_of(ModeName), help="How entries match captions; 'exact' is the paper's rule.", rich_help_panel=WHAT
+        ),
     ],
     "texts": Annotated[
         TextsName,
         typer.Option(
             "--texts",
+            metavar=one_of(TextsName),
             help="Images with several captions: make each caption a pair, or pick one per image.",
             rich_help_panel=WHAT,
         ),
@@ -162,7 +178,13 @@ OPTIONS: dict[str, Any] = {
     ],
     "kind": Annotated[
         CrawlKindName | None,
-        typer.Option("--kind", help="With --crawl: which of its files to read. Default: wat.", rich_help_panel=CRAWL, show_default=False),
+        typer.Option(
+            "--kind",
+            metavar=one_of(CrawlKindName),
+            help="With --crawl: which of its files to read. Default: wat.",
+            rich_help_panel=CRAWL,
+            show_default=False,
+        ),
     ],
     "base_url": Annotated[
         str | None,
@@ -190,6 +212,7 @@ OPTIONS: dict[str, Any] = {
         DuplicatesName | None,
         typer.Option(
             "--duplicates",
+            metavar=one_of(DuplicatesName),
             help="Keep one of equal pairs (URL and caption: 'pair'), or one caption for each URL ('url'). Or keep all, and count how many "
             "repeat others ('report'), estimate it from a sample of 1/64 ('estimate'), or do neither ('off'). Default: pair for crawl "
             "files, estimate for tables.",
@@ -374,6 +397,10 @@ OPTIONS: dict[str, Any] = {
     ],
 }
 
+
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Show no progress; errors are shown.", rich_help_panel=HOW)]
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Name each shard that is done.", rich_help_panel=HOW)]
+
 # What a command has in place of these, or beside them.
 
 ExportOut = Annotated[
@@ -437,7 +464,7 @@ Tables = Annotated[
         show_default=False,
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 DryRun = Annotated[
     bool,
     typer.Option("--dry-run", help="Only print the expected pairs, time, disk and memory.", rich_help_panel=HOW),
@@ -446,7 +473,10 @@ MaybePool = Annotated[
     list[str] | None, typer.Argument(parser=checked(pool_name), metavar="POOL", help="Input files, as for 'curate'.", show_default=False)
 ]
 MaybeOut = Annotated[Path | None, typer.Option("--out", parser=checked(run_folder), metavar="RUN", help="Run folder.", show_default=False)]
-Text = Annotated[str | None, typer.Option("--text", help="Instead of a POOL: one caption, to show which entries it matches.")]
+Text = Annotated[
+    str | None,
+    typer.Option("--text", metavar="CAPTION", help="Instead of a POOL: one caption, to show which entries it matches, or why none."),
+]
 OddsOf = Annotated[
     Path | None,
     typer.Option(
@@ -454,7 +484,9 @@ OddsOf = Annotated[
     ),
 ]
 DemoOut = Annotated[Path, typer.Option("--out", parser=checked(run_folder), metavar="RUN", help="Run folder.")]
-EntryList = Annotated[str, typer.Argument(metavar="wordnet|FILE", help="Entry list.", show_default=False)]
+EntryList = Annotated[
+    str, typer.Argument(metavar="wordnet|FILE", autocompletion=completed("wordnet"), help="Entry list.", show_default=False)
+]
 CrawlFiles = Annotated[
     list[str] | None,
     typer.Argument(

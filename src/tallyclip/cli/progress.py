@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from tallyclip.cli.console import as_markup
+from tallyclip.cli.console import Amount, as_markup, err
 from tallyclip.report.numbers import short, size
 from tallyclip.run.progress import piece_of
 
@@ -27,11 +27,22 @@ class _Rate(ProgressColumn):
         return Text(_rate_text(speed, task.fields["unit"]) if speed else "", style="cyan")
 
 
-class Shown:
-    """Shows the progress of one stage at a time."""
+def shown() -> Shown:
+    """Progress on standard error, as much of it as the command is to show."""
+    return Shown(Console(stderr=True, quiet=True) if err.shows == Amount.nothing else err, shards=err.shows == Amount.shards)
 
-    def __init__(self, console: Console) -> None:
+
+class Shown:
+    """Shows the progress of one stage at a time.
+
+    Args:
+        console: to show it on.
+        shards: name each shard that is done.
+    """
+
+    def __init__(self, console: Console, *, shards: bool = False) -> None:
         self._console = console
+        self._names_shards = shards
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._stage = ""
@@ -53,7 +64,7 @@ class Shown:
         self._clock = None if self._compiles else (self._started, 0)
         self._compiles = False
         kept = f" ({shards_done:,} of {shards:,} {self._pieces} are done)" if shards_done else ""
-        if self._console.is_terminal:
+        if self._console.is_terminal and not self._console.quiet:
             self._bar = Progress(
                 TextColumn("[bold]{task.description:<8}"),
                 BarColumn(bar_width=28),
@@ -94,7 +105,9 @@ class Shown:
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, figures=figures)
 
-    def shard_done(self, key: str) -> None:  # noqa: ARG002 - the bar shows the number only
+    def shard_done(self, key: str) -> None:
+        if self._names_shards:
+            self.note(f"{self._stage}: {piece_of(self._unit)} {key} done")
         self._shards = (self._shards[0] + 1, self._shards[1])
         self._refresh()
 

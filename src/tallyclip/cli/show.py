@@ -15,13 +15,12 @@ from tallyclip.escaping import printable
 from tallyclip.report.numbers import short, size, visible
 
 if TYPE_CHECKING:  # most of them compute, and what is shown of a run does not
-    import numpy as np
-
-    from tallyclip.core.data import Metadata
     from tallyclip.flows.dry_run import Estimate
+    from tallyclip.flows.text import TextMatches
     from tallyclip.run.status import RunStatus, StageStatus
     from tallyclip.stages.plan import Plan
 
+NEAR_SHOWN = 10
 MARKS = {"done": "[green]✓[/green]", "under way": "[yellow]…[/yellow]", "to do": "[dim]·[/dim]"}
 
 
@@ -110,29 +109,35 @@ def _minutes(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def text_matches(
-    text: str,
-    metadata: Metadata,
-    entry_ids: np.ndarray,
-    counts: np.ndarray | None,
-    p: np.ndarray | None,
-    keep: float | None,
-) -> RenderableType:
-    """The entries that one caption matches, with their counts and probabilities if a run is given."""
-    if not len(entry_ids):
-        return Text(f"{text!r} matches no entry")
-    table = Table(box=None, header_style="dim", pad_edge=False)
-    table.add_column("id", justify="right")
-    table.add_column("entry")
-    if counts is not None and p is not None:
-        table.add_column("count", justify="right")
-        table.add_column("entry prob.", justify="right")
-    for entry in entry_ids.tolist():
-        more = [] if counts is None or p is None else [f"{counts[entry]:,}", f"{p[entry]:.4g}"]
-        table.add_row(str(entry), Text(visible(metadata.entries[entry])), *more)
-    if keep is None:
-        return table
-    return Group(table, Text(f"\nkept with probability {keep:.6g}"))
+def text_matches(found: TextMatches) -> RenderableType:
+    """The entries that one caption matches, with their counts and probabilities if a run is given, and what it does not match and why."""
+    parts: list[RenderableType] = []
+    with_counts = found.keep_probability is not None
+    if found.entries:
+        table = Table(box=None, header_style="dim", pad_edge=False)
+        table.add_column("id", justify="right")
+        table.add_column("entry", overflow="fold")
+        if with_counts:
+            table.add_column("count", justify="right")
+            table.add_column("entry prob.", justify="right")
+        for entry in found.entries:
+            more = [f"{entry.count:,}", f"{entry.entry_probability:.4g}"] if with_counts else []
+            table.add_row(str(entry.id), Text(visible(entry.entry)), *more)
+        parts.append(table)
+    else:
+        parts.append(Text(f"{found.caption!r} matches no entry"))
+    lines = [
+        f"{visible(miss.entry)!r}: {miss.reason}{f' (--mode {miss.mode} matches it)' if miss.mode else ''}" for miss in found.near_misses
+    ]
+    lines = lines[:NEAR_SHOWN] + ([f"and {len(lines) - NEAR_SHOWN:,} more entries"] if len(lines) > NEAR_SHOWN else [])
+    if lines:
+        parts.append(Text("\nnearly matched, but not in this mode:" if found.entries else "it nearly matches:"))
+    parts += [Text(f"  {printable(line)}") for line in lines]
+    if found.unlisted:
+        parts.append(Text(f"not in the entry list: {', '.join(map(repr, map(visible, found.unlisted)))}"))
+    if with_counts:
+        parts.append(Text(f"\nkept with probability {found.keep_probability:.6g}\n(t = {found.t:,.6g}, {found.why_t})"))
+    return Group(*parts)
 
 
 def in_lines(lines: Iterable[str]) -> str:

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from tallyclip.cli.console import reports_errors, show_text
-from tallyclip.cli.options import HOW, checked
+from tallyclip.cli.console import choose_progress, reports_errors, show_result, show_text
+from tallyclip.cli.options import HOW, AsJson, Quiet, checked, one_of
 from tallyclip.flows.names import pool_name, run_folder
 from tallyclip.train import command
 
@@ -32,7 +32,8 @@ class TrackerName(StrEnum):
     trackio = "trackio"
 
 
-DATA, SETTINGS = "Data", "In place of what the preset says"
+USE = "Use a curated set"  # commands that do
+DATA, SETTINGS, OUTPUT = "Data", "In place of what the preset says", "Logs and checkpoints"
 
 Shards = Annotated[
     list[str],
@@ -107,13 +108,19 @@ WarmupSteps = Annotated[
 ]
 Precision = Annotated[
     PrecisionName | None,
-    typer.Option("--precision", help="Of most operations. Without a GPU: fp32.", rich_help_panel=SETTINGS, show_default=False),
+    typer.Option(
+        "--precision",
+        metavar=one_of(PrecisionName),
+        help="Of most operations. Without a GPU: fp32.",
+        rich_help_panel=SETTINGS,
+        show_default=False,
+    ),
 ]
 ClipNorm = Annotated[
     float | None,
     typer.Option("--clip-norm", metavar="NUMBER", help="Largest norm of gradients.", rich_help_panel=SETTINGS, show_default=False),
 ]
-Seed = Annotated[int, typer.Option("--seed", help="Of the first weights and of the order of pairs.")]
+Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Of the first weights and of the order of pairs.")]
 BatchSize = Annotated[
     int | None,
     typer.Option(
@@ -125,9 +132,13 @@ BatchSize = Annotated[
     ),
 ]
 Loaders = Annotated[
-    int, typer.Option("--workers", min=0, help="Processes that load and decode images, for each that trains.", rich_help_panel=HOW)
+    int,
+    typer.Option("--workers", metavar="N", min=0, help="Processes that load and decode images, for each that trains.", rich_help_panel=HOW),
 ]
-DeviceChoice = Annotated[DeviceName, typer.Option("--device", help="What to compute on; auto: a GPU if there is one.", rich_help_panel=HOW)]
+DeviceChoice = Annotated[
+    DeviceName,
+    typer.Option("--device", metavar=one_of(DeviceName), help="What to compute on; auto: a GPU if there is one.", rich_help_panel=HOW),
+]
 Compile = Annotated[bool, typer.Option("--compile", help="Compile the model: minutes once, then shorter steps.", rich_help_panel=HOW)]
 Activations = Annotated[
     bool | None,
@@ -138,12 +149,20 @@ Activations = Annotated[
         show_default=False,
     ),
 ]
-LogEvery = Annotated[int, typer.Option("--log-every", metavar="STEPS", min=1, help="Steps between lines of DIR/log.jsonl.")]
-SaveEvery = Annotated[int, typer.Option("--save-every", metavar="STEPS", min=1, help="Steps between checkpoints.")]
-Keep = Annotated[int, typer.Option("--keep", metavar="N", min=1, help="Checkpoints that stay.")]
+LogEvery = Annotated[
+    int, typer.Option("--log-every", metavar="STEPS", min=1, help="Steps between lines of DIR/log.jsonl.", rich_help_panel=OUTPUT)
+]
+SaveEvery = Annotated[int, typer.Option("--save-every", metavar="STEPS", min=1, help="Steps between checkpoints.", rich_help_panel=OUTPUT)]
+Keep = Annotated[int, typer.Option("--keep", metavar="N", min=1, help="Checkpoints that stay.", rich_help_panel=OUTPUT)]
 Track = Annotated[
     list[TrackerName] | None,
-    typer.Option("--track", help="Log to another tool as well. May be given several times.", show_default=False),
+    typer.Option(
+        "--track",
+        metavar=one_of(TrackerName),
+        help="Log to another tool as well. May be given several times.",
+        rich_help_panel=OUTPUT,
+        show_default=False,
+    ),
 ]
 
 
@@ -173,21 +192,28 @@ def train(
     device: DeviceChoice = DeviceName.auto,
     compile: Compile = False,  # noqa: A002 - named as the option
     checkpoint_activations: Activations = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> None:
     """Train a CLIP model on a curated set, with the paper's settings.
 
     Writes `DIR/checkpoints/*.pt`, which open_clip loads, `DIR/log.jsonl`, and at the end `DIR/model.pt`. After an interruption, run the
     same command again: it goes on after the last checkpoint. On several GPUs, start it with torchrun: see docs/training.md.
 
-    Example: `tallyclip train --data exports/shards --out training --seen-pairs 1_000_000 --global-batch 1024 --warmup-steps 100`
+    Example:
+        tallyclip train --data exports/shards --out training --seen-pairs 1_000_000 --global-batch 1024 --warmup-steps 100
     """
     given: dict[str, Any] = {name: value.value if isinstance(value, StrEnum) else value for name, value in locals().items()}
+    del given["quiet"], given["as_json"]
     given["track"] = [tracker.value for tracker in track or ()]
+    choose_progress(quiet=quiet)
     trained = command.train(**given, progress=True)
     if trained.is_first:
-        show_text(f"weights     {trained.weights}\nlog         {trained.path / 'log.jsonl'}")
+        log = trained.path / "log.jsonl"
+        result = {"weights": trained.weights, "log": log, "step": trained.step, "loss": trained.loss}
+        show_result(as_json, result, lambda: show_text(f"weights     {trained.weights}\nlog         {log}"))
 
 
 def add_train(app: typer.Typer) -> None:
     """Give an application the command."""
-    app.command(rich_help_panel="Main commands")(reports_errors(train))
+    app.command(rich_help_panel=USE)(reports_errors(train))

@@ -19,6 +19,7 @@ import fsspec
 import pyarrow as pa
 
 from tallyclip.errors import MissingExtraError, OptionError
+from tallyclip.extras import install_line
 from tallyclip.io.suffixes import COMPRESSIONS
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def filesystem(path: str) -> tuple[fsspec.AbstractFileSystem, str]:
         return _archive(f"{before}{scheme}://{behind}"), inner.strip("/")
     except ImportError as error:
         extra = next((EXTRAS[link.split("://")[0]] for link in path.split("::") if link.split("://")[0] in EXTRAS), None)
-        install = f"pip install 'tallyclip[{extra}]'" if extra else "install the package that the message names"
+        install = install_line(extra) if extra else "install the package that the message names"
         raise MissingExtraError(f"{path}: {error}", install) from None
     except ValueError as error:
         raise OptionError(f"{path}: {error}", "URLs are those of fsspec: s3://, gs://, https://, hf://, ...") from None

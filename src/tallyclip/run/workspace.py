@@ -2,6 +2,7 @@
 
     FOLDER/
     ├── <record>              what was asked for last, with which versions, and the layout of the folder
+    ├── log.txt               what commands did in it, and when
     ├── <stage>/              a stage that is whole; its _manifest.json is written before it gets there
     ├── <results>             what stages publish beside their folders
     └── .work/                stages under way, each under its fingerprint; gone when they are done
@@ -28,6 +29,7 @@ from tallyclip.errors import ArtifactError, IncompleteError, OptionError, StaleE
 from tallyclip.io.files import PART, clear_parts, remove, write_json
 from tallyclip.io.locks import LOCK, lock_folder
 from tallyclip.run.items import StageFolder
+from tallyclip.run.log import LOG, Logged
 from tallyclip.run.manifest import Manifest, read_manifest, write_manifest
 from tallyclip.run.progress import Progress, Silent
 from tallyclip.run.record import LAYOUT, FolderKind, Outline, Record, attempts, check_folder, check_layout, read_record
@@ -58,7 +60,7 @@ class Kind(FolderKind, frozen=True, kw_only=True):
     def names(self) -> set[str]:
         """Everything that may be in such a folder."""
         ours = {name for stage in self.stages for name in (stage.name, *stage.results)}
-        return ours | {self.record, LOCK, ".work", *self.others}
+        return ours | {self.record, LOG, LOCK, ".work", *self.others}
 
 
 class Workspace:
@@ -74,7 +76,7 @@ class Workspace:
         self.downloads = self.root / ".work" / "downloads"
         self.footers = self.root / ".work" / "footers"  # of files that were listed, until the end of the command
         self.runner = runner
-        self.progress: Progress = progress or Silent()
+        self.progress = Logged(progress or Silent())
         self.command = list(command)
         self._work = self.root / ".work"
         self._trash = self._work / "trash"
@@ -85,8 +87,9 @@ class Workspace:
     def __enter__(self) -> Workspace:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if self._lock is not None:
+            self.progress.end(error)
             if not self._shared:  # else what is there may be another's, who is at work
                 shutil.rmtree(self._trash, ignore_errors=True)
                 shutil.rmtree(self.footers, ignore_errors=True)
@@ -122,6 +125,7 @@ class Workspace:
         self._take(shared=False)
         if not self.record_file.exists():
             self.record(sources, files)
+        self.progress.begin(self.root, self.command)
 
     def open(self, *, shared: bool = False) -> None:
         """Take up a folder that is there; ``shared`` with other processes that, like this one, only do pieces of work.
@@ -133,6 +137,7 @@ class Workspace:
         """
         check_folder(self.kind, self.root)
         self._take(shared=shared)
+        self.progress.begin(self.root, self.command)
 
     def _take(self, *, shared: bool) -> None:
         self._lock, self._shared = lock_folder(self.root, self.kind.noun, shared=shared), shared

@@ -2,6 +2,7 @@
 
 RUN/
 ├── run.json                     what was asked for, and with which versions
+├── log.txt                      what commands did, and when
 ├── crawl.json                   of a crawl by its name: which of its files were chosen
 ├── gather/                      of crawl files: their pairs, and the keys of these
 ├── duplicates/                  of crawl files: which pairs repeat others

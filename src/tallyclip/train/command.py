@@ -123,10 +123,9 @@ def train(
     bar = None
     is_first = os.environ.get("RANK", "0") == "0"
     if progress and is_first:
-        from tallyclip.cli.console import err
-        from tallyclip.cli.progress import Shown
+        from tallyclip.cli.progress import shown
 
-        bar = Shown(err)
+        bar = shown()
     instead = {
         "seen_pairs": seen_pairs,
         "global_batch": global_batch,

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import codecs
 import re
-import time
 
 import pytest
 import webencodings
@@ -219,10 +218,9 @@ def test_a_page_that_shows_no_charset_is_windows_1252() -> None:
 
 
 @pytest.mark.parametrize("content", [b"\x80", b"\xe4\xf6 ", b"<meta ", b"<!--", b"<meta a='", b"charset="])
-def test_the_largest_pages_take_no_time(content: bytes) -> None:
-    started = time.process_time()
+def test_the_largest_pages_are_read_in_time_proportional_to_their_size(content: bytes) -> None:
+    """The square of it would exceed the time limit of tests."""
     to_utf8(content * ((16 << 20) // len(content)))
-    assert time.process_time() - started < 5
 
 
 @pytest.mark.timeout(30)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -315,25 +314,20 @@ ENDLESS = [
 
 @pytest.mark.parametrize("piece", ENDLESS)
 def test_time_is_in_proportion_to_the_size_whatever_a_page_is_made_of(piece: str) -> None:
-    page = (piece * ((2 << 20) // len(piece))).encode()
-    started = time.process_time()
-    images_of(page)
-    assert time.process_time() - started < 2.0  # a tree of some of these would take hours
+    """A tree of some of these would take hours, which the time limit of tests ends."""
+    images_of((piece * ((2 << 20) // len(piece))).encode())
 
 
 @pytest.mark.parametrize("inside", [' a{}="b"', " {}a", ' alt="a" srcset="{},"', " ="])
 def test_a_tag_may_have_any_number_of_attributes(inside: str) -> None:
-    page = "<img alt=x" + "".join(map(inside.format, range(200_000))) + "><img alt=z>"
-    started = time.process_time()
+    """So many that comparing each with each would exceed the time limit of tests."""
+    page = "<img alt=x" + "".join(map(inside.format, range(1_000_000))) + "><img alt=z>"
     assert alts(page)[0] == "x"
-    assert time.process_time() - started < 2.0
 
 
-def test_many_tags_with_many_attributes_take_no_longer_than_one_after_the_other() -> None:
+def test_many_tags_may_have_many_attributes() -> None:
     page = "".join("<img alt=x " + " ".join(f"a{i}b{j}" for j in range(200)) + ">" for i in range(1_000))
-    started = time.process_time()
     assert alts(page) == ["x"] * 1_000
-    assert time.process_time() - started < 2.0
 
 
 def test_attributes_after_the_last_that_counts_are_ignored() -> None:

@@ -50,7 +50,8 @@ def assert_same(out: Path, clean: dict[str, bytes]) -> None:
     assert found.keys() == clean.keys()
     assert [name for name in clean if found[name] != clean[name]] == []
     assert leftovers(out) == []
-    assert {path.name for path in out.iterdir()} == {*STAGES, "metadata.parquet", "manifest.json", "build.json", "inputs.json", ".lock"}
+    others = {"metadata.parquet", "manifest.json", "build.json", "inputs.json", ".lock", "log.txt"}
+    assert {path.name for path in out.iterdir()} == {*STAGES, *others}
 
 
 def assert_coherent(out: Path) -> None:

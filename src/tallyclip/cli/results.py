@@ -1,0 +1,19 @@
+"""What commands have made, as values for ``--json``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tallyclip.api import Run
+
+FILES = ("pool", "curated", "uids", "entry_counts", "entry_counts_curated", "probabilities", "dropped", "retry", "card")
+
+
+def run_result(run: Run) -> dict[str, Any]:
+    """The files of a run that are there, and what each of its stages that are done says in numbers."""
+    status = run.status
+    return {
+        "run": run.path.resolve(),
+        "files": {name: path for name in FILES if (path := getattr(run, name)).exists()},
+        "stages": {stage.stage: stage.result for stage in status.stages if stage.state == "done" and stage.stage != "card"},
+    }
