@@ -124,4 +124,4 @@ def show_result(as_json: bool, value: Any, render: Callable[[], None]) -> None:
 
     from tallyclip.io.files import with_infinity
 
-    print(json.dumps(with_infinity(msgspec.to_builtins(value, enc_hook=str)), indent=1))
+    print(json.dumps(with_infinity(msgspec.to_builtins(value, enc_hook=str, str_keys=True)), indent=1))

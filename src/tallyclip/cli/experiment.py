@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from tallyclip.cli import options
-from tallyclip.cli.console import err, out, print_json, reports_errors, show_text
+from tallyclip.cli.console import choose_progress, err, out, reports_errors, show_result, show_text
+from tallyclip.cli.help import Commands
 from tallyclip.experiment import command
 from tallyclip.flows.names import run_folder
 
@@ -47,11 +48,7 @@ Pairs = Annotated[
     int | None, typer.Option("--pairs", metavar="N", help="Images in the pool. Default: as the recipe says.", show_default=False)
 ]
 
-experiment_app = typer.Typer(
-    help="See whether curation helps: train models that differ in their data alone, and compare them.",
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
-)
+experiment_app = Commands(help="See whether curation helps: train models that differ in their data alone, and compare them.")
 
 
 @experiment_app.command()
@@ -64,6 +61,7 @@ def run(
     unseen_style: UnseenStyle = None,
     workers: options.WorkersCount = None,
     as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Run an experiment: the raw pool, matched, balanced and online-balanced data, with one model, budget and seeds.
 
@@ -73,19 +71,13 @@ def run(
 
     Examples: `tallyclip experiment run ladder --out ladder`, and `tallyclip experiment run mine.toml --seeds 5 --out mine`
     """
+    choose_progress(quiet=quiet)
     try:
         done = command.run(recipe, out=out_folder, seeds=seeds, unseen_style=unseen_style, workers=workers, progress=True)
     except KeyboardInterrupt:
         err.print(f"\nInterrupted. The same command goes on in {out_folder}.")
         raise typer.Exit(130) from None
-    if as_json:
-        import msgspec
-
-        from tallyclip.io.files import with_infinity
-
-        print_json(with_infinity(msgspec.to_builtins(done.results, str_keys=True)))
-        return
-    _show_results(done)
+    show_result(as_json, done.results, lambda: _show_results(done))
 
 
 @experiment_app.command()
@@ -109,6 +101,7 @@ def world(
     seed: Seed = 0,
     pairs: Pairs = None,
     workers: options.WorkersCount = None,
+    quiet: options.Quiet = False,
 ) -> None:
     """Write the world of a recipe, to look at it or to try other commands: a pool of tars as img2dataset writes them, and its test sets.
 
@@ -116,6 +109,7 @@ def world(
 
     Example: `tallyclip experiment world --pairs 10_000 --out small`
     """
+    choose_progress(quiet=quiet)
     made = command.write_world(of, out=out_folder, seed=seed, pairs=pairs, workers=workers, progress=True)
     show_text(f"pool        {made / 'pool'}/*.tar\ntests       {made}/seen, unseen, retrieval")
 
