@@ -80,6 +80,7 @@ __all__ = [
     "status",
     "survivors",
     "tail_share",
+    "threshold_for_exactly",
     "threshold_for_size",
     "threshold_for_tail",
     "uid_strings",
@@ -105,6 +106,7 @@ _HOMES = {
     "tallyclip.exports": ("Export", "export_downloads", "export_index", "export_subset", "export_uids", "export_webdataset"),
     "tallyclip.match.matcher": ("Matcher",),
     "tallyclip.match.reference": ("match_reference",),
+    "tallyclip.core.exact": ("threshold_for_exactly",),
     "tallyclip.core.plan": ("expected_size", "threshold_for_size"),
     "tallyclip.core.uids": ("make_uids", "parse_uids", "uid_strings"),
 }
