@@ -240,6 +240,7 @@ def curate(
     clean_metadata: bool = False,
     t: float | None = None,
     size: float | str | None = None,
+    exactly: bool = False,
     tail_share: float | None = None,
     seed: int = 0,
     mode: Mode = "exact",
@@ -285,6 +286,7 @@ def curate(
         out: the run folder: new, empty, or a run to continue.
         metadata: the entry list: "wordnet", a file, the folder of a build, or Metadata.
         t, size, tail_share: at most one of them, to choose the threshold.
+        exactly: with ``size``, a draw of exactly so many distinct pairs, not on average.
         languages: such as "en", "en,de" or "all".
         step: functions that say which pairs are kept, each as "module:function" or itself; see docs/steps.md.
         progress: show on standard error what the command shows.
@@ -312,7 +314,7 @@ def curate(
             asked.source_of(given),
             asked.choice_of(*(given[name] for name in COLUMNS)),
             asked.load_metadata(metadata, clean=clean_metadata),
-            asked.aim_of(t, size, tail_share),
+            asked.aim_of(t, size, tail_share, exactly=exactly),
             mode=mode,
             seed=seed,
             policy=asked.policy_of(texts),
@@ -434,7 +436,9 @@ def plan(
     *,
     t: float | None = None,
     size: float | str | None = None,
+    exactly: bool = False,
     tail_share: float | None = None,
+    seed: int = 0,
     texts: TextsPolicy = "pairs",
     workers: int | None = None,
     progress: bool = False,
@@ -446,7 +450,7 @@ def plan(
         from tallyclip.stages.plan import PLAN, PlanOptions
 
         opened.open()
-        make(opened, PLAN, PlanOptions(aim_of(t, size, tail_share), policy_of(texts)))
+        make(opened, PLAN, PlanOptions(aim_of(t, size, tail_share, exactly=exactly), policy_of(texts), seed))
     return Run(run)
 
 
@@ -455,6 +459,7 @@ def balance(
     *,
     t: float | None = None,
     size: float | str | None = None,
+    exactly: bool = False,
     tail_share: float | None = None,
     seed: int = 0,
     texts: TextsPolicy = "pairs",
@@ -467,7 +472,7 @@ def balance(
         from tallyclip.flows import curate as flow
 
         opened.open()
-        flow.balance(opened, asked.aim_of(t, size, tail_share), seed=seed, policy=asked.policy_of(texts))
+        flow.balance(opened, asked.aim_of(t, size, tail_share, exactly=exactly), seed=seed, policy=asked.policy_of(texts))
     return Run(run)
 
 
@@ -489,6 +494,7 @@ def survivors(
     out: str | PathLike[str],
     t: float | None = None,
     size: float | str | None = None,
+    exactly: bool = False,
     tail_share: float | None = None,
     seed: int = 0,
     texts: TextsPolicy = "pairs",
@@ -529,7 +535,7 @@ def survivors(
             opened,
             Path(run),
             names_of(images, "images"),
-            aim_of(t, size, tail_share),
+            aim_of(t, size, tail_share, exactly=exactly),
             seed=seed,
             policy=policy_of(texts),
             estimate=estimate,

@@ -243,7 +243,7 @@ def _estimate(given: dict[str, Any]) -> None:
     from tallyclip.flows.dry_run import estimate_run
     from tallyclip.run.runners.local import count_of
 
-    aim_of(given["t"], given["size"], given["tail_share"])
+    aim_of(given["t"], given["size"], given["tail_share"], exactly=given["exactly"])
     checked_seed(given["seed"])
     pool_options(given)
     if given["crawl"] is not None or not given["pool"]:
