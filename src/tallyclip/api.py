@@ -169,11 +169,15 @@ class Run:
 
     @property
     def status(self) -> RunStatus:
-        """The stages and how far each is, also while another process works on them."""
+        """The stages and how far each is, also while another process works on them; and the command that goes on."""
         from tallyclip.run.status import read_status
+        from tallyclip.stages.next_command import next_command
         from tallyclip.stages.outline import RUN_OUTLINE
 
-        return read_status(RUN_OUTLINE, self.path.resolve())
+        status = read_status(RUN_OUTLINE, self.path.resolve())
+        status.next = next_command(status)
+        status.card = next((str(self.card) for stage in status.stages if (stage.stage, stage.state) == ("card", "done")), None)
+        return status
 
     def _read(self) -> Workspace:
         from tallyclip.run.workspace import only_read
@@ -466,14 +470,33 @@ def balance(
     workers: int | None = None,
     progress: bool = False,
 ) -> Run:
-    """Draw the curated set of a counted pool, as ``tallyclip balance``. Errors: see ``curate``."""
-    with _open("balance", balance, locals()) as opened:
+    """Draw the curated set of a counted pool, as ``tallyclip balance``. Errors: see ``curate``.
+
+    Without ``t``, ``size`` and ``tail_share`` it does what was planned last (``plan``); without a plan, it takes the paper's tail share.
+    """
+    given = locals()
+    planned = _planned(given) if (t, size, tail_share, exactly) == (None, None, None, False) else {}
+    with _open("balance", balance, given | planned) as opened:
         from tallyclip.flows import asked
         from tallyclip.flows import curate as flow
 
         opened.open()
-        flow.balance(opened, asked.aim_of(t, size, tail_share, exactly=exactly), seed=seed, policy=asked.policy_of(texts))
+        if planned:
+            words = command_of("balance", balance, {**given, "seed": 0, "texts": "pairs", "workers": None} | planned)[2:]
+            opened.progress.note(f"as planned: {' '.join(words)}")
+        aim = asked.aim_of(*((given | planned)[name] for name in ("t", "size", "tail_share")), exactly=(given | planned)["exactly"])
+        flow.balance(opened, aim, seed=seed, policy=asked.policy_of(texts))
     return Run(run)
+
+
+def _planned(given: dict[str, Any]) -> dict[str, Any]:
+    """What the plan of a run was made for, as keywords; nothing, if there is no plan."""
+    check_types(balance, given)
+    from tallyclip.run.workspace import only_read
+    from tallyclip.stages.plan import planned_aim
+
+    aim = planned_aim(only_read(run_kind(), run_folder(os.fspath(given["run"]))))
+    return {} if aim is None else aim.given
 
 
 def card(run: str | PathLike[str], *, workers: int | None = None, progress: bool = False) -> Run:

@@ -412,8 +412,8 @@ def test_stages_of_any_unit_are_printed_in_lines_where_there_is_no_terminal(monk
         shown.shard_failed("x", "broken")
         shown.finish("done")
     said = out.getvalue()
-    assert "stage: 4,000,000 rows in 3 shards (1 of 3 shards are done)\nstage: 2,000,000 of 4,000,000 rows (50%), " in said
-    assert "stage: 8.0 MB in 3 parts (1 of 3 parts are done)\nstage: 2.0 MB of 8.0 MB (25%), " in said
+    assert "stage: 4,000,000 rows in 3 shards (1 of 3 shards done)\nstage: 2,000,000 of 4,000,000 rows (50%), " in said
+    assert "stage: 8.0 MB in 3 parts (1 of 3 parts done)\nstage: 2.0 MB of 8.0 MB (25%), " in said
     assert "stage: 2,000,000 pairs, " in said
     assert "failed shard x: broken" in said
     assert "failed part x: broken" in said

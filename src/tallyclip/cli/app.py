@@ -199,6 +199,8 @@ def status(*, as_json: options.AsJson = False, **given: Any) -> None:
         print_json(msgspec.to_builtins(found))
     else:
         out.print(_show().status_tree(found))
+        if found.card is not None or found.next is not None:
+            show_text(_show().status_places(found))
 
 
 @app.command(rich_help_panel="Main commands")

@@ -17,6 +17,7 @@ from markupsafe import Markup
 from tallyclip.escaping import printable, printable_json
 from tallyclip.io.files import with_infinity
 from tallyclip.report.numbers import decades, number, percent, short, size, visible
+from tallyclip.wording import plural
 
 TOP = 20
 SHOWN_SAMPLES = 8
@@ -178,7 +179,7 @@ class Card:
             keep_trailing_newline=True,
         )
         environment.filters |= {"number": number, "percent": percent, "short": short, "size": size}
-        environment.filters |= {"code": _code, "fenced": _fenced, "visible": visible}
+        environment.filters |= {"code": _code, "fenced": _fenced, "visible": visible, "plural": plural}
         environment.tests["finite"] = _is_finite
         shown = {"card": self.fields, "comparisons": self.comparisons, "facts": list(self._facts.values())}
         return environment.get_template(template).render(**shown, **more)

@@ -98,7 +98,7 @@ class BalanceFolder(StageFolder):
 
 
 class BalanceOptions(msgspec.Struct, frozen=True):
-    """The threshold, the reason for it and what it was chosen by, the seed, and whether every caption of an image is a pair or one is picked."""
+    """The threshold, why, and what it was chosen by; the seed, and whether every caption of an image is a pair or one is picked."""
 
     t: float
     why: str

@@ -176,8 +176,7 @@ def warning_of(counts: Int64[np.ndarray, " V"], aim: Aim, t: float, kept: Bool[n
 
 
 def _asked(_: Workspace, options: PlanOptions) -> dict[str, Any]:
-    aim = {name: repr(value) for name, value in options.aim.given.items()}
-    return {"aim": aim, "texts": options.policy, "seed": options.seed}
+    return {"aim": options.aim.given, "texts": options.policy, "seed": options.seed}
 
 
 def _finish(making: Making[PlanFolder, PlanOptions]) -> Finished:
@@ -204,6 +203,12 @@ def _planned(run: Workspace) -> Manifest | None:
     """The plan in place, if this version made it."""
     manifest = run.whole(PLAN)
     return manifest if manifest is not None and manifest.version == PLAN.version else None
+
+
+def planned_aim(run: Workspace) -> Aim | None:
+    """What the plan in place was made for, if there is one."""
+    planned = _planned(run)
+    return None if planned is None else msgspec.convert(planned.options["aim"], Aim, strict=False)  # infinity is text there
 
 
 def read_plan(run: Workspace) -> Plan:
