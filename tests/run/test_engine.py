@@ -143,7 +143,7 @@ class Told(Silent):
         self.total: int | None = None
         self.done = 0
 
-    def start(self, stage: str, shards: int, shards_done: int, rows: int | None, unit: str = "rows") -> None:
+    def start(self, stage: str, shards: int, shards_done: int, rows: int | None, unit: str = "rows") -> None:  # noqa: ARG002
         self.total = rows
 
     def advance(self, rows: int) -> None:

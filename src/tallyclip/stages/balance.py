@@ -57,6 +57,7 @@ from tallyclip.stages.counts import add_shard, load_counts
 from tallyclip.stages.match import MATCH, SnapshotShard, read_schema, smallest_uids, snapshot_of, unmatch
 from tallyclip.stages.metadata import entries_of
 from tallyclip.stages.plan import Aim, resolve, steps_to, tabulate, warning_of
+from tallyclip.wording import plural
 
 EXAMPLES_PER_BATCH = 3  # pairs that are not kept
 SECONDS_PER_KEPT_PAIR = 1.2e-6  # to write its row
@@ -424,7 +425,7 @@ def _finish(making: Making[BalanceFolder, BalanceOptions]) -> Finished:
         "warning": warning,
     }
     outputs = (folder.counts_curated, folder.entry_counts_curated, folder.uids)
-    return Finished(result, f"{kept:,} pairs kept at t = {options.t:,.6g}, {expected:,.0f} expected", outputs)
+    return Finished(result, f"{plural(kept, 'pair')} kept at t = {options.t:,.6g}, {expected:,.0f} expected", outputs)
 
 
 class BalancePart(Part):
@@ -462,13 +463,13 @@ class BalancePart(Part):
     def summary(self) -> list[str]:
         of = "matched images" if self.texts_policy == "one-per-image" else "matched pairs"
         top = ", ".join(f"{visible(row.entry)!r} {short(row.before)} → {short(row.after)}" for row in self.top_before[:3])
-        repeated = f", {self.repeated_uids:,} repeat a uid" if self.repeated_uids else ""
+        repeated = f", {self.repeated_uids:,} {'repeats' if self.repeated_uids == 1 else 'repeat'} a uid" if self.repeated_uids else ""
         head = self.head_matches / self.matches_before
         return [
             *([] if self.warning is None else [f"warning     {self.warning}"]),
             f"threshold   t = {self.t:,.6g}, {self.why_t}",
-            f"head        {self.head_entries:,} entries with {head:.1%} of the matches; tail: {self.tail_share:.1%}",
-            f"kept        {self.kept:,} pairs ({self.kept / self.candidates:.1%} of {of}), {self.expected:,.0f} expected{repeated}",
+            f"head        {plural(self.head_entries, 'entry', 'entries')} with {head:.1%} of the matches; tail: {self.tail_share:.1%}",
+            f"kept        {plural(self.kept, 'pair')} ({self.kept / self.candidates:.1%} of {of}), {self.expected:,.0f} expected{repeated}",
             f"top entries {top}",
         ]
 
