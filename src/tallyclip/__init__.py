@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tallyclip.core.balance import draw, entry_probability, keep_probability, pick_one
     from tallyclip.core.counts import count_entries, tail_share, threshold_for_tail
     from tallyclip.core.data import Matches, Metadata
+    from tallyclip.core.exact import threshold_for_exactly
     from tallyclip.core.plan import expected_size, threshold_for_size
     from tallyclip.core.uids import make_uids, parse_uids, uid_strings
     from tallyclip.errors import (

@@ -178,8 +178,10 @@ class Card:
             lstrip_blocks=True,
             keep_trailing_newline=True,
         )
+        words: dict[str, Any] = {"plural": plural}
         environment.filters |= {"number": number, "percent": percent, "short": short, "size": size}
-        environment.filters |= {"code": _code, "fenced": _fenced, "visible": visible, "plural": plural}
+        environment.filters |= {"code": _code, "fenced": _fenced, "visible": visible}
+        environment.filters.update(words)
         environment.tests["finite"] = _is_finite
         shown = {"card": self.fields, "comparisons": self.comparisons, "facts": list(self._facts.values())}
         return environment.get_template(template).render(**shown, **more)

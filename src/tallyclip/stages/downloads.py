@@ -119,8 +119,9 @@ def downloads_summary(root: Path, made: Manifest) -> list[str]:
     repeated = f", {result['repeated_urls']:,} with a URL that stands before in the same file" if result["repeated_urls"] else ""
     dropped = [f"dropped     {count:,} {reason}" for reason, count in result["drops"].items()]
     command = ["img2dataset", "--url_list", str(folder), *IMG2DATASET, "--output_folder", "images"]
+    pairs, files = plural(result["rows"], "pair"), plural(result["files"], "file")
     return [
-        f"downloads   {folder}/*.parquet: url, caption and uid of {plural(result['rows'], 'pair')} in {plural(result['files'], 'file')}{repeated}",
+        f"downloads   {folder}/*.parquet: url, caption and uid of {pairs} in {files}{repeated}",
         *dropped,
         f"next        {shlex.join(command)}",
     ]

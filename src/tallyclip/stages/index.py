@@ -158,8 +158,9 @@ def index_summary(root: Path, made: Manifest) -> list[str]:
     found = made.result
     of_run = "RUN" if "run" in made.options else 'None, select="curated"'
     drops = ", ".join(f"{count:,} {reason}" for reason, count in found["drops"].items()) or "none"
+    pairs, samples, shards = (plural(found[f"{noun}s"], noun) for noun in ("pair", "sample", "shard"))
     return [
-        f"index       {root / 'index'}: {plural(found['pairs'], 'pair')} of {plural(found['samples'], 'sample')} in {plural(found['shards'], 'shard')}",
+        f"index       {root / 'index'}: {pairs} of {samples} in {shards}",
         f"left out    {drops}",
         *not_read(found["not_read"]),
         f"next        OnlineBalanced(SHARDS, {of_run}, index={str(root)!r}), see docs/loading.md",

@@ -189,8 +189,9 @@ def subset_summary(root: Path, made: Manifest) -> list[str]:
     result = made.result
     left = result["uids"] - result["met"]
     failed = [f"failed      {plural(len(made.failed), 'shard')}, skipped as --allow-failed-shards allows"] if made.failed else []
+    files = plural(result["files"], "file")
     return [
-        f"subset      {root / SUBSET.name}/*.parquet: {result['written']:,} of {result['rows']:,} rows, in {plural(result['files'], 'file')}",
+        f"subset      {root / SUBSET.name}/*.parquet: {result['written']:,} of {result['rows']:,} rows, in {files}",
         f"uids        {result['met']:,} of the curated set's {result['uids']:,} met; {left:,} are not in these tables",
         *failed,
     ]
