@@ -222,7 +222,7 @@ def test_a_table_that_cannot_be_read_fails_and_is_skipped_where_that_is_allowed(
         tc.export_subset(odd.run, pool, out=tmp_path / "out", workers=2)
     made = tc.export_subset(odd.run, pool, out=tmp_path / "out", allow_failed_shards=True, workers=2)
     assert made.result["met"] == made.result["uids"]
-    assert "failed      1 shards, skipped as --allow-failed-shards allows" in made.summary
+    assert "failed      1 shard, skipped as --allow-failed-shards allows" in made.summary
     assert leftovers(tmp_path / "out") == []
 
 
