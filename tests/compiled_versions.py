@@ -13,7 +13,12 @@ from numba.core.registry import CPUDispatcher
 import tallyclip
 
 # The only ones that compute with floats; elsewhere a float64 comes of an int64 that met a uint64.
-WITH_FLOATS = {"tallyclip.core.balance._draw", "tallyclip.core.balance._keep", "tallyclip.core.plan._sum_parts"}
+WITH_FLOATS = {
+    "tallyclip.core.balance._draw",
+    "tallyclip.core.balance._keep",
+    "tallyclip.core.exact._find",
+    "tallyclip.core.plan._sum_parts",
+}
 # Large, so a second version would cost every user seconds: what they read is always read-only.
 ONE_VERSION = "tallyclip.match.kernel."
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tallyclip.core.balance import draw, entry_probability, keep_probability, pick_one
     from tallyclip.core.counts import count_entries, tail_share, threshold_for_tail
     from tallyclip.core.data import Matches, Metadata
+    from tallyclip.core.exact import threshold_for_exactly
     from tallyclip.core.plan import expected_size, threshold_for_size
     from tallyclip.core.uids import make_uids, parse_uids, uid_strings
     from tallyclip.errors import (
@@ -80,6 +81,7 @@ __all__ = [
     "status",
     "survivors",
     "tail_share",
+    "threshold_for_exactly",
     "threshold_for_size",
     "threshold_for_tail",
     "uid_strings",
@@ -105,6 +107,7 @@ _HOMES = {
     "tallyclip.exports": ("Export", "export_downloads", "export_index", "export_subset", "export_uids", "export_webdataset"),
     "tallyclip.match.matcher": ("Matcher",),
     "tallyclip.match.reference": ("match_reference",),
+    "tallyclip.core.exact": ("threshold_for_exactly",),
     "tallyclip.core.plan": ("expected_size", "threshold_for_size"),
     "tallyclip.core.uids": ("make_uids", "parse_uids", "uid_strings"),
 }

@@ -169,11 +169,15 @@ class Run:
 
     @property
     def status(self) -> RunStatus:
-        """The stages and how far each is, also while another process works on them."""
+        """The stages and how far each is, also while another process works on them; and the command that goes on."""
         from tallyclip.run.status import read_status
+        from tallyclip.stages.next_command import next_command
         from tallyclip.stages.outline import RUN_OUTLINE
 
-        return read_status(RUN_OUTLINE, self.path.resolve())
+        status = read_status(RUN_OUTLINE, self.path.resolve())
+        status.next = next_command(status)
+        status.card = next((str(self.card) for stage in status.stages if (stage.stage, stage.state) == ("card", "done")), None)
+        return status
 
     def _read(self) -> Workspace:
         from tallyclip.run.workspace import only_read
@@ -239,6 +243,7 @@ def curate(
     clean_metadata: bool = False,
     t: float | None = None,
     size: float | str | None = None,
+    exactly: bool = False,
     tail_share: float | None = None,
     seed: int = 0,
     mode: Mode = "exact",
@@ -284,6 +289,7 @@ def curate(
         out: the run folder: new, empty, or a run to continue.
         metadata: the entry list: "wordnet", a file, the folder of a build, or Metadata.
         t, size, tail_share: at most one of them, to choose the threshold.
+        exactly: with ``size``, a draw of exactly so many distinct pairs, not on average.
         languages: such as "en", "en,de" or "all".
         step: functions that say which pairs are kept, each as "module:function" or itself; see docs/steps.md.
         progress: show on standard error what the command shows.
@@ -311,7 +317,7 @@ def curate(
             asked.source_of(given),
             asked.choice_of(*(given[name] for name in COLUMNS)),
             asked.load_metadata(metadata, clean=clean_metadata),
-            asked.aim_of(t, size, tail_share),
+            asked.aim_of(t, size, tail_share, exactly=exactly),
             mode=mode,
             seed=seed,
             policy=asked.policy_of(texts),
@@ -433,7 +439,9 @@ def plan(
     *,
     t: float | None = None,
     size: float | str | None = None,
+    exactly: bool = False,
     tail_share: float | None = None,
+    seed: int = 0,
     texts: TextsPolicy = "pairs",
     workers: int | None = None,
     progress: bool = False,
@@ -445,7 +453,7 @@ def plan(
         from tallyclip.stages.plan import PLAN, PlanOptions
 
         opened.open()
-        make(opened, PLAN, PlanOptions(aim_of(t, size, tail_share), policy_of(texts)))
+        make(opened, PLAN, PlanOptions(aim_of(t, size, tail_share, exactly=exactly), policy_of(texts), seed))
     return Run(run)
 
 
@@ -454,20 +462,40 @@ def balance(
     *,
     t: float | None = None,
     size: float | str | None = None,
+    exactly: bool = False,
     tail_share: float | None = None,
     seed: int = 0,
     texts: TextsPolicy = "pairs",
     workers: int | None = None,
     progress: bool = False,
 ) -> Run:
-    """Draw the curated set of a counted pool, as ``tallyclip balance``. Errors: see ``curate``."""
-    with _open("balance", balance, locals()) as opened:
+    """Draw the curated set of a counted pool, as ``tallyclip balance``. Errors: see ``curate``.
+
+    Without ``t``, ``size`` and ``tail_share`` it does what was planned last (``plan``); without a plan, it takes the paper's tail share.
+    """
+    given = locals()
+    planned = _planned(given) if (t, size, tail_share, exactly) == (None, None, None, False) else {}
+    with _open("balance", balance, given | planned) as opened:
         from tallyclip.flows import asked
         from tallyclip.flows import curate as flow
 
         opened.open()
-        flow.balance(opened, asked.aim_of(t, size, tail_share), seed=seed, policy=asked.policy_of(texts))
+        if planned:
+            words = command_of("balance", balance, {**given, "seed": 0, "texts": "pairs", "workers": None} | planned)[2:]
+            opened.progress.note(f"as planned: {' '.join(words)}")
+        aim = asked.aim_of(*((given | planned)[name] for name in ("t", "size", "tail_share")), exactly=(given | planned)["exactly"])
+        flow.balance(opened, aim, seed=seed, policy=asked.policy_of(texts))
     return Run(run)
+
+
+def _planned(given: dict[str, Any]) -> dict[str, Any]:
+    """What the plan of a run was made for, as keywords; nothing, if there is no plan."""
+    check_types(balance, given)
+    from tallyclip.run.workspace import only_read
+    from tallyclip.stages.plan import planned_aim
+
+    aim = planned_aim(only_read(run_kind(), run_folder(os.fspath(given["run"]))))
+    return {} if aim is None else aim.given
 
 
 def card(run: str | PathLike[str], *, workers: int | None = None, progress: bool = False) -> Run:
@@ -488,6 +516,7 @@ def survivors(
     out: str | PathLike[str],
     t: float | None = None,
     size: float | str | None = None,
+    exactly: bool = False,
     tail_share: float | None = None,
     seed: int = 0,
     texts: TextsPolicy = "pairs",
@@ -528,7 +557,7 @@ def survivors(
             opened,
             Path(run),
             names_of(images, "images"),
-            aim_of(t, size, tail_share),
+            aim_of(t, size, tail_share, exactly=exactly),
             seed=seed,
             policy=policy_of(texts),
             estimate=estimate,

@@ -190,7 +190,7 @@ def test_a_dry_run_writes_nothing_and_says_what_to_expect(example: Example, tmp_
     assert list(tmp_path.iterdir()) == []
     everything = write_parquet(tmp_path / "a.parquet", {"url": [str(i) for i in range(500)], "caption": ["word0 word1"] * 500})
     said = succeeds("curate", everything, "--metadata", example.entries, "--dry-run", "--out", tmp_path / "run")
-    assert "500 records in 1 shards" in said
+    assert "500 records in 1 shard" in said
     assert "about 500; about 500 match an entry, 2.0 matches each" in said
 
 

@@ -65,7 +65,7 @@ def test_a_command_says_what_its_function_says_and_is_recorded_as_it(example: Ex
 
 def test_tables_are_named_after_the_run(example: Example, tmp_path: Path) -> None:
     said = succeeds("export", "subset", example.run, example.pool / "apple.parquet", "--out", tmp_path / "out", "--workers", 1)
-    assert "of 800 rows, in 1 files" in said
+    assert "of 800 rows, in 1 file" in said
 
 
 def test_what_is_wrong_is_said_before_anything_is_made(example: Example, tmp_path: Path) -> None:

@@ -165,7 +165,7 @@ def test_the_list_is_what_the_recipe_says(built: Built) -> None:
 
 
 def test_progress_speaks_of_bytes_and_of_parts_where_there_are_any(built: Built) -> None:
-    assert f"counts: {len(TEXT)} B in 1 parts\n" in built.progress
+    assert f"counts: {len(TEXT)} B in 1 part\n" in built.progress
     assert "read: " in built.progress
     assert " in 6 parts\n" in built.progress
     assert "shards" not in built.progress
@@ -208,7 +208,7 @@ def test_inputs_may_be_elsewhere_and_a_part_that_fails_can_be_skipped(tmp_path: 
     assert "--allow-failed-shards" in said
     assert not (tmp_path / "list" / "metadata.parquet").exists()
     accepted = succeeds(*command, "--allow-failed-shards", cwd=tmp_path)
-    assert f"unreadable   1 parts, such as {tmp_path}/inputs/bad.tsv: " in accepted
+    assert f"unreadable   1 part, such as {tmp_path}/inputs/bad.tsv: " in accepted
     assert f"dropped      1 {NO_COUNT}\n" in accepted
     assert tc.Metadata.load(tmp_path / "list" / "metadata.parquet").entries[100:] == ("dog",)
 
@@ -412,8 +412,8 @@ def test_stages_of_any_unit_are_printed_in_lines_where_there_is_no_terminal(monk
         shown.shard_failed("x", "broken")
         shown.finish("done")
     said = out.getvalue()
-    assert "stage: 4,000,000 rows in 3 shards (1 of 3 shards are done)\nstage: 2,000,000 of 4,000,000 rows (50%), " in said
-    assert "stage: 8.0 MB in 3 parts (1 of 3 parts are done)\nstage: 2.0 MB of 8.0 MB (25%), " in said
+    assert "stage: 4,000,000 rows in 3 shards (1 of 3 shards done)\nstage: 2,000,000 of 4,000,000 rows (50%), " in said
+    assert "stage: 8.0 MB in 3 parts (1 of 3 parts done)\nstage: 2.0 MB of 8.0 MB (25%), " in said
     assert "stage: 2,000,000 pairs, " in said
     assert "failed shard x: broken" in said
     assert "failed part x: broken" in said

@@ -87,6 +87,21 @@ def test_compiling_is_said_once_where_it_is_waited_for_and_no_time_is_foretold_b
     assert_same(tmp_path / "again", example.results)
 
 
+def test_more_rows_than_were_estimated_are_no_share_and_no_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
+    out = io.StringIO()
+    shown = Shown(Console(file=out, width=200))
+    shown.start("pool", 1, 0, 100)
+    shown.advance(100)
+    shown.advance(14)
+    lines = out.getvalue().splitlines()
+    assert lines[0] == "pool: 100 rows in 1 shard"
+    assert lines[1].startswith("pool: 100 of 100 rows (100%), ")
+    assert lines[1].endswith(", 0 s left")
+    assert lines[2].startswith("pool: 114 rows, ")
+    assert not re.search("%|left|-", lines[2])
+
+
 def test_without_rows_done_after_compiling_there_is_no_speed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
     out = io.StringIO()

@@ -98,6 +98,7 @@ OF_COUNTS: dict[str, Callable[[Any], Any]] = {
     "threshold_for_tail": lambda counts: tc.threshold_for_tail(counts, 0.06),
     "expected_size": lambda counts: tc.expected_size(MATCHES, counts, 2),
     "threshold_for_size": lambda counts: tc.threshold_for_size(MATCHES, counts, 1),
+    "threshold_for_exactly": lambda counts: tc.threshold_for_exactly(MATCHES, counts, UIDS, 1),
 }
 
 
@@ -132,6 +133,7 @@ def test_what_is_no_number_is_out_of_range_and_a_value_error(value: Any) -> None
         lambda: tc.tail_share(COUNTS, value),
         lambda: tc.threshold_for_tail(COUNTS, value),
         lambda: tc.threshold_for_size(MATCHES, COUNTS, value),
+        lambda: tc.threshold_for_exactly(MATCHES, COUNTS, UIDS, value),
         lambda: tc.expected_size(MATCHES, COUNTS, value),
     ):
         with pytest.raises(ValueError, match=r"(?s)(t must be|a tail share of|a size of) .*Hint") as caught:

@@ -52,10 +52,13 @@ def test_the_tail_share_grows_with_t(counts: np.ndarray, one: float, other: floa
 
 
 @given(COUNTS, st.floats(0, 1))
-def test_the_threshold_for_a_tail_share_is_the_nearest_count(counts: np.ndarray, share: float) -> None:
+def test_the_threshold_for_a_tail_share_is_the_nearest_count_that_has_a_tail(counts: np.ndarray, share: float) -> None:
     assume(counts.sum() > 0)
     t = tc.threshold_for_tail(counts, share)
-    misses = {count: abs(tc.tail_share(counts, count) - share) for count in set(counts.tolist()) if count > 0}
+    possible = {count for count in counts.tolist() if count > 0}
+    if share > 0 and len(possible) > 1:
+        possible.remove(min(possible))
+    misses = {count: abs(tc.tail_share(counts, count) - share) for count in possible}
     assert math.isclose(misses[int(t)], min(misses.values()), abs_tol=1e-12)
     assert not any(miss == misses[int(t)] and count < t for count, miss in misses.items())
 
@@ -75,7 +78,20 @@ def test_tail_share_and_threshold_invert_each_other_at_counts(counts: np.ndarray
 
 def test_a_head_heavy_language_is_not_lost() -> None:
     # The rarest entry holds more than twice the wanted share: the paper's p_to_t gives 0 here, and every pair would be dropped.
-    assert tc.threshold_for_tail(np.array([0, 0, 500, 600]), 0.06) == 500
+    assert tc.threshold_for_tail(np.array([0, 0, 500, 600]), 0.06) == 600
+
+
+@given(COUNTS, st.floats(0.01, 0.49))
+def test_a_share_that_a_small_pool_cannot_have_gives_the_smallest_count_with_at_least_that_share(counts: np.ndarray, part: float) -> None:
+    possible = sorted({count for count in counts.tolist() if count > 0})
+    assume(len(possible) > 1)
+    share = part * tc.tail_share(counts, possible[1])  # to which 0 is nearer
+    assert tc.threshold_for_tail(counts, share) == min(count for count in possible if tc.tail_share(counts, count) >= share) == possible[1]
+
+
+def test_no_tail_at_all_is_given_where_it_is_asked_for_or_nothing_else_is_possible() -> None:
+    assert tc.threshold_for_tail(np.array([1, 1, 1, 90]), 0) == 1
+    assert tc.threshold_for_tail(np.array([3, 3]), 0.06) == 3
 
 
 def test_no_matches_have_no_tail() -> None:

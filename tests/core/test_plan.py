@@ -72,6 +72,11 @@ def test_the_threshold_for_a_size_expects_that_size(seed: int, share: float) -> 
     assert abs(tc.expected_size(matches, counts, t) - size) <= 0.5
 
 
+def test_the_threshold_is_a_float_also_where_it_is_the_lowest_that_can_be() -> None:
+    matches = matches_of([[0]] * 4)
+    assert type(tc.threshold_for_size(matches, np.array([4]), 1)) is float
+
+
 def test_a_draw_for_a_size_has_that_size() -> None:
     matches, counts = random_pool(30_000, 500)
     uids = tc.make_uids(None, [str(i) for i in range(len(matches))])

@@ -134,3 +134,38 @@ def test_answers_that_are_kept_in_no_file_are_missed() -> None:
     with pytest.raises(IncompleteError, match="1 of 3 tasks did not answer"):
         collect(Forgetful(lambda key: key == "b"), Silent(), lambda value, _: value, tasks)
     assert collect(Forgetful(lambda _: False), Silent(), lambda value, _: value, tasks) == ({"a": 1, "b": 1, "c": 1}, [])
+
+
+class Told(Silent):
+    """Adds up what is said of rows."""
+
+    def __init__(self) -> None:
+        self.total: int | None = None
+        self.done = 0
+
+    def start(self, stage: str, shards: int, shards_done: int, rows: int | None, unit: str = "rows") -> None:  # noqa: ARG002
+        self.total = rows
+
+    def advance(self, rows: int) -> None:
+        self.done += rows
+
+
+def count_rows(_: None, item: Half, folder: StageFolder, tick: Tick) -> Report:
+    tick(item.value)
+    return Report(rows=item.value)
+
+
+@pytest.mark.parametrize(("estimates", "done"), [((0, 100), 100), ((3, 50), 53), ((0, 0), 130), ((40, 200), 240)])
+def test_progress_never_goes_beyond_what_was_estimated(tmp_path: Path, estimates: tuple[int, int], done: int) -> None:
+    """Of a piece about which nothing is known nothing is counted, as long as there are others."""
+    rows = {"a": estimates[0], "b": estimates[1]}
+    section = Section(
+        lambda _: Work({"a": Half(30), "b": Half(100)}), count_rows, rows=lambda _, item: rows["a" if item.value == 30 else "b"]
+    )
+    stage = Stage(name="counted", version=1, command="test", sections=(section,), finish=lambda _: Finished({}, ""))
+    kind = Kind(noun="test", record="test.json", start="test", stages=Stages(stage))
+    told = Told()
+    with Workers(1) as workers, Workspace(kind, tmp_path / "folder", workers, told) as run:
+        run.create([], 0)
+        make(run, stage)
+    assert (told.total, told.done) == (sum(estimates), done)

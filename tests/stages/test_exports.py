@@ -222,7 +222,7 @@ def test_a_table_that_cannot_be_read_fails_and_is_skipped_where_that_is_allowed(
         tc.export_subset(odd.run, pool, out=tmp_path / "out", workers=2)
     made = tc.export_subset(odd.run, pool, out=tmp_path / "out", allow_failed_shards=True, workers=2)
     assert made.result["met"] == made.result["uids"]
-    assert "failed      1 shards, skipped as --allow-failed-shards allows" in made.summary
+    assert "failed      1 shard, skipped as --allow-failed-shards allows" in made.summary
     assert leftovers(tmp_path / "out") == []
 
 
@@ -326,7 +326,7 @@ def test_a_run_that_is_not_balanced_is_not_exported(odd: OddRun, tmp_path: Path)
     for export in (tc.export_downloads, tc.export_uids, tc.export_subset):
         with pytest.raises(tc.IncompleteError, match="'balance' is not whole") as caught:
             export(run, out=tmp_path / "out", workers=1)
-        assert caught.value.hint == "run 'tallyclip balance RUN' first"
+        assert caught.value.hint == f"run 'tallyclip count {run.path}' first"
         with pytest.raises(tc.ArtifactError, match="is not a run folder"):
             export(odd.pool, out=tmp_path / "out", workers=1)
     assert not (tmp_path / "out").exists()

@@ -230,7 +230,7 @@ def test_a_tar_cut_short_is_named_and_may_be_left_out(downloaded: Downloaded, tm
     assert "00002.tar" in said
     assert "cut short at byte" in said
     printed = succeeds(*arguments, "--allow-failed-shards")
-    assert "not read    1 tars" in printed
+    assert "not read    1 tar" in printed
     (images / "00002.tar").write_bytes(whole)
     succeeds(*arguments)
     tc.export_webdataset(downloaded.run, str(downloaded.images), out=tmp_path / "clean")

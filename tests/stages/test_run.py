@@ -369,10 +369,11 @@ def test_stages_out_of_turn_say_what_to_do_first(example: Example, tmp_path: Pat
     run = tmp_path / "run"
     assert "is not a run folder" in fails(2, "count", run)
     succeeds("match", *example.arguments[1:4], "--out", run)
-    assert "run 'tallyclip count RUN' first" in fails(1, "balance", run)
-    assert "run 'tallyclip count RUN' first" in fails(1, "plan", run)
-    assert "run 'tallyclip balance RUN' first" in fails(1, "card", run)
+    for command in ("balance", "plan", "card"):
+        assert f"run 'tallyclip count {run}' first" in fails(1, command, run)
     succeeds("count", run)
+    assert f"run 'tallyclip balance {run}' first" in fails(1, "card", run)
+    assert not (run / "card").exists()
     succeeds("balance", run, "--t", 20)
     assert_same(run, example.results)
 

@@ -113,10 +113,10 @@ def test_status_and_hints_know_it_and_the_command_that_makes_it(run: Workspace) 
         run.required(CROWDED)
     assert (raised.value.what, raised.value.hint) == (
         f"{run.root}: the stage 'crowded' is not whole",
-        "run 'tallyclip crowded RUN' first",
+        f"run 'tallyclip crowded {run.root}' first",
     )
     (run.root / "match" / "cherry.npz").unlink()
-    with pytest.raises(IncompleteError, match=rf"the stage 'match' is not whole\n\nHint: run '{MATCH.command}' first"):
+    with pytest.raises(IncompleteError, match=rf"the stage 'match' is not whole\n\nHint: run 'tallyclip match POOL[.]+ --out {run.root}'"):
         make(run, CROWDED, THREE)
 
 

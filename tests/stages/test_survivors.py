@@ -234,7 +234,7 @@ def test_tars_that_are_cut_short_fail_and_are_left_out_where_that_is_allowed(dow
         for suffix in (".tar", ".parquet"):
             shutil.copy(images / f"{name}{suffix}", tmp_path / "less")
     assert same_set(made, tc.survivors(download.run, tmp_path / "less", out=tmp_path / "clean", workers=2))
-    assert "not read    1 tars: " in made.summary
+    assert "not read    1 tar: " in made.summary
     assert f"{images}/00001.tar" in json.loads((made.path / "card" / "card.json").read_text())["retry"]["facts"]["tars that were not read"]
     (images / "00001.tar").write_bytes(content)
     made = tc.survivors(download.run, images, out=tmp_path / "run2", workers=2)

@@ -225,7 +225,13 @@ def status(*, as_json: options.AsJson = False, **given: Any) -> None:
         tallyclip status run
     """
     found = api.status(**given)
-    show_result(as_json, found, lambda: out.print(_show().status_tree(found)))
+    show_result(as_json, found, lambda: _show_status(found))
+
+
+def _show_status(found: Any) -> None:
+    out.print(_show().status_tree(found))
+    if found.card is not None or found.next is not None:
+        show_text(_show().status_places(found))
 
 
 @app.command(rich_help_panel="Main commands")
@@ -291,7 +297,7 @@ def _estimate(given: dict[str, Any], as_json: bool) -> None:
     from tallyclip.flows.dry_run import estimate_run
     from tallyclip.run.runners.local import count_of
 
-    aim_of(given["t"], given["size"], given["tail_share"])
+    aim_of(given["t"], given["size"], given["tail_share"], exactly=given["exactly"])
     checked_seed(given["seed"])
     pool_options(given)
     if given["crawl"] is not None or not given["pool"]:

@@ -15,6 +15,7 @@ from tallyclip.escaping import printable
 from tallyclip.lists.servers import RemoteFile
 from tallyclip.report.numbers import percent, size
 from tallyclip.stages.entry_list import ListManifest
+from tallyclip.wording import plural
 
 NAMES = {
     "numeral": "numerals",
@@ -59,13 +60,13 @@ def built_of(manifest: ListManifest, folder: Path) -> str:
     if empty:
         lines.append(f"no entries   from {', '.join(empty)}")
     if manifest.failed:
-        lines.append(f"unreadable   {len(manifest.failed):,} parts, such as {manifest.failed[0]}")
+        lines.append(f"unreadable   {plural(len(manifest.failed), 'part')}, such as {manifest.failed[0]}")
     language = manifest.language
     lines += [
         f"language     {language['name']} ({language['code']}), script {language['script']}, words separated by {language['words']}",
         f"fingerprint  {manifest.fingerprint}",
         f"list         {folder}/metadata.parquet",
-        f"inputs       {len(manifest.inputs):,} files, see {folder}/manifest.json",
+        f"inputs       {plural(len(manifest.inputs), 'file')}, see {folder}/manifest.json",
     ]
     return in_lines(lines)
 

@@ -24,7 +24,9 @@ THRESHOLD = ("t", "size", "tail_share")
 WIDTH, WIDEST = 100, 60  # columns of the output, and before its comments; a longer line pushes its own
 # What an option makes void: they choose the same, so one that is given on the command line replaces all of these of the file.
 REPLACES = {
-    **{one: tuple(other for other in THRESHOLD if other != one) for one in THRESHOLD},
+    "size": ("t", "tail_share"),
+    "t": ("size", "exactly", "tail_share"),
+    "tail_share": ("t", "size", "exactly"),
     "pool": ("crawl", "sample", "kind", "base_url"),
     "crawl": ("pool",),
 }

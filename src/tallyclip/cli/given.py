@@ -54,7 +54,7 @@ def options_of(function: Callable[..., Any], *, config: bool = False) -> Callabl
             values = {name: value.value if isinstance(value, StrEnum) else value for name, value in given.items()}
             if "pool" in values and not values["pool"]:  # which older versions of click take for given, on the command line
                 values["pool"] = context.lookup_default("pool")
-            values |= dict.fromkeys(_replaced(context, values))
+            values |= {name: parameters[name].default for name in _replaced(context, values)}
             command(**values, **({"context": context} if "context" in own else {}))
 
         called.__signature__ = inspect.Signature(list(parameters.values()))  # type: ignore[attr-defined]

@@ -138,6 +138,14 @@ OPTIONS: dict[str, Any] = {
             "--size", metavar="PAIRS", help="Instead of --t: expected number of pairs to keep, such as 1_000_000.", rich_help_panel=WHAT
         ),
     ],
+    "exactly": Annotated[
+        bool,
+        typer.Option(
+            "--exactly",
+            help="With --size: keep exactly so many distinct pairs, at the smallest t whose draw does.",
+            rich_help_panel=WHAT,
+        ),
+    ],
     "tail_share": Annotated[
         float | None,
         typer.Option(

@@ -11,6 +11,7 @@ from rich.text import Text
 from tallyclip.cli.console import Amount, as_markup, err
 from tallyclip.report.numbers import short, size
 from tallyclip.run.progress import piece_of
+from tallyclip.wording import plural
 
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -63,7 +64,7 @@ class Shown:
         self._started = self._said = time.monotonic()
         self._clock = None if self._compiles else (self._started, 0)
         self._compiles = False
-        kept = f" ({shards_done:,} of {shards:,} {self._pieces} are done)" if shards_done else ""
+        kept = f" ({shards_done:,} of {plural(shards, self._piece)} done)" if shards_done else ""
         if self._console.is_terminal and not self._console.quiet:
             self._bar = Progress(
                 TextColumn("[bold]{task.description:<8}"),
@@ -80,8 +81,8 @@ class Shown:
             if kept:
                 self.note(f"{stage}: continuing{kept}")
         elif rows:
-            pieces = f" in {shards:,} {self._pieces}" if shards else ""
-            self._line(f"{stage}: {self._number(rows)}{self._noun}{pieces}{kept}")
+            pieces = f" in {plural(shards, self._piece)}" if shards else ""
+            self._line(f"{stage}: {self._amount(rows)}{pieces}{kept}")
 
     def advance(self, rows: int) -> None:
         self._rows += rows
@@ -92,13 +93,13 @@ class Shown:
         elif time.monotonic() - self._said >= SECONDS_BETWEEN_LINES:
             self._said = time.monotonic()
             rate = self._speed()
-            left = f", {_duration((self._total - self._rows) / rate)} left" if self._total and rate else ""
-            of, share = "", ""
-            if self._total:
-                of, share = f" of {self._number(self._total)}", f" ({self._rows / self._total:.0%})"
             speed = f", {_rate_text(rate, self._unit)}" if rate else ""
             figures = f", {self._figures}" if self._figures else ""
-            self._line(f"{self._stage}: {self._number(self._rows)}{of}{self._noun}{share}{speed}{figures}{left}")
+            done, left = self._amount(self._rows), ""
+            if self._total and self._rows <= self._total:  # else it was estimated, too low, and says nothing
+                done = f"{self._number(self._rows)} of {self._amount(self._total)} ({self._rows / self._total:.0%})"
+                left = f", {_duration((self._total - self._rows) / rate)} left" if rate else ""
+            self._line(f"{self._stage}: {done}{speed}{figures}{left}")
 
     def say(self, figures: str) -> None:
         self._figures = figures
@@ -145,22 +146,21 @@ class Shown:
         return (self._rows - before) / max(time.monotonic() - since, 1e-9)
 
     @property
-    def _pieces(self) -> str:
-        return f"{piece_of(self._unit)}s"
+    def _piece(self) -> str:
+        return piece_of(self._unit)
 
     def _number(self, number: int) -> str:
         return size(number) if self._unit == "bytes" else f"{number:,}"
 
-    @property
-    def _noun(self) -> str:
-        return "" if self._unit == "bytes" else f" {self._unit}"
+    def _amount(self, number: int) -> str:
+        return size(number) if self._unit == "bytes" else plural(number, self._unit.removesuffix("s"))
 
     def _line(self, text: str) -> None:
         self._console.print(text, soft_wrap=True, highlight=False)
 
     def _shards_text(self) -> str:
         failed = f", {self._failed} failed" if self._failed else ""
-        return f"{self._shards[0]:,}/{self._shards[1]:,} {self._pieces}{failed}" if self._shards[1] > 1 else ""
+        return f"{self._shards[0]:,}/{self._shards[1]:,} {self._piece}s{failed}" if self._shards[1] > 1 else ""
 
     def _refresh(self) -> None:
         if self._bar is not None and self._task is not None:

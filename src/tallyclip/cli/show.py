@@ -13,6 +13,7 @@ from rich.tree import Tree
 from tallyclip.cli.console import as_markup
 from tallyclip.escaping import printable
 from tallyclip.report.numbers import short, size, visible
+from tallyclip.wording import plural
 
 if TYPE_CHECKING:  # most of them compute, and what is shown of a run does not
     from tallyclip.flows.dry_run import Estimate
@@ -46,20 +47,29 @@ def plan_table(plan: Plan) -> RenderableType:
             f"{row.head_matches:,}",
         )
         table.add_row(*cells, style="bold cyan" if row.t == plan.t else "")
-    return Group(table, Text(f"\nt = {plan.t:,.6g} {plan.why}"))
+    chosen = Text(f"\nt = {plan.t:,.6g} {plan.why}")
+    return Group(table, chosen) if plan.warning is None else Group(table, chosen, Text(f"warning: {plan.warning}", style="yellow"))
 
 
 def status_tree(status: RunStatus) -> Tree:
     """A run as a tree of stages."""
-    tree = Tree(
-        f"[bold]{as_markup(status.root)}[/bold]  {status.files:,} files of {as_markup(', '.join(status.pool))}",
-        guide_style="dim",
-    )
+    files = plural(status.files, "file")
+    tree = Tree(f"[bold]{as_markup(status.root)}[/bold]  {files} of {as_markup(', '.join(status.pool))}", guide_style="dim")
+    drawn = next((stage.result for stage in status.stages if (stage.stage, stage.state) == ("balance", "done")), {})
     for stage in status.stages:
         branch = tree.add(f"{MARKS[stage.state]} [bold]{stage.stage}[/bold]  {_stage_line(stage)}")
-        facts = " · ".join(f"{name.replace('_', ' ')} {_fact(name, value)}" for name, value in stage.result.items() if _is_fact(value))
+        facts = " · ".join(
+            f"{name.replace('_', ' ')} {_fact(name, value)}" for name, value in stage.result.items() if _is_fact(name, value)
+        )
         if facts:
             branch.add(facts)
+        warning = stage.result.get("warning")
+        if stage.stage == "plan" and stage.result.get("t") != drawn.get("t", stage.result.get("t")):
+            branch.add(
+                f"[yellow]the set was drawn at t = {_fact('t', drawn['t'])}; 'tallyclip balance' draws what is planned here[/yellow]"
+            )
+        elif warning and (stage.stage != "plan" or warning != drawn.get("warning")):
+            branch.add(f"[yellow]warning[/yellow] {as_markup(str(warning))}")
         for failure in stage.failures[:10]:
             branch.add(f"[red]failed[/red] {as_markup(failure.shard)}: {as_markup(failure.what)}")
         if len(stage.failures) > 10:
@@ -67,17 +77,23 @@ def status_tree(status: RunStatus) -> Tree:
     return tree
 
 
+def status_places(status: RunStatus) -> str:
+    """Where the card of a run is, and the command that goes on with it; on lines of their own, to be copied."""
+    return in_lines(f"{name}  {value}" for name, value in (("card", status.card), ("next", status.next)) if value is not None)
+
+
 def _stage_line(stage: StageStatus) -> str:
     if stage.state == "to do":
         return "[dim]to do[/dim]"
     if stage.state == "under way":
-        return f"under way, {stage.shards_done:,} {'' if stage.shards is None else f'of {stage.shards:,} '}shards done"
-    shards = f"{stage.shards:,} shards, " if stage.shards is not None else ""
+        done = f"{stage.shards_done:,} shards" if stage.shards is None else f"{stage.shards_done:,} of {plural(stage.shards, 'shard')}"
+        return f"under way, {done} done"
+    shards = f"{plural(stage.shards, 'shard')}, " if stage.shards is not None else ""
     return f"[dim]{shards}finished {stage.finished}, {stage.seconds:.1f} s of work[/dim]"
 
 
-def _is_fact(value: object) -> bool:
-    return isinstance(value, int | float | str)
+def _is_fact(name: str, value: object) -> bool:
+    return isinstance(value, int | float | str) and name != "warning"
 
 
 def _fact(name: str, value: object) -> str:
@@ -92,12 +108,12 @@ def dry_run(estimate: Estimate) -> str:
     rows = f"{estimate.rows:,}" if estimate.exact_rows else f"about {estimate.rows:,}"
     return in_lines(
         [
-            f"pool        {estimate.files:,} files, {size(estimate.bytes)}, {rows} records in {estimate.shards:,} shards",
+            f"pool        {plural(estimate.files, 'file')}, {size(estimate.bytes)}, {rows} records in {plural(estimate.shards, 'shard')}",
             *(f"unreadable  {what}" for what in estimate.unread),
             *(f"files       {note}" for note in estimate.skipped),
             f"columns     {estimate.columns}",
             f"pairs       about {pairs}; about {matched} match an entry, {estimate.matches_per_pair:.1f} matches each",
-            f"time        about {_minutes(estimate.seconds)} with {estimate.workers} workers",
+            f"time        about {_minutes(estimate.seconds)} with {plural(estimate.workers, 'worker')}",
             f"disk        up to {size(estimate.disk_bytes)}, if every matched pair is kept",
             f"memory      about {size(estimate.memory_bytes)}, for a pool of any size",
             "nothing was written; run without --dry-run to start",

@@ -161,6 +161,12 @@ def _hash(seed: np.uint64, high: np.uint64, low: np.uint64) -> np.uint64:
     return mix(low ^ mix(high ^ mix(seed)))
 
 
+@inlined
+def number_of(seed: np.uint64, high: np.uint64, low: np.uint64) -> float:
+    """The random number of a pair in [0, 1), from the two halves of its uid."""
+    return np.float64(_hash(seed, high, low) >> u64(11)) * 2.0**-53
+
+
 @compiled
 def _keep(
     offsets: Int64[np.ndarray, " N1"],
@@ -178,8 +184,7 @@ def _keep(
 @compiled
 def _draw(keep: Float64[np.ndarray, " N"], uids: UInt64[np.ndarray, "N 2"], seed: np.uint64, kept: Bool[np.ndarray, " N"]) -> None:
     for i in range(u64(len(keep))):
-        number = np.float64(_hash(seed, uids[i, u64(0)], uids[i, ONE]) >> u64(11)) * 2.0**-53
-        kept[i] = number < keep[i]
+        kept[i] = number_of(seed, uids[i, u64(0)], uids[i, ONE]) < keep[i]
 
 
 @compiled

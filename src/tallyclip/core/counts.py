@@ -61,6 +61,9 @@ def tail_share(counts: Int64[np.ndarray, " V"], t: float) -> float:
 def threshold_for_tail(counts: Int64[np.ndarray, " V"], share: float) -> float:
     """The count above 0 whose tail share is nearest to ``share``; of two equally near counts the smaller; 1 if all counts are 0.
 
+    The smallest count has a tail share of 0: at that t every entry is head, and entries lose all their pairs. So it is the answer only if 0
+    is wanted or there is no other count. In a small pool the next count may have a share far above the wanted one.
+
     ``p_to_t`` of Algorithm 1 in arXiv 2507.22062, but with the shares of ``tail_share``, and without entries that have a count of 0: with
     them it can return 0, which would drop every matched pair.
 
@@ -69,6 +72,8 @@ def threshold_for_tail(counts: Int64[np.ndarray, " V"], share: float) -> float:
 
     >>> threshold_for_tail(np.array([1, 2, 7, 10]), share=0.12)
     7.0
+    >>> threshold_for_tail(np.array([1, 2, 7, 10]), share=0.01)
+    2.0
     """
     counts, share = checked_counts(counts), checked_share(share)
     values, entries = np.unique(counts[counts > 0], return_counts=True)
@@ -76,7 +81,8 @@ def threshold_for_tail(counts: Int64[np.ndarray, " V"], share: float) -> float:
         return 1.0
     matches = values * entries
     shares = (np.cumsum(matches) - matches) / int(matches.sum())
-    return float(values[np.argmin(np.abs(shares - share))])
+    first = int(share > 0 and len(values) > 1)
+    return float(values[first + np.argmin(np.abs(shares[first:] - share))])
 
 
 def checked_threshold(t: float) -> float:

@@ -120,7 +120,7 @@ def solve_threshold(size: float, matched: int, counts: Int64[np.ndarray, " V"], 
     if size == matched:
         return most
     # An entry selects at most t pairs, so the set has at most t pairs for each matched entry: the lowest t that can give this size.
-    low, high = size / np.count_nonzero(counts), most
+    low, high = size / int(np.count_nonzero(counts)), most
     while True:
         grid = _between(low, high)
         misses = np.array([parts / UNIT - size for parts in evaluate(grid)])

@@ -32,16 +32,20 @@ class Merged(NamedTuple):
 
 
 class RunWriter:
-    """Collects uids and writes them as sorted runs, with duplicates, to ``FOLDER/NAME.0.npy``, ``FOLDER/NAME.1.npy`` and so on."""
+    """Collects uids and writes them as sorted runs, with duplicates, to ``FOLDER/NAME.0.npy``, ``FOLDER/NAME.1.npy`` and so on.
 
-    def __init__(self, folder: Path, name: str) -> None:
+    With more than two columns, what follows a uid in its row goes with it.
+    """
+
+    def __init__(self, folder: Path, name: str, columns: int = 2) -> None:
         self._folder = folder
         self._name = name
-        self._held: list[UInt64[np.ndarray, "_ 2"]] = []
+        self._columns = columns
+        self._held: list[UInt64[np.ndarray, "_ K"]] = []
         self._size = 0
         self.paths: list[Path] = []
 
-    def add(self, uids: UInt64[np.ndarray, "N 2"]) -> None:
+    def add(self, uids: UInt64[np.ndarray, "N K"]) -> None:
         self._held.append(uids)
         self._size += len(uids)
         if self._size >= HELD:
@@ -57,7 +61,7 @@ class RunWriter:
     def _flush(self) -> None:
         path = self._folder / f"{self._name}.{len(self.paths)}.npy"
         with replacing(path) as part, part.open("wb") as file:
-            np.save(file, sort_rows(np.concatenate(self._held or [np.zeros((0, 2), np.uint64)])))
+            np.save(file, sort_rows(np.concatenate(self._held or [np.zeros((0, self._columns), np.uint64)])))
         self.paths.append(path)
         self._held, self._size = [], 0
 

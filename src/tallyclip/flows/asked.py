@@ -67,17 +67,17 @@ def load_metadata(name: Any, *, clean: bool) -> Metadata:
     return Metadata.wordnet() if name == "wordnet" else Metadata.load(str(built) if built.is_file() else name, clean=clean)
 
 
-def aim_of(t: float | None, size: float | str | None, tail_share: float | None) -> Aim:
-    """The aim of --t, --size and --tail-share.
+def aim_of(t: float | None, size: float | str | None, tail_share: float | None, *, exactly: bool = False) -> Aim:
+    """The aim of --t, --size, --exactly and --tail-share.
 
     Raises:
-        OptionError: more than one is given, or one is out of range.
+        OptionError: more than one is given, or one is out of range; or --exactly without a whole --size.
     """
     try:
         pairs = None if size is None else float(size)
     except ValueError:
         raise OptionError(f"--size {size} is not a number of pairs", "write it as 1000000 or 1_000_000") from None
-    aim = Aim(None if t is None else float(t), pairs, None if tail_share is None else float(tail_share))
+    aim = Aim(None if t is None else float(t), pairs, None if tail_share is None else float(tail_share), exactly)
     aim.check()
     return aim
 

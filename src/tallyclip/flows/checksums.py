@@ -16,6 +16,7 @@ from tallyclip.lists.inputs import CHECKSUMS, Input
 from tallyclip.readers.sources import state_of
 from tallyclip.run.runners.base import Task, collect
 from tallyclip.run.workspace import Workspace
+from tallyclip.wording import plural
 
 BITE = 1 << 22
 
@@ -57,7 +58,7 @@ def check_inputs(run: Workspace, paths: Sequence[str]) -> dict[str, Input]:
             inputs[path] = Input(path, size, digest)
             known[path] = Known(size, modified, digest)
         write_json(run.root / CHECKSUMS, msgspec.to_builtins(_Checksums(known)))
-        run.progress.finish(f"{len(todo):,} files")
+        run.progress.finish(plural(len(todo), "file"))
         if failures:
             raise IncompleteError(f"{failures[0].key}: {failures[0].what}", failures[0].hint)
     _refuse_twice(inputs)

@@ -97,7 +97,7 @@ def curate(
     for again in (False, True):
         _match(run, pool, metadata, mode, options, accept_failed=accept_failed)
         make(run, COUNTS)
-        make(run, PLAN, PlanOptions(aim, policy))
+        make(run, PLAN, PlanOptions(aim, policy, seed))
         try:
             balance(run, aim, seed=seed, policy=policy)
             break
@@ -134,7 +134,11 @@ def _match(run: Workspace, pool: Pool, metadata: Metadata, mode: Mode, options: 
 
 
 def balance(run: Workspace, aim: Aim, *, seed: int = 0, policy: TextsPolicy = "pairs") -> None:
-    """Draw the curated set of a counted pool."""
+    """Draw the curated set of a counted pool. A size is planned first: its threshold takes passes over the matches."""
+    aim.check()
+    checked_seed(seed)
+    if aim.size is not None:
+        make(run, PLAN, PlanOptions(aim, policy, seed))
     make(run, BALANCE, options_for(run, aim, seed, policy))
 
 

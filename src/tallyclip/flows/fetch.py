@@ -15,6 +15,7 @@ from tallyclip.lists.servers import RemoteFile
 from tallyclip.lists.sources import FetchTask, Hosts, Wanted, fetch_task, find
 from tallyclip.run.progress import Progress
 from tallyclip.run.runners.base import Runner, Task, collect
+from tallyclip.wording import plural
 
 
 def hosts_of(choices: Sequence[str]) -> Hosts:
@@ -68,7 +69,7 @@ def fetch_inputs(files: Sequence[RemoteFile], folder: Path, workers: Runner, pro
     policy = msgspec.structs.replace(POLITE, largest=largest)
     tasks = [Task(file.target, FetchTask(file, folder, policy)) for file in files]
     _, failures = collect(workers, progress, fetch_task, tasks)
-    progress.finish(f"{len(files) - len(failures):,} files in {folder}")
+    progress.finish(f"{plural(len(files) - len(failures), 'file')} in {folder}")
     if failures:
         hint = next((failure.hint for failure in failures if failure.hint), None)
         raise IncompleteError(f"{len(failures):,} of {len(files):,} files could not be fetched; the first: {failures[0].what}", hint)

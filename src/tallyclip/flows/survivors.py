@@ -71,7 +71,7 @@ def survivors(
     make(into, LOOKUP, LookupOptions.of(run, "curated"))
     make(into, RETRY, RetryOptions(run))
     make(into, COUNTS)
-    make(into, PLAN, PlanOptions(aim, policy))
+    make(into, PLAN, PlanOptions(aim, policy, seed))
     balance(into, aim, seed=seed, policy=policy)
     make(into, CARD)
 

@@ -18,11 +18,11 @@ from tallyclip.match.matcher import Matcher
 from tallyclip.match.near import NearMiss, near_misses, unlisted_words
 from tallyclip.match.reference import Mode
 from tallyclip.run.manifest import read_manifest
-from tallyclip.run.record import check_layout
+from tallyclip.run.record import check_layout, command_in
 from tallyclip.stages.balance import BALANCE
 from tallyclip.stages.counts import COUNTS, CountsFolder
 from tallyclip.stages.metadata import METADATA, MetadataFolder
-from tallyclip.stages.plan import PAPER_TAIL_SHARE
+from tallyclip.stages.plan import PAPER_TAIL_SHARE, PLAN
 from tallyclip.stages.runs import RUN
 
 
@@ -102,7 +102,7 @@ class Odds(NamedTuple):
 
 
 def load_odds(run: Path) -> Odds:
-    """The files and the threshold of a counted run: the t of its balance, or else the t for the paper's tail share.
+    """The files and the threshold of a counted run: the t of its balance, or else of its plan, or else that for the paper's tail share.
 
     Raises:
         ArtifactError: the folder is not a run.
@@ -114,12 +114,14 @@ def load_odds(run: Path) -> Odds:
         raise ArtifactError(f"{run} is not a run folder", f"start one with '{RUN.start}'")
     metadata, counts = MetadataFolder(root / METADATA.name), CountsFolder(root / COUNTS.name)
     if read_manifest(counts) is None:
-        raise IncompleteError(f"{run} has no counts yet", f"run '{RUN.start}' or '{COUNTS.command}' first")
+        raise IncompleteError(f"{run} has no counts yet", f"run '{command_in(COUNTS.command, root)}' first, or '{RUN.start}'")
     balanced = read_manifest(BALANCE.folder(root / BALANCE.name))
     if balanced is not None:
         t = float(balanced.options["t"])
         all_of_it = "one matched caption of every image" if balanced.options["texts"] == "one-per-image" else "every matched pair"
         why = "as in the run's balance" if math.isfinite(t) else f"as in the run, which kept {all_of_it}"
+    elif (planned := read_manifest(PLAN.folder(root / PLAN.name))) is not None:
+        t, why = float(planned.result["t"]), "as planned"
     else:
         t, why = threshold_for_tail(read_array(counts.counts), PAPER_TAIL_SHARE), "for the paper's tail share"
     return Odds(metadata.entries, metadata.matcher, counts.counts, t, why)

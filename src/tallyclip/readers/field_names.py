@@ -143,8 +143,10 @@ def _described(value: Any) -> str:
     return NULL if value is None else f"{JSON_TYPES.get(type(value), 'value')}: {reprlib.repr(value)}"
 
 
-def nothing_there(names: FieldNames) -> str:
-    """What a file without field names has instead, for a message."""
+def nothing_there(names: FieldNames, called: str) -> str:
+    """What a file without field names has instead, for a message; ``called`` is what that calls an item of the file."""
     if names.first_other is UNSET:
-        return "; its objects are empty"
-    return f"; it begins with {names.first_other.sample if isinstance(names.first_other, Bad) else reprlib.repr(names.first_other)}"
+        return "its JSON objects are empty"
+    first = names.first_other
+    sample = first.sample.removeprefix("b") if isinstance(first, Bad) else reprlib.repr(first)
+    return f"no {called} of it is a JSON object; the first is {sample}"

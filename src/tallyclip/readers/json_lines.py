@@ -65,7 +65,7 @@ def json_names(path: str, choice: ColumnChoice) -> FieldNames:
     form = _form(path, read_chunks(path), choice)
     names = _names_of(path, form)
     if names.items and not names.names:
-        raise SourceError(f"{path}: no JSON object in it{nothing_there(names)}", FORM)
+        raise SourceError(f"{path}: {nothing_there(names, form.called)}", FORM)
     return names
 
 

@@ -15,8 +15,9 @@ from markupsafe import Markup
 
 from tallyclip.escaping import printable, printable_json
 from tallyclip.io.files import with_infinity
-from tallyclip.report.numbers import decades, percent, short, visible
+from tallyclip.report.numbers import decades, number, percent, short, size, visible
 from tallyclip.report.pages import pages
+from tallyclip.wording import plural
 
 TOP = 20
 SHOWN_SAMPLES = 8
@@ -168,7 +169,7 @@ class Card:
     def _render(self, template: str, **more: Any) -> str:
         """Fill in a template. ``finalize`` escapes every value, except ``Markup``."""
         environment = pages() if template.endswith(".html.jinja") else pages(finalize=_in_markdown, autoescape=False)
-        environment.filters |= {"code": _code, "fenced": _fenced}
+        environment.filters |= {"number": number, "size": size, "code": _code, "fenced": _fenced, "plural": plural}
         environment.tests["finite"] = _is_finite
         shown = {"card": self.fields, "comparisons": self.comparisons, "facts": list(self._facts.values())}
         return environment.get_template(template).render(**shown, **more)

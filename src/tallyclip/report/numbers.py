@@ -24,17 +24,17 @@ def short(value: float, _: object = None) -> str:
 
 
 def decades(most: int) -> tuple[list[float], list[str]]:
-    """Edges and names of the bins 0, 1 to 9, 10 to 99 and so on, up to one that holds ``most``.
+    """Edges and names of the bins 0, 1 to 9, 10 to 99 and so on, up to one that holds ``most``. No number is in two of the names.
 
-    >>> decades(120)
-    ([0, 1, 10, 100, 1000], ['0', '1–9', '10–99', '100–999'])
+    >>> decades(1200)
+    ([0, 1, 10, 100, 1000, 10000], ['0', '1–9', '10–99', '100–999', '1k–<10k'])
     """
     edges: list[float] = [0, 1]
     labels = ["0"]
     while edges[-1] <= most or len(labels) == 1:
         low = int(edges[-1])
         edges.append(low * 10)
-        labels.append(f"{short(low)}–{low * 10 - 1}" if low < 1000 else f"{short(low)}–{short(low * 10)}")
+        labels.append(f"{low}–{low * 10 - 1}" if low < 1000 else f"{short(low)}–<{short(low * 10)}")
     return edges, labels
 
 

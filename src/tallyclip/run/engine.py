@@ -26,6 +26,7 @@ from tallyclip.run.progress import piece_of
 from tallyclip.run.runners.base import Advanced, Done, Failed, Task
 from tallyclip.run.stage import Making, Section, Stage
 from tallyclip.run.workspace import Workspace
+from tallyclip.wording import plural
 
 SHOWN_FAILURES = 10
 Share = tuple[int, int]  # the i-th of n processes
@@ -237,19 +238,20 @@ def _do(making: Making[Any, Any], stage: Stage, section: Section, work: Work, sh
     for key in todo:
         folder.forget(key)
     rows = {key: section.rows(work.job, work.items[key]) if section.rows else 0 for key in todo}
-    run.progress.start(
-        section.shown or stage.name, len(mine), len(mine) - len(todo), sum(rows.values()) if section.rows else None, section.unit
-    )
+    total = sum(rows.values())
+    run.progress.start(section.shown or stage.name, len(mine), len(mine) - len(todo), total if section.rows else None, section.unit)
     said: dict[str, int] = {}
     tasks = [Task(key, Piece(section.work, type(folder), str(folder.path), section.name, key)) for key in todo]
     for event in run.runner.map(do_piece, tasks):
         match event:
             case Advanced(key, count):
-                count = min(count, rows[key] - said.get(key, 0)) if rows[key] else count  # what is estimated may be too little
+                count = min(count, rows[key] - said.get(key, 0)) if total else count  # what is estimated may be too little, or nothing
                 said[key] = said.get(key, 0) + count
                 run.progress.advance(count)
             case Done(key, count):
-                run.progress.advance((rows[key] or count) - said.get(key, 0))  # of a piece whose worker died the first rows were said twice
+                run.progress.advance(
+                    (rows[key] if total else count) - said.get(key, 0)
+                )  # of a piece whose worker died the first rows were said twice
                 run.progress.shard_done(key)
             case Failed(key, what, hint):
                 failure = Failure(what, hint, sources.get(key))
@@ -310,7 +312,7 @@ def failure_message(
     details += [f"and {len(failures) - len(first):,} more"] if len(failures) > len(first) else []
     hints = dict.fromkeys(failure.hint for failure in first.values() if failure.hint)
     help_ = f"repair the files and run {again} again (finished {piece}s are kept), or skip them with its --allow-failed-shards"
-    return f"{len(failures):,} of {pieces:,} {piece}s failed:", "; ".join([*hints, help_]), details
+    return f"{len(failures):,} of {plural(pieces, piece)} failed:", "; ".join([*hints, help_]), details
 
 
 def _without(name: str, what: str) -> str:

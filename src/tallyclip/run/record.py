@@ -5,6 +5,7 @@ It is apart from what makes stages, so that ``status`` and errors need no librar
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TypeVar
 
@@ -109,6 +110,11 @@ def _read_record(kind: FolderKind, root: Path, form: type[Value]) -> Value | Non
         return read_struct(root / kind.record, form)
     except ArtifactError as error:
         raise ArtifactError(error.what, f"run '{kind.start}' as before: it writes the file anew and keeps the rest") from error
+
+
+def command_in(command: str, root: Path) -> str:
+    """A command of a stage, such as ``tallyclip count RUN``, for the folder that it is to work in."""
+    return command.removesuffix(" RUN") + f" {shlex.quote(str(root))}" if command.endswith(" RUN") else command
 
 
 def attempts(root: Path, stage: str) -> list[Path]:

@@ -223,6 +223,14 @@ class Stages:
         """These stages and others."""
         return Stages(*self, *more)
 
+    def needed(self, name: str) -> list[str]:
+        """A stage and all that must be whole before it, in order."""
+        found = {name}
+        for other in reversed(self._order):
+            if other in found:
+                found.update(self._stages[other].needs)
+        return [other for other in self._order if other in found]
+
     def before(self, name: str) -> tuple[str, ...]:
         """The stages that a stage is made from, itself: those that it needs, and those that it uses where they are."""
         return self._before[name]

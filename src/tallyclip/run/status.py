@@ -28,6 +28,7 @@ class StageStatus(msgspec.Struct):
         seconds: of work, over all processes.
         failures: pieces that failed last time.
         command: what makes the stage.
+        made_by: the command that made it, without ``tallyclip``.
     """
 
     stage: str
@@ -39,15 +40,25 @@ class StageStatus(msgspec.Struct):
     seconds: float | None = None
     failures: list[FailedShard] = []
     command: str = ""
+    made_by: list[str] = []
 
 
 class RunStatus(msgspec.Struct):
-    """A run and its stages, in their order."""
+    """A run and its stages, in their order.
+
+    Attributes:
+        command: what the folder was begun with, without ``tallyclip``.
+        card: the data card, if there is one.
+        next: the command that goes on, if anything is left to do.
+    """
 
     root: str
     pool: list[str]
     files: int
     stages: list[StageStatus]
+    command: list[str] = []
+    card: str | None = None
+    next: str | None = None
 
 
 def read_status(kind: Outline, root: Path) -> RunStatus:
@@ -60,7 +71,7 @@ def read_status(kind: Outline, root: Path) -> RunStatus:
     record = read_record(kind, root)
     stages = [_stage(root, stage) for stage in kind.stages]
     shown = [status for stage, status in zip(kind.stages, stages, strict=True) if not (stage.optional and status.state == "to do")]
-    return RunStatus(str(root), record.sources, record.files, shown)
+    return RunStatus(str(root), record.sources, record.files, shown, record.command)
 
 
 def _stage(root: Path, stage: StageOutline) -> StageStatus:
@@ -89,5 +100,5 @@ def _done(stage: StageOutline, manifest: Manifest) -> StageStatus:
     count = len(manifest.pieces) if stage.sections else None
     failures = [FailedShard(key, what) for key, what in manifest.failed.items()]
     return StageStatus(
-        stage.name, "done", count, count, manifest.result, manifest.finished, manifest.seconds, failures, command=stage.command
+        stage.name, "done", count, count, manifest.result, manifest.finished, manifest.seconds, failures, stage.command, manifest.command
     )

@@ -32,7 +32,7 @@ from tallyclip.run.items import StageFolder
 from tallyclip.run.log import LOG, Logged
 from tallyclip.run.manifest import Manifest, read_manifest, write_manifest
 from tallyclip.run.progress import Progress, Silent
-from tallyclip.run.record import LAYOUT, FolderKind, Outline, Record, attempts, check_folder, check_layout, read_record
+from tallyclip.run.record import LAYOUT, FolderKind, Outline, Record, attempts, check_folder, check_layout, command_in, read_record
 from tallyclip.run.runners.base import Nowhere, Runner
 from tallyclip.run.stage import Stage, Stages
 from tallyclip.run.versions import versions
@@ -174,10 +174,12 @@ class Workspace:
         """
         manifest = self.whole(stage)
         if manifest is None:
-            raise IncompleteError(f"{self.root}: the stage '{stage.name}' is not whole", f"run '{stage.command}' first")
+            first = next(other for name in self.stages.needed(stage.name) if self.whole(other := self.stages[name]) is None)
+            what, hint = f"{self.root}: the stage '{stage.name}' is not whole", f"run '{command_in(first.command, self.root)}' first"
+            raise IncompleteError(what, hint)
         if manifest.version != stage.version:
             what = f"{self.root}: another version of tallyclip made the stage '{stage.name}'"
-            raise StaleError(what, f"make it again: run '{stage.command}'")
+            raise StaleError(what, f"make it again: run '{command_in(stage.command, self.root)}'")
         return manifest
 
     def reports(self, stage: Stage, section: int = -1) -> dict[str, Any]:
@@ -191,7 +193,7 @@ class Workspace:
         gone = [key for key in manifest.pieces if key not in reports]
         if gone:
             what = f"{self.root / stage.name}: the marks of {', '.join(gone[:3])} are gone or not whole"
-            raise IncompleteError(what, f"delete {self.root / stage.name} and run '{stage.command}' again")
+            raise IncompleteError(what, f"delete {self.root / stage.name} and run '{command_in(stage.command, self.root)}' again")
         return reports
 
     def remember(self, stage: Stage, load: Callable[[], Value]) -> Value:

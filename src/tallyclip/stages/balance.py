@@ -56,7 +56,8 @@ from tallyclip.run.workspace import Workspace
 from tallyclip.stages.counts import add_shard, load_counts
 from tallyclip.stages.match import MATCH, SnapshotShard, read_schema, smallest_uids, snapshot_of, unmatch
 from tallyclip.stages.metadata import entries_of
-from tallyclip.stages.plan import Aim, resolve, steps_to, tabulate
+from tallyclip.stages.plan import Aim, resolve, steps_to, tabulate, warning_of
+from tallyclip.wording import plural
 
 EXAMPLES_PER_BATCH = 3  # pairs that are not kept
 SECONDS_PER_KEPT_PAIR = 1.2e-6  # to write its row
@@ -98,10 +99,11 @@ class BalanceFolder(StageFolder):
 
 
 class BalanceOptions(msgspec.Struct, frozen=True):
-    """The threshold and the reason for it, the seed, and whether every caption of an image is a pair or one is picked."""
+    """The threshold, why, and what it was chosen by; the seed, and whether every caption of an image is a pair or one is picked."""
 
     t: float
     why: str
+    aim: Aim
     seed: int = 0
     policy: TextsPolicy = "pairs"
 
@@ -312,7 +314,7 @@ def _read_examples(captions: Texts, examples: list[tuple[int, int, int]]) -> lis
 
 
 def options_for(run: Workspace, aim: Aim, seed: int, policy: TextsPolicy) -> BalanceOptions:
-    """The options for an aim: the threshold is computed from this pool.
+    """The options for an aim: the threshold is computed from this pool, or for a size is that of the plan in place (``resolve``).
 
     Raises:
         OptionError: the aim or the seed is invalid.
@@ -320,7 +322,7 @@ def options_for(run: Workspace, aim: Aim, seed: int, policy: TextsPolicy) -> Bal
     aim.check()
     checked_seed(seed)
     check_same_draw(run, run.required(MATCH).options.get("drawn"), seed, policy)
-    return BalanceOptions(*resolve(run, aim, policy), seed, policy)
+    return BalanceOptions(*resolve(run, aim, policy), aim, seed, policy)
 
 
 def check_same_draw(run: Workspace, drawn: Mapping[str, Any] | None, seed: int, policy: TextsPolicy) -> None:
@@ -406,20 +408,34 @@ def _finish(making: Making[BalanceFolder, BalanceOptions]) -> Finished:
     write_entry_counts(folder.entry_counts_curated, entries, counts)
     merged = merge_runs([path for key in reports for path in runs_of(folder.uid_runs, key)], folder.uids)
     expected = sum(report.expected_parts for report in reports.values()) / UNIT
+    before = load_counts(run)
+    warning = warning_of(before, options.aim, options.t, counts > 0)
+    if warning is not None:
+        run.progress.note(f"warning: {warning}")
     result = {
+        "t": options.t,
+        "seed": options.seed,
         "candidates": sum(report.candidates for report in reports.values()),
         "kept": kept,
         "expected": expected,
         "unique_uids": merged.unique,
         "repeated_uids": merged.total - merged.unique,
-        "tail_share": tail_share(load_counts(run), options.t),
+        "tail_share": tail_share(before, options.t),
+        "lost_entries": int(np.count_nonzero((before > 0) & (counts == 0))),
+        "warning": warning,
     }
     outputs = (folder.counts_curated, folder.entry_counts_curated, folder.uids)
-    return Finished(result, f"{kept:,} pairs kept, {expected:,.0f} expected", outputs)
+    return Finished(result, f"{plural(kept, 'pair')} kept at t = {options.t:,.6g}, {expected:,.0f} expected", outputs)
 
 
 class BalancePart(Part):
-    """The curated set, and the entry counts before and after."""
+    """The curated set, and the entry counts before and after.
+
+    Attributes:
+        reduced_entries: entries of the head with fewer pairs in the curated set than in the pool.
+        lost_entries: entries that pairs of the pool match, and none of the curated set.
+        warning: what to know of the threshold, if there is anything (``warning_of``).
+    """
 
     t: float
     why_t: str
@@ -434,6 +450,9 @@ class BalancePart(Part):
     downsampled: list[str]
     head_entries: int
     head_matches: int
+    reduced_entries: int
+    lost_entries: int
+    warning: str | None
     top_before: list[EntryCount]
     top_after: list[EntryCount]
     matches_before: int
@@ -444,12 +463,13 @@ class BalancePart(Part):
     def summary(self) -> list[str]:
         of = "matched images" if self.texts_policy == "one-per-image" else "matched pairs"
         top = ", ".join(f"{visible(row.entry)!r} {short(row.before)} → {short(row.after)}" for row in self.top_before[:3])
-        repeated = f", {self.repeated_uids:,} repeat a uid" if self.repeated_uids else ""
+        repeated = f", {self.repeated_uids:,} {'repeats' if self.repeated_uids == 1 else 'repeat'} a uid" if self.repeated_uids else ""
         head = self.head_matches / self.matches_before
         return [
+            *([] if self.warning is None else [f"warning     {self.warning}"]),
             f"threshold   t = {self.t:,.6g}, {self.why_t}",
-            f"head        {self.head_entries:,} entries with {head:.1%} of the matches; tail: {self.tail_share:.1%}",
-            f"kept        {self.kept:,} pairs ({self.kept / self.candidates:.1%} of {of}), {self.expected:,.0f} expected{repeated}",
+            f"head        {plural(self.head_entries, 'entry', 'entries')} with {head:.1%} of the matches; tail: {self.tail_share:.1%}",
+            f"kept        {plural(self.kept, 'pair')} ({self.kept / self.candidates:.1%} of {of}), {self.expected:,.0f} expected{repeated}",
             f"top entries {top}",
         ]
 
@@ -476,6 +496,9 @@ def _card(run: Workspace) -> BalancePart:
         downsampled=list(dict.fromkeys(sample.text for sample in samples))[:SHOWN_SAMPLES],  # each caption once
         head_entries=int(np.count_nonzero(head)),
         head_matches=int(before[head].sum()),
+        reduced_entries=int(np.count_nonzero(head & (after < before))),
+        lost_entries=result["lost_entries"],
+        warning=result["warning"],
         top_before=top_entries(entries, before, before, after),
         top_after=top_entries(entries, after, before, after),
         matches_before=int(before.sum()),
@@ -499,7 +522,7 @@ def _warm() -> None:
 SHARDS = Section(_cut, balance_shard, "shards", rows=lambda _, item: item.matched, failed=_failed)
 BALANCE = Stage(
     name="balance",
-    version=4,
+    version=5,
     command="tallyclip balance RUN",
     needs=("match", "counts"),
     sections=(SHARDS,),

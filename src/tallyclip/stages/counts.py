@@ -21,6 +21,7 @@ from tallyclip.run.stage import Finished, Making, Stage
 from tallyclip.run.workspace import Workspace
 from tallyclip.stages.match import MATCH
 from tallyclip.stages.metadata import METADATA, entries_of
+from tallyclip.wording import plural
 
 
 class CountsFolder(StageFolder):
@@ -46,7 +47,11 @@ def _finish(making: Making[CountsFolder, None]) -> Finished:
     write_entry_counts(folder.entry_counts, entries, counts)
     matched_entries, matches = int(np.count_nonzero(counts)), int(counts.sum())
     result = {"matches": matches, "entries": len(counts), "matched_entries": matched_entries}
-    return Finished(result, f"{matches:,} matches of {matched_entries:,} of {len(counts):,} entries", (folder.counts, folder.entry_counts))
+    return Finished(
+        result,
+        f"{plural(matches, 'match', 'matches')} of {matched_entries:,} of {len(counts):,} entries",
+        (folder.counts, folder.entry_counts),
+    )
 
 
 def add_shard(counts: Int64[np.ndarray, " V"], path: Path) -> None:
@@ -108,7 +113,7 @@ class CountsPart(Part):
         each, share = self.matches / self.matched_captions, self.matched_captions / self.captions
         return [
             f"entries     {self.entries:,} ({self.mode}); {self.matched_entries:,} matched, {self.never_matched_count:,} never matched",
-            f"matched     {self.matched_captions:,} captions ({share:.1%}), {each:.2f} matches each",
+            f"matched     {plural(self.matched_captions, 'caption')} ({share:.1%}), {each:.2f} matches each",
         ]
 
 

@@ -28,6 +28,7 @@ from tallyclip.stages.curated import PAIRS, CuratedFile, curated_files
 from tallyclip.stages.exported import ExportOptions, asked_of_run, finished_unchanged
 from tallyclip.stages.lookup import LOOKUP
 from tallyclip.stages.match import snapshot_of
+from tallyclip.wording import plural
 
 # As DataComp downloads: images above 512 pixels get that on their longer side, others stay as they are.
 IMG2DATASET = (
@@ -118,8 +119,9 @@ def downloads_summary(root: Path, made: Manifest) -> list[str]:
     repeated = f", {result['repeated_urls']:,} with a URL that stands before in the same file" if result["repeated_urls"] else ""
     dropped = [f"dropped     {count:,} {reason}" for reason, count in result["drops"].items()]
     command = ["img2dataset", "--url_list", str(folder), *IMG2DATASET, "--output_folder", "images"]
+    pairs, files = plural(result["rows"], "pair"), plural(result["files"], "file")
     return [
-        f"downloads   {folder}/*.parquet: url, caption and uid of {result['rows']:,} pairs in {result['files']:,} files{repeated}",
+        f"downloads   {folder}/*.parquet: url, caption and uid of {pairs} in {files}{repeated}",
         *dropped,
         f"next        {shlex.join(command)}",
     ]

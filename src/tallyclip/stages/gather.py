@@ -51,6 +51,7 @@ from tallyclip.steps.dropped import dropped_pairs
 from tallyclip.steps.filters import Filters, Screen, host_of
 from tallyclip.steps.languages import LANGUAGE, SCORE, LanguageChoice, Languages, asked_languages
 from tallyclip.steps.own import COLUMN, OwnStep, judges_of
+from tallyclip.wording import plural
 
 Duplicates = Literal["pair", "url", "report", "estimate", "off"]
 DuplicateKey = Literal["pair", "url", "off"]
@@ -379,8 +380,8 @@ def _finish(making: Making[GatherFolder, GatherOptions]) -> Finished:
         "files": len(pool.files),
         "bytes": sum(file.size for file in pool.files),
     }
-    of = f" from {seen['images']:,} images of {seen['pages']:,} pages" if seen["pages"] else ""
-    return Finished(result, f"{pairs:,} pairs{of}")
+    of = f" from {plural(seen['images'], 'image')} of {plural(seen['pages'], 'page')}" if seen["pages"] else ""
+    return Finished(result, f"{plural(pairs, 'pair')}{of}")
 
 
 def _cost(expected: Expected) -> Cost:

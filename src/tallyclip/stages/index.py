@@ -31,6 +31,7 @@ from tallyclip.stages.balance import BALANCE, BalanceFolder
 from tallyclip.stages.exported import ExportOptions, asked_of_run, finished_unchanged
 from tallyclip.stages.lookup import LOOKUP
 from tallyclip.stages.samples import NOT_OF_THIS_RUN, SAMPLES, failed_paths, first_rows, not_read, samples_of, tar_sources
+from tallyclip.wording import plural
 
 NOT_OF_THE_RUN = "no matched pair of the run"
 INDEX_SCHEMA = pa.schema(
@@ -149,7 +150,7 @@ def _finished(making: Making[IndexFolder, Any], reports: dict[str, IndexReport],
         "drops": dict(drops),
         "not_read": run.required(SAMPLES).failed,
     }
-    return Finished(result, f"{pairs:,} pairs in {len(shards):,} shards", (folder.shards,))
+    return Finished(result, f"{plural(pairs, 'pair')} in {plural(len(shards), 'shard')}", (folder.shards,))
 
 
 def index_summary(root: Path, made: Manifest) -> list[str]:
@@ -157,8 +158,9 @@ def index_summary(root: Path, made: Manifest) -> list[str]:
     found = made.result
     of_run = "RUN" if "run" in made.options else 'None, select="curated"'
     drops = ", ".join(f"{count:,} {reason}" for reason, count in found["drops"].items()) or "none"
+    pairs, samples, shards = (plural(found[f"{noun}s"], noun) for noun in ("pair", "sample", "shard"))
     return [
-        f"index       {root / 'index'}: {found['pairs']:,} pairs of {found['samples']:,} samples in {found['shards']:,} shards",
+        f"index       {root / 'index'}: {pairs} of {samples} in {shards}",
         f"left out    {drops}",
         *not_read(found["not_read"]),
         f"next        OnlineBalanced(SHARDS, {of_run}, index={str(root)!r}), see docs/loading.md",

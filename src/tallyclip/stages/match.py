@@ -54,6 +54,7 @@ from tallyclip.stages.remaining import RemainingFolder
 from tallyclip.steps.base import Verdict
 from tallyclip.steps.dropped import dropped_pairs
 from tallyclip.steps.languages import LANGUAGE, SCORE, LanguageChoice, Languages, asked_languages
+from tallyclip.wording import plural
 
 SAMPLED = 64  # of so many keys one is in the sample from which repeats are estimated
 FIRST_LEFT_OUT = np.uint64((1 << 64) // SAMPLED)
@@ -484,10 +485,10 @@ class MatchPart(Part):
 
     def summary(self) -> list[str]:
         failed = len(self.failed_shards)
-        unread = [f"{failed:,} of {self.shards + failed:,} shards not read"] if failed else []
+        unread = [f"{failed:,} of {plural(self.shards + failed, 'shard')} not read"] if failed else []
         dropped = ", ".join([*unread, *(f"{drop.count:,} {drop.reason}" for drop in self.drops[:4])]) or "none"
         dropped += f", and for {len(self.drops) - 4} more reasons" if len(self.drops) > 4 else ""
-        return [f"pool        {self.records:,} records, {self.texts:,} captions; dropped: {dropped}"]
+        return [f"pool        {plural(self.records, 'record')}, {plural(self.texts, 'caption')}; dropped: {dropped}"]
 
 
 def _card(run: Workspace) -> MatchPart:

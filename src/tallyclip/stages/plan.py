@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Bool, Int64
 
-from tallyclip.core.balance import TextsPolicy, entry_probability, keep_probability, pick_one, second_probability
+from tallyclip.core import exact, plan
+from tallyclip.core.balance import TextsPolicy
 from tallyclip.core.counts import checked_share, checked_threshold, tail_share, threshold_for_tail
-from tallyclip.core.plan import COMPILED, UNIT, PlanRow, checked_size, expected_parts, parts_of, solve_threshold
-from tallyclip.errors import ArtifactError, IncompleteError, OptionError
-from tallyclip.io.arrays import read_array
+from tallyclip.core.exact import checked_whole_size
+from tallyclip.core.plan import UNIT, PlanRow, checked_size, solve_threshold
+from tallyclip.errors import ArtifactError, OptionError
 from tallyclip.io.files import replacing, with_infinity, write_json
 from tallyclip.io.structs import read_struct
-from tallyclip.match.matched_pairs import MatchedPairs, read_matches
 from tallyclip.run.items import StageFolder
 from tallyclip.run.manifest import Manifest
-from tallyclip.run.runners.base import Task, collect
 from tallyclip.run.stage import Finished, Making, Stage
 from tallyclip.run.workspace import Workspace
-from tallyclip.stages.counts import COUNTS, load_counts
+from tallyclip.stages.counts import load_counts
 from tallyclip.stages.match import MATCH
+from tallyclip.stages.passes import entries_kept, expect, solve_exactly
 
 PAPER_TAIL_SHARE = 0.06  # arXiv 2507.22062, section 3.3
 KEEPS_ALL: dict[TextsPolicy, str] = {
@@ -36,26 +36,31 @@ STEPS = (1, 2, 5)  # the thresholds of the table, in every decade
 
 
 class PlanFolder(StageFolder):
-    """The table of a plan, and its plot."""
+    """The table of a plan, and its plot; ``thresholds``: the t of every pair, while a size is kept exactly."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self.table = path / "plan.json"
         self.curve = path / "plan.svg"
+        self.thresholds = path / "thresholds"
 
 
 class Aim(msgspec.Struct, frozen=True):
-    """What the user wants: a threshold, a number of pairs, or a tail share. Without any, the paper's tail share."""
+    """What the user wants: a threshold, a number of pairs, or a tail share. Without any, the paper's tail share.
+
+    ``exactly``: the draw is to keep the number of pairs itself, not only on average.
+    """
 
     t: float | None = None
     size: float | None = None
     tail_share: float | None = None
+    exactly: bool = False
 
     def check(self) -> None:
         """Refuse an invalid aim, before any work.
 
         Raises:
-            OptionError: more than one is given, or one is out of range.
+            OptionError: more than one is given, or one is out of range; or ``exactly`` without a whole size.
         """
         wanted = [name for name in ("t", "size", "tail_share") if getattr(self, name) is not None]
         if len(wanted) > 1:
@@ -66,48 +71,112 @@ class Aim(msgspec.Struct, frozen=True):
             checked_size(self.size)
         if self.tail_share is not None:
             checked_share(self.tail_share)
+        if self.exactly:
+            if self.size is None:
+                raise OptionError("--exactly says how --size is meant", "give --size PAIRS --exactly")
+            checked_whole_size(self.size)
+
+    @property
+    def wanted_share(self) -> float | None:
+        """The tail share that is wanted, if the threshold is chosen by it."""
+        if self.t is not None or self.size is not None:
+            return None
+        return PAPER_TAIL_SHARE if self.tail_share is None else self.tail_share
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What was asked for, by name."""
+        return {name: value for name, value in msgspec.to_builtins(self).items() if value not in (None, False)}
 
 
 class PlanOptions(msgspec.Struct, frozen=True):
-    """What the user wants, and whether every caption of an image is a pair or one is picked."""
+    """What the user wants, whether every caption of an image is a pair or one is picked, and the seed of the draw."""
 
     aim: Aim
     policy: TextsPolicy = "pairs"
+    seed: int = 0
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """A plan on disk."""
+    """A plan on disk. ``warning`` says what a threshold loses that leaves no tail, or another one than was wanted."""
 
     t: float
     why: str
     rows: list[PlanRow]
+    warning: str | None = None
 
 
 def resolve(run: Workspace, aim: Aim, policy: TextsPolicy) -> tuple[float, str]:
-    """The threshold for an aim, and the reason for it.
-
-    Raises:
-        OptionError: the size is larger than the number of pairs that can be drawn.
-    """
+    """The threshold for an aim, and the reason for it; of a size, those of the plan in place, which is to be for that size."""
     if aim.t is not None:
         return float(aim.t), KEEPS_ALL[policy] if math.isinf(aim.t) else "as given"
-    planned = _planned(run)
-    if planned is not None and planned.options == _asked(run, PlanOptions(aim, policy)):
-        return float(planned.result["t"]), planned.result["why"]
+    share = aim.wanted_share
+    if share is None:
+        planned = run.required(PLAN).result
+        return float(planned["t"]), planned["why"]
     counts = load_counts(run)
-    if aim.size is not None:
-        candidates = _candidates(run, policy)
-        t = solve_threshold(aim.size, candidates, counts, lambda thresholds: _expect(run, thresholds, policy))
-        return t, f"for an expected size of {aim.size:,.0f} pairs"
-    share = PAPER_TAIL_SHARE if aim.tail_share is None else aim.tail_share
     t = threshold_for_tail(counts, share)
     why = f"for a tail share of {share:.3g}" + (", as in the paper" if aim.tail_share is None else "")
     return t, f"{why} (nearest possible: {tail_share(counts, t):.4g})"
 
 
+def _solve(making: Making[PlanFolder, PlanOptions]) -> tuple[float, str]:
+    """The threshold for an aim, and the reason for it, by passes over the matches if a size is wanted.
+
+    Raises:
+        OptionError: the size is larger than the number of pairs that can be drawn.
+    """
+    run, aim, policy = making.run, making.options.aim, making.options.policy
+    if aim.size is None:
+        return resolve(run, aim, policy)
+    if aim.exactly:
+        size = checked_whole_size(aim.size)
+        t = solve_exactly(run, size, making.options.seed, policy, making.folder.thresholds)
+        return t, f"the smallest that keeps exactly {size:,} distinct pairs"
+    t = solve_threshold(aim.size, _candidates(run, policy), load_counts(run), lambda thresholds: expect(run, thresholds, policy))
+    return t, f"for an expected size of {aim.size:,.0f} pairs"
+
+
+def has_warning(counts: Int64[np.ndarray, " V"], aim: Aim, t: float) -> bool:
+    """Does a threshold leave no entry in the tail, though it downsamples some? Or is there no tail share near the wanted one?"""
+    return bool(_is_without_tail(counts, t) or _is_far(counts, aim, t))
+
+
+def _is_without_tail(counts: Int64[np.ndarray, " V"], t: float) -> bool:
+    return tail_share(counts, t) == 0 and t < counts.max()
+
+
+def _is_far(counts: Int64[np.ndarray, " V"], aim: Aim, t: float) -> bool:
+    """Is no tail at all nearer to the wanted share than the smallest tail there can be?"""
+    wanted = aim.wanted_share
+    return wanted is not None and 0 < wanted <= tail_share(counts, t) - wanted
+
+
+def warning_of(counts: Int64[np.ndarray, " V"], aim: Aim, t: float, kept: Bool[np.ndarray, " V"]) -> str | None:
+    """What to know of a threshold in a pool too small for it, if there is anything.
+
+    Args:
+        counts: int64[V] of the pool.
+        aim: what the threshold was chosen by.
+        t: the threshold.
+        kept: which entries the draw keeps a pair of.
+    """
+    matched = int(np.count_nonzero(counts))
+    lost = int(np.count_nonzero((counts > 0) & ~kept))
+    losses = f"{lost:,} of the {matched:,} matched entries {'loses' if lost == 1 else 'lose'} all their pairs"
+    share = tail_share(counts, t)
+    if _is_without_tail(counts, t):
+        usual = threshold_for_tail(counts, PAPER_TAIL_SHARE)
+        instead = f"t = {usual:,.6g} has a tail share of {tail_share(counts, usual):.3g}"
+        return f"at t = {t:,.6g} no entry is in the tail (tail share {share:.3g}): {losses}; {instead}"
+    if _is_far(counts, aim, t):
+        least = f"the smallest possible is {share:.3g}, at t = {t:,.6g}"
+        return f"this pool is too small for a tail share of {aim.wanted_share:.3g}: {least}; {losses}"
+    return None
+
+
 def _asked(_: Workspace, options: PlanOptions) -> dict[str, Any]:
-    aim = {name: repr(value) for name, value in msgspec.to_builtins(options.aim).items() if value is not None}
-    return {"aim": aim, "texts": options.policy}
+    return {"aim": options.aim.given, "texts": options.policy, "seed": options.seed}
 
 
 def _finish(making: Making[PlanFolder, PlanOptions]) -> Finished:
@@ -115,22 +184,31 @@ def _finish(making: Making[PlanFolder, PlanOptions]) -> Finished:
     run, folder, options = making.run, making.folder, making.options
     options.aim.check()
     counts = load_counts(run)
-    t, why = resolve(run, options.aim, options.policy)
+    t, why = _solve(making)
     rows = tabulate(run, counts, sorted({*steps_to(int(counts.max())), t}), options.policy)
-    write_json(folder.table, with_infinity(msgspec.to_builtins(Plan(t, why, rows))))
+    warning = None
+    if has_warning(counts, options.aim, t):
+        warning = warning_of(counts, options.aim, t, entries_kept(run, t, options.seed, options.policy))
+    write_json(folder.table, with_infinity(msgspec.to_builtins(Plan(t, why, rows, warning))))
     from tallyclip.report.plots import plan_curve  # here, for start-up time: matplotlib takes half a second
 
     with replacing(folder.curve) as part:
         part.write_text(plan_curve(rows, t), encoding="utf-8")
     chosen = next(row for row in rows if row.t == t)
     summary = f"t = {t:,.6g} {why}: {chosen.expected_size:,.0f} pairs expected"
-    return Finished({"t": t, "why": why}, summary, (folder.table, folder.curve))
+    return Finished({"t": t, "why": why, "warning": warning}, summary, (folder.table, folder.curve))
 
 
 def _planned(run: Workspace) -> Manifest | None:
     """The plan in place, if this version made it."""
     manifest = run.whole(PLAN)
     return manifest if manifest is not None and manifest.version == PLAN.version else None
+
+
+def planned_aim(run: Workspace) -> Aim | None:
+    """What the plan in place was made for, if there is one."""
+    planned = _planned(run)
+    return None if planned is None else msgspec.convert(planned.options["aim"], Aim, strict=False)  # infinity is text there
 
 
 def read_plan(run: Workspace) -> Plan:
@@ -155,7 +233,7 @@ def tabulate(run: Workspace, counts: Int64[np.ndarray, " V"], thresholds: Sequen
     missing = [t for t in thresholds if t not in rows]
     if missing:
         candidates = _candidates(run, policy)
-        for t, parts in zip(missing, _expect(run, missing, policy), strict=True):
+        for t, parts in zip(missing, expect(run, missing, policy), strict=True):
             head = counts[counts >= t]
             size = parts / UNIT
             rows[t] = PlanRow(float(t), size, size / candidates, tail_share(counts, t), len(head), int(head.sum()))
@@ -178,64 +256,17 @@ def _candidates(run: Workspace, policy: TextsPolicy) -> int:
     """The number of pairs that can be drawn: all that match an entry, or one for each image with such a caption."""
     if policy == "pairs":
         return int(run.required(MATCH).result["matched"])
-    return round(_expect(run, [float("inf")], policy)[0] / UNIT)
-
-
-class ExpectJob(msgspec.Struct, frozen=True):
-    """A shard's matches, the counts of the whole pool, and thresholds; ``before`` is the file of an earlier draw (``MatchFolder``)."""
-
-    matches: str
-    counts: str
-    thresholds: list[float]
-    policy: TextsPolicy
-    before: str | None
-
-
-def _expect(run: Workspace, thresholds: Sequence[float], policy: TextsPolicy) -> list[int]:
-    """Expected sizes of the whole pool, in fixed point (``core/plan.py``), by one pass over the matches.
-
-    Raises:
-        IncompleteError: the matches of a shard cannot be read.
-    """
-    counts, matches = str(run.folder(COUNTS).counts), run.folder(MATCH)
-    keys = run.required(MATCH).pieces
-    tasks = [Task(key, ExpectJob(str(matches.matches(key)), counts, list(thresholds), policy, matches.earlier_draw)) for key in keys]
-    parts, failures = collect(run.runner, run.progress, expect_shard, tasks, count=False)
-    if failures:
-        raise IncompleteError(failures[0].what, failures[0].hint)
-    return [sum(column) for column in zip(*parts.values(), strict=True)] or [0] * len(thresholds)
-
-
-def expect_shard(job: ExpectJob, tick: Callable[[int], None]) -> list[int]:
-    """Expected sizes of one shard at several thresholds, in fixed point."""
-    counts = np.load(job.counts, mmap_mode="r")
-    before = None if job.before is None else read_array(Path(job.before))
-    parts = [0] * len(job.thresholds)
-    for pairs in read_matches(Path(job.matches)):
-        picked = pick_one(pairs.rows, pairs.uids) if job.policy == "one-per-image" else None
-        if before is None:
-            found = expected_parts(pairs.matches, counts, job.thresholds, picked)
-        else:
-            found = [parts_of(_kept_again(pairs, counts, t, before)[slice(None) if picked is None else picked]) for t in job.thresholds]
-        parts = [one + other for one, other in zip(parts, found, strict=True)]
-        tick(len(pairs))
-    return parts
-
-
-def _kept_again(
-    pairs: MatchedPairs, counts: Int64[np.ndarray, " V"], t: float, before: Float64[np.ndarray, " V"]
-) -> Float64[np.ndarray, " N"]:
-    keep = keep_probability(pairs.matches, entry_probability(counts, t))
-    return second_probability(keep, keep_probability(pairs.matches, before))
+    return round(expect(run, [float("inf")], policy)[0] / UNIT)
 
 
 PLAN = Stage(
     name="plan",
-    version=3,
+    version=4,
     command="tallyclip plan RUN",
     needs=("match", "counts"),
     folder=PlanFolder,
     asked=_asked,
     finish=_finish,
-    compiled=COMPILED,
+    scratch=("thresholds",),
+    compiled=(*plan.COMPILED, *exact.COMPILED),
 )

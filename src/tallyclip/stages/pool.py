@@ -34,6 +34,7 @@ from tallyclip.stages.remaining import GatheredFile, RemainingFolder, RemainingR
 from tallyclip.steps.base import apply
 from tallyclip.steps.dropped import dropped_pairs
 from tallyclip.steps.languages import LANGUAGE, SCORE, LanguageChoice, Languages, asked_languages
+from tallyclip.wording import plural
 
 LANGUAGES = [(LANGUAGE, pa.dictionary(pa.int16(), pa.string())), (SCORE, pa.float32())]
 
@@ -119,7 +120,7 @@ def _finish(making: Making[RemainingFolder, PoolOptions]) -> Finished:
     pairs = sum(report.kept for report in reports.values())
     if pairs == 0:
         raise IncompleteError(*_nothing_kept(gathered, drops))
-    return Finished({"pairs": pairs, "drops": dict(sorted(drops.items()))}, f"{pairs:,} of {gathered.result['pairs']:,} pairs kept")
+    return Finished({"pairs": pairs, "drops": dict(sorted(drops.items()))}, f"{pairs:,} of {plural(gathered.result['pairs'], 'pair')} kept")
 
 
 def _nothing_kept(gathered: Manifest, drops: Counter[str]) -> tuple[str, str]:
@@ -171,13 +172,13 @@ def pool_summary(run: Workspace) -> list[str]:
     fields = ", ".join(f"{seen[field]:,} {field}" for field in FIELDS if seen.get(field))
     drops = sorted(pool.result["drops"].items(), key=lambda drop: -drop[1])
     lines = [
-        f"files       {len(gathered.pieces):,}, {seen.get('records', 0):,} records, {seen.get('pages', 0):,} pages",
-        f"images      {seen.get('images', 0):,}, with {seen.get('texts', 0):,} captions: {fields or 'none'}",
+        f"files       {len(gathered.pieces):,}, {plural(seen.get('records', 0), 'record')}, {plural(seen.get('pages', 0), 'page')}",
+        f"images      {seen.get('images', 0):,}, with {plural(seen.get('texts', 0), 'caption')}: {fields or 'none'}",
         *(f"{'dropped' if not place else '':<11} {count:,} {reason}" for place, (reason, count) in enumerate(drops)),
         f"pairs       {pairs:,}",
     ]
     if gathered.failed:
-        lines.insert(1, f"failed      {len(gathered.failed):,} files, skipped as --allow-failed-shards allows")
+        lines.insert(1, f"failed      {plural(len(gathered.failed), 'file')}, skipped as --allow-failed-shards allows")
     return lines
 
 

@@ -37,6 +37,7 @@ from tallyclip.readers.tar import PLACES, is_empty, read_records
 from tallyclip.run.items import Report, Source, StageFolder, Work
 from tallyclip.run.stage import Finished, Making, Section, Stage
 from tallyclip.run.workspace import Workspace
+from tallyclip.wording import plural
 
 pc: Any = pyarrow.compute
 FLAGS = ColumnChoice()
@@ -271,7 +272,7 @@ def failed_paths(run: Workspace) -> list[str]:
 def not_read(failed: dict[str, str]) -> list[str]:
     """A line for a summary that says which tars were not read, and why, if there are any."""
     shown = "; ".join(list(failed.values())[:SHOWN_FAILURES]) + ("; ..." if len(failed) > SHOWN_FAILURES else "")
-    return [f"not read    {len(failed):,} tars: {shown}"] if failed else []
+    return [f"not read    {plural(len(failed), 'tar')}: {shown}"] if failed else []
 
 
 def _cut(making: Making[SamplesFolder, SamplesOptions]) -> Work:

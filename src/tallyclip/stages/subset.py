@@ -32,6 +32,7 @@ from tallyclip.run.workspace import Workspace
 from tallyclip.stages.balance import BalanceFolder, footer_as_matched
 from tallyclip.stages.exported import ExportedRun, finished_unchanged
 from tallyclip.stages.match import MATCH, snapshot_of
+from tallyclip.wording import plural
 
 
 class SubsetFolder(StageFolder):
@@ -187,9 +188,10 @@ def subset_summary(root: Path, made: Manifest) -> list[str]:
     """What was written where, and which uids were not met."""
     result = made.result
     left = result["uids"] - result["met"]
-    failed = [f"failed      {len(made.failed):,} shards, skipped as --allow-failed-shards allows"] if made.failed else []
+    failed = [f"failed      {plural(len(made.failed), 'shard')}, skipped as --allow-failed-shards allows"] if made.failed else []
+    files = plural(result["files"], "file")
     return [
-        f"subset      {root / SUBSET.name}/*.parquet: {result['written']:,} of {result['rows']:,} rows, in {result['files']:,} files",
+        f"subset      {root / SUBSET.name}/*.parquet: {result['written']:,} of {result['rows']:,} rows, in {files}",
         f"uids        {result['met']:,} of the curated set's {result['uids']:,} met; {left:,} are not in these tables",
         *failed,
     ]

@@ -36,6 +36,7 @@ from tallyclip.run.stage import Finished, Making, Section, Stage
 from tallyclip.stages.exported import ExportedRun, asked_of_run, finished_unchanged
 from tallyclip.stages.lookup import LOOKUP, LookupOptions, places_of_rows
 from tallyclip.stages.samples import NO_SAMPLE, NOT_OF_THIS_RUN, PAIRS, SAMPLES, first_rows, not_read, samples_of, tar_sources
+from tallyclip.wording import plural
 
 FIND, SHARD = "find-", "shard-"  # prefixes of the keys of pieces
 SHARD_DIGITS = 5  # as img2dataset's; more where there are more shards
@@ -327,7 +328,7 @@ def _finish(making: Making[ShardsFolder, ShardsOptions]) -> Finished:
         "suffixes": dict(suffixes.most_common()),
         "not_read": run.required(SAMPLES).failed,
     }
-    return finished_unchanged(making, Finished(result, f"{samples:,} samples in {len(sizes):,} shards", (folder.sizes,)))
+    return finished_unchanged(making, Finished(result, f"{plural(samples, 'sample')} in {plural(len(sizes), 'shard')}", (folder.sizes,)))
 
 
 def _not_met(making: Making[ShardsFolder, ShardsOptions], met: Bool[np.ndarray, " V"]) -> dict[str, int]:
