@@ -73,7 +73,7 @@ def _commands(stages: Iterable[Manifest]) -> str:
 
 CARD = Stage(
     name="card",
-    version=3,
+    version=4,
     command="tallyclip card RUN",
     needs=("balance",),
     uses=PARTS_OF_THE_CARD,
