@@ -218,7 +218,7 @@ def draw_pictures(card: Card, before: Int64[np.ndarray, " V"], after: Int64[np.n
         "sizes": (sizes, "Line plot: pairs that each threshold t is expected to keep"),
         "tails": (tails, "Line plot: tail share by threshold t"),
     }
-    return Pictures(**{name: plots.on_page(plots.picture(drawing), label) for name, (drawing, label) in drawn.items()})
+    return Pictures(**{name: plots.on_page(plots.picture(drawing), name, label) for name, (drawing, label) in drawn.items()})
 
 
 def _is_finite(value: Any) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import msgspec
 import numpy as np
 from jaxtyping import Int64
@@ -68,7 +66,7 @@ class EntryChanges(msgspec.Struct, kw_only=True):
     histogram: dict[str, tuple[int, int]]
 
 
-def changes(entries: Sequence[str], before: Int64[np.ndarray, " V"], after: Int64[np.ndarray, " V"]) -> EntryChanges:
+def changes(entries: tuple[str, ...], before: Int64[np.ndarray, " V"], after: Int64[np.ndarray, " V"]) -> EntryChanges:
     """Compare the counts of the entries before and after a draw. Ties are in the list's order.
 
     Args:

@@ -23,6 +23,7 @@ PAGE_COLORS = {BEFORE: "before", AFTER: "after", MARK: "mark", INK: "ink", FAINT
 WIDE, HALF = 9.6, 5.2  # inches, as a page shows them
 POINTS = 400  # of a curve
 COUNTED_ID = re.compile(r' id="[a-z0-9._]+_\d+"')  # such as "axes_1", which each picture of a page would have
+REFERENCE = re.compile(r' id="|href="#|url\(#')  # what an id follows
 Drawing = Callable[[Axes], None]  # draws a plot on its axes
 
 STYLE: dict[Any, Any] = {
@@ -97,6 +98,8 @@ def two_cumulative_curves(a: Int64[np.ndarray, " V"], b: Int64[np.ndarray, " W"]
 
 def _cumulative(axis: Axes, sets: Sequence[tuple[str, Int64[np.ndarray, " E"], str]], *, as_shares: bool = False) -> None:
     for name, counts, color in sets:
+        if len(counts) == 0:
+            continue
         places = _places(len(counts))
         sums = np.cumsum(counts)[places]
         axis.plot(places + 1, sums / max(1, sums[-1]) if as_shares else sums, color=color, lw=2, label=name)
@@ -151,7 +154,7 @@ def probability_histogram(bins: Mapping[str, tuple[int, int]]) -> Drawing:
 
     def draw(axis: Axes) -> None:
         _bars(axis, list(bins), [np.array(heights) for heights in zip(*bins.values(), strict=True)], ("matched", "kept"), labelled=False)
-        axis.tick_params(axis="x", labelsize=8)
+        axis.set_xticks(range(0, len(bins), 2), list(bins)[::2])  # there is no room for all
         axis.yaxis.set_major_formatter(FuncFormatter(short))
         axis.set_xlabel("keep probability of the pair, in percent")
         axis.set_title("pairs")
@@ -247,17 +250,18 @@ def picture(*drawings: Drawing, height: float = 3.7) -> str:
     return svg(draw, columns=len(drawings), height=height)
 
 
-def on_page(drawn: str, label: str) -> Markup:
+def on_page(drawn: str, name: str, label: str) -> Markup:
     """A picture for a page: in the colors of the page, dark or light, and with a description for those who cannot see it.
 
     Args:
         drawn: as ``svg`` returns it.
+        name: of the picture on its page; the ids inside it begin with it, so that no two pictures share one.
         label: the description.
     """
-    for color, name in PAGE_COLORS.items():
-        drawn = drawn.replace(color, f"var(--{name}, {color})")
-    described = Markup('<svg role="img" aria-label="{}" ').format(label)
-    return Markup(COUNTED_ID.sub("", drawn).replace("<svg ", described, 1))
+    for color, variable in PAGE_COLORS.items():
+        drawn = drawn.replace(color, f"var(--{variable}, {color})")
+    drawn = REFERENCE.sub(rf"\g<0>{name}-", COUNTED_ID.sub("", drawn))
+    return Markup(drawn.replace("<svg ", Markup('<svg role="img" aria-label="{}" ').format(label), 1))
 
 
 def svg(draw: Callable[[Sequence[Axes]], None], columns: int = 1, height: float = 3.7, rows: int = 1) -> str:
