@@ -217,7 +217,7 @@ def test_two_commands_do_not_train_in_one_folder(example: Example, tmp_path: Pat
 
 
 def refuses(example: Example, out: Path) -> bool:
-    with pytest.raises(StaleError, match="another process is training here"):
+    with pytest.raises(StaleError, match="another process is working on this training"):
         example.train(out, save_every=1)
     return True
 

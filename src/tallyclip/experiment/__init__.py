@@ -1,1 +1,1 @@
-"""Experiments: the same small model trained on data that differ in their curation alone, and what its results show."""
+"""The controlled experiment: models that differ in their data alone, trained and evaluated by the commands' own code, and compared."""

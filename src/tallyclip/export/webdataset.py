@@ -21,16 +21,21 @@ class TarShardWriter:
     def __init__(self, path: Path) -> None:
         self._tar = tarfile.open(path, "w", format=tarfile.PAX_FORMAT)  # noqa: SIM115 - closed on exit
 
-    def write(self, key: str, members: Mapping[str, bytes], fields: Mapping[str, Any], text: str) -> None:
+    def write(self, key: str, members: Mapping[str, bytes], fields: Mapping[str, Any], text: str | None) -> None:
         """Write a sample.
 
         Args:
             key: of its members' names.
             members: by their suffixes.
             fields: of its json.
-            text: of its txt.
+            text: of its txt; None if it has none.
         """
-        for suffix, content in (*members.items(), ("json", _json.encode(fields)), ("txt", text.encode("utf-8"))):
+        texts = {"json": _json.encode(fields)} | ({} if text is None else {"txt": text.encode("utf-8")})
+        self.add(key, {**members, **texts})
+
+    def add(self, key: str, members: Mapping[str, bytes]) -> None:
+        """Write a sample of these members alone, by their suffixes."""
+        for suffix, content in members.items():
             member = tarfile.TarInfo(f"{key}.{suffix}")  # of no time and nobody
             member.size, member.mode = len(content), MODE
             self._tar.addfile(member, io.BytesIO(content))

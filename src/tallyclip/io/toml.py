@@ -7,9 +7,14 @@ import json
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from tallyclip.errors import ArtifactError
+import msgspec
+
+from tallyclip.errors import ArtifactError, OptionError
+
+Table = TypeVar("Table", bound=msgspec.Struct)
 
 LARGEST_FILE = 128 << 10  # bytes; Python's parser takes quadratic time for nested tables
 # Types of values, as messages name them.
@@ -20,6 +25,7 @@ FORMS = {
     "bool": "true or false",
     "list[str]": 'a list of text in quotes, such as ["a", "b"]',
     "list[int]": "a list of whole numbers",
+    "list[float]": "a list of numbers",
 }
 
 
@@ -51,6 +57,61 @@ def parsed(name: str, content: bytes, what: str) -> dict[str, Any]:
         raise ArtifactError(f"{name}: not TOML, since it is not UTF-8: {error.reason}", f"if it is {what}, save it as UTF-8") from error
     except (ValueError, RecursionError) as error:
         raise ArtifactError(f"{name}: not TOML: {error}", "write text in quotes, and the names of tables in brackets") from error
+
+
+def struct_of(name: str, what: str, value: dict[str, Any], kind: type[Table]) -> Table:
+    """What was read of a TOML file as a struct, whose tables are structs too. ``what`` it is, such as "a recipe", is for the errors.
+
+    Raises:
+        ArtifactError: a key is unknown or missing, or a value has another type.
+    """
+    _check_table(name, "", what, value, kind)
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:  # of a struct that looks at its values itself
+        mistake = error.__cause__
+        assert isinstance(mistake, OptionError), error
+        raise ArtifactError(f"{name}: {mistake.what}", mistake.hint) from error
+
+
+def _check_table(name: str, place: str, what: str, value: dict[str, Any], kind: type[msgspec.Struct]) -> None:
+    """Refuse unknown keys, missing ones, and values of other types, here and in tables below."""
+    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    for key in value:
+        if key not in fields:
+            raise ArtifactError(f"{name}: {what} has no key '{key}'", f"{meant(key, list(fields))}the known keys are {', '.join(fields)}")
+    kinds = get_type_hints(kind)
+    for key, field in fields.items():
+        if key in value:
+            _check_value(name, f"{place}.{key}" if place else key, value[key], kinds[key])
+        elif field.required:
+            raise ArtifactError(f"{name}: {what} needs {key}", f"give {_form(key, kinds[key])}")
+
+
+def _check_value(name: str, place: str, value: Any, kind: Any) -> None:
+    kinds = [each for each in (kind, *get_args(kind)) if get_origin(each) is dict or isinstance(each, type)]
+    table = next((each for each in kinds if isinstance(each, type) and issubclass(each, msgspec.Struct)), None)
+    tables = next((each for each in kinds if get_origin(each) is dict), None)
+    if isinstance(value, dict) and table is not None:
+        _check_table(name, place, f"[{place}]", value, table)
+    elif isinstance(value, dict) and tables is not None:
+        for key, each in value.items():
+            _check_value(name, f"{place}.{key}", each, get_args(tables)[1])
+    else:
+        try:
+            msgspec.convert(value, kind)
+        except msgspec.ValidationError:
+            raise ArtifactError(f"{name}: {place} cannot be {value!r:.60}", f"give {_form(place, kind)}") from None
+
+
+def _form(place: str, kind: Any) -> str:
+    """What a value of a type looks like, in words."""
+    options = [each for each in get_args(kind) if each is not NoneType]
+    if get_origin(kind) is Literal:
+        return " or ".join(map(repr, options)).replace("'", '"')
+    if NoneType in get_args(kind) and len(options) == 1:
+        return _form(place, options[0])
+    return FORMS.get(kind.__name__ if isinstance(kind, type) and not get_args(kind) else str(kind), f"a table, with [{place}] above its keys")
 
 
 def meant(word: str, known: Sequence[str]) -> str:

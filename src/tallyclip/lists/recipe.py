@@ -18,7 +18,7 @@ from typing import Any, Literal
 import msgspec
 
 from tallyclip.errors import ArtifactError, OptionError
-from tallyclip.io.toml import FORMS, meant, parsed, read_toml
+from tallyclip.io.toml import meant, parsed, read_toml, struct_of
 from tallyclip.lists.languages import Language, language
 
 SHIPPED = ("english", "worldwide")
@@ -167,16 +167,6 @@ class Recipe(RecipeTable, frozen=True):
     fetch: Fetch | None = None
 
 
-TABLES: dict[str, type[RecipeTable]] = {
-    "wordnet": WordNet,
-    "text": Text,
-    "unigrams": Unigrams,
-    "bigrams": Bigrams,
-    "titles": Titles,
-    "fetch": Fetch,
-}
-
-
 def read_recipe(name: str) -> tuple[Recipe, Path]:
     """A shipped recipe, by its name, or one from a file; and the folder that its file names are relative to.
 
@@ -188,15 +178,7 @@ def read_recipe(name: str) -> tuple[Recipe, Path]:
     else:
         hint = f"{meant(name, SHIPPED)}give a TOML file, or the name of a shipped recipe: {' or '.join(SHIPPED)}"
         value, folder = read_toml(Path(name), "a recipe", hint), Path(name).resolve().parent
-    _refuse_unknown(name, "a recipe", value, Recipe)
-    for table, kind in TABLES.items():
-        if isinstance(value.get(table), dict):
-            _refuse_unknown(name, f"[{table}]", value[table], kind)
-    try:
-        recipe = msgspec.convert(value, Recipe)
-    except msgspec.ValidationError as error:
-        what, hint = _mistake(str(error), value)
-        raise ArtifactError(f"{name}: {what}", hint) from error
+    recipe = struct_of(name, "a recipe", value, Recipe)
     _check_values(name, recipe)
     _check_sources(name, recipe)
     return recipe, folder
@@ -211,32 +193,6 @@ def shipped_recipe(name: str) -> str:
     if name not in SHIPPED:
         raise ArtifactError(f"{name}: not a shipped recipe", f"{meant(name, SHIPPED)}the shipped recipes are {' and '.join(SHIPPED)}")
     return (resources.files("tallyclip") / "lists" / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
-
-
-def _refuse_unknown(name: str, where: str, value: dict[str, Any], kind: type[RecipeTable]) -> None:
-    known = [field.encode_name for field in msgspec.structs.fields(kind)]
-    for key in value:
-        if key not in known:
-            raise ArtifactError(f"{name}: {where} has no key '{key}'", f"{meant(key, known)}the known keys are {', '.join(known)}")
-
-
-def _mistake(message: str, value: dict[str, Any]) -> tuple[str, str]:
-    """The error of msgspec for a value of the wrong type in the words of recipes, and a hint."""
-    table, key = re.search(r"(?:`\$\.(\w+)(?:\.(\w+))?.*)?$", message).groups()  # type: ignore[union-attr]
-    missing = re.search(r"required field `(\w+)`", message)
-    if missing:
-        return f"[{table}] needs {missing[1]}", f"give {_form(TABLES[table], missing[1])}"
-    kind, place = (Recipe, table) if key is None else (TABLES[table], f"{table}.{key}")
-    found = value[table] if key is None else value[table][key]
-    return f"{place} cannot be {found!r:.60}", f"give {_form(kind, key or table)}"
-
-
-def _form(kind: type[RecipeTable], key: str) -> str:
-    """The type of a key's value."""
-    annotation = kind.__annotations__[key].removesuffix(" | None")
-    if annotation.startswith("Literal"):
-        return " or ".join(annotation.removeprefix("Literal[").removesuffix("]").split(", "))
-    return FORMS.get(annotation, f"a table, with [{key}] above its keys")
 
 
 def _values(recipe: Recipe) -> Iterator[tuple[str, str, Any]]:

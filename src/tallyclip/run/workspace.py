@@ -14,7 +14,6 @@ Longer than others: what may be interrupted between any two of its steps is read
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 from collections.abc import Callable, Sequence
@@ -25,8 +24,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from tallyclip.errors import ArtifactError, IncompleteError, InUseError, OptionError, StaleError
+from tallyclip.errors import ArtifactError, IncompleteError, OptionError, StaleError
 from tallyclip.io.files import PART, clear_parts, remove, write_json
+from tallyclip.io.locks import LOCK, lock_folder
 from tallyclip.run.items import StageFolder
 from tallyclip.run.manifest import Manifest, read_manifest, write_manifest
 from tallyclip.run.progress import Progress, Silent
@@ -58,7 +58,7 @@ class Kind(FolderKind, frozen=True, kw_only=True):
     def names(self) -> set[str]:
         """Everything that may be in such a folder."""
         ours = {name for stage in self.stages for name in (stage.name, *stage.results)}
-        return ours | {self.record, ".lock", ".work", *self.others}
+        return ours | {self.record, LOCK, ".work", *self.others}
 
 
 class Workspace:
@@ -110,16 +110,16 @@ class Workspace:
             there = [name for name in os.listdir(self.root) if PART not in name]
         except OSError as error:
             raise OptionError(f"{self.root}: cannot be a {self.kind.noun} folder: {error.strerror}", "give another --out") from error
-        strangers = sorted(name for name in there if name != ".lock")
+        strangers = sorted(name for name in there if name != LOCK)
         if strangers and not self.record_file.exists():
-            if ".lock" in there and self.kind.names.issuperset(strangers):
+            if LOCK in there and self.kind.names.issuperset(strangers):
                 what = f"{self.root}: a {self.kind.noun} folder without its {self.kind.record}: an earlier version of tallyclip made it,"
                 raise OptionError(f"{what} or the file was deleted", "give a new or empty --out; what is there stays as it is")
             what = f"{self.root} holds files but no {self.kind.noun} ({', '.join(strangers[:3])})"
             raise OptionError(what, "give a new or empty --out")
         with suppress(ArtifactError):  # a broken record is written anew
             check_layout(self.kind, self.root)
-        self._take(fcntl.LOCK_EX)
+        self._take(shared=False)
         if not self.record_file.exists():
             self.record(sources, files)
 
@@ -132,21 +132,10 @@ class Workspace:
             StaleError: another process is working in it.
         """
         check_folder(self.kind, self.root)
-        self._take(fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+        self._take(shared=shared)
 
-    def _take(self, how: int) -> None:
-        try:
-            lock = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            what = f"{self.root}: cannot be written: {error.strerror}"
-            raise OptionError(what, "check its permissions, or give another --out") from error
-        try:
-            fcntl.flock(lock, how | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
-            what = f"{self.root}: another process is working on this {self.kind.noun}"
-            raise InUseError(what, "wait for it, or stop it") from None
-        self._lock, self._shared = lock, how == fcntl.LOCK_SH
+    def _take(self, *, shared: bool) -> None:
+        self._lock, self._shared = lock_folder(self.root, self.kind.noun, shared=shared), shared
         if not self._shared:
             shutil.rmtree(self._trash, ignore_errors=True)
             clear_parts(self.root)

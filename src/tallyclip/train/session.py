@@ -10,7 +10,6 @@ OUT/
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -21,9 +20,10 @@ from typing import Any, NamedTuple
 import msgspec
 import torch
 
-from tallyclip.errors import ArtifactError, OptionError, StaleError
+from tallyclip.errors import ArtifactError, OptionError
 from tallyclip.exports import export_index
 from tallyclip.io.files import PART, write_json
+from tallyclip.io.locks import LOCK, held
 from tallyclip.io.structs import read_struct
 from tallyclip.run.progress import Progress
 from tallyclip.train.checkpoints import checkpoint_path, checkpoints_in, keep_last, load_checkpoint, save_checkpoint, why_not_loaded
@@ -157,18 +157,8 @@ def _held(out: Path, ranks: Ranks) -> Generator[None]:
     if not ranks.is_first:
         yield
         return
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        lock = os.open(out / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise OptionError(f"{out}: cannot be a folder of a training: {error.strerror}", "give another --out") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with held(out, "training"):
         yield
-    except BlockingIOError:
-        raise StaleError(f"{out}: another process is training here", "wait for it, or stop it") from None
-    finally:
-        os.close(lock)
 
 
 def _begin(out: Path, ranks: Ranks, training: Training) -> None:
@@ -180,7 +170,7 @@ def _begin(out: Path, ranks: Ranks, training: Training) -> None:
     path = out / RECORD
     before = read_struct(path, Training)
     if before is None:
-        strangers = sorted(name for name in os.listdir(out) if name != ".lock" and PART not in name) if ranks.is_first else []
+        strangers = sorted(name for name in os.listdir(out) if name != LOCK and PART not in name) if ranks.is_first else []
         if strangers:
             raise OptionError(f"{out} holds files but no training ({', '.join(strangers[:3])})", "give a new or empty --out")
         if ranks.is_first:

@@ -1,0 +1,135 @@
+"""What the arms of a seed are trained on: the pool's tars, a run for each threshold, the index of its images, and the classes' entry counts.
+
+All of it is made by the functions of the commands, before any model is trained, so that what cannot work is said before the hours are spent.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+
+import msgspec
+
+from tallyclip import api, exports
+from tallyclip.core.data import Metadata
+from tallyclip.errors import IncompleteError
+from tallyclip.evaluation.sets import open_set
+from tallyclip.evaluation.tasks import task_of
+from tallyclip.experiment.folder import SeedFolder
+from tallyclip.experiment.recipe import Arm, Recipe
+from tallyclip.readers.sources import find_tars
+from tallyclip.run.workspace import only_read
+from tallyclip.stages.balance import BALANCE
+from tallyclip.stages.runs import RUN
+from tallyclip.train.online import OnlineBalanced
+from tallyclip.train.weights import import_open_clip
+
+LISTED = 5
+ALLOW = "add images of them to the pool, take them from the test, or accept it: unnamed = true in [data]"
+
+
+class ArmData(msgspec.Struct, frozen=True):
+    """What an arm is trained on.
+
+    Attributes:
+        arm: its name.
+        seed: of the draw and of the training.
+        shards: the pool's tars.
+        run: that says which pairs are wanted; None for all.
+        index: of the shards.
+        online: draw anew in each epoch.
+        t: the threshold; None without a run.
+        pairs: pairs with an image that an epoch is drawn from.
+        drawn: pairs of an epoch; of an online arm those expected.
+        matched: pairs of the pool that match; None without a run.
+        seconds: that making it took; nothing if it was there.
+    """
+
+    arm: str
+    seed: int
+    shards: list[str]
+    run: str | None
+    index: str
+    online: bool
+    t: float | None
+    pairs: int
+    drawn: float
+    matched: int | None
+    seconds: float
+
+
+def tests_of(recipe: Recipe, folder: SeedFolder) -> dict[str, str]:
+    """Where the test sets are, by their names."""
+    return {name: str(folder.world / name) for name in recipe.tests} if recipe.data is None else recipe.data.tests
+
+
+def shards_of_pool(recipe: Recipe, folder: SeedFolder) -> list[str]:
+    """The tars of the pool, in order."""
+    names = [str(folder.pool)] if recipe.data is None else recipe.data.images
+    return [file.path for file in find_tars(names)[0]]
+
+
+def make_data(name: str, arm: Arm, recipe: Recipe, folder: SeedFolder, seed: int, workers: int | None) -> ArmData:
+    """Curate the pool as an arm asks for, and make the index of the images.
+
+    Raises:
+        IncompleteError: the arm keeps nothing, or less than a batch.
+        TallyclipError: as ``api.curate`` and ``exports.export_index``.
+    """
+    started = time.perf_counter()
+    shards = shards_of_pool(recipe, folder)
+    shards = shards[: math.ceil(arm.share * len(shards))]
+    run = None if arm.t is None else folder.run(arm)
+    index = folder.index(arm)
+    matched = None
+    try:
+        if run is not None:
+            api.curate(shards, out=run, metadata=recipe.metadata, t=arm.t, seed=seed, workers=workers)
+            matched = only_read(RUN, run).required(BALANCE).result["candidates"]
+        exports.export_index(run, shards, out=index, workers=workers)
+    except IncompleteError as error:
+        raise IncompleteError(f"the arm {name!r} keeps nothing: {error.what}", error.hint) from error
+    loader = OnlineBalanced(shards, run, index=index, select="online" if arm.online else "curated", seed=seed)
+    drawn = loader.expected_length
+    if drawn < recipe.train.global_batch:
+        what = f"the arm {name!r} keeps {drawn:,.0f} images, fewer than a batch of {recipe.train.global_batch:,}"
+        raise IncompleteError(what, "give it a larger t, or the experiment a larger pool or a smaller global_batch")
+    return ArmData(
+        arm=name,
+        seed=seed,
+        shards=shards,
+        run=None if run is None else str(run),
+        index=str(index),
+        online=arm.online,
+        t=arm.t,
+        pairs=sum(shard.pairs for shard in loader.index.shards),
+        drawn=drawn,
+        matched=matched,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def count_classes(recipe: Recipe, folder: SeedFolder, workers: int | None) -> dict[str, int]:
+    """How many of the pool's captions name each class of the tests: what its entry count is where it is an entry.
+
+    Raises:
+        IncompleteError: none names one of the classes, and that was not accepted.
+        OptionError, ArtifactError: a test set is none, or not whole.
+    """
+    package = import_open_clip()
+    classes: dict[str, list[str]] = {}  # by test
+    for name, data in tests_of(recipe, folder).items():
+        classes[name] = list(task_of(data, open_set(data), None, package).classes)
+    names = dict.fromkeys(each for of_test in classes.values() for each in of_test)
+    if not names:
+        return {}
+    pool = shards_of_pool(recipe, folder)
+    api.match_pool(pool, out=folder.classes, metadata=Metadata(names), workers=workers)
+    api.count(folder.classes, workers=workers)
+    counts = dict(zip(names, map(int, api.Run(folder.classes).counts), strict=True))
+    unnamed = [name for name in names if not counts[name]]
+    if unnamed and not (recipe.data is not None and recipe.data.unnamed):
+        listed = ", ".join(unnamed[:LISTED]) + (", ..." if len(unnamed) > LISTED else "")
+        tests = ", ".join(test for test, of_test in classes.items() if set(unnamed) & set(of_test))
+        raise IncompleteError(f"no caption of the pool names {len(unnamed):,} of {len(names):,} classes of {tests}: {listed}", ALLOW)
+    return counts

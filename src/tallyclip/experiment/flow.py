@@ -1,0 +1,219 @@
+"""An experiment from its recipe to its report: worlds, data of all arms, arms, results. What is there of it is taken up."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+
+from tallyclip.errors import IncompleteError, OptionError
+from tallyclip.experiment.arms import ArmTask, measure_arm
+from tallyclip.experiment.data import ArmData, count_classes, make_data, tests_of
+from tallyclip.experiment.folder import LOCK, ExperimentFolder, SeedFolder
+from tallyclip.experiment.measured import Experiment, Measured
+from tallyclip.experiment.recipe import ReadRecipe, Recipe
+from tallyclip.experiment.report import write_report
+from tallyclip.experiment.results import Results, results_of
+from tallyclip.experiment.world.atlas import check_atlas
+from tallyclip.experiment.world.pool import shards_of, write_shard
+from tallyclip.experiment.world.sets import write_tests
+from tallyclip.experiment.world.settings import WorldSettings
+from tallyclip.io.files import replacing, write_json
+from tallyclip.io.locks import held
+from tallyclip.io.structs import fingerprint_of, read_struct
+from tallyclip.io.toml import as_toml
+from tallyclip.run.progress import Progress
+from tallyclip.run.runners.base import Failed, Runner, Task, Tick, collect
+from tallyclip.run.runners.local import Workers, count_of
+from tallyclip.run.versions import versions
+from tallyclip.train.models import create_model
+from tallyclip.train.presets import load_preset
+from tallyclip.train.weights import architecture_of
+
+FEWEST_SEEDS = 2
+LOADERS = 4  # processes that load images, where a GPU trains
+
+
+def run_experiment(read: ReadRecipe, seeds: int, out: Path, workers: int | None, command: Sequence[str], progress: Progress) -> Results:
+    """Run an experiment, or go on with it.
+
+    Args:
+        read: the recipe.
+        seeds: how many.
+        out: the folder.
+        workers: arms that are trained side by side, where there is no GPU; None for one per processor.
+        command: that asks for it.
+        progress: is told of what is done.
+
+    Raises:
+        OptionError: the recipe, the seeds or the folder do not do; nothing was trained.
+        ArtifactError: a file that the recipe names does not do; likewise.
+        IncompleteError: an arm has no data, a class is never named; likewise. Or an arm failed.
+        OutputError: the folder cannot be written.
+    """
+    if seeds < FEWEST_SEEDS:
+        raise OptionError(f"--seeds {seeds}: an interval over seeds needs {FEWEST_SEEDS}", "give 3 or more")
+    recipe = read.recipe
+    if recipe.world is not None:
+        for style in (*recipe.world.styles, recipe.world.unseen):
+            check_atlas(style)
+    with held(out, "experiment"):
+        folder = ExperimentFolder(out)
+        folder.begin(recipe)
+        model, preset = _prepare_model(folder, recipe)
+        numbers = range(recipe.first_seed, recipe.first_seed + seeds)
+        if recipe.world is not None:
+            _make_worlds(folder, recipe.world, numbers, workers, progress)
+        counts, data = _make_data(folder, recipe, numbers, workers, progress)
+        _measure_arms(folder, recipe, model, preset, data, workers, progress)
+        measured = [_read_measured(folder, each) for each in data]
+        pool = {seed: _pool_of([each for each in data if each.seed == seed]) for seed in numbers}
+        experiment = Experiment(
+            name=read.name,
+            recipe=read.text,
+            claims=recipe.comparisons,
+            seeds=list(numbers),
+            command=" ".join(command),
+            versions=versions() | {"torch": str(torch.__version__)},
+            machine=_machine(),
+            counts=counts,
+            pool=pool,
+            notes=[],
+        )
+        results = results_of(experiment, measured)
+        write_report(results, folder.report)
+        results.write(folder.results)
+        return results
+
+
+def _prepare_model(folder: ExperimentFolder, recipe: Recipe) -> tuple[str, str]:
+    """The model, as ``train`` takes it, and a preset with the recipe's settings; both are tried."""
+    model = recipe.model
+    if not isinstance(model, str):
+        path = folder.path / f"model-{fingerprint_of(model=model)[:8]}.json"
+        write_json(path, model)
+        model = str(path)
+    settings = msgspec.to_builtins(recipe.train)
+    with replacing(folder.preset) as part:
+        part.write_text("".join(f"{key} = {as_toml(value)}\n" for key, value in settings.items() if value is not None), encoding="utf-8")
+    name = architecture_of(model)
+    create_model(name, load_preset(str(folder.preset), name).settings)
+    return model, str(folder.preset)
+
+
+class WorldPart(msgspec.Struct, frozen=True):
+    """A part of a world: a tar of its pool, or its test sets if there is no ``number``."""
+
+    settings: WorldSettings
+    seed: int
+    number: int | None
+    path: str
+
+
+def write_part(part: WorldPart, _: Tick) -> None:
+    """Write a part of a world; the test sets last their mark."""
+    if part.number is not None:
+        write_shard(part.settings, part.seed, part.number, Path(part.path))
+    else:
+        write_tests(part.settings, part.seed, Path(part.path), None)
+        (Path(part.path) / TESTS_WRITTEN).touch()
+
+
+TESTS_WRITTEN = ".tests-written"
+
+
+def _make_worlds(folder: ExperimentFolder, world: WorldSettings, seeds: Sequence[int], workers: int | None, progress: Progress) -> None:
+    """Write what is missing of the worlds of all seeds."""
+    parts: list[WorldPart] = []
+    for seed in seeds:
+        place = folder.seed(seed)
+        tars = [(number, place.pool / f"{number:05d}.tar") for number in range(shards_of(world))]
+        parts += [WorldPart(world, seed, number, str(path)) for number, path in tars if not path.exists()]
+        if not (place.world / TESTS_WRITTEN).exists():
+            parts.append(WorldPart(world, seed, None, str(place.world)))
+    tasks = [Task(f"seed {part.seed}, {'tests' if part.number is None else part.number}", part) for part in parts]
+    _all_done("world", write_part, tasks, workers, progress, rows=None)
+
+
+def _make_data(
+    folder: ExperimentFolder, recipe: Recipe, seeds: Sequence[int], workers: int | None, progress: Progress
+) -> tuple[dict[int, dict[str, int]], list[ArmData]]:
+    """The classes' entry counts by seed, and the data of every arm with every seed."""
+    counts: dict[int, dict[str, int]] = {}
+    data: list[ArmData] = []
+    progress.start("curate", len(seeds) * (1 + len(recipe.arms)), 0, None)
+    for seed in seeds:
+        place = folder.seed(seed)
+        counts[seed] = count_classes(recipe, place, workers)
+        progress.shard_done(f"classes of seed {seed}")
+        for name, arm in recipe.arms.items():
+            data.append(make_data(name, arm, recipe, place, seed, workers))
+            progress.shard_done(f"{name}, seed {seed}")
+    progress.finish(", ".join(f"{each.arm} {each.drawn:,.0f}" for each in data[: len(recipe.arms)]) + " images an epoch")
+    return counts, data
+
+
+def _measure_arms(
+    folder: ExperimentFolder, recipe: Recipe, model: str, preset: str, data: Sequence[ArmData], workers: int | None, progress: Progress
+) -> None:
+    """Train and evaluate the arms that are not measured yet."""
+    on_gpu = torch.cuda.is_available()
+    tasks: list[Task[ArmTask]] = []
+    for each in data:
+        place = folder.seed(each.seed)
+        if not place.arm(each.arm).measured.exists():
+            task = ArmTask(
+                folder=str(place.arm(each.arm).path),
+                data=each,
+                model=model,
+                preset=preset,
+                seen_pairs=recipe.train.seen_pairs,
+                global_batch=recipe.train.global_batch,
+                tests=tests_of(recipe, place),
+                loaders=LOADERS if on_gpu else 0,
+            )
+            tasks.append(Task(f"{each.arm}, seed {each.seed}", task))
+    images = len(tasks) * recipe.train.seen_pairs
+    _all_done("train", measure_arm, tasks, 1 if on_gpu else workers, progress, rows=images, done=len(data) - len(tasks))
+
+
+def _all_done(
+    name: str, function: Any, tasks: list[Task[Any]], workers: int | None, progress: Progress, *, rows: int | None, done: int = 0
+) -> None:
+    """Do tasks side by side.
+
+    Raises:
+        IncompleteError: one failed; the others were done.
+    """
+    if not tasks:
+        return
+    progress.start(name, len(tasks) + done, done, rows, "images")
+    with Workers(count_of(workers)) as runner:
+        _, failed = collect(runner, progress, function, tasks)
+    if failed:
+        lines = [f"{each.key}: {each.what}" for each in failed]
+        raise IncompleteError(f"{name}: {len(failed):,} of {len(tasks):,} failed", failed[0].hint or "run the same command again", lines)
+    progress.finish("")
+
+
+def _read_measured(folder: ExperimentFolder, data: ArmData) -> Measured:
+    found = read_struct(folder.seed(data.seed).arm(data.arm).measured, Measured)
+    assert found is not None, "it was measured"
+    return found
+
+
+def _pool_of(data: Sequence[ArmData]) -> dict[str, int]:
+    """Pairs of the pool, and those that match, as far as arms have all of it."""
+    raw = [each.pairs for each in data if each.t is None]
+    matched = [each.matched for each in data if each.matched is not None]
+    return ({"pairs": max(raw)} if raw else {}) | ({"matched": max(matched)} if matched else {})
+
+
+def _machine() -> str:
+    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors{gpu}"

@@ -1,0 +1,56 @@
+"""Folders that one process at a time may work in."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tallyclip.errors import InUseError, OptionError
+
+LOCK = ".lock"  # the file in such a folder
+
+
+@contextmanager
+def held(folder: Path, noun: str) -> Generator[None]:
+    """Keep other processes from working in a folder, which is made if it is missing, as long as the block lasts.
+
+    Args:
+        folder: to hold.
+        noun: what is made in it, for messages.
+
+    Raises:
+        OptionError: it cannot be made or written.
+        InUseError: another process holds it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OptionError(f"{folder}: cannot be the folder of a {noun}: {error.strerror}", "give another --out") from error
+    lock = lock_folder(folder, noun, shared=False)
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
+def lock_folder(folder: Path, noun: str, *, shared: bool) -> int:
+    """Lock a folder that is there, until the file descriptor that is returned is closed. Errors: see ``held``.
+
+    Args:
+        folder: to lock.
+        noun: what is made in it, for messages.
+        shared: with others who share it.
+    """
+    try:
+        lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise OptionError(f"{folder}: cannot be written: {error.strerror}", "check its permissions, or give another --out") from error
+    try:
+        fcntl.flock(lock, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise InUseError(f"{folder}: another process is working on this {noun}", "wait for it, or stop it") from None
+    return lock
