@@ -223,3 +223,26 @@ def test_pictures_of_a_page_take_its_colors_and_say_what_they_show(run_folder: P
     ids = re.findall(r' id="([^"]*)"', page)
     assert len(ids) == len(set(ids))
     assert set(re.findall(r'href="#([a-z][^"]*)"', page)) <= set(ids)
+
+
+def test_a_run_folder_is_a_dataset_of_the_hub(run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    loaded = datasets.load_dataset(str(run_folder), cache_dir=str(tmp_path))
+    assert list(loaded) == ["train"]
+    assert loaded["train"]["uid"] == pq.read_table(run_folder / "curated")["uid"].to_pylist()
+    readme = (run_folder / "README.md").read_text()
+    assert readme.endswith("\n---\n\n" + (run_folder / "card" / "card.md").read_text())
+    assert "license" not in readme.split("---")[1]
+
+
+def test_a_licence_that_is_added_stays_until_the_set_is_another(run_folder: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(run_folder, run)
+    with (run / "README.md").open("a") as readme:
+        readme.write("licensed")
+    tc.card(run)
+    assert (run / "README.md").read_text().endswith("licensed")
+    tc.balance(run, t=40)
+    assert not (run / "README.md").exists()

@@ -172,6 +172,10 @@ class Card:
         """The card as Markdown for GitHub and the Hugging Face Hub."""
         return self._render("card.md.jinja")
 
+    def as_readme(self) -> str:
+        """The Markdown card as the README.md of a dataset on the Hugging Face Hub, which says which files are its data; without a licence."""
+        return self._render("hub.md.jinja", size_category=size_category(self.fields.kept)) + self.as_markdown()
+
     def as_html(self, pictures: Pictures) -> str:
         """The card as one self-contained HTML page."""
         return self._render("card.html.jinja", pictures=pictures)
@@ -219,6 +223,20 @@ def draw_pictures(card: Card, before: Int64[np.ndarray, " V"], after: Int64[np.n
         "tails": (tails, "Line plot: tail share by threshold t"),
     }
     return Pictures(**{name: plots.on_page(plots.picture(drawing), name, label) for name, (drawing, label) in drawn.items()})
+
+
+def size_category(pairs: int) -> Markup:
+    """How the Hub names the size of a dataset.
+
+    >>> str(size_category(999)), str(size_category(1000)), str(size_category(400_000_000)), str(size_category(10**12))
+    ('n<1K', '1K<n<10K', '100M<n<1B', 'n>1T')
+    """
+    if pairs < 1000:
+        return Markup("n<1K")
+    if pairs >= 10**12:
+        return Markup("n>1T")
+    low = 10 ** (len(str(pairs)) - 1)
+    return Markup(f"{short(low)}<n<{short(low * 10)}".replace("k", "K"))
 
 
 def _is_finite(value: Any) -> bool:
