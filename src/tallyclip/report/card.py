@@ -173,7 +173,7 @@ class Card:
         return self._render("card.md.jinja")
 
     def as_readme(self) -> str:
-        """The Markdown card as the README.md of a dataset on the Hugging Face Hub, which says which files are its data; without a licence."""
+        """The Markdown card as the README.md of a dataset of the Hugging Face Hub, which names its files. The licence is left to people."""
         return self._render("hub.md.jinja", size_category=size_category(self.fields.kept)) + self.as_markdown()
 
     def as_html(self, pictures: Pictures) -> str:
