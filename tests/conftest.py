@@ -18,6 +18,8 @@ WITH_SHAPES = (
     *(
         "evaluation.metrics",
         "evaluation.retrieval",
+        "experiment.results",
+        "experiment.statistics",
         "export",
         "lists.ngrams",
         "lists.segment",

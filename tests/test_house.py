@@ -25,6 +25,7 @@ LATE_IMPORTS = [
     ("tallyclip.report.card", "tallyclip.report.plots", "start-up time: matplotlib takes half a second, and only a card needs it"),
     ("tallyclip.report.diff", "tallyclip.report.plots", "likewise"),
     ("tallyclip.stages.plan", "tallyclip.report.plots", "likewise"),
+    ("tallyclip.experiment.report", "tallyclip.experiment.plots", "likewise"),
     ("tallyclip.io.fetch", "requests", "an extra"),
     ("tallyclip.io.fetch", "urllib3*", "an extra: it comes with requests"),
 ]

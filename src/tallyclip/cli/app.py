@@ -17,6 +17,7 @@ from tallyclip.cli import options
 from tallyclip.cli.config import placed, shown
 from tallyclip.cli.console import fails, out, print_json, reports_errors, show_text
 from tallyclip.cli.evaluation import eval_app
+from tallyclip.cli.experiment import experiment_app
 from tallyclip.cli.export import export_app
 from tallyclip.cli.given import options_of, origins
 from tallyclip.cli.metadata import add_commands
@@ -38,6 +39,7 @@ metadata_app = typer.Typer(help="Build and inspect entry lists.", no_args_is_hel
 app.add_typer(metadata_app, name="metadata")
 app.add_typer(export_app, name="export", rich_help_panel="Main commands")
 app.add_typer(eval_app, name="eval", rich_help_panel="Main commands")
+app.add_typer(experiment_app, name="experiment", rich_help_panel="Main commands")
 config_app = typer.Typer(help="Show the options of a run, as a file for --config.", no_args_is_help=True, rich_markup_mode="markdown")
 app.add_typer(config_app, name="config")
 

@@ -1,4 +1,4 @@
-"""An arm with one seed: a model is trained on its data and evaluated on every test, by the code of ``tallyclip train`` and ``tallyclip eval``."""
+"""An arm with one seed: a model is trained on its data, and evaluated on every test, by the code of the commands ``train`` and ``eval``."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class _Ticks(Silent):
     def __init__(self, tick: Callable[[int], None], images: int) -> None:
         self._tick, self._images = tick, images
 
-    def start(self, stage: str, shards: int, shards_done: int, rows: int | None, unit: str = "rows") -> None:
+    def start(self, stage: str, shards: int, shards_done: int, rows: int | None, unit: str = "rows") -> None:  # noqa: ARG002
         self._tick(self._images - (rows or 0))
 
     def advance(self, rows: int) -> None:
@@ -66,7 +66,7 @@ def measure_arm(task: ArmTask, tick: Callable[[int], None]) -> None:
 
     On a CPU it computes in one thread: so the numbers do not depend on how many arms are trained side by side.
     """
-    folder, data = ArmFolder(task.folder), task.data
+    folder, data = ArmFolder(Path(task.folder)), task.data
     if not torch.cuda.is_available():
         torch.set_num_threads(1)
     started = time.perf_counter()

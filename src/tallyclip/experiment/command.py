@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -13,6 +15,7 @@ from tallyclip.flows.names import run_folder
 
 if TYPE_CHECKING:
     from tallyclip.experiment.results import Results
+    from tallyclip.run.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -67,22 +70,67 @@ def run(
         load(module, package, "train", "an experiment")
     from tallyclip.experiment.flow import run_experiment
     from tallyclip.experiment.recipe import read_recipe, with_unseen
-    from tallyclip.run.progress import Silent
 
     read = read_recipe(os.fspath(recipe))
     if unseen_style is not None:
         read = with_unseen(read, os.path.abspath(unseen_style))
     path = run_folder(os.fspath(out))
-    shown = None
-    if progress:
-        from tallyclip.cli.console import err
-        from tallyclip.cli.progress import Shown
-
-        shown = Shown(err)
-    try:
-        command = ["tallyclip", *command_of("experiment run", run, given)]
-        results = run_experiment(read, seeds, path, workers, command, shown or Silent())
-    finally:
-        if shown is not None:
-            shown.stop()
+    command = ["tallyclip", *command_of("experiment run", run, given)]
+    with _shown(progress) as bar:
+        results = run_experiment(read, seeds, path, workers, command, bar)
     return Experimented(results, path / "report.html", path / "results.json")
+
+
+def write_world(
+    recipe: str | PathLike[str] = "ladder",
+    *,
+    out: str | PathLike[str],
+    seed: int = 0,
+    pairs: int | None = None,
+    workers: int | None = None,
+    progress: bool = False,
+) -> Path:
+    """Write the world of a recipe, as ``tallyclip experiment world``: ``OUT/world/pool/*.tar``, and its test sets beside the pool.
+
+    Args:
+        recipe: that has it.
+        out: the folder; what is missing in it is written.
+        seed: of the world.
+        pairs: images in the pool, in place of what the recipe says.
+        workers: the number of worker processes, or None for one per processor.
+        progress: show on standard error what the command shows.
+
+    Returns:
+        The folder ``OUT/world``.
+
+    Raises:
+        OptionError: the recipe has no world, or the folder has another.
+        ArtifactError, OutputError, MissingExtraError: see ``run``.
+    """
+    check_types(write_world, locals())
+    from tallyclip.extras import load
+
+    load("PIL", "pillow", "train", "an experiment")
+    from tallyclip.experiment.recipe import read_recipe
+    from tallyclip.experiment.worlds import write_alone
+
+    with _shown(progress) as bar:
+        return write_alone(read_recipe(os.fspath(recipe)), run_folder(os.fspath(out)), seed, pairs, workers, bar)
+
+
+@contextmanager
+def _shown(progress: bool) -> Generator[Progress]:
+    """Progress on standard error, if it is asked for."""
+    from tallyclip.run.progress import Silent
+
+    if not progress:
+        yield Silent()
+        return
+    from tallyclip.cli.console import err
+    from tallyclip.cli.progress import Shown
+
+    shown = Shown(err)
+    try:
+        yield shown
+    finally:
+        shown.stop()

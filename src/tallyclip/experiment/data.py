@@ -1,6 +1,6 @@
-"""What the arms of a seed are trained on: the pool's tars, a run for each threshold, the index of its images, and the classes' entry counts.
+"""What the arms of a seed are trained on: the pool's tars, a run for each threshold, the index of its images, and counts of classes.
 
-All of it is made by the functions of the commands, before any model is trained, so that what cannot work is said before the hours are spent.
+All of it is made by the functions of the commands, before any model is trained: what cannot work is said before the hours are spent.
 """
 
 from __future__ import annotations
@@ -124,8 +124,8 @@ def count_classes(recipe: Recipe, folder: SeedFolder, workers: int | None) -> di
     if not names:
         return {}
     pool = shards_of_pool(recipe, folder)
-    api.match_pool(pool, out=folder.classes, metadata=Metadata(names), workers=workers)
-    api.count(folder.classes, workers=workers)
+    api.match_pool(pool, out=folder.classes, metadata=Metadata(list(names)), workers=workers)
+    api.count(folder.classes)
     counts = dict(zip(names, map(int, api.Run(folder.classes).counts), strict=True))
     unnamed = [name for name in names if not counts[name]]
     if unnamed and not (recipe.data is not None and recipe.data.unnamed):

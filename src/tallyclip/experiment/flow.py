@@ -6,30 +6,27 @@ import os
 import platform
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import torch
 
-from tallyclip.errors import IncompleteError, OptionError
+from tallyclip.errors import OptionError
 from tallyclip.experiment.arms import ArmTask, measure_arm
 from tallyclip.experiment.data import ArmData, count_classes, make_data, tests_of
-from tallyclip.experiment.folder import LOCK, ExperimentFolder, SeedFolder
+from tallyclip.experiment.folder import ExperimentFolder, begin_experiment
 from tallyclip.experiment.measured import Experiment, Measured
 from tallyclip.experiment.recipe import ReadRecipe, Recipe
 from tallyclip.experiment.report import write_report
 from tallyclip.experiment.results import Results, results_of
-from tallyclip.experiment.world.atlas import check_atlas
-from tallyclip.experiment.world.pool import shards_of, write_shard
-from tallyclip.experiment.world.sets import write_tests
-from tallyclip.experiment.world.settings import WorldSettings
+from tallyclip.experiment.side_by_side import do_all
+from tallyclip.experiment.world.atlas import BUNDLED, check_atlas
+from tallyclip.experiment.worlds import missing_parts, write_part
 from tallyclip.io.files import replacing, write_json
 from tallyclip.io.locks import held
 from tallyclip.io.structs import fingerprint_of, read_struct
 from tallyclip.io.toml import as_toml
 from tallyclip.run.progress import Progress
-from tallyclip.run.runners.base import Failed, Runner, Task, Tick, collect
-from tallyclip.run.runners.local import Workers, count_of
+from tallyclip.run.runners.base import Task
 from tallyclip.run.versions import versions
 from tallyclip.train.models import create_model
 from tallyclip.train.presets import load_preset
@@ -60,15 +57,16 @@ def run_experiment(read: ReadRecipe, seeds: int, out: Path, workers: int | None,
         raise OptionError(f"--seeds {seeds}: an interval over seeds needs {FEWEST_SEEDS}", "give 3 or more")
     recipe = read.recipe
     if recipe.world is not None:
-        for style in (*recipe.world.styles, recipe.world.unseen):
+        for style in {*recipe.world.styles, recipe.world.unseen} - {*BUNDLED}:
             check_atlas(style)
     with held(out, "experiment"):
         folder = ExperimentFolder(out)
-        folder.begin(recipe)
+        begin_experiment(folder.path, recipe)
         model, preset = _prepare_model(folder, recipe)
         numbers = range(recipe.first_seed, recipe.first_seed + seeds)
         if recipe.world is not None:
-            _make_worlds(folder, recipe.world, numbers, workers, progress)
+            places = {seed: folder.seed(seed) for seed in numbers}
+            do_all("world", write_part, missing_parts(recipe.world, places), workers, progress)
         counts, data = _make_data(folder, recipe, numbers, workers, progress)
         _measure_arms(folder, recipe, model, preset, data, workers, progress)
         measured = [_read_measured(folder, each) for each in data]
@@ -104,40 +102,6 @@ def _prepare_model(folder: ExperimentFolder, recipe: Recipe) -> tuple[str, str]:
     name = architecture_of(model)
     create_model(name, load_preset(str(folder.preset), name).settings)
     return model, str(folder.preset)
-
-
-class WorldPart(msgspec.Struct, frozen=True):
-    """A part of a world: a tar of its pool, or its test sets if there is no ``number``."""
-
-    settings: WorldSettings
-    seed: int
-    number: int | None
-    path: str
-
-
-def write_part(part: WorldPart, _: Tick) -> None:
-    """Write a part of a world; the test sets last their mark."""
-    if part.number is not None:
-        write_shard(part.settings, part.seed, part.number, Path(part.path))
-    else:
-        write_tests(part.settings, part.seed, Path(part.path), None)
-        (Path(part.path) / TESTS_WRITTEN).touch()
-
-
-TESTS_WRITTEN = ".tests-written"
-
-
-def _make_worlds(folder: ExperimentFolder, world: WorldSettings, seeds: Sequence[int], workers: int | None, progress: Progress) -> None:
-    """Write what is missing of the worlds of all seeds."""
-    parts: list[WorldPart] = []
-    for seed in seeds:
-        place = folder.seed(seed)
-        tars = [(number, place.pool / f"{number:05d}.tar") for number in range(shards_of(world))]
-        parts += [WorldPart(world, seed, number, str(path)) for number, path in tars if not path.exists()]
-        if not (place.world / TESTS_WRITTEN).exists():
-            parts.append(WorldPart(world, seed, None, str(place.world)))
-    tasks = [Task(f"seed {part.seed}, {'tests' if part.number is None else part.number}", part) for part in parts]
-    _all_done("world", write_part, tasks, workers, progress, rows=None)
 
 
 def _make_data(
@@ -179,26 +143,7 @@ def _measure_arms(
             )
             tasks.append(Task(f"{each.arm}, seed {each.seed}", task))
     images = len(tasks) * recipe.train.seen_pairs
-    _all_done("train", measure_arm, tasks, 1 if on_gpu else workers, progress, rows=images, done=len(data) - len(tasks))
-
-
-def _all_done(
-    name: str, function: Any, tasks: list[Task[Any]], workers: int | None, progress: Progress, *, rows: int | None, done: int = 0
-) -> None:
-    """Do tasks side by side.
-
-    Raises:
-        IncompleteError: one failed; the others were done.
-    """
-    if not tasks:
-        return
-    progress.start(name, len(tasks) + done, done, rows, "images")
-    with Workers(count_of(workers)) as runner:
-        _, failed = collect(runner, progress, function, tasks)
-    if failed:
-        lines = [f"{each.key}: {each.what}" for each in failed]
-        raise IncompleteError(f"{name}: {len(failed):,} of {len(tasks):,} failed", failed[0].hint or "run the same command again", lines)
-    progress.finish("")
+    do_all("train", measure_arm, tasks, 1 if on_gpu else workers, progress, done=len(data) - len(tasks), images=images)
 
 
 def _read_measured(folder: ExperimentFolder, data: ArmData) -> Measured:

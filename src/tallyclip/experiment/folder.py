@@ -23,14 +23,8 @@ from tallyclip.io.files import PART, with_infinity, write_json
 from tallyclip.io.locks import LOCK
 from tallyclip.io.structs import read_struct
 
-RECORD = "experiment.json"
-
-
-class Begun(msgspec.Struct, frozen=True):
-    """The content of experiment.json: what may not change, but for new arms."""
-
-    arms: dict[str, Any]
-    settings: dict[str, Any]
+EXPERIMENT, WORLD = "experiment", "world"
+MAY_CHANGE = ("compare", "first_seed")  # of a recipe that is gone on with
 
 
 class ExperimentFolder:
@@ -41,34 +35,39 @@ class ExperimentFolder:
         self.results = path / "results.json"
         self.report = path / "report.html"
         self.preset = path / "preset.toml"
-        self.model = path / "model.json"
 
     def seed(self, seed: int) -> SeedFolder:
         return SeedFolder(self.path / f"seed-{seed}")
 
-    def begin(self, recipe: Recipe) -> None:
-        """Write down what is asked for; or, if the folder was begun before, check that it is the same. Arms and seeds may be added.
 
-        Raises:
-            OptionError: it is not the same, or the folder has files of something else.
-        """
-        built: dict[str, Any] = with_infinity(msgspec.to_builtins(recipe))
-        arms = built.pop("arms")
-        for may_change in ("compare", "first_seed"):
-            built.pop(may_change)
-        before = read_struct(self.path / RECORD, Begun)
-        if before is None:
-            strangers = sorted(each.name for each in self.path.iterdir() if each.name != LOCK and PART not in each.name)
-            if strangers:
-                raise OptionError(f"{self.path} holds files but no experiment ({', '.join(strangers[:3])})", "give a new or empty --out")
-        else:
-            changed = [f"[{key}]" for key in built if built[key] != before.settings.get(key)]
-            changed += [f"arms.{name}" for name in arms if name in before.arms and arms[name] != before.arms[name]]
-            if changed:
-                what = f"{self.path} was begun with another {', '.join(changed)}"
-                raise OptionError(what, "give the same recipe to go on, which may have new arms; or a new --out")
-            arms = before.arms | arms
-        write_json(self.path / RECORD, msgspec.to_builtins(Begun(arms, built)))
+def begin_experiment(path: Path, recipe: Recipe) -> None:
+    """Write down what is asked for; or check that it is what the folder was begun with. Arms may be new.
+
+    Raises:
+        OptionError: it is not, or the folder has files of something else.
+    """
+    built: dict[str, Any] = with_infinity(msgspec.to_builtins(recipe))
+    arms = {f"arms.{name}": arm for name, arm in built.pop("arms").items()}
+    begin(path, EXPERIMENT, {key: value for key, value in built.items() if key not in MAY_CHANGE} | arms)
+
+
+def begin(path: Path, noun: str, settings: dict[str, Any]) -> None:
+    """Write down what a folder is made by; or check that it is what it was begun with. What is new is added.
+
+    Raises:
+        OptionError: it is not, or the folder has files of something else.
+    """
+    record = path / f"{noun}.json"
+    before = read_struct(record, dict[str, Any])
+    if before is None:
+        strangers = sorted(each.name for each in path.iterdir() if each.name != LOCK and PART not in each.name)
+        if strangers:
+            raise OptionError(f"{path} holds files but no {noun} ({', '.join(strangers[:3])})", "give a new or empty --out")
+        before = dict[str, Any]()
+    changed = [key for key in settings if key in before and settings[key] != before[key]]
+    if changed:
+        raise OptionError(f"{path} was begun with another {', '.join(changed)}", f"give a new --out, or the same as in {record}")
+    write_json(record, before | settings)
 
 
 class SeedFolder:
@@ -87,7 +86,7 @@ class SeedFolder:
 
     def index(self, arm: Arm) -> Path:
         """The index of an arm's images."""
-        return self.path / "indexes" / ("all" if arm.t is None else f"t-{arm.t:.10g}") / f"share{_of_share(arm)}"
+        return self.path / "indexes" / f"{'all' if arm.t is None else f't-{arm.t:.10g}'}{_of_share(arm)}"
 
     def arm(self, name: str) -> ArmFolder:
         return ArmFolder(self.path / "arms" / name)

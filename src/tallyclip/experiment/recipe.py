@@ -1,11 +1,12 @@
 """A recipe of an experiment: a TOML file that says on which data, which arms, which model, and for how long.
 
-It has ``[world]``, and makes its own pictures, or ``[data]``, and takes yours. ``[arms]`` has a table for each arm, in the order in which they
-are compared. File names are relative to the recipe's folder.
+It has ``[world]``, and makes its own pictures, or ``[data]``, and takes yours. ``[arms]`` has a table for each arm, in the order in which
+they are compared. File names are relative to the recipe's folder.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from importlib import resources
 from pathlib import Path
@@ -73,7 +74,7 @@ class TrainingTable(ExperimentTable, frozen=True, kw_only=True):
     eps: float = 1e-6
     weight_decay: float = 0.2
     max_logit_scale: float = 100.0
-    crop_scale: list[float] = [0.9, 1.0]
+    crop_scale: list[float] = msgspec.field(default_factory=lambda: [0.9, 1.0])
     precision: str = "fp32"
     clip_norm: float | None = None
 
@@ -105,7 +106,7 @@ class Recipe(ExperimentTable, frozen=True, kw_only=True):
     def comparisons(self) -> list[tuple[str, str]]:
         """The pairs of arms that are compared."""
         names = list(self.arms)
-        return self.compare or list(zip(names, names[1:], strict=False))
+        return self.compare or list(itertools.pairwise(names))
 
     @property
     def tests(self) -> list[str]:

@@ -1,10 +1,9 @@
-"""What an experiment measured, and what is made of it: means over seeds with intervals, paired differences, correlations, cost."""
+"""What is made of an experiment's measurements: means over seeds with intervals, paired differences, correlations, cost."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
 
 import msgspec
 import numpy as np
@@ -12,81 +11,10 @@ from jaxtyping import Float64
 
 from tallyclip.errors import IncompleteError
 from tallyclip.experiment import statistics
+from tallyclip.experiment.measured import Experiment, Measured
 from tallyclip.io.files import with_infinity, write_json
 
 ALL = "all"  # the group of all classes, and of a test that has none
-
-
-class TestMeasured(msgspec.Struct, frozen=True):
-    """A model on a test set.
-
-    Attributes:
-        metric: "acc1", or in retrieval "recall@5", the mean of both directions.
-        value: from 0 to 1; of "acc1" the mean of the classes' accuracies.
-        per_class: accuracy by the name of the class; empty in retrieval.
-    """
-
-    __test__: ClassVar[bool] = False  # pytest collects what is called Test
-
-    metric: str
-    value: float
-    per_class: dict[str, float]
-
-
-class Measured(msgspec.Struct, frozen=True):
-    """One arm with one seed.
-
-    Attributes:
-        arm: its name.
-        seed: of the pool, the model and the order.
-        t: the threshold; None where nothing was matched (the raw pool), infinity where matched pairs are not balanced.
-        online: are pairs drawn anew for each epoch?
-        pairs: that the data has; of an online arm, matched pairs.
-        drawn: pairs of an epoch, expected.
-        seen_pairs: that the model was trained on, with repeats.
-        loss: of the last step.
-        seconds: by part: "curate", "train", "evaluate".
-        tests: by name.
-    """
-
-    arm: str
-    seed: int
-    t: float | None
-    online: bool
-    pairs: int
-    drawn: float
-    seen_pairs: int
-    loss: float | None
-    seconds: dict[str, float]
-    tests: dict[str, TestMeasured]
-
-
-class Experiment(msgspec.Struct, frozen=True):
-    """What was run.
-
-    Attributes:
-        name: of the experiment.
-        recipe: its TOML text, as run.
-        claims: pairs of arms, the lower one first, whose order the recipe asks about.
-        seeds: in order.
-        command: that repeats it.
-        versions: of packages.
-        machine: in words.
-        counts: by seed, how many captions of the pool name each class: its entry count.
-        pool: by seed, the numbers of "pairs" and of "matched" ones.
-        notes: what people should know.
-    """
-
-    name: str
-    recipe: str
-    claims: list[tuple[str, str]]
-    seeds: list[int]
-    command: str
-    versions: dict[str, str]
-    machine: str
-    counts: dict[int, dict[str, int]]
-    pool: dict[int, dict[str, int]]
-    notes: list[str]
 
 
 class Spread(msgspec.Struct, frozen=True):
@@ -104,7 +32,7 @@ class Spread(msgspec.Struct, frozen=True):
     seeds: list[float]
 
 
-class Difference(msgspec.Struct, frozen=True):
+class ArmDifference(msgspec.Struct, frozen=True):
     """How much one arm is above another, seed by seed.
 
     Attributes:
@@ -162,7 +90,7 @@ class ArmResults(msgspec.Struct, frozen=True):
     tests: dict[str, dict[str, Spread]]
 
 
-class Cost(msgspec.Struct, frozen=True):
+class Spent(msgspec.Struct, frozen=True):
     """Seconds of all arms and seeds together: by part, and their sum."""
 
     seconds: dict[str, float]
@@ -181,9 +109,9 @@ class Results(Experiment, frozen=True, kw_only=True):
     """
 
     arms: dict[str, ArmResults]
-    differences: dict[str, dict[str, list[Difference]]]
+    differences: dict[str, dict[str, list[ArmDifference]]]
     classes: dict[str, dict[str, Correlation]]
-    cost: Cost
+    cost: Spent
     measured: list[Measured]
 
     def write(self, path: Path) -> None:
@@ -242,6 +170,11 @@ def points_of(experiment: Experiment, measured: Measured, test: str) -> tuple[Fl
     return np.log10([float(counts[name]) for name in named]), np.array([accuracies[name] for name in named], np.float64)
 
 
+def tests_with_groups(results: Results) -> list[str]:
+    """Tests that have head, middle and tail classes."""
+    return [test for test, groups in results.differences.items() if len(groups) > 1]
+
+
 def _by_arm(experiment: Experiment, measured: Sequence[Measured]) -> dict[str, list[Measured]]:
     """The measurements of each arm, in the order of seeds."""
     found = {(one.arm, one.seed): one for one in measured}
@@ -281,21 +214,19 @@ def _spread(values: Sequence[float]) -> Spread:
     return Spread(*statistics.interval(values), list(values))
 
 
-def _difference(lower: str, higher: str, below: Sequence[float], above: Sequence[float]) -> Difference:
+def _difference(lower: str, higher: str, below: Sequence[float], above: Sequence[float]) -> ArmDifference:
     values = statistics.differences(below, above)
     found = statistics.interval(values)
-    return Difference(lower, higher, *found, values, statistics.verdict(found))
+    return ArmDifference(lower, higher, *found, values, statistics.verdict(found))
 
 
 def _correlation(experiment: Experiment, of_seeds: Sequence[Measured], test: str) -> Correlation:
     points = [points_of(experiment, one, test) for one in of_seeds]
     x, y = (np.concatenate(parts) for parts in zip(*points, strict=True))
-    if not len(x):
-        return Correlation(0, None, None, None, None, None, None)
     fit = statistics.least_squares(x, y)
 
     def by_seed(correlate: Callable[[Float64[np.ndarray, " C"], Float64[np.ndarray, " C"]], float | None]) -> Spread | None:
-        found = [correlate(*of_seed) if len(of_seed[0]) else None for of_seed in points]
+        found = [correlate(*of_seed) for of_seed in points]
         values = [value for value in found if value is not None]
         return _spread(values) if len(values) == len(found) else None
 
@@ -328,9 +259,9 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return float(np.mean(known)) if len(known) == len(values) else None
 
 
-def _cost(measured: Sequence[Measured]) -> Cost:
+def _cost(measured: Sequence[Measured]) -> Spent:
     seconds = _sums([one.seconds for one in measured])
-    return Cost(seconds, sum(seconds.values()))
+    return Spent(seconds, sum(seconds.values()))
 
 
 def _sums(parts: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -25,7 +25,7 @@ class Interval(NamedTuple):
     high: float | None
 
 
-class Line(NamedTuple):
+class Fit(NamedTuple):
     """The least-squares fit of y on x."""
 
     slope: float
@@ -103,9 +103,10 @@ def pearson(x: Float64[np.ndarray, " N"], y: Float64[np.ndarray, " N"]) -> float
     >>> pearson(np.array([1.0, 2, 3]), np.array([2.0, 4, 6]))
     1.0
     """
+    if not (_varies(x) and _varies(y)):
+        return None
     x, y = x - x.mean(), y - y.mean()
-    size = float(np.sqrt((x @ x) * (y @ y)))
-    return float(np.clip(x @ y / size, -1, 1)) if _varies(x) and _varies(y) else None
+    return float(np.clip(x @ y / np.sqrt((x @ x) * (y @ y)), -1, 1))
 
 
 def spearman(x: Float64[np.ndarray, " N"], y: Float64[np.ndarray, " N"]) -> float | None:
@@ -118,17 +119,17 @@ def spearman(x: Float64[np.ndarray, " N"], y: Float64[np.ndarray, " N"]) -> floa
     return pearson(rank(x), rank(y))
 
 
-def least_squares(x: Float64[np.ndarray, " N"], y: Float64[np.ndarray, " N"]) -> Line | None:
+def least_squares(x: Float64[np.ndarray, " N"], y: Float64[np.ndarray, " N"]) -> Fit | None:
     """The line with the least squared distance from y; None if x does not vary."""
-    around = x - x.mean()
-    if not _varies(around):
+    if not _varies(x):
         return None
+    around = x - x.mean()
     slope = float(around @ y / (around @ around))
-    return Line(slope, float(y.mean()) - slope * float(x.mean()))
+    return Fit(slope, float(y.mean()) - slope * float(x.mean()))
 
 
-def _varies(around_mean: Float64[np.ndarray, " N"]) -> bool:
-    return len(around_mean) > 1 and bool(np.abs(around_mean).max() > 1e-12)
+def _varies(values: Float64[np.ndarray, " N"]) -> bool:
+    return len(values) > 1 and bool(np.ptp(values) > 1e-12)  # more than rounding
 
 
 def _scipy(part: str) -> Any:

@@ -7,8 +7,8 @@ import json
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from types import NoneType
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -68,10 +68,10 @@ def struct_of(name: str, what: str, value: dict[str, Any], kind: type[Table]) ->
     _check_table(name, "", what, value, kind)
     try:
         return msgspec.convert(value, kind)
-    except msgspec.ValidationError as error:  # of a struct that looks at its values itself
-        mistake = error.__cause__
-        assert isinstance(mistake, OptionError), error
-        raise ArtifactError(f"{name}: {mistake.what}", mistake.hint) from error
+    except msgspec.ValidationError as error:
+        if isinstance(error.__cause__, OptionError):  # of a struct that looks at its values itself
+            raise ArtifactError(f"{name}: {error.__cause__.what}", error.__cause__.hint) from error
+        raise
 
 
 def _check_table(name: str, place: str, what: str, value: dict[str, Any], kind: type[msgspec.Struct]) -> None:
@@ -89,9 +89,9 @@ def _check_table(name: str, place: str, what: str, value: dict[str, Any], kind: 
 
 
 def _check_value(name: str, place: str, value: Any, kind: Any) -> None:
-    kinds = [each for each in (kind, *get_args(kind)) if get_origin(each) is dict or isinstance(each, type)]
-    table = next((each for each in kinds if isinstance(each, type) and issubclass(each, msgspec.Struct)), None)
-    tables = next((each for each in kinds if get_origin(each) is dict), None)
+    options = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+    table = next((each for each in options if isinstance(each, type) and issubclass(each, msgspec.Struct)), None)
+    tables = next((each for each in options if get_origin(each) is dict), None)
     if isinstance(value, dict) and table is not None:
         _check_table(name, place, f"[{place}]", value, table)
     elif isinstance(value, dict) and tables is not None:
@@ -111,7 +111,9 @@ def _form(place: str, kind: Any) -> str:
         return " or ".join(map(repr, options)).replace("'", '"')
     if NoneType in get_args(kind) and len(options) == 1:
         return _form(place, options[0])
-    return FORMS.get(kind.__name__ if isinstance(kind, type) and not get_args(kind) else str(kind), f"a table, with [{place}] above its keys")
+    return FORMS.get(
+        kind.__name__ if isinstance(kind, type) and not get_args(kind) else str(kind), f"a table, with [{place}] above its keys"
+    )
 
 
 def meant(word: str, known: Sequence[str]) -> str:

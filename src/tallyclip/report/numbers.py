@@ -62,6 +62,16 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if float(value).is_integer() or abs(value) >= 100 else f"{value:,.4g}"
 
 
+def decimals(value: float, digits: int, *, signed: bool = False) -> str:
+    """A number with some decimals and a true minus sign; what rounds to zero has none.
+
+    >>> decimals(-1234.5, 0), decimals(-0.04, 1), decimals(0.26, 1, signed=True), decimals(-0.04, 1, signed=True)
+    ('−1,234', '0.0', '+0.3', '0.0')
+    """
+    rounded = round(value, digits) or 0.0  # no negative zero
+    return f"{rounded:{'+' if signed and rounded else ''},.{digits}f}".replace("-", "−")
+
+
 def percent(part: float, whole: float = 1) -> str:
     """A share as a percentage.
 

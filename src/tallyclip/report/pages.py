@@ -9,7 +9,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from tallyclip.escaping import printable
-from tallyclip.report.numbers import number, percent, short, size, visible
+from tallyclip.report.numbers import decimals, number, percent, short, size, visible
 
 HOUSE = "tallyclip.report"  # the package whose templates all pages may include
 
@@ -35,5 +35,6 @@ def pages(package: str = HOUSE, finalize: Callable[[Any], Any] = _in_html, *, au
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"number": number, "percent": percent, "short": short, "size": size, "visible": visible}
+    filters: dict[str, Any] = {"decimals": decimals, "number": number, "percent": percent, "short": short, "size": size, "visible": visible}
+    environment.filters.update(filters)
     return environment

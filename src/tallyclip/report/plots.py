@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -273,7 +274,8 @@ def svg(draw: Callable[[Sequence[Axes]], None], columns: int = 1, height: float 
         height: of the picture, in inches.
         rows: of axes.
     """
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # the viewer's fonts draw the text
         figure = Figure(figsize=(WIDE if columns > 1 else HALF, height), layout="constrained")
         axes = [figure.add_subplot(rows, columns, place + 1) for place in range(rows * columns)]
         draw(axes)

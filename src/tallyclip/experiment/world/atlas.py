@@ -12,6 +12,7 @@ from PIL import Image, UnidentifiedImageError
 
 from tallyclip.errors import ArtifactError, OptionError
 from tallyclip.experiment.world.things import all_things
+from tallyclip.io.toml import meant
 
 BUNDLED = ("noto", "fluent-3d", "twemoji")
 CELL = 64  # pixels of a cell's side
@@ -24,7 +25,8 @@ class Atlas(NamedTuple):
 
     Attributes:
         name: of the bundled atlas, or the path.
-        cells: a picture for each thing, RGBA, CELL x CELL pixels.
+        cells: a picture for each thing, CELL x CELL pixels. Their mode is RGBa: colours are multiplied by how opaque they are, as is best
+            for pictures that are resized and turned.
     """
 
     name: str
@@ -58,7 +60,7 @@ def check_atlas(path: str | Path) -> None:
     """
     path = Path(path)
     cells = _cells(path)
-    alphas = [np.asarray(cell.getchannel("A")) for cell in cells]
+    alphas = [np.asarray(cell.getchannel("a")) for cell in cells]
     if all(alpha.min() == 255 for alpha in alphas):
         what = f"{path}: nothing in it is transparent, so each thing would have the same background everywhere"
         raise ArtifactError(what, "save it with transparency, as PNG or WebP")
@@ -77,9 +79,10 @@ def _cells(path: Path) -> list[Image.Image]:
         with Image.open(path) as picture:
             if picture.size != size:
                 raise ArtifactError(f"{path}: {picture.width} x {picture.height} pixels", form)
-            whole = picture.convert("RGBA")
+            whole = picture.convert("RGBA").convert("RGBa")
     except (FileNotFoundError, NotADirectoryError):
-        raise OptionError(f"{path}: no such file", f"the bundled atlases are {', '.join(BUNDLED)}; {form}") from None
+        hint = f"{meant(str(path), BUNDLED)}give {', '.join(BUNDLED)}, or a file: {form}"
+        raise OptionError(f"{path}: no such atlas, and no such file", hint) from None
     except (UnidentifiedImageError, Image.DecompressionBombError):
         raise ArtifactError(f"{path}: not a picture that can be read", form) from None
     except (OSError, SyntaxError, ValueError) as error:

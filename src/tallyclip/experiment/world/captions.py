@@ -9,54 +9,57 @@ from jaxtyping import Float64
 from numpy.random import Generator
 
 from tallyclip.experiment.world.pictures import Picture
-from tallyclip.experiment.world.things import ENGLISH, Thing
+from tallyclip.experiment.world.things import Thing
 
-SYNONYM = 0.2  # share of English captions with a synonym in place of the name
-NAMES_BOTH = 0.5  # share of those of a picture with another thing that name it too
-# {n}: the name; {a}: with its article; {N}: capitalised; {s}: plural. Others are drawn. The first are the likeliest.
+SYNONYM = 0.2  # share of English captions of a thing with synonyms that have one in place of the name
+NAMES_OTHER = 0.5  # share of those of a picture with another thing that name it too
+OFFERS = 0.25  # share of those of wares that are OF_WARES
+# {n}: the name; {a}: with its article; {N}: capitalised; {s}: plural; {other}: another thing. What is not said is drawn.
 TEMPLATES = (
     "{n}",
     "{N}",
     "a photo of {a}",
     "{n} stock photo",
-    "{N} | Free clipart",
     "{adjective} {n}",
     "picture of {a}",
+    "{N} | Free clipart",
     "{adjective} {n} on {background}",
-    "{N} isolated on {background}",
-    "{s}",
     "{n} {number}",
-    "cute {n} sticker - buy now",
+    "{s}",
+    "{N} isolated on {background}",
     "image of {a} in {place}",
     "{a} in the {where}",
-    "vintage {n} on a wooden table",
-    "my {adjective} {n}",
     "{n} icon, vector illustration",
-    "{adjective} {n} for sale in {place}",
-    "{N} - {adjective} - {size}",
     "{a}, {place}, {year}",
-    "{n} drawing for kids, step {digit}",
     "how to draw {a}",
     "close up of {a}",
     "{a} with {background}",
     "{n} wallpaper {size}",
-    "{N} by {maker}, {price} €",
-    "{maker} {n}, {adjective}, free shipping",
     "the {n} of {place}",
-    "the best {s} of {year}",
-    "{s} and more at {maker}",
+    "{n} drawing for kids, step {digit}",
     "What is {a}? Facts and pictures",
-    "{n} toy, {adjective}, {size}",
     "royalty free {n} image {number}",
     "{number} {N}",
     "{adjective} hand-drawn {n}",
     "{a} seen in {place}",
     "print of {a}, framed",
-    "{N} T-shirt, {size}",
     "our {n} last {month}",
-    "lot of {digit} {adjective} {s}",
+    "{digit} {adjective} {s}",
 )
-BOTH = (
+OF_WARES = (
+    "cute {n} sticker - buy now",
+    "vintage {n} on a wooden table",
+    "{adjective} {n} for sale in {place}",
+    "{N} by {maker}, {price} €",
+    "{maker} {n}, {adjective}, free shipping",
+    "{N} - {adjective} - {size}",
+    "the best {s} of {year}",
+    "{s} and more at {maker}",
+    "{n} toy, {size}",
+    "{N} T-shirt, {size}",
+    "lot of {digit} {s}",
+)
+OF_TWO = (
     "{n} and {other}",
     "{a} with {a_other}",
     "{N} and {other} clipart",
@@ -70,26 +73,22 @@ CLEAN = (
     "{n} with {background}",
     "a picture of {a}, {background}",
 )
-CLEAN_BOTH = (
+CLEAN_OF_TWO = (
     "{a} and {a_other} on {background}",
     "a photo of {a} with {a_other} on {background}",
     "{a} next to {a_other}, {background}",
 )
 FOREIGN = ("{n}", "{n}", "{n}", "{n} {number}", "{n} ({digit})", "{number} {n}")
+# Few, since each is an entry or has one in it, and selects pairs of its own: on the web such words are far above any threshold.
 WORDS = {
-    "adjective": (
-        "cute", "vintage", "small", "big", "old", "new", "beautiful", "funny", "modern", "classic", "handmade", "simple", "lovely",
-        "antique", "cheap", "colourful", "original", "rare", "traditional", "realistic",
-    ),
-    "place": (
-        "Paris", "London", "Tokyo", "New York", "Lisbon", "Rome", "Iceland", "Bali", "Berlin", "Cairo", "Lima", "Oslo", "Kerala",
-        "Kenya",
-    ),
-    "where": ("garden", "kitchen", "park", "street", "house", "office", "snow", "rain", "city", "village", "shop", "museum"),
-    "maker": ("Lumo", "Hartwell", "Nordby", "Casa Verde", "Pixelhaus", "Okami", "Bluebarn", "Tiny Fox", "Marlow & Sons", "Zeta"),
-    "size": ("150x150", "300x200", "1024x768", "4k", "small", "medium", "large", "XL", "10 cm", "12 x 12 in", "A4"),
-    "month": ("January", "March", "April", "summer", "August", "October", "winter", "Sunday"),
-}  # fmt: skip
+    "adjective": ("cute", "vintage", "small", "beautiful", "new", "old", "simple", "modern"),
+    "place": ("Paris", "London", "New York", "Tokyo", "Bali"),
+    "where": ("garden", "street", "house", "snow", "city"),
+    "maker": ("Lumo", "Hartwell", "Nordby", "Pixelhaus", "Okami", "Bluebarn", "Marlow & Sons", "Zeta"),
+    "size": ("150x150", "300x200", "1024x768", "4k", "large", "A4"),
+    "colour": ("white", "black", "red", "green", "blue", "yellow"),
+    "month": ("January", "April", "August", "October"),
+}
 # Texts that say nothing, of which the first are far more common: the k-th about 1 / k as often as the first.
 GENERIC = (
     "image", "photo", "stock photo", "logo", "click to enlarge", "thumbnail", "picture", "untitled", "home", "banner", "icon",
@@ -101,14 +100,16 @@ GENERIC = (
     "customer review", "menu", "Accept all cookies", "sign up for our newsletter", "all rights reserved",
 )  # fmt: skip
 JUNK = (
-    "IMG_{four}.jpg", "DSC{five}.JPG", "IMG_{year}{two}{two}_{six}", "{hex}.png", "{hex}", "P{six}.JPG", "image{three}.jpeg",
-    "product picture {digit} of {two}", "{year}-{month_number}-{two}", "Screenshot {year}-{month_number}-{two} at {two}.{two}",
-    "SKU {six}", "item #{five}", "slide {two}", "photo {three}", "page {digit}", "img-{five}-{size}", "{five}", "untitled-{digit}",
-    "scan{four}", "DCIM/{three}/{four}.jpg", "attachment {six}", "{two} of {two}", "WhatsApp Image {year}-{month_number}-{two}",
+    "IMG_{four}.jpg", "DSC{five}.JPG", "IMG_{year}{month_number}{day}_{six}", "{hex}.png", "{hex}", "P{six}.JPG", "image{three}.jpeg",
+    "product picture {digit} of {digit}", "{year}-{month_number}-{day}", "Screenshot {year}-{month_number}-{day} {six}", "SKU {six}",
+    "item #{five}", "slide {three}", "photo {three}", "page {digit}", "img-{five}-{size}", "{five}", "untitled-{digit}", "scan{four}",
+    "DCIM/{three}/{four}.jpg", "attachment {six}", "{digit} of {digit}", "WhatsApp Image {year}-{month_number}-{day}",
     "image_{size}",
 )  # fmt: skip
 GENERIC_SHARE = 0.55  # of junk; the others are JUNK
-DIGITS = {"digit": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6}
+# Numbers of one digit, or of three and more: those of two are entries of the bundled list, and in a small pool each would be a rare one, by
+# which all else is kept.
+DIGITS = {"three": 3, "four": 4, "five": 5, "six": 6}
 # The languages of names, as common on the web as their place says.
 LANGUAGES = (
     "es", "de", "ja", "fr", "ru", "pt", "it", "zh", "nl", "pl", "tr", "fa", "vi", "id", "cs", "ko", "ar", "uk", "el", "hu", "sv",
@@ -119,18 +120,21 @@ LANGUAGES = (
 
 def english(random: Generator, thing: Thing, picture: Picture | None = None) -> str:
     """A caption of a thing in English; of the picture, if that is given, it may say the background and another thing."""
-    beside = picture.beside if picture is not None else None
-    templates = BOTH if beside is not None and random.random() < NAMES_BOTH else TEMPLATES
-    while True:
-        template = templates[_likely(random, len(templates), 0.5)]
-        if picture is not None or "{background}" not in template:
-            return _filled(random, template, thing, picture)
+    if picture is not None and picture.beside is not None and random.random() < NAMES_OTHER:
+        templates = OF_TWO
+    else:
+        templates = OF_WARES if thing.is_ware and random.random() < OFFERS else TEMPLATES
+    template = templates[_likely(random, len(templates), 0.5)]
+    name = thing.name
+    if thing.synonyms and random.random() < SYNONYM:
+        name = thing.synonyms[int(random.random() * len(thing.synonyms))]
+    return template.format_map(_Slots(random, _said(name, picture)))
 
 
 def clean(random: Generator, thing: Thing, picture: Picture) -> str:
     """A caption that says the thing by its name, the background, and another thing if there is one."""
-    templates = CLEAN if picture.beside is None else CLEAN_BOTH
-    return _filled(random, templates[int(random.random() * len(templates))], thing, picture, synonyms=False)
+    templates = CLEAN if picture.beside is None else CLEAN_OF_TWO
+    return templates[int(random.random() * len(templates))].format_map(_Slots(random, _said(thing.name, picture)))
 
 
 def foreign(random: Generator, thing: Thing) -> str:
@@ -149,12 +153,12 @@ def junk(random: Generator) -> str:
 def with_article(name: str) -> str:
     """A name as a sentence has it.
 
-    >>> with_article("owl"), with_article("fireworks"), with_article("dress"), with_article("Santa Claus")
-    ('an owl', 'fireworks', 'a dress', 'Santa Claus')
+    >>> [with_article(name) for name in ("owl", "unicorn", "fireworks", "dress", "Santa Claus")]
+    ['an owl', 'a unicorn', 'fireworks', 'a dress', 'Santa Claus']
     """
     if name[0].isupper() or (name.endswith("s") and not name.endswith(("ss", "us", "is"))):
         return name
-    return f"{'an' if name[0] in 'aeio' else 'a'} {name}"
+    return f"{'an' if name[0] in 'aeiou' and not name.startswith(('uni', 'one', 'euro')) else 'a'} {name}"
 
 
 def plural(name: str) -> str:
@@ -170,16 +174,13 @@ def plural(name: str) -> str:
     return f"{name}es" if name.endswith(("ss", "us", "x", "ch", "sh")) else f"{name}s"
 
 
-def _filled(random: Generator, template: str, thing: Thing, picture: Picture | None, *, synonyms: bool = True) -> str:
-    name = thing.names[ENGLISH]
-    if synonyms and thing.synonyms and random.random() < SYNONYM:
-        name = thing.synonyms[int(random.random() * len(thing.synonyms))]
+def _said(name: str, picture: Picture | None) -> dict[str, str]:
     said = {"n": name, "a": with_article(name), "N": name[0].upper() + name[1:], "s": plural(name)}
     if picture is not None:
-        said["background"] = picture.background
+        said["background"] = with_article(picture.background)
         if picture.beside is not None:
             said |= {"other": picture.beside.name, "a_other": with_article(picture.beside.name)}
-    return template.format_map(_Slots(random, said))
+    return said
 
 
 class _Slots(dict[str, str]):
@@ -197,16 +198,22 @@ class _Slots(dict[str, str]):
         if slot in DIGITS:
             return f"{int(chance * 10 ** DIGITS[slot]):0{DIGITS[slot]}d}"
         match slot:
+            case "digit":
+                return str(1 + int(chance * 9))
             case "year":
                 return str(2005 + int(chance * 21))
             case "month_number":
                 return f"{1 + int(chance * 12):02d}"
+            case "day":
+                return f"{1 + int(chance * 28):02d}"
             case "hex":
                 return f"{int(chance * 2**48):012x}"
             case "price":
-                return f"{1 + int(chance * 90)}.99"
+                return str(100 + int(chance * 900))
+            case "background":  # of a picture that is not this one
+                return with_article(f"{WORDS['colour'][int(chance * len(WORDS['colour']))]} background")
             case "number":
-                return str(2 + int(chance**3 * 2000))
+                return str(100 + int(chance * 9900))
             case _:
                 raise KeyError(slot)
 

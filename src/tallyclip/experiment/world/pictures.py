@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from bisect import bisect
 from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
@@ -38,14 +39,9 @@ COLOURS = {
     "brown": (130, 90, 60),
     "beige": (228, 212, 180),
 }
-# What backgrounds are like, as captions say it of one or two colours, with shares.
-BACKGROUNDS = {
-    "a {} background": 0.4,
-    "a {} and {} gradient": 0.2,
-    "a {} and {} background": 0.12,
-    "{} and {} stripes": 0.08,
-    "a textured {} surface": 0.2,
-}
+# What backgrounds are like, in words with one or two colours; and below which chance each is drawn.
+BACKGROUNDS = ("{} background", "{} and {} gradient", "{} and {} background", "{} and {} stripes", "textured {} surface")
+BELOW = (0.4, 0.6, 0.72, 0.8, 1.0)
 WHITE = 0.35  # share of plain backgrounds that are white, as of products
 
 
@@ -54,7 +50,7 @@ class Picture(NamedTuple):
 
     Attributes:
         content: of the JPEG file.
-        background: in words.
+        background: in words, without an article.
         beside: another thing that is clearly to be seen.
     """
 
@@ -76,49 +72,54 @@ def draw(random: Generator, thing: Thing, others: Sequence[Thing], atlases: Sequ
     cells = atlases[int(random.random() * len(atlases))].cells
     canvas, background = _background(random, size)
     chance = random.random()
-    count = 0 if not others else int(np.searchsorted(BESIDE, chance, side="right"))
+    count = bisect(BESIDE, chance) if others else 0
     beside = [others[int(random.random() * len(others))] for _ in range(count)]
-    masks = [_place(random, canvas, cells[other.cell], SIZES_BESIDE) for other in beside]
-    mask = _place(random, canvas, cells[thing.cell], SIZES)
-    clear = [other for other, own in zip(beside, masks, strict=True) if _seen(own, mask) >= CLEAR]
+    behind = [_put(random, canvas, cells[other.cell], SIZES_BESIDE) for other in beside]
+    before = _put(random, canvas, cells[thing.cell], SIZES)
+    clear = [other for other, placed in zip(beside, behind, strict=True) if _seen(placed, before) >= CLEAR]
     return Picture(_as_jpeg(_jittered(random, canvas)), background, clear[0] if clear else None)
 
 
-def _place(random: Generator, canvas: Image.Image, cell: Image.Image, sizes: tuple[float, float]) -> tuple[Image.Image, tuple[int, int]]:
-    """Draw a thing; returns its drawing, and where it is."""
+class _Placed(NamedTuple):
+    """A drawing in the picture: RGBA, and where its upper left corner is."""
+
+    drawing: Image.Image
+    place: tuple[int, int]
+
+
+def _put(random: Generator, canvas: Image.Image, cell: Image.Image, sizes: tuple[float, float]) -> _Placed:
+    """Draw a thing into the picture."""
     share, mirrored, turned, across, down = random.random(5).tolist()
-    side = max(2, round(canvas.width * (sizes[0] + share * (sizes[1] - sizes[0]))))
-    drawing = cell.resize((side, side), Image.Resampling.LANCZOS)
+    side = round(canvas.width * (sizes[0] + share * (sizes[1] - sizes[0])))
+    drawing = cell.resize((side, side), Image.Resampling.BICUBIC)
     if mirrored < 0.5:
         drawing = drawing.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    drawing = drawing.rotate((2 * turned - 1) * MOST_TURNED, Image.Resampling.BICUBIC)
+    drawing = drawing.rotate((2 * turned - 1) * MOST_TURNED, Image.Resampling.BICUBIC).convert("RGBA")
     room = canvas.width - side * (1 - 2 * OUTSIDE)
     place = round(across * room - OUTSIDE * side), round(down * room - OUTSIDE * side)
     canvas.paste(drawing, place, drawing)
-    return drawing, place
+    return _Placed(drawing, place)
 
 
-def _seen(own: tuple[Image.Image, tuple[int, int]], other: tuple[Image.Image, tuple[int, int]]) -> float:
+def _seen(behind: _Placed, before: _Placed) -> float:
     """The share of a thing's area that another does not cover."""
-    drawing, (x, y) = own
-    before, (x_before, y_before) = other
-    alpha = drawing.getchannel("A")
+    alpha = behind.drawing.getchannel("A")
     area = np.asarray(alpha, np.float32).sum()
-    alpha.paste(0, (x_before - x, y_before - y), before)
+    alpha.paste(0, (before.place[0] - behind.place[0], before.place[1] - behind.place[1]), before.drawing)
     return float(np.asarray(alpha, np.float32).sum() / max(area, 1.0))
 
 
 def _background(random: Generator, size: int) -> tuple[Image.Image, str]:
     """A background, and what it is in words."""
-    kinds = list(BACKGROUNDS)
-    kind = int(np.searchsorted(np.cumsum(list(BACKGROUNDS.values())), random.random(), side="right"))
-    said = kinds[min(kind, len(kinds) - 1)]
+    chance, one, two, white, angle, shift, width = random.random(7).tolist()
+    kind = bisect(BELOW, chance)
     names = list(COLOURS)
-    first, second = (names[int(i)] for i in random.choice(len(names), 2, replace=False))
-    if kind == 0 and random.random() < WHITE:
-        first = "white"
+    first = int(one * len(names))
+    if kind == 0 and white < WHITE:
+        first = names.index("white")
+    second = (first + 1 + int(two * (len(names) - 1))) % len(names)
+    first, second = names[first], names[second]
     colours = np.array([COLOURS[first], COLOURS[second]], np.float32) + random.normal(0, 8, (2, 3)).astype(np.float32)
-    angle, shift, width = random.random(3).tolist()
     across, down = _coordinates(size)
     along = across * math.cos(2 * math.pi * angle) + down * math.sin(2 * math.pi * angle)  # from about -0.7 to 0.7
     match kind:
@@ -135,7 +136,7 @@ def _background(random: Generator, size: int) -> tuple[Image.Image, str]:
             coarse = random.normal(0, 22, (4 + int(width * 12),) * 2).astype(np.float32)
             colours = colours + np.asarray(Image.fromarray(coarse).resize((size, size), Image.Resampling.BICUBIC))[..., None, None]
     pixels = colours[..., 0, :] + mixed[..., None] * (colours[..., 1, :] - colours[..., 0, :])
-    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)), said.format(first, second)
+    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)), BACKGROUNDS[kind].format(first, second)
 
 
 @cache

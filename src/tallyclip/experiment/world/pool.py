@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Int64
 from numpy.random import Generator
 
 from tallyclip.experiment.world.atlas import open_atlas
 from tallyclip.experiment.world.captions import english, foreign, junk
 from tallyclip.experiment.world.pictures import Picture, draw
 from tallyclip.experiment.world.settings import WorldSettings
-from tallyclip.experiment.world.things import POOL, Thing, all_things, classes_of, classes_of_images
+from tallyclip.experiment.world.things import POOL, Thing, classes_of, classes_of_images, others_of
 from tallyclip.export.webdataset import TarShardWriter
 from tallyclip.io.files import replacing
 
@@ -35,17 +38,19 @@ def write_shard(settings: WorldSettings, seed: int, number: int, path: Path) -> 
         ArtifactError: the atlas of a style cannot be used.
         OutputError: the tar cannot be written.
     """
-    classes, labels = classes_of(settings, seed), classes_of_images(settings, seed)
-    others = others_than(classes)
+    classes = classes_of(settings, seed)
+    labelled = _Labelled(classes, classes_of_images(settings, seed))
+    others = others_of(settings, seed)
     atlases = [open_atlas(style) for style in settings.styles]
     start = number * settings.pairs_per_shard
+    digits = max(DIGITS, len(str(settings.pairs_per_shard - 1)))
     with replacing(path) as part, TarShardWriter(part) as writer:
         for place, image in enumerate(range(start, min(start + settings.pairs_per_shard, settings.pairs))):
             random = np.random.default_rng([seed, POOL, image])
-            thing = classes[labels[image]]
+            thing = labelled.thing(image)
             picture = draw(random, thing, others, atlases, settings.size)
-            captions = _captions(random, settings, classes, labels, thing, picture)
-            key = f"{number:05d}{place:0{DIGITS}d}"
+            captions = _captions(random, settings, thing, picture, labelled)
+            key = f"{number:05d}{place:0{digits}d}"
             fields = {
                 "url": f"http://world.example/{seed}/{image}.jpg",
                 "caption": captions[0] if len(captions) == 1 else captions,
@@ -57,24 +62,32 @@ def write_shard(settings: WorldSettings, seed: int, number: int, path: Path) -> 
             writer.write(key, {"jpg": picture.content}, fields, captions[0] if len(captions) == 1 else None)
 
 
-def others_than(classes: list[Thing]) -> list[Thing]:
-    """The things that are no classes."""
-    cells = {thing.cell for thing in classes}
-    return [thing for thing in all_things() if thing.cell not in cells]
+class _Labelled(NamedTuple):
+    """What is on the pool's images."""
+
+    classes: Sequence[Thing]
+    labels: Int64[np.ndarray, " N"]
+
+    def thing(self, image: int) -> Thing:
+        """The thing on an image."""
+        return self.classes[self.labels[image]]
+
+    def another(self, random: Generator, thing: Thing) -> Thing:
+        """The thing on another image, which is not this one."""
+        while True:
+            other = self.thing(int(random.random() * len(self.labels)))
+            if other is not thing:
+                return other
 
 
-def _captions(
-    random: Generator, settings: WorldSettings, classes: list[Thing], labels: np.ndarray, thing: Thing, picture: Picture
-) -> list[str]:
+def _captions(random: Generator, settings: WorldSettings, thing: Thing, picture: Picture, labelled: _Labelled) -> list[str]:
     """The captions of a picture: one, or two different ones."""
     chance, two = random.random(2).tolist()
     count = 2 if two < TWO_CAPTIONS else 1
     if chance < settings.junk:
         found = [junk(random) for _ in range(count)]
     elif chance < settings.junk + settings.wrong:
-        other = thing
-        while other is thing:
-            other = classes[labels[int(random.random() * len(labels))]]
+        other = labelled.another(random, thing)
         found = [english(random, other) for _ in range(count)]
     elif chance < settings.junk + settings.wrong + settings.foreign:
         found = [foreign(random, thing) for _ in range(count)]

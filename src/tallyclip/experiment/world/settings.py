@@ -62,7 +62,7 @@ class WorldSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if not SMALLEST <= self.size <= LARGEST:
             raise OptionError(f"[world] size = {self.size}: not in the range {SMALLEST} to {LARGEST}", "pictures are made of 64 pixels")
         shares = {name: getattr(self, name) for name in SHARES}
-        if min(shares.values()) < 0 or sum(shares.values()) > 1:
+        if not (min(shares.values()) >= 0 and sum(shares.values()) <= 1):
             said = ", ".join(f"{name} = {share}" for name, share in shares.items())
             raise OptionError(f"[world] {said}: not shares of the pool's images", "give shares from 0, at most 1 together")
         if not self.styles:

@@ -20,9 +20,12 @@ from tallyclip.experiment.world.settings import WorldSettings
 
 WORDS = "words.tsv.zst"
 ENGLISH = "en"
+WARES = {"Activities", "Animals & Nature", "Food & Drink", "Objects"}  # groups; the others are people, faces and places
 MOST_SHARED = 3  # things that a keyword may be of, to be a synonym: "animal" is no name of a dog
+SHORTEST_SYNONYM = 3  # letters
+MOST_OTHERS = 30  # things beside and behind others; few, so that none of their names is a rare entry in a pool of some size
 # What numbers of a world are drawn for; with the seed they begin a generator's key, so that none has the numbers of another.
-CLASSES, ORDER, POOL, TEST, RETRIEVAL = range(5)
+CLASSES, ORDER, POOL, TEST, RETRIEVAL, OTHERS = range(6)
 
 
 class Thing(msgspec.Struct, frozen=True):
@@ -31,12 +34,14 @@ class Thing(msgspec.Struct, frozen=True):
     Attributes:
         cell: its number in an atlas.
         code: its code points, by which it is known in any order of things.
+        is_ware: may captions offer it for sale, or say one of its keywords for it? Not of people, faces and places.
         names: by language.
         synonyms: keywords in English that few other things have.
     """
 
     cell: int
     code: str
+    is_ware: bool
     names: Mapping[str, str]
     synonyms: Sequence[str]
 
@@ -51,16 +56,18 @@ def all_things() -> list[Thing]:
     """All things, in the order of their cells."""
     content = (resources.files("tallyclip") / "experiment" / "world" / "data" / WORDS).read_bytes()
     header, *lines = zstandard.ZstdDecompressor().decompress(content).decode("utf-8").splitlines()
-    languages = header.split("\t")[2:]
+    languages = header.split("\t")[3:]
     rows = [line.split("\t") for line in lines]
-    keywords = [row[1].split(" | ") if row[1] else [] for row in rows]
-    names = [dict(zip(languages, row[2:], strict=True)) for row in rows]
-    shared = Counter(keyword for some in keywords for keyword in some)
+    names = [dict(zip(languages, row[3:], strict=True)) for row in rows]
     taken = {of_thing[ENGLISH] for of_thing in names}
-    return [
-        Thing(cell, row[0], of_thing, [word for word in some if shared[word] <= MOST_SHARED and word not in taken])
-        for cell, (row, of_thing, some) in enumerate(zip(rows, names, keywords, strict=True))
-    ]
+    keywords = [row[2].split(" | ") for row in rows]
+    shared = Counter(keyword for some in keywords for keyword in some)
+    good = {word for word, things in shared.items() if things <= MOST_SHARED and len(word) >= SHORTEST_SYNONYM and word.isalpha()} - taken
+    things: list[Thing] = []
+    for cell, (code, group, *_) in enumerate(rows):
+        is_ware = group in WARES
+        things.append(Thing(cell, code, is_ware, names[cell], [word for word in keywords[cell] if is_ware and word in good]))
+    return things
 
 
 @cache
@@ -85,6 +92,13 @@ def classes_of(settings: WorldSettings, seed: int) -> list[Thing]:
         raise OptionError(what, f"give at most {len(things)}" + ("" if settings.things == "all" else ', or things = "all"'))
     order = np.random.default_rng([seed, CLASSES]).permutation(len(things))
     return [things[i] for i in order[: settings.classes]]
+
+
+def others_of(settings: WorldSettings, seed: int) -> list[Thing]:
+    """The things that are beside and behind others: some that are no classes, if there are any."""
+    classes = {thing.cell for thing in classes_of(settings, seed)}
+    others = [thing for thing in all_things() if thing.cell not in classes]
+    return [others[i] for i in np.random.default_rng([seed, OTHERS]).permutation(len(others))[:MOST_OTHERS]]
 
 
 def counts_of(settings: WorldSettings) -> Int64[np.ndarray, " C"]:
