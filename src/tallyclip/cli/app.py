@@ -16,6 +16,7 @@ from tallyclip import api
 from tallyclip.cli import options
 from tallyclip.cli.config import placed, shown
 from tallyclip.cli.console import fails, out, print_json, reports_errors, show_text
+from tallyclip.cli.difference import add_diff
 from tallyclip.cli.evaluation import eval_app
 from tallyclip.cli.experiment import experiment_app
 from tallyclip.cli.export import export_app
@@ -205,27 +206,6 @@ def status(*, as_json: options.AsJson = False, **given: Any) -> None:
 
 @app.command(rich_help_panel="Main commands")
 @reports_errors
-@options_of(api.diff)
-def diff(*, as_json: options.AsJson = False, **given: Any) -> None:
-    """Compare two curated sets: their pairs, entries, thresholds, pools and lists.
-
-    Pairs are compared by their uids, and entries by their text, so the entry lists may differ.
-
-    Example: `tallyclip diff run-t20 run-t100 --html diff.html`
-    """
-    found = api.diff(**given)
-    if as_json:
-        print_json(found.as_plain())
-    else:
-        from tallyclip.cli.difference import run_difference
-
-        out.print(run_difference(found))
-        if given["html"] is not None:
-            show_text(f"\npage        {given['html']}")
-
-
-@app.command(rich_help_panel="Main commands")
-@reports_errors
 def demo(
     out_folder: options.DemoOut = Path("tallyclip-demo"),
     workers: options.WorkersCount = None,
@@ -257,6 +237,7 @@ def show_config(*, out: options.MaybeOut = None, context: typer.Context, **given
 
 add_commands(metadata_app, reports_errors)
 add_train(app)
+add_diff(app)
 
 
 def _estimate(given: dict[str, Any]) -> None:

@@ -1,18 +1,48 @@
-"""The difference of two curated sets on screen."""
+"""The command that compares two curated sets, and the difference on screen."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
+import typer
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from tallyclip import api
+from tallyclip.cli import options
+from tallyclip.cli.console import out, print_json, reports_errors, show_text
+from tallyclip.cli.given import options_of
 from tallyclip.escaping import printable
-from tallyclip.report.diff import EntryShift, RunDifference
 from tallyclip.report.numbers import visible
 
+if TYPE_CHECKING:  # it computes, and what is parsed does not
+    from tallyclip.report.diff import EntryShift, RunDifference
+
 SHOWN = 8
+
+
+@options_of(api.diff)
+def diff(*, as_json: options.AsJson = False, **given: Any) -> None:
+    """Compare two curated sets: their pairs, entries, thresholds, pools and lists.
+
+    Pairs are compared by their uids, and entries by their text, so the entry lists may differ.
+
+    Example: `tallyclip diff run-t20 run-t100 --html diff.html`
+    """
+    found = api.diff(**given)
+    if as_json:
+        print_json(found.as_plain())
+        return
+    out.print(run_difference(found))
+    if given["html"] is not None:
+        show_text(f"\npage        {given['html']}")
+
+
+def add_diff(app: typer.Typer) -> None:
+    """Add the command to those of the program."""
+    app.command(rich_help_panel="Main commands")(reports_errors(diff))
 
 
 def run_difference(found: RunDifference) -> RenderableType:
