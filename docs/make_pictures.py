@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tallyclip.report.plots import cumulative_curve
+from tallyclip.report.plots import cumulative_curves, picture
 from tallyclip.run.manifest import read_manifest
 from tallyclip.stages.balance import BalanceFolder
 from tallyclip.stages.counts import CountsFolder
@@ -22,7 +22,7 @@ def main(run: str) -> None:
     balanced = read_manifest(balance)
     assert balanced is not None, f"{run} is not balanced"
     before, after = np.load(counts.counts), np.load(balance.counts_curated)
-    svg = cumulative_curve(before, after, float(balanced.options["t"]))
+    svg = picture(*cumulative_curves(before, after, float(balanced.options["t"])), height=4.2)
     start = svg.index(">") + 1  # a white background, for dark pages
     svg = f'{svg[:start]}<rect width="100%" height="100%" fill="white"/>{svg[start:]}'
     (Path(__file__).parent / "images" / "before-and-after.svg").write_text(svg, encoding="utf-8")

@@ -25,6 +25,7 @@ LATE_IMPORTS = [
     ("tallyclip.exports", ANYTHING, "the same"),
     ("tallyclip.train.command", ANYTHING, "the same"),
     ("tallyclip.report.card", "tallyclip.report.plots", "start-up time: matplotlib takes half a second, and only a card needs it"),
+    ("tallyclip.report.diff", "tallyclip.report.plots", "likewise"),
     ("tallyclip.stages.plan", "tallyclip.report.plots", "likewise"),
     ("tallyclip.experiment.report", "tallyclip.experiment.plots", "likewise"),
     ("tallyclip.io.fetch", "requests", "an extra"),

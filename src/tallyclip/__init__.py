@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tallyclip.api import Run, balance, card, count, curate, evaluate, make_pool, match_pool, plan, status, survivors
+    from tallyclip.api import Run, balance, card, count, curate, diff, evaluate, make_pool, match_pool, plan, status, survivors
     from tallyclip.core.balance import draw, entry_probability, keep_probability, pick_one
     from tallyclip.core.counts import count_entries, tail_share, threshold_for_tail
     from tallyclip.core.data import Matches, Metadata
@@ -61,6 +61,7 @@ __all__ = [
     "count",
     "count_entries",
     "curate",
+    "diff",
     "draw",
     "entry_probability",
     "evaluate",
@@ -89,7 +90,20 @@ __all__ = [
 
 # Where each name lives. It is imported when it is first asked for: the command line needs only some of them, and some take half a second.
 _HOMES = {
-    "tallyclip.api": ("Run", "balance", "card", "count", "curate", "evaluate", "make_pool", "match_pool", "plan", "status", "survivors"),
+    "tallyclip.api": (
+        "Run",
+        "balance",
+        "card",
+        "count",
+        "curate",
+        "diff",
+        "evaluate",
+        "make_pool",
+        "match_pool",
+        "plan",
+        "status",
+        "survivors",
+    ),
     "tallyclip.core.balance": ("draw", "entry_probability", "keep_probability", "pick_one"),
     "tallyclip.core.counts": ("count_entries", "tail_share", "threshold_for_tail"),
     "tallyclip.core.data": ("Matches", "Metadata"),

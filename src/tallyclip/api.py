@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tallyclip.core.data import Metadata
     from tallyclip.evaluation.results import Evaluation
     from tallyclip.match.reference import Mode
+    from tallyclip.report.diff import RunDifference
     from tallyclip.run.status import RunStatus
     from tallyclip.run.workspace import Kind, Workspace
     from tallyclip.stages.gather import Duplicates
@@ -573,6 +574,32 @@ def status(run: str | PathLike[str]) -> RunStatus:
         ArtifactError: there is no such run, or its record is broken.
     """
     return Run(run).status
+
+
+def diff(
+    run_a: str | PathLike[str],
+    run_b: str | PathLike[str],
+    *,
+    html: str | PathLike[str] | None = None,
+) -> RunDifference:
+    """Compare the curated sets of two runs, as ``tallyclip diff --json``: pairs, entries, pools, lists and settings.
+
+    Args:
+        run_a, run_b: balanced runs. Their lists may differ: entries are compared by their text.
+        html: a file for a page that shows the difference.
+
+    Raises:
+        ArtifactError: there is no such run, or a file of it is broken.
+        IncompleteError: a run is not balanced.
+        StaleError: another version made it.
+        OutputError: the page cannot be written.
+    """
+    check_types(diff, locals())
+    from tallyclip.flows.diff import difference
+    from tallyclip.run.workspace import only_read
+
+    one, other = (only_read(run_kind(), run_folder(os.fspath(run))) for run in (run_a, run_b))
+    return difference(one, other, None if html is None else Path(html))
 
 
 def evaluate(

@@ -34,7 +34,7 @@ def test_the_page_looks_like_something(chromium: str, run_folder: Path, tmp_path
     browse(chromium, tmp_path / "profile", f"--window-size={WIDTH},{HEIGHT}", "--hide-scrollbars", f"--screenshot={picture}", address)
     pixels = (matplotlib.image.imread(picture)[:, :, :3] * 255).astype(int)
     assert pixels.shape == (HEIGHT, WIDTH, 3)
-    for color in ((0xD1, 0x49, 0x5B), (0x8D, 0x99, 0xAE)):  # the curves of the curated set and of the pool
+    for color in ((0xD1, 0x49, 0x5B), (0x76, 0x83, 0x9B)):  # the curves of the curated set and of the pool
         near = (np.abs(pixels - color).sum(axis=2) < 24).sum()
         assert near > 2000, f"nothing is drawn in {color}"
     inked = (pixels.min(axis=2) < 200).any(axis=1)

@@ -14,7 +14,8 @@ import pytest
 import tallyclip as tc
 from tallyclip.readers.ledger import UNNAMED
 from tallyclip.report import plots
-from tallyclip.report.card import About, Facts, Part, histogram
+from tallyclip.report.card import About, Facts, Part
+from tallyclip.report.entries import changes, histogram
 from tallyclip.run.engine import make
 from tallyclip.run.runners.local import Workers
 from tallyclip.run.stage import Finished, Making, Stage, Stages
@@ -67,7 +68,7 @@ def test_the_page_is_whole_and_needs_nothing_else(page: Page) -> None:
     assert page.open == []
     assert "script" not in page.tags
     assert all(link.startswith("#") for link in page.loads)
-    for name in ("card.html.jinja", "look.css"):
+    for name in ("card.html.jinja", "parts.html.jinja", "look.css"):
         style = (Path(plots.__file__).parent / "templates" / name).read_text()
         assert "url(" not in style
         assert "@import" not in style
@@ -96,11 +97,11 @@ def test_the_figures_are_those_of_the_run(run_folder: Path) -> None:
     assert card["expected"] == pytest.approx(sum(matched["keep_probability"].to_pylist()))
     assert card["matches"] == sum(before.values())
     assert card["matches_after"] == sum(after.values()) == sum(map(len, curated["entry_ids"].to_pylist()))
-    assert [(row["entry"], row["before"], row["after"]) for row in card["top_before"]] == [
+    assert [(row["entry"], row["before"], row["after"]) for row in card["entry_changes"]["frequent"]] == [
         (entry, count, after[entry]) for entry, count in sorted(before.items(), key=lambda item: -item[1]) if count
     ]
     assert sum(card["lengths"]) == card["texts"] == card["lengths"][0] + card["matched"]
-    assert sum(counts[0] for counts in card["histogram"].values()) == len(ENTRIES)
+    assert sum(counts[0] for counts in card["entry_changes"]["histogram"].values()) == len(ENTRIES)
     assert card["head_entries"] == sum(count >= card["t"] for count in before.values())
     assert card["tail_share"] == tc.tail_share(np.array(list(before.values())), card["t"])
     drops = {drop["reason"]: drop["count"] for drop in card["drops"]}
@@ -175,12 +176,15 @@ def test_no_two_parts_of_a_card_have_a_field_of_the_same_name() -> None:
 @pytest.mark.parametrize("counts", [[1], [0, 0, 1], [5] * 4, [10**9, 1], list(range(1000))], ids=lambda counts: f"{len(counts)} entries")
 def test_any_counts_can_be_drawn(counts: list[int]) -> None:
     before = np.array(counts, np.int64)
-    for svg in (
-        plots.cumulative_curve(before, before // 2, 3.0),
+    for drawing in (
+        *plots.cumulative_curves(before, before // 2, 3.0),
         plots.rank_curve(before, before // 2, 3.0),
         plots.count_histogram(before, before // 2),
+        plots.two_cumulative_curves(before, before // 2),
+        plots.probability_histogram({"0–10": (3, 0), "100": (2, 2)}),
         plots.length_histogram([3, 0, 5]),
     ):
+        svg = plots.picture(drawing)
         assert svg.startswith("<svg")
         assert svg.rstrip().endswith("</svg>")
 
@@ -195,3 +199,50 @@ def test_the_histogram_loses_no_entry() -> None:
         "1k–<10k": (0, 1),
         "10k–<100k": (1, 0),
     }
+
+
+def test_what_a_draw_does_to_entries_is_told_apart() -> None:
+    entries = ("the", "dog", "cat", "emu", "yak", "eel")
+    found = changes(entries, np.array([90, 50, 40, 30, 5, 0]), np.array([9, 10, 0, 30, 5, 0]))
+    assert [(row.entry, row.stop_word) for row in found.frequent] == [("the", True), *((entry, False) for entry in entries[1:5])]
+    assert [row.entry for row in found.most_downsampled] == ["the", "dog"]
+    assert [(row.entry, row.rank_before, row.rank_after) for row in found.risen] == [("emu", 4, 1), ("yak", 5, 4)]
+    assert ([row.entry for row in found.lost], found.lost_count, found.downsampled_count) == (["cat"], 1, 3)
+    assert found.evenness.effective_before < 5
+    assert found.evenness.gini_before > 0
+
+
+def test_pictures_of_a_page_take_its_colors_and_say_what_they_show(run_folder: Path) -> None:
+    page = (run_folder / "card" / "card.html").read_text()
+    pictures = re.findall(r"<svg .*?</svg>", page, re.DOTALL)
+    assert len(pictures) == 8
+    for svg in pictures:
+        assert re.match(r'<svg role="img" aria-label="[A-Z][^"]{20,}"', svg)
+        colors = set(re.findall(r"#[0-9a-f]{6}", re.sub(r"var\(--[a-z]+, #[0-9a-f]{6}\)", "", svg)))
+        assert colors <= {"#ffffff", "#000000"}, "they are as dark pages need them"
+    ids = re.findall(r' id="([^"]*)"', page)
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r'href="#([a-z][^"]*)"', page)) <= set(ids)
+
+
+def test_a_run_folder_is_a_dataset_of_the_hub(run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    loaded = datasets.load_dataset(str(run_folder), cache_dir=str(tmp_path))
+    assert list(loaded) == ["train"]
+    assert loaded["train"]["uid"] == pq.read_table(run_folder / "curated")["uid"].to_pylist()
+    readme = (run_folder / "README.md").read_text()
+    assert readme.endswith("\n---\n\n" + (run_folder / "card" / "card.md").read_text())
+    assert "license" not in readme.split("---")[1]
+
+
+def test_a_licence_that_is_added_stays_until_the_set_is_another(run_folder: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(run_folder, run)
+    with (run / "README.md").open("a") as readme:
+        readme.write("licensed")
+    tc.card(run)
+    assert (run / "README.md").read_text().endswith("licensed")
+    tc.balance(run, t=40)
+    assert not (run / "README.md").exists()

@@ -16,6 +16,7 @@ from tallyclip import api
 from tallyclip.cli import options
 from tallyclip.cli.config import placed, shown
 from tallyclip.cli.console import choose_progress, fails, out, reports_errors, show_result, show_text
+from tallyclip.cli.difference import add_diff
 from tallyclip.cli.evaluation import eval_app
 from tallyclip.cli.experiment import experiment_app
 from tallyclip.cli.export import export_app
@@ -279,6 +280,7 @@ def show_config(*, out: options.MaybeOut = None, context: typer.Context, **given
 
 add_commands(metadata_app, reports_errors)
 add_train(app)
+add_diff(app)
 
 
 def _show_run(run: api.Run, as_json: bool) -> None:

@@ -69,7 +69,9 @@ def run(
     interruption, run the same command again: it goes on, with the same numbers. With more `--seeds`, or new arms in the recipe, only
     these are done.
 
-    Examples: `tallyclip experiment run ladder --out ladder`, and `tallyclip experiment run mine.toml --seeds 5 --out mine`
+    Examples:
+        tallyclip experiment run ladder --out ladder
+        tallyclip experiment run mine.toml --seeds 5 --out mine
     """
     choose_progress(quiet=quiet)
     try:
@@ -85,7 +87,8 @@ def run(
 def recipe(name: ShippedName) -> None:
     """Print a shipped recipe, as a start for your own.
 
-    Example: `tallyclip experiment recipe ladder > mine.toml`
+    Example:
+        tallyclip experiment recipe ladder > mine.toml
     """
     from tallyclip.experiment.recipe import shipped_recipe
 
@@ -107,7 +110,8 @@ def world(
 
     Writes `DIR/world/pool/*.tar`, and `seen`, `unseen` and `retrieval` beside it, which `tallyclip eval --data` takes.
 
-    Example: `tallyclip experiment world --pairs 10_000 --out small`
+    Example:
+        tallyclip experiment world --pairs 10_000 --out small
     """
     choose_progress(quiet=quiet)
     made = command.write_world(of, out=out_folder, seed=seed, pairs=pairs, workers=workers, progress=True)

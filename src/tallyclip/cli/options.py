@@ -100,6 +100,9 @@ OPTIONS: dict[str, Any] = {
         PATH,
     ],
     "run": Annotated[Path, typer.Argument(parser=checked(run_folder), metavar="RUN", help="Run folder.", show_default=False)],
+    "run_a": Annotated[Path, typer.Argument(parser=checked(run_folder), metavar="RUN_A", help="Run folder.", show_default=False)],
+    "run_b": Annotated[Path, typer.Argument(parser=checked(run_folder), metavar="RUN_B", help="Run folder.", show_default=False)],
+    "html": Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page, too.", show_default=False)],
     "out": Annotated[
         Path,
         typer.Option(

@@ -15,13 +15,13 @@ from markupsafe import Markup
 
 from tallyclip.escaping import printable, printable_json
 from tallyclip.io.files import with_infinity
-from tallyclip.report.numbers import decades, number, percent, short, size, visible
+from tallyclip.report.numbers import number, percent, short, size, visible
 from tallyclip.report.pages import pages
 from tallyclip.wording import plural
 
-TOP = 20
 SHOWN_SAMPLES = 8
 SHOWN_ENTRIES = 60
+SHOWN_FILES = 50
 # Characters that can begin markup, a link, a tag or an entity in a line, or a heading, list or rule at its start.
 MARKDOWN = re.compile(r"[\\`*_~\[\]<>&|]|^[#+=-]|(?:(?<=^\d)|(?<=^\d\d))[.)](?= |$)")
 
@@ -47,10 +47,21 @@ class Reason(msgspec.Struct):
     samples: list[str]
 
 
-class EntryCount(msgspec.Struct):
-    entry: str
-    before: int
-    after: int
+class PairExample(msgspec.Struct):
+    """A matched pair: its caption, entries that it matches, the most selective first, and its keep probability."""
+
+    caption: str
+    entries: list[str]
+    keep_probability: float
+
+
+class FileCounts(msgspec.Struct):
+    """What came of a file of the pool."""
+
+    file: str
+    captions: int = 0
+    matched: int = 0
+    kept: int = 0
 
 
 class Comparison(msgspec.Struct):
@@ -162,6 +173,10 @@ class Card:
         """The card as Markdown for GitHub and the Hugging Face Hub."""
         return self._render("card.md.jinja")
 
+    def as_readme(self) -> str:
+        """The Markdown card as the README.md of a dataset of the Hugging Face Hub, which names its files. The licence is left to people."""
+        return self._render("hub.md.jinja", size_category=size_category(self.fields.kept)) + self.as_markdown()
+
     def as_html(self, pictures: Pictures) -> str:
         """The card as one self-contained HTML page."""
         return self._render("card.html.jinja", pictures=pictures)
@@ -178,11 +193,14 @@ class Card:
 class Pictures(msgspec.Struct):
     """The plots of a card, as SVG."""
 
-    cumulative: str
+    matches: str
+    shares: str
     ranks: str
     counts: str
+    probabilities: str
     lengths: str
-    plan: str
+    sizes: str
+    tails: str
 
 
 def draw_pictures(card: Card, before: Int64[np.ndarray, " V"], after: Int64[np.ndarray, " V"]) -> Pictures:
@@ -190,31 +208,36 @@ def draw_pictures(card: Card, before: Int64[np.ndarray, " V"], after: Int64[np.n
     from tallyclip.report import plots  # here, for start-up time: only a card needs matplotlib
 
     fields = card.fields
-    return Pictures(
-        cumulative=plots.cumulative_curve(before, after, fields.t),
-        ranks=plots.rank_curve(before, after, fields.t),
-        counts=plots.count_histogram(before, after),
-        lengths=plots.length_histogram(fields.lengths),
-        plan=plots.plan_curve(fields.plan, fields.t),
-    )
+    matches, shares = plots.cumulative_curves(before, after, fields.t)
+    sizes, tails = plots.plan_curves(fields.plan, fields.t)
+    drawn = {
+        "matches": (matches, "Line plot: cumulative matches of entries, in the pool and in the curated set"),
+        "shares": (shares, "Line plot: the same as shares of each set's matches"),
+        "ranks": (plots.rank_curve(before, after, fields.t), "Plot: matches of each entry by its rank in the pool, before and after"),
+        "counts": (plots.count_histogram(before, after), "Bar chart: entries by the number of their matches, before and after"),
+        "probabilities": (
+            plots.probability_histogram(fields.keep_probabilities),
+            "Bar chart: matched and kept pairs by their keep probability",
+        ),
+        "lengths": (plots.length_histogram(fields.lengths), "Bar chart: captions by the number of entries they match"),
+        "sizes": (sizes, "Line plot: pairs that each threshold t is expected to keep"),
+        "tails": (tails, "Line plot: tail share by threshold t"),
+    }
+    return Pictures(**{name: plots.on_page(plots.picture(drawing), name, label) for name, (drawing, label) in drawn.items()})
 
 
-def top_entries(
-    entries: tuple[str, ...],
-    order_by: Int64[np.ndarray, " V"],
-    before: Int64[np.ndarray, " V"],
-    after: Int64[np.ndarray, " V"],
-) -> list[EntryCount]:
-    """The entries with the highest counts, ties in the list's order."""
-    order = np.argsort(-order_by, kind="stable")[:TOP]
-    return [EntryCount(entries[i], int(before[i]), int(after[i])) for i in order if order_by[i]]
+def size_category(pairs: int) -> Markup:
+    """How the Hub names the size of a dataset.
 
-
-def histogram(before: Int64[np.ndarray, " V"], after: Int64[np.ndarray, " V"]) -> dict[str, tuple[int, int]]:
-    """Numbers of entries by powers of ten of their count, in the pool and in the curated set."""
-    edges, labels = decades(int(before.max(initial=1)))
-    bins = zip(np.histogram(before, edges)[0].tolist(), np.histogram(after, edges)[0].tolist(), strict=True)
-    return dict(zip(labels, bins, strict=True))
+    >>> str(size_category(999)), str(size_category(1000)), str(size_category(400_000_000)), str(size_category(10**12))
+    ('n<1K', '1K<n<10K', '100M<n<1B', 'n>1T')
+    """
+    if pairs < 1000:
+        return Markup("n<1K")
+    if pairs >= 10**12:
+        return Markup("n>1T")
+    low = 10 ** (len(str(pairs)) - 1)
+    return Markup(f"{short(low)}<n<{short(low * 10)}".replace("k", "K"))
 
 
 def _is_finite(value: Any) -> bool:

@@ -6,7 +6,7 @@ Longer than others: the draw reads matches and records in parallel, and their ba
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Float64
+from msgspec.structs import replace
 
 from tallyclip.core.balance import (
     COMPILED,
@@ -41,12 +42,13 @@ from tallyclip.match.matched_pairs import LanguageTags, MatchedPairs, read_match
 from tallyclip.match.matcher import Matcher
 from tallyclip.readers.columns import ColumnChoice
 from tallyclip.readers.content import LONGEST_SAMPLE
-from tallyclip.readers.ledger import KEPT_SAMPLES, Sample
+from tallyclip.readers.ledger import KEPT_SAMPLES
 from tallyclip.readers.pairs import PAIRS_AT_ONCE, Texts
 from tallyclip.readers.parquet import Footer
 from tallyclip.readers.read import read_shard
 from tallyclip.readers.sources import PoolFile, Shard, described, present_state
-from tallyclip.report.card import SHOWN_SAMPLES, EntryCount, Part, histogram, top_entries
+from tallyclip.report.card import SHOWN_FILES, SHOWN_SAMPLES, FileCounts, PairExample, Part
+from tallyclip.report.entries import EntryChanges, changes
 from tallyclip.report.numbers import short, visible
 from tallyclip.run.cost import Cost, Expected
 from tallyclip.run.engine import failure_message
@@ -54,12 +56,14 @@ from tallyclip.run.items import Report, StageFolder, Work
 from tallyclip.run.stage import Finished, Making, Section, Stage
 from tallyclip.run.workspace import Workspace
 from tallyclip.stages.counts import add_shard, load_counts
-from tallyclip.stages.match import MATCH, SnapshotShard, read_schema, smallest_uids, snapshot_of, unmatch
+from tallyclip.stages.match import MATCH, MatchReport, SnapshotShard, read_schema, smallest_uids, snapshot_of, unmatch
 from tallyclip.stages.metadata import entries_of
 from tallyclip.stages.plan import Aim, resolve, steps_to, tabulate, warning_of
 from tallyclip.wording import plural
 
-EXAMPLES_PER_BATCH = 3  # pairs that are not kept
+EXAMPLES_PER_BATCH = 3  # of kept pairs, and of the others
+ENTRIES_PER_EXAMPLE = 12
+PROBABILITY_BINS = 10  # of keep probabilities below 1; those of 1 are apart
 SECONDS_PER_KEPT_PAIR = 1.2e-6  # to write its row
 BYTES_PER_PROBABILITY, BYTES_PER_MATCH = 22, 4
 PROBABILITIES = pa.schema(
@@ -121,6 +125,17 @@ class BalanceJob(msgspec.Struct, frozen=True):
     before: str | None
 
 
+class PairSample(msgspec.Struct, order=True, frozen=True):
+    """A pair, with a number by which samples of several shards are ordered without favor; of its entries the most selective ones."""
+
+    number: int
+    row: int
+    text_number: int
+    text: str
+    keep_probability: float
+    entry_ids: list[int]
+
+
 class BalanceReport(Report):
     """What one shard gave.
 
@@ -129,13 +144,17 @@ class BalanceReport(Report):
         candidates: number of these that can be drawn: all, or one for each image.
         kept: number of these that are kept.
         expected_parts: expected number of these, in fixed point (``core/plan.py``).
-        downsampled: examples of candidates that are not kept.
+        keep_probabilities: numbers of pairs that match an entry and of pairs that are kept, by tenths of their keep probability; the last
+            is for a probability of 1.
+        kept_samples, dropped_samples: examples of candidates that are kept, and that are not.
     """
 
     kept: int
     expected_parts: int
     candidates: int
-    downsampled: list[Sample]
+    keep_probabilities: list[tuple[int, int]]
+    kept_samples: list[PairSample]
+    dropped_samples: list[PairSample]
 
 
 def balance_shard(job: BalanceJob, item: SnapshotShard, folder: BalanceFolder, tick: Callable[[int], None]) -> BalanceReport:
@@ -144,7 +163,7 @@ def balance_shard(job: BalanceJob, item: SnapshotShard, folder: BalanceFolder, t
     footer = footer_as_matched(shard)
     schema = read_schema(Path(job.schema))
     rows = CuratedRows(schema, columns, job.columns, list_captions=item.list_captions)
-    downsampled: list[Sample] = []
+    samples: dict[bool, list[PairSample]] = {True: [], False: []}
     with (
         replacing(folder.probabilities(key)) as probabilities_part,
         replacing(folder.curated(key)) as curated_part,
@@ -162,7 +181,8 @@ def balance_shard(job: BalanceJob, item: SnapshotShard, folder: BalanceFolder, t
                     for table in rows.tables(records, captions, kept, keep):
                         curated.write(table)
                     tick(len(kept))
-                downsampled = heapq.nsmallest(KEPT_SAMPLES, downsampled + _read_examples(captions, draws.examples_up_to(last)))
+                for is_kept, some in draws.examples_up_to(last).items():
+                    samples[is_kept] = heapq.nsmallest(KEPT_SAMPLES, samples[is_kept] + _with_texts(captions, some))
     with replacing(folder.counts(key)) as part, part.open("wb") as out:
         entries = np.flatnonzero(draws.counts)
         np.savez(out, entry_ids=entries.astype(np.uint32), counts=draws.counts[entries])
@@ -171,7 +191,9 @@ def balance_shard(job: BalanceJob, item: SnapshotShard, folder: BalanceFolder, t
         kept=curated.rows,
         expected_parts=draws.expected_parts,
         candidates=draws.candidates,
-        downsampled=downsampled,
+        keep_probabilities=[(int(matched), int(kept)) for matched, kept in draws.bins.T],
+        kept_samples=samples[True],
+        dropped_samples=samples[False],
     )
 
 
@@ -213,11 +235,12 @@ class _Draws:
         self._probabilities = probabilities
         self._uid_runs = uid_runs
         self._kept: list[tuple[MatchedPairs, Float64[np.ndarray, " n"]]] = []
-        self._examples: list[tuple[int, int, int]] = []  # row, caption number, sampling key
+        self._examples: dict[bool, list[PairSample]] = {True: [], False: []}  # kept or not; their texts are not read yet
         self._seen = -1
         self.counts = np.zeros(len(self._p), np.int64)
         self.rows = 0
         self.expected_parts = self.candidates = 0
+        self.bins = np.zeros((2, PROBABILITY_BINS + 1), np.int64)  # of matched pairs, and of kept ones
 
     def up_to(self, row: int) -> Iterator[tuple[MatchedPairs, Float64[np.ndarray, " K"]]]:
         """The kept pairs of records up to a row that were not returned yet, with their probabilities; in parts if there are many."""
@@ -232,11 +255,11 @@ class _Draws:
         self._kept = [rest for _, rest in given if len(rest[0])]
         return _join([now for now, _ in given])
 
-    def examples_up_to(self, row: int) -> list[tuple[int, int, int]]:
-        """Examples of pairs that are not kept, of records up to a row, that were not returned yet."""
-        examples = [example for example in self._examples if example[0] <= row]
-        self._examples = [example for example in self._examples if example[0] > row]
-        return examples
+    def examples_up_to(self, row: int) -> dict[bool, list[PairSample]]:
+        """Examples of kept pairs (True) and of others, of records up to a row, that were not returned yet; without their texts."""
+        found = {kept: [example for example in some if example.row <= row] for kept, some in self._examples.items()}
+        self._examples = {kept: [example for example in some if example.row > row] for kept, some in self._examples.items()}
+        return found
 
     def _draw(self, pairs: MatchedPairs) -> None:
         keep = alone = keep_probability(pairs.matches, self._p)
@@ -253,8 +276,16 @@ class _Draws:
         self.expected_parts += parts_of(keep[candidates])
         self.candidates += int(np.count_nonzero(candidates))
         self._seen = int(pairs.rows[-1]) if len(pairs) else self._seen
-        for i in smallest_uids(pairs.uids, np.flatnonzero(candidates & ~kept), EXAMPLES_PER_BATCH):
-            self._examples.append((int(pairs.rows[i]), int(pairs.text_numbers[i]), int(pairs.uids[i, 0])))
+        for row, probabilities in zip(self.bins, (keep, keep[kept]), strict=True):
+            row += np.bincount((probabilities * PROBABILITY_BINS).astype(np.int64), minlength=PROBABILITY_BINS + 1)
+        for is_kept in (True, False):
+            for i in smallest_uids(pairs.uids, np.flatnonzero(candidates & (kept == is_kept)), EXAMPLES_PER_BATCH).tolist():
+                self._examples[is_kept].append(self._example(pairs, i, float(keep[i])))
+
+    def _example(self, pairs: MatchedPairs, i: int, keep: float) -> PairSample:
+        entries = pairs.matches[i]
+        most_selective = entries[np.argsort(-self._p[entries], kind="stable")][:ENTRIES_PER_EXAMPLE].tolist()
+        return PairSample(int(pairs.uids[i, 0]), int(pairs.rows[i]), int(pairs.text_numbers[i]), "", keep, most_selective)
 
 
 def _split(
@@ -305,12 +336,14 @@ def _probability_table(pairs: MatchedPairs, keep: Float64[np.ndarray, " N"], pat
     return pa.table(columns, schema=PROBABILITIES)
 
 
-def _read_examples(captions: Texts, examples: list[tuple[int, int, int]]) -> list[Sample]:
+def _with_texts(captions: Texts, examples: list[PairSample]) -> list[PairSample]:
     if not examples:
         return []
-    rows, numbers, draws = (np.array(column) for column in zip(*sorted(examples), strict=True))
-    found = captions.at(captions.places(rows), numbers.astype(np.int32))
-    return [Sample(int(n), int(row), text[:LONGEST_SAMPLE]) for n, row, text in zip(draws, rows, found.to_pylist(), strict=True)]
+    ordered = sorted(examples, key=lambda example: (example.row, example.text_number))
+    rows = np.array([example.row for example in ordered])
+    numbers = np.array([example.text_number for example in ordered], np.int32)
+    found = captions.at(captions.places(rows), numbers).to_pylist()
+    return [replace(example, text=text[:LONGEST_SAMPLE]) for example, text in zip(ordered, found, strict=True)]
 
 
 def options_for(run: Workspace, aim: Aim, seed: int, policy: TextsPolicy) -> BalanceOptions:
@@ -432,8 +465,6 @@ class BalancePart(Part):
     """The curated set, and the entry counts before and after.
 
     Attributes:
-        reduced_entries: entries of the head with fewer pairs in the curated set than in the pool.
-        lost_entries: entries that pairs of the pool match, and none of the curated set.
         warning: what to know of the threshold, if there is anything (``warning_of``).
     """
 
@@ -447,22 +478,22 @@ class BalancePart(Part):
     expected: float
     unique_uids: int
     repeated_uids: int
-    downsampled: list[str]
+    kept_examples: list[PairExample]
+    dropped_examples: list[PairExample]
+    keep_probabilities: dict[str, tuple[int, int]]
     head_entries: int
     head_matches: int
-    reduced_entries: int
-    lost_entries: int
     warning: str | None
-    top_before: list[EntryCount]
-    top_after: list[EntryCount]
     matches_before: int
     matches_after: int
-    histogram: dict[str, tuple[int, int]]
+    entry_changes: EntryChanges
     plan: list[PlanRow]
+    matched_files: int
+    by_file: list[FileCounts]
 
     def summary(self) -> list[str]:
         of = "matched images" if self.texts_policy == "one-per-image" else "matched pairs"
-        top = ", ".join(f"{visible(row.entry)!r} {short(row.before)} → {short(row.after)}" for row in self.top_before[:3])
+        top = ", ".join(f"{visible(row.entry)!r} {short(row.before)} → {short(row.after)}" for row in self.entry_changes.frequent[:3])
         repeated = f", {self.repeated_uids:,} {'repeats' if self.repeated_uids == 1 else 'repeat'} a uid" if self.repeated_uids else ""
         head = self.head_matches / self.matches_before
         return [
@@ -480,8 +511,9 @@ def _card(run: Workspace) -> BalancePart:
     entries, t, policy = entries_of(run).entries, float(balanced.options["t"]), balanced.options["texts"]
     head = before >= t
     reports: dict[str, BalanceReport] = run.reports(BALANCE)
-    samples = heapq.nsmallest(KEPT_SAMPLES, (sample for report in reports.values() for sample in report.downsampled))
-    result = balanced.result
+    kept = heapq.nsmallest(KEPT_SAMPLES, (sample for report in reports.values() for sample in report.kept_samples))
+    dropped = heapq.nsmallest(KEPT_SAMPLES, (sample for report in reports.values() for sample in report.dropped_samples))
+    result, files = balanced.result, _by_file(run, reports)
     return BalancePart(
         t=t,
         why_t=balanced.options["why"],
@@ -493,19 +525,45 @@ def _card(run: Workspace) -> BalancePart:
         expected=result["expected"],
         unique_uids=result["unique_uids"],
         repeated_uids=result["repeated_uids"],
-        downsampled=list(dict.fromkeys(sample.text for sample in samples))[:SHOWN_SAMPLES],  # each caption once
+        kept_examples=_examples(kept, entries),
+        dropped_examples=_examples(dropped, entries),
+        keep_probabilities=_by_probability(reports.values()),
         head_entries=int(np.count_nonzero(head)),
         head_matches=int(before[head].sum()),
-        reduced_entries=int(np.count_nonzero(head & (after < before))),
-        lost_entries=result["lost_entries"],
         warning=result["warning"],
-        top_before=top_entries(entries, before, before, after),
-        top_after=top_entries(entries, after, before, after),
         matches_before=int(before.sum()),
         matches_after=int(after.sum()),
-        histogram=histogram(before, after),
+        entry_changes=changes(entries, before, after),
         plan=tabulate(run, before, sorted({*steps_to(int(before.max())), t}), policy),
+        matched_files=len(files),
+        by_file=files[:SHOWN_FILES],
     )
+
+
+def _examples(samples: Iterable[PairSample], entries: Sequence[str]) -> list[PairExample]:
+    """Each caption once."""
+    found = {sample.text: PairExample(sample.text, [entries[i] for i in sample.entry_ids], sample.keep_probability) for sample in samples}
+    return list(found.values())[:SHOWN_SAMPLES]
+
+
+def _by_probability(reports: Iterable[BalanceReport]) -> dict[str, tuple[int, int]]:
+    """Numbers of matched and of kept pairs by their keep probability, in percent."""
+    step = 100 // PROBABILITY_BINS
+    labels = [*(f"{low}–{low + step}" for low in range(0, 100, step)), "100"]
+    sums = np.sum([report.keep_probabilities for report in reports], axis=0).tolist()
+    return {label: (matched, kept) for label, (matched, kept) in zip(labels, sums, strict=True)}
+
+
+def _by_file(run: Workspace, reports: Mapping[str, BalanceReport]) -> list[FileCounts]:
+    """What came of each file of the pool, those with the most captions first."""
+    matched: dict[str, MatchReport] = run.reports(MATCH)
+    files: dict[str, FileCounts] = {}
+    for key, item in snapshot_of(run).shards.items():
+        counts = files.setdefault(item.shard.file.path, FileCounts(item.shard.file.path))
+        counts.captions += matched[key].texts
+        counts.matched += matched[key].matched
+        counts.kept += reports[key].kept
+    return sorted(files.values(), key=lambda counts: (-counts.captions, counts.file))
 
 
 def _cost(expected: Expected) -> Cost:
@@ -522,7 +580,7 @@ def _warm() -> None:
 SHARDS = Section(_cut, balance_shard, "shards", rows=lambda _, item: item.matched, failed=_failed)
 BALANCE = Stage(
     name="balance",
-    version=5,
+    version=6,
     command="tallyclip balance RUN",
     needs=("match", "counts"),
     sections=(SHARDS,),

@@ -20,13 +20,14 @@ from tallyclip.stages.counts import load_counts
 
 
 class CardFolder(StageFolder):
-    """The card in three formats."""
+    """The card in three formats, and as the README.md of a dataset on the Hugging Face Hub, which is published beside the set."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self.markdown = path / "card.md"
         self.json = path / "card.json"
         self.html = path / "card.html"
+        self.readme = path / "README.md"
 
 
 def _finish(making: Making[CardFolder, None]) -> Finished:
@@ -46,6 +47,7 @@ def _finish(making: Making[CardFolder, None]) -> Finished:
         (folder.markdown, card.as_markdown().encode()),
         (folder.json, card.as_json()),
         (folder.html, card.as_html(pictures).encode()),
+        (folder.readme, card.as_readme().encode()),  # no output of the stage, for people add a licence to it
     ):
         with replacing(path) as part:
             part.write_bytes(content)
@@ -73,10 +75,11 @@ def _commands(stages: Iterable[Manifest]) -> str:
 
 CARD = Stage(
     name="card",
-    version=3,
+    version=4,
     command="tallyclip card RUN",
     needs=("balance",),
     uses=PARTS_OF_THE_CARD,
     folder=CardFolder,
     finish=_finish,
+    results=("README.md",),
 )

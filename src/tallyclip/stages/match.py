@@ -491,7 +491,8 @@ class MatchPart(Part):
         return [f"pool        {plural(self.records, 'record')}, {plural(self.texts, 'caption')}; dropped: {dropped}"]
 
 
-def _card(run: Workspace) -> MatchPart:
+def match_part(run: Workspace) -> MatchPart:
+    """What was read and matched, of a run whose stage is whole."""
     matched = run.required(MATCH)
     reports: dict[str, MatchReport] = run.reports(MATCH)
     read = run.required(GATHER) if GATHER.name in matched.inputs else matched
@@ -536,7 +537,7 @@ MATCH = Stage(
     folder=MatchFolder,
     asked=_asked,
     finish=_finish,
-    card=_card,
+    card=match_part,
     cost=_cost,
     compiled=(match_rows,),
 )

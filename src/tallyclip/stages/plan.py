@@ -190,10 +190,10 @@ def _finish(making: Making[PlanFolder, PlanOptions]) -> Finished:
     if has_warning(counts, options.aim, t):
         warning = warning_of(counts, options.aim, t, entries_kept(run, t, options.seed, options.policy))
     write_json(folder.table, with_infinity(msgspec.to_builtins(Plan(t, why, rows, warning))))
-    from tallyclip.report.plots import plan_curve  # here, for start-up time: matplotlib takes half a second
+    from tallyclip.report.plots import picture, plan_curves  # here, for start-up time: matplotlib takes half a second
 
     with replacing(folder.curve) as part:
-        part.write_text(plan_curve(rows, t), encoding="utf-8")
+        part.write_text(picture(*plan_curves(rows, t), height=3.4), encoding="utf-8")
     chosen = next(row for row in rows if row.t == t)
     summary = f"t = {t:,.6g} {why}: {chosen.expected_size:,.0f} pairs expected"
     return Finished({"t": t, "why": why, "warning": warning}, summary, (folder.table, folder.curve))

@@ -24,6 +24,7 @@ RUN/
 ├── entry_counts.json            entry → count in the pool
 ├── entry_counts_curated.json    entry → count in the curated set
 ├── card/                        the data card
+├── README.md                    the same for the Hugging Face Hub
 └── index/*/                     what the loader made to know shards of its pairs (``stages/exports.py``)
 """
 
