@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from tallyclip.escaping import printable, printable_json
 from tallyclip.io.files import with_infinity
-from tallyclip.report.numbers import number, percent, short, size, visible
+from tallyclip.report.numbers import percent, short, visible
 from tallyclip.report.pages import pages
 from tallyclip.wording import plural
 
@@ -184,7 +184,8 @@ class Card:
     def _render(self, template: str, **more: Any) -> str:
         """Fill in a template. ``finalize`` escapes every value, except ``Markup``."""
         environment = pages() if template.endswith(".html.jinja") else pages(finalize=_in_markdown, autoescape=False)
-        environment.filters |= {"number": number, "size": size, "code": _code, "fenced": _fenced, "plural": plural}
+        more_filters: dict[str, Any] = {"code": _code, "fenced": _fenced, "plural": plural}
+        environment.filters.update(more_filters)
         environment.tests["finite"] = _is_finite
         shown = {"card": self.fields, "comparisons": self.comparisons, "facts": list(self._facts.values())}
         return environment.get_template(template).render(**shown, **more)
