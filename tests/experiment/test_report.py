@@ -167,7 +167,7 @@ def test_text_from_data_stays_text(tmp_path: Path) -> None:
         ]
         return page_of(results_of(experiment, measured), tmp_path)
 
-    page = page_with([SCRIPT, "$x^2$ \\$", "<b>", *NASTIES])
+    page = page_with([SCRIPT, "$x^2$ \\$", '"><b onclick="x">\x1b', *NASTIES])
     assert not acts(page)
     assert Page(page).open == []
     assert Page(page).tags == Page(page_with(["one", "two", "three", "four"])).tags
