@@ -15,7 +15,7 @@ from tallyclip.errors import IncompleteError
 from tallyclip.evaluation.sets import open_set
 from tallyclip.evaluation.tasks import task_of
 from tallyclip.experiment.folder import SeedFolder
-from tallyclip.experiment.recipe import Arm, Recipe
+from tallyclip.experiment.recipe import Arm, ExperimentRecipe
 from tallyclip.flows import curate, images
 from tallyclip.flows.asked import load_metadata
 from tallyclip.readers.columns import ColumnChoice
@@ -65,18 +65,18 @@ class ArmData(msgspec.Struct, frozen=True):
     seconds: float
 
 
-def tests_of(recipe: Recipe, folder: SeedFolder) -> dict[str, str]:
+def tests_of(recipe: ExperimentRecipe, folder: SeedFolder) -> dict[str, str]:
     """Where the test sets are, by their names."""
     return {name: str(folder.world / name) for name in recipe.tests} if recipe.data is None else recipe.data.tests
 
 
-def shards_of_pool(recipe: Recipe, folder: SeedFolder) -> list[str]:
+def shards_of_pool(recipe: ExperimentRecipe, folder: SeedFolder) -> list[str]:
     """The tars of the pool, in order."""
     names = [str(folder.pool)] if recipe.data is None else recipe.data.images
     return [file.path for file in find_tars(names)[0]]
 
 
-def make_data(name: str, arm: Arm, recipe: Recipe, folder: SeedFolder, seed: int, runner: Runner) -> ArmData:
+def make_data(name: str, arm: Arm, recipe: ExperimentRecipe, folder: SeedFolder, seed: int, runner: Runner) -> ArmData:
     """Curate the pool as an arm asks for, and make the index of the images, as ``tallyclip curate`` and ``tallyclip export index`` do.
 
     Raises:
@@ -118,7 +118,7 @@ def make_data(name: str, arm: Arm, recipe: Recipe, folder: SeedFolder, seed: int
     )
 
 
-def count_classes(recipe: Recipe, folder: SeedFolder, runner: Runner) -> dict[str, int]:
+def count_classes(recipe: ExperimentRecipe, folder: SeedFolder, runner: Runner) -> dict[str, int]:
     """How many of the pool's captions name each class of the tests: what its entry count is where it is an entry.
 
     Raises:

@@ -15,7 +15,7 @@ from tallyclip.experiment.arms import ArmTask, measure_arm
 from tallyclip.experiment.data import ArmData, count_classes, make_data, tests_of
 from tallyclip.experiment.folder import ExperimentFolder, begin_experiment
 from tallyclip.experiment.measured import Experiment, Measured
-from tallyclip.experiment.recipe import ReadRecipe, Recipe
+from tallyclip.experiment.recipe import ExperimentRecipe, ReadRecipe
 from tallyclip.experiment.report import write_report
 from tallyclip.experiment.results import Results, results_of
 from tallyclip.experiment.side_by_side import do_all
@@ -91,7 +91,7 @@ def run_experiment(read: ReadRecipe, seeds: int, out: Path, workers: int | None,
         return results
 
 
-def _prepare_model(folder: ExperimentFolder, recipe: Recipe) -> tuple[str, str]:
+def _prepare_model(folder: ExperimentFolder, recipe: ExperimentRecipe) -> tuple[str, str]:
     """The model, as ``train`` takes it, and a preset with the recipe's settings; both are tried."""
     model = recipe.model
     if not isinstance(model, str):
@@ -107,7 +107,7 @@ def _prepare_model(folder: ExperimentFolder, recipe: Recipe) -> tuple[str, str]:
 
 
 def _make_data(
-    folder: ExperimentFolder, recipe: Recipe, seeds: Sequence[int], workers: int | None, progress: Progress
+    folder: ExperimentFolder, recipe: ExperimentRecipe, seeds: Sequence[int], workers: int | None, progress: Progress
 ) -> tuple[dict[int, dict[str, int]], list[ArmData]]:
     """The classes' entry counts by seed, and the data of every arm with every seed."""
     counts: dict[int, dict[str, int]] = {}
@@ -126,7 +126,13 @@ def _make_data(
 
 
 def _measure_arms(
-    folder: ExperimentFolder, recipe: Recipe, model: str, preset: str, data: Sequence[ArmData], workers: int | None, progress: Progress
+    folder: ExperimentFolder,
+    recipe: ExperimentRecipe,
+    model: str,
+    preset: str,
+    data: Sequence[ArmData],
+    workers: int | None,
+    progress: Progress,
 ) -> None:
     """Train and evaluate the arms that are not measured yet."""
     on_gpu = torch.cuda.is_available()

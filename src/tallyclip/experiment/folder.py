@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from tallyclip.errors import OptionError
-from tallyclip.experiment.recipe import Arm, Recipe
+from tallyclip.experiment.recipe import Arm, ExperimentRecipe
 from tallyclip.io.files import PART, with_infinity, write_json
 from tallyclip.io.locks import LOCK
 from tallyclip.io.structs import read_struct
@@ -40,7 +40,7 @@ class ExperimentFolder:
         return SeedFolder(self.path / f"seed-{seed}")
 
 
-def begin_experiment(path: Path, recipe: Recipe) -> None:
+def begin_experiment(path: Path, recipe: ExperimentRecipe) -> None:
     """Write down what is asked for; or check that it is what the folder was begun with. Arms may be new.
 
     Raises:

@@ -19,7 +19,7 @@ PAPER = "#ffffff"
 GROUP_COLORS = {ALL: INK, "head": BEFORE, "middle": MARK, "tail": AFTER}
 GROUP_MARKERS = {ALL: "o", "head": "s", "middle": "D", "tail": "o"}
 # What the page calls these colors. A viewer that knows no such names takes what they are in the light.
-NAMES = {INK: "ink", FAINT: "grid", BEFORE: "before", AFTER: "after", MARK: "mark", PAPER: "paper"}
+NAMES = {INK: "ink", FAINT: "faint", BEFORE: "before", AFTER: "after", MARK: "mark", PAPER: "paper"}
 COLOR = re.compile(rf"(fill|stroke): ({'|'.join(NAMES)})")
 BINS = 8  # of classes by entry count
 ACROSS = 4  # plots in a row

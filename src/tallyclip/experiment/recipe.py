@@ -79,7 +79,7 @@ class TrainingTable(ExperimentTable, frozen=True, kw_only=True):
     clip_norm: float | None = None
 
 
-class Recipe(ExperimentTable, frozen=True, kw_only=True):
+class ExperimentRecipe(ExperimentTable, frozen=True, kw_only=True):
     """An experiment.
 
     Attributes:
@@ -125,7 +125,7 @@ class ReadRecipe(NamedTuple):
 
     name: str
     text: str
-    recipe: Recipe
+    recipe: ExperimentRecipe
 
 
 def read_recipe(name: str) -> ReadRecipe:
@@ -141,7 +141,7 @@ def read_recipe(name: str) -> ReadRecipe:
         hint = f"{meant(name, SHIPPED)}give a TOML file, or the name of a shipped recipe: {', '.join(SHIPPED)}"
         value, folder = read_toml(Path(name), "a recipe", hint), Path(name).resolve().parent
         text = Path(name).read_text(encoding="utf-8-sig")
-    recipe = struct_of(name, "a recipe", value, Recipe)
+    recipe = struct_of(name, "a recipe", value, ExperimentRecipe)
     mistake = next(_mistakes(recipe), None)
     if mistake is not None:
         raise ArtifactError(f"{name}: {mistake[0]}", mistake[1])
@@ -171,7 +171,7 @@ def shipped_recipe(name: str) -> str:
     return (resources.files("tallyclip") / "experiment" / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
 
 
-def _mistakes(recipe: Recipe) -> Any:
+def _mistakes(recipe: ExperimentRecipe) -> Any:
     """What makes no sense in a recipe whose keys are right, each with a hint."""
     if (recipe.world is None) == (recipe.data is None):
         yield "it needs [world] or [data], and not both", "[world] makes pictures; [data] names tars of images, and test sets"
@@ -198,7 +198,7 @@ def _mistakes(recipe: Recipe) -> Any:
             yield f"a test is called {test!r}, and its file has its name", "use letters, digits, - and _"
 
 
-def _absolute(recipe: Recipe, folder: Path) -> Recipe:
+def _absolute(recipe: ExperimentRecipe, folder: Path) -> ExperimentRecipe:
     """The same with names of files as they are seen from anywhere; names that are no files stay."""
 
     def placed(name: str, *, file: bool = True) -> str:

@@ -23,7 +23,7 @@ PAPER = {
 FEWEST = 3  # thresholds that make a curve
 
 
-class Picture(msgspec.Struct):
+class PlotPicture(msgspec.Struct):
     """A plot as SVG, and what it shows."""
 
     svg: str
