@@ -92,6 +92,7 @@ def page(text: str) -> str:
 
 
 def main(*given: str) -> None:
+    """Store results, and write the page and its pictures anew."""
     for path in given:
         store(Path(path))
     for path in sorted(STORED.glob("*.json")):

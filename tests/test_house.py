@@ -24,6 +24,7 @@ LATE_IMPORTS = [
     ("tallyclip.api", ANYTHING, "the same: workers start while the rest is imported"),
     ("tallyclip.exports", ANYTHING, "the same"),
     ("tallyclip.train.command", ANYTHING, "the same"),
+    ("tallyclip.experiment.command", ANYTHING, "the same"),
     ("tallyclip.report.card", "tallyclip.report.plots", "start-up time: matplotlib takes half a second, and only a card needs it"),
     ("tallyclip.report.diff", "tallyclip.report.plots", "likewise"),
     ("tallyclip.stages.plan", "tallyclip.report.plots", "likewise"),

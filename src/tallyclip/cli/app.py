@@ -1,4 +1,7 @@
-"""The commands. Each takes the options of its function in ``api.py``, calls it, and prints the result."""
+"""The commands. Each takes the options of its function in ``api.py``, calls it, and prints the result.
+
+Longer than others: every command has its help and its examples here.
+"""
 
 from __future__ import annotations
 
