@@ -193,13 +193,13 @@ def changed(old: str, new: str) -> Callable[[Path], Path]:
         ("t = 20", "t = 20, share = 0", ArtifactError, "arms.balanced: share = 0.0", "give a number above 0 and up to 1"),
         ("balanced = { t = 20 }", "", ArtifactError, "[arms] has 1, so there is nothing to compare", "give two or more"),
         ("[arms]", "[data]\nimages = []\ntests = {}\n[arms]", ArtifactError, "it needs [world] or [data], and not both", "[world] makes"),
-        ("classes = 6", "classes = 900", OptionError, "classes = 900", "give"),
+        ("classes = 6", "classes = 500", OptionError, "classes = 500", "give"),
         ("pairs = 600", "pairs = 3", ArtifactError, "pairs = 3", "give more pairs"),
         ("learning_rate = 1e-3", "learning_rate = -1.0", OptionError, "learning_rate is above 0", "look at"),
         ("warmup_steps = 2", "warmup_steps = 20", OptionError, "the learning rate would still rise", "give"),
-        ("heads = 1", "depth = 1", TallyclipError, "depth", "model"),
+        ("heads = 1", "depth = 1", ArtifactError, "not a model's configuration", "model_configs"),
         ("t = 20", "t = 0.001", IncompleteError, "the arm 'balanced' keeps", "larger t"),
-        ('things = "development"', 'things = "development"\nunseen = "none.webp"', OptionError, "none.webp: no such file", "bundled"),
+        ('things = "development"', 'things = "development"\nunseen = "none.webp"', OptionError, "none.webp: no such atlas", "fluent-3d"),
     ],
 )
 def test_what_cannot_work_is_said_before_anything_is_trained(

@@ -97,7 +97,8 @@ def make_data(name: str, arm: Arm, recipe: ExperimentRecipe, folder: SeedFolder,
         with Workspace(INDEXED_WHOLE if run is None else INDEXED, index, runner) as opened:
             images.index_of_all(opened, shards) if run is None else images.index(opened, run, shards)
     except IncompleteError as error:
-        raise IncompleteError(f"the arm {name!r} keeps nothing: {error.what}", error.hint) from error
+        hint = "give it a larger t, or the experiment an entry list with what is in the pool"
+        raise IncompleteError(f"the arm {name!r} keeps nothing: {error.what}", hint) from error
     loader = OnlineBalanced(shards, run, index=index, select="online" if arm.online else "curated", seed=seed)
     drawn = loader.expected_length
     if drawn < recipe.train.global_batch:

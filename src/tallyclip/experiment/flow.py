@@ -20,6 +20,7 @@ from tallyclip.experiment.report import write_report
 from tallyclip.experiment.results import Results, results_of
 from tallyclip.experiment.side_by_side import do_all
 from tallyclip.experiment.world.atlas import BUNDLED, check_atlas
+from tallyclip.experiment.world.things import classes_of
 from tallyclip.experiment.worlds import missing_parts, write_part
 from tallyclip.io.files import replacing, write_json
 from tallyclip.io.locks import held
@@ -61,6 +62,7 @@ def run_experiment(read: ReadRecipe, seeds: int, out: Path, workers: int | None,
     if recipe.world is not None:
         for style in {*recipe.world.styles, recipe.world.unseen} - {*BUNDLED}:
             check_atlas(style)
+        classes_of(recipe.world, recipe.first_seed)  # are there as many?
     with held(out, "experiment"):
         folder = ExperimentFolder(out)
         begin_experiment(folder.path, recipe)

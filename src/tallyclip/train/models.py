@@ -11,7 +11,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from tallyclip.errors import OptionError
+from tallyclip.errors import ArtifactError, OptionError
 from tallyclip.train.open_clip import FirstRow
 from tallyclip.train.presets import Settings
 from tallyclip.train.weights import import_open_clip, load_weights
@@ -44,13 +44,16 @@ def create_model(name: str, settings: Settings, *, seed: int = 0, pretrained: st
 
     Raises:
         OptionError: the model is trained with another loss.
-        ArtifactError: the checkpoint cannot be read, or is of another model.
+        ArtifactError: the configuration has unknown keys; or the checkpoint cannot be read, or is of another model.
     """
     open_clip = import_open_clip()
     config = open_clip.get_model_config(name)
     torch.manual_seed(seed)
-    with _few_words():
-        model, transform, _ = open_clip.create_model_and_transforms(name, aug_cfg={"scale": settings.crop_scale}, output_dict=True)
+    try:
+        with _few_words():
+            model, transform, _ = open_clip.create_model_and_transforms(name, aug_cfg={"scale": settings.crop_scale}, output_dict=True)
+    except TypeError as error:  # a key of the configuration is no argument of open_clip's classes
+        raise ArtifactError(f"{name}: not a model's configuration: {error}", "see open_clip's model_configs") from error
     if not isinstance(model, open_clip.CLIP | open_clip.CustomTextCLIP) or getattr(model, "logit_bias", None) is not None:
         raise OptionError(f"{name} is not trained with the loss of CLIP", "give a model of CLIP's kind, such as ViT-B-32-quickgelu")
     if pretrained is not None:
