@@ -101,6 +101,8 @@ def make_data(name: str, arm: Arm, recipe: ExperimentRecipe, folder: SeedFolder,
         raise IncompleteError(f"the arm {name!r} keeps nothing: {error.what}", hint) from error
     loader = OnlineBalanced(shards, run, index=index, select="online" if arm.online else "curated", seed=seed)
     drawn = loader.expected_length
+    rows = map(loader.index.rows, loader.index.shards)
+    pairs = sum(len(shard.uids) if arm.online else int(shard.curated.sum()) for shard in rows)
     if drawn < recipe.train.global_batch:
         what = f"the arm {name!r} keeps {drawn:,.0f} images, fewer than a batch of {recipe.train.global_batch:,}"
         raise IncompleteError(what, "give it a larger t, or the experiment a larger pool or a smaller global_batch")
@@ -112,7 +114,7 @@ def make_data(name: str, arm: Arm, recipe: ExperimentRecipe, folder: SeedFolder,
         index=str(index),
         online=arm.online,
         t=arm.t,
-        pairs=sum(shard.pairs for shard in loader.index.shards),
+        pairs=pairs,
         drawn=drawn,
         matched=matched,
         seconds=time.perf_counter() - started,
