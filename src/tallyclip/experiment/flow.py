@@ -37,8 +37,8 @@ from tallyclip.train.weights import architecture_of
 
 FEWEST_SEEDS = 2
 OF_A_WORLD = (
-    "Each seed is also another world: other things are classes, or frequent. Model and world are small, and pictures are drawings. Accuracies "
-    "say nothing about photographs or about models of the paper's size; what can be compared is which data are better, and where."
+    "Each seed is also another world: other things are classes, or frequent. Model and world are small, and pictures are drawings. "
+    "Accuracies say nothing about photographs or about models of the paper's size; compare which data are better, and where."
 )
 OF_OWN = "All seeds have the same pool and the same test sets: intervals do not say how far the means would move with others."
 LOADERS = 4  # processes that load images, where a GPU trains
