@@ -308,10 +308,12 @@ def test_every_command_gives_its_result_to_programs(example: Example, tmp_path: 
     assert result("match", example.pool, "--metadata", example.entries, "--out", run)["stages"]["match"]["texts"] == 2400
     assert result("count", run)["stages"]["counts"]["entries"] == len(json.loads(example.entries.read_text()))
     assert "curated" not in result("count", run)["files"]
-    assert result("balance", run, "--t", "inf")["stages"]["plan"]["t"] == "inf"
+    assert result("balance", run, "--t", "inf")["stages"]["balance"]["t"] == "inf"
     assert result("balance", run, "--t", 20)["stages"]["balance"]["kept"] == len(pq.read_table(run / "curated"))
     found = result("card", run)
-    assert found == result(*example.arguments, "--out", run)
+    whole = result(*example.arguments, "--out", run)
+    assert whole["stages"].pop("plan")["t"] == 20  # which balance with a --t of its own does without
+    assert found == whole
     assert found["run"] == str(run.resolve())
     assert {name for name, path in found["files"].items() if Path(path).exists()} == set(found["files"])
     assert {"curated", "uids", "card", "entry_counts"} <= found["files"].keys()
@@ -336,12 +338,12 @@ def test_quiet_shows_no_progress_and_verbose_names_shards_and_the_log_has_all_of
     said = tallyclip("balance", run, "--t", 30, "-v").stderr
     assert all(f"balance: shard {key} done" in said for key in ("apple", "berry"))
     log = (run / "log.txt").read_text().splitlines()
-    assert [line.split()[1] for line in log if line.split()[1] in ("begin", "end")] == ["begin", "end"] * 2
+    assert [line.split()[1] for line in log if line.split()[1] in ("begin", "end")] == ["begin", "end"] * 3
     assert all("apple done" in text for text in (said, "\n".join(log)))
     for stage in ("metadata", "match", "counts", "plan", "balance", "card"):
         assert any(line.split()[1] == stage and " finished: " in line for line in log)
     begun = [line for line in log if line.split()[1] == "begin"]
-    assert begun[1].endswith(f"tallyclip balance {run} --t 30")
+    assert [line.split(str(run))[1].strip() for line in begun[1:]] == ["--t 0", "--t 30"]
 
 
 def test_the_log_says_how_a_command_ended(example: Example, tmp_path: Path) -> None:
