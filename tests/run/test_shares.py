@@ -73,7 +73,11 @@ def made(root: Path, stage: str, pool: Path) -> list[str]:
 
 def content(root: Path) -> dict[str, bytes]:
     """All files but those that say when and how long they were made: manifests, marks and the record."""
-    files = [path for path in root.rglob("*") if path.is_file() and path.name != "_manifest.json" and path.parent.name != "_done"]
+    files = [
+        path
+        for path in root.rglob("*")
+        if path.is_file() and path.name not in ("_manifest.json", "log.txt") and path.parent.name != "_done"
+    ]
     return {str(path.relative_to(root)): path.read_bytes() for path in files if path.name != "run.json" and path.parent.name != "_work"}
 
 
