@@ -24,7 +24,7 @@ from tallyclip.cli.app import app
 from tests.stages.conftest import Example
 from tests.tools import PATIENCE, assert_calm, assert_same, manifest, results, succeeds, tallyclip, write_parquet
 
-NO_KEYWORDS = {"json", "dry_run", "config", "help"}  # options that choose what a command prints, or give others
+NO_KEYWORDS = {"json", "dry_run", "config", "help", "quiet", "verbose"}  # options that choose what a command prints, or give others
 OF_ONE_TEXT = {"text", "counts"}  # the other use of the command match, which Matcher.match has
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "curate": tc.curate,
@@ -46,7 +46,7 @@ def test_a_function_has_the_options_of_its_command_with_their_defaults(name: str
         if option.param_type_name == "argument":
             positional.append(option)
         else:
-            options[option.opts[0].removeprefix("--").replace("-", "_")] = option.default
+            options[max(option.opts, key=len).removeprefix("--").replace("-", "_")] = option.default
     for left in NO_KEYWORDS | (OF_ONE_TEXT if name == "match" else set()):
         options.pop(left, None)
     parameters = dict(inspect.signature(FUNCTIONS[name]).parameters)
