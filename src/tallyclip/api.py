@@ -492,10 +492,15 @@ def balance(
 def _planned(given: dict[str, Any]) -> dict[str, Any]:
     """What the plan of a run was made for, as keywords; nothing, if there is no plan."""
     check_types(balance, given)
+    from tallyclip.run.record import check_folder
+    from tallyclip.stages.outline import RUN_OUTLINE
+
+    folder = run_folder(os.fspath(given["run"]))
+    check_folder(RUN_OUTLINE, folder.resolve())
     from tallyclip.run.workspace import only_read
     from tallyclip.stages.plan import planned_aim
 
-    aim = planned_aim(only_read(run_kind(), run_folder(os.fspath(given["run"]))))
+    aim = planned_aim(only_read(run_kind(), folder))
     return {} if aim is None else aim.given
 
 

@@ -30,6 +30,7 @@ OF_IMAGES: dict[str, Callable[..., Any]] = {
 }
 
 
+OF_OUTPUT = ("help", "as_json", "quiet", "verbose")  # options of what a command prints
 FLAGS = ("images",)  # of commands; functions take them by their place
 
 
@@ -38,7 +39,9 @@ def test_a_function_has_the_options_of_its_command_with_their_defaults(name: str
     command: Any = typer.main.get_command(app)
     for word in name.split():
         command = command.commands[word]
-    options = {option.name: option.default for option in command.params if option.param_type_name == "option" and option.name != "help"}
+    options = {
+        option.name: option.default for option in command.params if option.param_type_name == "option" and option.name not in OF_OUTPUT
+    }
     arguments = [option.name for option in command.params if option.param_type_name == "argument"]
     parameters = dict(inspect.signature(OF_IMAGES.get(name) or FUNCTIONS[name.split()[-1]]).parameters)
     assert parameters.pop("progress").default is False

@@ -140,7 +140,7 @@ def test_text_stands_out_in_the_light_and_in_the_dark(written: str) -> None:
     """A contrast of 4.5 or more, as WCAG 2 asks for at level AA."""
     blocks = re.findall(r":root \{(.*?)\}", written)
     colors: dict[str, str] = {}
-    for block in blocks[:3]:  # the house's, the report's, and the report's in the dark
+    for block in blocks[:2]:  # in the light, and in the dark
         colors |= {name: f"#{value * 2}" if len(value) == 3 else f"#{value}" for name, value in re.findall(r"--(\w+): #(\w+)", block)}
         for text in ("ink", "soft", "mark"):
             for back in ("paper", "back"):
@@ -251,7 +251,7 @@ def chromium() -> str:
     return found
 
 
-@pytest.mark.parametrize(("scheme", "paper"), [(1, (0xFF, 0xFF, 0xFF)), (0, (0x1D, 0x20, 0x29))], ids=["light", "dark"])
+@pytest.mark.parametrize(("scheme", "paper"), [(1, (0xFF, 0xFF, 0xFF)), (0, (0x1C, 0x1F, 0x29))], ids=["light", "dark"])
 def test_the_page_looks_like_something(chromium: str, scheme: int, paper: tuple[int, ...], written: str, tmp_path: Path) -> None:
     (tmp_path / "report.html").write_text(written)
     options = [f"--blink-settings=preferredColorScheme={scheme}", "--window-size=1200,3000", "--hide-scrollbars"]

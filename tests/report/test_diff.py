@@ -110,7 +110,7 @@ def test_a_run_that_is_not_balanced_cannot_be_compared(runs: tuple[Path, Path], 
     matched = tc.match_pool(pool, out=tmp_path / "matched", metadata=tc.Metadata(NAMES), workers=1)
     with pytest.raises(tc.IncompleteError, match="the stage 'balance' is not whole") as caught:
         tc.diff(runs[0], matched)
-    assert "tallyclip balance RUN" in str(caught.value.hint)
+    assert "tallyclip count" in str(caught.value.hint)
     assert "is not a run folder" in fails(2, "diff", str(runs[0]), str(tmp_path / "none"))
 
 

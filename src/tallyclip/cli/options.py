@@ -410,7 +410,7 @@ OPTIONS: dict[str, Any] = {
 
 
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Show no progress; errors are shown.", rich_help_panel=HOW)]
-Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Name each shard that is done.", rich_help_panel=HOW)]
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Name each piece of work that is done.", rich_help_panel=HOW)]
 
 # What a command has in place of these, or beside them.
 

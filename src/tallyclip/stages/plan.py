@@ -268,5 +268,5 @@ PLAN = Stage(
     asked=_asked,
     finish=_finish,
     scratch=("thresholds",),
-    compiled=(*plan.COMPILED, *exact.COMPILED),
+    compiled=plan.COMPILED,  # those of an exact size only where it is asked for
 )
