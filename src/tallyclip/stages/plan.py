@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from jaxtyping import Bool, Int64
 
-from tallyclip.core import exact, plan
+from tallyclip.core import plan
 from tallyclip.core.balance import TextsPolicy
 from tallyclip.core.counts import checked_share, checked_threshold, tail_share, threshold_for_tail
 from tallyclip.core.exact import checked_whole_size
