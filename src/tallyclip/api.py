@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from tallyclip.evaluation.results import Evaluation
     from tallyclip.match.reference import Mode
     from tallyclip.report.diff import RunDifference
+    from tallyclip.run.progress import Progress
     from tallyclip.run.status import RunStatus
     from tallyclip.run.workspace import Kind, Workspace
     from tallyclip.stages.gather import Duplicates
@@ -646,14 +648,8 @@ def evaluate(
     """
     check_types(evaluate, locals())
     from tallyclip.evaluation import evaluate as flow
-    from tallyclip.run.progress import Silent
 
-    bar = None
-    if progress:
-        from tallyclip.cli.progress import shown
-
-        bar = shown()
-    try:
+    with progress_if(progress) as bar:
         return flow(
             os.fspath(data),
             model=os.fspath(model),
@@ -664,11 +660,25 @@ def evaluate(
             device=device,
             precision=precision,
             workers=workers,
-            progress=bar or Silent(),
+            progress=bar,
         )
+
+
+@contextmanager
+def progress_if(wanted: bool) -> Generator[Progress]:
+    """Progress on standard error for the length of a block, as much as the command is to show; or none, if it is not wanted."""
+    if not wanted:
+        from tallyclip.run.progress import Silent
+
+        yield Silent()
+        return
+    from tallyclip.cli.progress import shown
+
+    bar = shown()
+    try:
+        yield bar
     finally:
-        if bar is not None:
-            bar.stop()
+        bar.stop()
 
 
 def _open(name: str, function: Callable[..., Run], given: dict[str, Any], *, workers: int | None = None) -> OpenFolder:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tallyclip.api import check_types, command_of
+from tallyclip.api import check_types, command_of, progress_if
 from tallyclip.flows.names import run_folder
 
 if TYPE_CHECKING:
     from tallyclip.experiment.results import Results
-    from tallyclip.run.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -76,7 +73,7 @@ def run(
         read = with_unseen(read, os.path.abspath(unseen_style))
     path = run_folder(os.fspath(out))
     command = ["tallyclip", *command_of("experiment run", run, given)]
-    with _shown(progress) as bar:
+    with progress_if(progress) as bar:
         results = run_experiment(read, seeds, path, workers, command, bar)
     return Experimented(results, path / "report.html", path / "results.json")
 
@@ -114,23 +111,5 @@ def write_world(
     from tallyclip.experiment.recipe import read_recipe
     from tallyclip.experiment.worlds import write_alone
 
-    with _shown(progress) as bar:
+    with progress_if(progress) as bar:
         return write_alone(read_recipe(os.fspath(recipe)), run_folder(os.fspath(out)), seed, pairs, workers, bar)
-
-
-@contextmanager
-def _shown(progress: bool) -> Generator[Progress]:
-    """Progress on standard error, if it is asked for."""
-    from tallyclip.run.progress import Silent
-
-    if not progress:
-        yield Silent()
-        return
-    from tallyclip.cli.console import err
-    from tallyclip.cli.progress import Shown
-
-    shown = Shown(err)
-    try:
-        yield shown
-    finally:
-        shown.stop()

@@ -17,7 +17,6 @@ from tallyclip.evaluation.tasks import task_of
 from tallyclip.experiment.folder import SeedFolder
 from tallyclip.experiment.recipe import Arm, ExperimentRecipe
 from tallyclip.flows import curate, images
-from tallyclip.flows.asked import load_metadata
 from tallyclip.readers.columns import ColumnChoice
 from tallyclip.readers.sources import find_tars
 from tallyclip.run.engine import make
@@ -76,7 +75,7 @@ def shards_of_pool(recipe: ExperimentRecipe, folder: SeedFolder) -> list[str]:
     return [file.path for file in find_tars(names)[0]]
 
 
-def make_data(name: str, arm: Arm, recipe: ExperimentRecipe, folder: SeedFolder, seed: int, runner: Runner) -> ArmData:
+def make_data(name: str, arm: Arm, recipe: ExperimentRecipe, metadata: Metadata, folder: SeedFolder, seed: int, runner: Runner) -> ArmData:
     """Curate the pool as an arm asks for, and make the index of the images, as ``tallyclip curate`` and ``tallyclip export index`` do.
 
     Raises:
@@ -92,7 +91,7 @@ def make_data(name: str, arm: Arm, recipe: ExperimentRecipe, folder: SeedFolder,
     try:
         if run is not None:
             with Workspace(RUN, run, runner) as opened:
-                curate.curate(opened, shards, ColumnChoice(), load_metadata(recipe.metadata, clean=False), Aim(t=arm.t), seed=seed)
+                curate.curate(opened, shards, ColumnChoice(), metadata, Aim(t=arm.t), seed=seed)
                 matched = opened.required(BALANCE).result["candidates"]
         with Workspace(INDEXED_WHOLE if run is None else INDEXED, index, runner) as opened:
             images.index_of_all(opened, shards) if run is None else images.index(opened, run, shards)

@@ -22,6 +22,7 @@ from tallyclip.experiment.side_by_side import do_all
 from tallyclip.experiment.world.atlas import BUNDLED, check_atlas
 from tallyclip.experiment.world.things import classes_of
 from tallyclip.experiment.worlds import missing_parts, write_part
+from tallyclip.flows.asked import load_metadata
 from tallyclip.io.files import replacing, write_json
 from tallyclip.io.locks import held
 from tallyclip.io.structs import fingerprint_of, read_struct
@@ -119,6 +120,7 @@ def _make_data(
     """The classes' entry counts by seed, and the data of every arm with every seed."""
     counts: dict[int, dict[str, int]] = {}
     data: list[ArmData] = []
+    metadata = load_metadata(recipe.metadata, clean=False)
     progress.start("curate", len(seeds) * (1 + len(recipe.arms)), 0, None)
     with Workers(count_of(workers), PRELOAD) as runner:
         for seed in seeds:
@@ -126,7 +128,7 @@ def _make_data(
             counts[seed] = count_classes(recipe, place, runner)
             progress.shard_done(f"classes of seed {seed}")
             for name, arm in recipe.arms.items():
-                data.append(make_data(name, arm, recipe, place, seed, runner))
+                data.append(make_data(name, arm, recipe, metadata, place, seed, runner))
                 progress.shard_done(f"{name}, seed {seed}")
     progress.finish(", ".join(f"{each.arm} {each.drawn:,.0f}" for each in data[: len(recipe.arms)]) + " images an epoch")
     return counts, data

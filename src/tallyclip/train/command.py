@@ -12,7 +12,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tallyclip.api import check_types
+from tallyclip.api import check_types, progress_if
 from tallyclip.errors import OptionError
 from tallyclip.flows.names import run_folder
 
@@ -117,15 +117,9 @@ def train(
     load("torch", "torch", "train")
     load("PIL", "pillow", "train")
     from tallyclip.flows.asked import names_of
-    from tallyclip.run.progress import Silent
     from tallyclip.train.session import Asked, Data, train_model
 
-    bar = None
     is_first = os.environ.get("RANK", "0") == "0"
-    if progress and is_first:
-        from tallyclip.cli.progress import shown
-
-        bar = shown()
     instead = {
         "seen_pairs": seen_pairs,
         "global_batch": global_batch,
@@ -150,9 +144,6 @@ def train(
         keep=keep,
         trackers=track or (),
     )
-    try:
-        ended = train_model(model, preset, instead, of, asked, bar or Silent())
-    finally:
-        if bar is not None:
-            bar.stop()
+    with progress_if(progress and is_first) as bar:
+        ended = train_model(model, preset, instead, of, asked, bar)
     return Trained(path, ended.weights, ended.step, ended.loss, is_first)
