@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from tallyclip.match.reference import Mode
     from tallyclip.report.diff import RunDifference
     from tallyclip.run.progress import Progress
+    from tallyclip.run.ranks import Role
+    from tallyclip.run.record import Record
     from tallyclip.run.status import RunStatus
     from tallyclip.run.workspace import Kind, Workspace
     from tallyclip.stages.gather import Duplicates
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
 _KINDS = {"str": str, "int": int, "float": float | int, "bool": bool, "None": type(None), "PathLike[str]": PathLike}
 COLUMNS = ("caption_column", "url_column", "uid_column", "format", "header", "delimiter", "quote", "escape")
 _NOT_OPTIONS = ("progress",)  # of a command, which always shows it
+PART = ("rank", "ranks", "until", "wait", "finish")  # which part of the work a process does: not what is asked for
 _FLAGS = ("images",)  # of a command, though functions take them by their place
 
 
@@ -207,16 +210,24 @@ class OpenFolder:
         command: to be recorded in the folder.
         progress: show it.
         kind: imports what kind of folder it is.
+        role: which part of the work is done here; by default all.
     """
 
     def __init__(
-        self, folder: Path, workers: int | None, command: Sequence[str], *, progress: bool, kind: Callable[[], Kind] = run_kind
+        self,
+        folder: Path,
+        workers: int | None,
+        command: Sequence[str],
+        *,
+        progress: bool,
+        kind: Callable[[], Kind] = run_kind,
+        role: Role | None = None,
     ) -> None:
         from tallyclip.run.runners.local import Workers, count_of
         from tallyclip.stages import PRELOAD
 
         check_unicode([*command, os.path.abspath(folder)])  # the files of a run could not record them
-        self._folder, self._command, self._shows, self._kind = folder, command, progress, kind
+        self._folder, self._command, self._shows, self._kind, self._role = folder, command, progress, kind, role
         self._workers = Workers(count_of(workers), PRELOAD)
 
     def __enter__(self) -> Workspace:
@@ -228,14 +239,17 @@ class OpenFolder:
             from tallyclip.cli.progress import shown
 
             self._progress = shown()
-        self._workspace = Workspace(self._kind(), self._folder, self._workers, self._progress, self._command)
+        self._workspace = Workspace(self._kind(), self._folder, self._workers, self._progress, self._command, self._role)
         return self._workspace.__enter__()
 
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
         if self._progress is not None:
             self._progress.stop()
         self._workers.__exit__(kind, error, trace)
         self._workspace.__exit__(kind, error, trace)  # last: it unlocks the folder for the next command
+        from tallyclip.run.ranks import PartDone
+
+        return isinstance(error, PartDone)
 
 
 def curate(
@@ -280,6 +294,11 @@ def curate(
     quote: str | None = None,
     escape: str | None = None,
     workers: int | None = None,
+    rank: int | str | None = None,
+    ranks: int | None = None,
+    until: str | None = None,
+    wait: float | None = None,
+    finish: str | None = None,
     allow_failed_shards: bool = False,
     progress: bool = False,
 ) -> Run:
@@ -295,6 +314,8 @@ def curate(
         exactly: with ``size``, a draw of exactly so many distinct pairs, not on average.
         languages: such as "en", "en,de" or "all".
         step: functions that say which pairs are kept, each as "module:function" or itself; see docs/steps.md.
+        rank, ranks: do the share of one of several processes that are started with the same arguments; see docs/scale.md. What is
+            returned is whole when all have done theirs.
         progress: show on standard error what the command shows.
 
     The other keywords are the command's options, which ``tallyclip curate --help`` describes.
@@ -366,6 +387,11 @@ def match_pool(
     quote: str | None = None,
     escape: str | None = None,
     workers: int | None = None,
+    rank: int | str | None = None,
+    ranks: int | None = None,
+    until: str | None = None,
+    wait: float | None = None,
+    finish: str | None = None,
     allow_failed_shards: bool = False,
     progress: bool = False,
 ) -> Run:
@@ -413,6 +439,11 @@ def make_pool(
     keep_readable: bool = False,
     max_download: str = "64G",
     workers: int | None = None,
+    rank: int | str | None = None,
+    ranks: int | None = None,
+    until: str | None = None,
+    wait: float | None = None,
+    finish: str | None = None,
     allow_failed_shards: bool = False,
     progress: bool = False,
 ) -> Run:
@@ -574,6 +605,18 @@ def survivors(
     return Run(out)
 
 
+def started(run: str | PathLike[str]) -> Record:
+    """What was asked for last in a run folder, and where: for commands that go on with it.
+
+    Raises:
+        ArtifactError: the folder is not a run, or its record is broken.
+    """
+    from tallyclip.run.record import read_record
+    from tallyclip.stages.outline import RUN_OUTLINE
+
+    return read_record(RUN_OUTLINE, run_folder(os.fspath(run)).resolve())
+
+
 def status(run: str | PathLike[str]) -> RunStatus:
     """The stages of a run and how far each is, as ``tallyclip status --json``, also while another process works on it.
 
@@ -695,7 +738,17 @@ def _open(name: str, function: Callable[..., Run], given: dict[str, Any], *, wor
 
         check_there(given["pool"])
     command = command_of(name, function, given)
-    return OpenFolder(folder, given.get("workers", workers), command, progress=given["progress"])
+    return OpenFolder(folder, given.get("workers", workers), command, progress=given["progress"], role=_role(given))
+
+
+def _role(given: Mapping[str, Any]) -> Role | None:
+    """The part of the work that is done here; None if that is all of it."""
+    if all(given.get(name) is None for name in PART):
+        return None
+    from tallyclip.run.ranks import role_of
+    from tallyclip.stages.outline import RUN_OUTLINE
+
+    return role_of(given, RUN_OUTLINE.stages)
 
 
 def check_types(function: Callable[..., Any], given: dict[str, Any]) -> None:
@@ -718,7 +771,7 @@ def command_of(name: str, function: Callable[..., Any], given: dict[str, Any]) -
     for parameter in inspect.signature(function).parameters.values():
         value, flag = given[parameter.name], f"--{parameter.name.replace('_', '-')}"
         if (
-            parameter.name in _NOT_OPTIONS
+            parameter.name in (*_NOT_OPTIONS, *PART)
             or value is parameter.default
             or (isinstance(value, type(parameter.default)) and value == parameter.default)
         ):

@@ -9,12 +9,14 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from tallyclip.readers.columns import ColumnChoice
 from tallyclip.readers.sources import Pool, find_files
-from tallyclip.run.engine import do_share
+from tallyclip.run.engine import make
+from tallyclip.run.ranks import PartDone, Rank
 from tallyclip.run.runners.base import Done, Event, Failed, Payload, Result, Task, Tick
 from tallyclip.run.stage import Stage
 from tallyclip.run.workspace import Kind, Workspace
@@ -64,11 +66,12 @@ def options_of(run: Workspace, stage: Stage, pool: Path) -> Any:
 
 
 def main(root: str, name: str, pool: str, share: str, dies_after: str) -> None:
-    with Workspace(WITH_CROWDED, root, Inline(int(dies_after) if dies_after else None)) as run:
-        run.open(shared=True)
+    rank, ranks = map(int, share.split("/"))
+    with Workspace(WITH_CROWDED, root, Inline(int(dies_after) if dies_after else None), role=Rank(rank, ranks, name)) as run:
+        run.open()
         stage = run.stages[name]
-        rank, ranks = map(int, share.split("/"))
-        do_share(run, stage, options_of(run, stage, Path(pool)), (rank, ranks))
+        with suppress(PartDone):
+            make(run, stage, options_of(run, stage, Path(pool)))
 
 
 if __name__ == "__main__":

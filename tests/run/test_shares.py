@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +15,8 @@ import pytest
 
 from tallyclip.core.data import Metadata
 from tallyclip.errors import IncompleteError, StaleError
-from tallyclip.run.engine import do_share, make
+from tallyclip.run.engine import make
+from tallyclip.run.ranks import PartDone, Rank
 from tallyclip.run.workspace import Workspace
 from tallyclip.stages.counts import COUNTS
 from tallyclip.stages.metadata import METADATA, MetadataOptions
@@ -146,8 +148,8 @@ def test_one_that_comes_too_late_does_nothing(case: Case, root: Path) -> None:
 
 
 def test_who_makes_a_stage_is_alone_in_its_folder(case: Case, root: Path) -> None:
-    with Workspace(WITH_CROWDED, root, Inline()) as sharing:
-        sharing.open(shared=True)
+    with Workspace(WITH_CROWDED, root, Inline(), role=Rank(0, 2)) as sharing:
+        sharing.open()
         with pytest.raises(StaleError, match="another process is working on this run"), Workspace(WITH_CROWDED, root, Inline()) as run:
             run.open()
 
@@ -162,11 +164,11 @@ def test_a_piece_that_fails_is_named_and_what_others_stand_on_stays(case: Case, 
         for stage in ("match", "counts"):
             made(root, stage, pool)
     flip_a_byte(pool / "berry.parquet", column=1 if case.stage == "match" else 2, group=1)
-    with Workspace(WITH_CROWDED, root, Inline()) as run:
-        run.open(shared=True)
-        stage = run.stages[case.stage]
-        with pytest.raises(IncompleteError, match=r"berry\.parquet"):
-            for rank in (0, 1):
-                do_share(run, stage, options_of(run, stage, pool), (rank, 2))
+    with pytest.raises(IncompleteError, match=r"berry\.parquet"):
+        for rank in (0, 1):
+            with suppress(PartDone), Workspace(WITH_CROWDED, root, Inline(), role=Rank(rank, 2)) as run:
+                run.open()
+                stage = run.stages[case.stage]
+                make(run, stage, options_of(run, stage, pool))
     assert (root / "match").exists() == (case.stage == "balance")
     assert "berry" not in done(root, case.stage)

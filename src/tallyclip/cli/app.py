@@ -28,7 +28,7 @@ from tallyclip.cli.help import Commands
 from tallyclip.cli.metadata import add_commands
 from tallyclip.cli.results import run_result
 from tallyclip.cli.train import USE, add_train
-from tallyclip.errors import TallyclipError
+from tallyclip.errors import OptionError, TallyclipError
 from tallyclip.flows.names import check_unicode
 
 EPILOG = "Exit codes: 0 success · 1 some inputs failed, or nothing was kept · 2 invalid input or option, nothing started · 130 interrupted"
@@ -108,7 +108,7 @@ def pool(*, pool: options.CrawlFiles = None, as_json: options.AsJson = False, **
         tallyclip pool --crawl CC-MAIN-2024-22 --sample 1/1000 --out run
     """
     made = api.make_pool(pool, **given, progress=True)
-    show_result(as_json, run_result(made), lambda: show_text(made.pool_summary))
+    show_result(as_json, run_result(made), lambda: show_text(made.pool_summary) if _is_whole(made) else None)
 
 
 @app.command(rich_help_panel="Single stages")
@@ -129,8 +129,6 @@ def match(
         tallyclip match laion/*.parquet --out run
         tallyclip match --text "a photo of a dog" --counts run
     """
-    from tallyclip.errors import OptionError
-
     if text is not None:
         metadata, mode = given["metadata"], given["mode"]
         if counts is not None and (metadata != "wordnet" or mode != "exact"):
@@ -219,6 +217,33 @@ def survivors(
     show_result(as_json, run_result(made), lambda: show_text(f"{made.summary}\nto retry    {made.retry}/*.parquet"))
 
 
+@app.command(rich_help_panel="Single stages")
+@reports_errors
+def finish(
+    run: options.RunFolder,
+    stage: options.FinishedStage,
+    allow_failed_shards: options.AllowFailed = False,
+    quiet: options.Quiet = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """Make a stage of what ranks have done of it, and all before it; or name the shards that are missing, and exit with 1.
+
+    It repeats the command that the ranks were started with, which the run has recorded, with `--finish STAGE`.
+
+    Examples:
+        tallyclip curate pool/*.parquet --out run --rank 0 --ranks 2 --until match
+        tallyclip curate pool/*.parquet --out run --rank 1 --ranks 2 --until match
+        tallyclip finish run match
+    """
+    record = api.started(run)
+    if record.command[:1] not in (["curate"], ["match"], ["pool"]):
+        raise OptionError(f"{run}: '{' '.join(['tallyclip', *record.command[:1]])}' has no ranks", "curate, match and pool have")
+    flags = {"--allow-failed-shards": allow_failed_shards, "--quiet": quiet, "--json": as_json}
+    os.chdir(record.folder)  # names in the command may be relative to it
+    code = app([*record.command, "--finish", stage, *(flag for flag, given in flags.items() if given)], standalone_mode=False)
+    raise typer.Exit(code or 0)
+
+
 @app.command(rich_help_panel="Main commands")
 @reports_errors
 @options_of(api.status)
@@ -255,6 +280,7 @@ def demo(
         tallyclip demo --out tallyclip-demo
     """
     choose_progress(quiet=quiet, verbose=verbose)
+    pool = out_folder.resolve().with_name(f"{out_folder.resolve().name}-pool")
     with api.OpenFolder(out_folder, workers, sys.argv[1:], progress=True) as run:
         from tallyclip.core.data import Metadata
         from tallyclip.demo import demo_pool
@@ -262,8 +288,7 @@ def demo(
         from tallyclip.readers.columns import ColumnChoice
         from tallyclip.stages.plan import Aim
 
-        pool = demo_pool(run.root.with_name(f"{run.root.name}-pool"))
-        pipeline.curate(run, [str(pool)], ColumnChoice(), Metadata.wordnet(), Aim())
+        pipeline.curate(run, [str(demo_pool(pool))], ColumnChoice(), Metadata.wordnet(), Aim())
     made = api.Run(out_folder)
     show_result(as_json, run_result(made), lambda: show_text(f"captions    {os.path.relpath(pool)}/*.parquet\n{made.summary}"))
 
@@ -287,7 +312,12 @@ add_diff(app)
 
 
 def _show_run(run: api.Run, as_json: bool) -> None:
-    show_result(as_json, run_result(run), lambda: show_text(run.summary))
+    show_result(as_json, run_result(run), lambda: show_text(run.summary) if _is_whole(run) else None)
+
+
+def _is_whole(run: api.Run) -> bool:
+    """Are all its stages done? After the share of a rank others may be left, and progress has said what was done."""
+    return all(stage.state == "done" for stage in run.status.stages)
 
 
 def _show_made(run: api.Run, as_json: bool) -> None:
@@ -297,7 +327,6 @@ def _show_made(run: api.Run, as_json: bool) -> None:
 
 def _estimate(given: dict[str, Any], as_json: bool) -> None:
     from tallyclip.core.balance import checked_seed
-    from tallyclip.errors import OptionError
     from tallyclip.flows.asked import aim_of, choice_of, load_metadata, pool_options
     from tallyclip.flows.dry_run import estimate_run
     from tallyclip.run.runners.local import count_of

@@ -67,6 +67,7 @@ def completed(*words: str) -> Callable[[], list[str]]:
 
 
 WHAT, COLUMNS, HOW = "Matching and balancing", "Columns of the pool", "How to run"
+RANKS = "Ranks: several processes, on one machine or many"
 CRAWL, FILTERS, LANGUAGES = "Crawl files", "Filters and duplicates", "Languages"
 PATH = "a path, or a URL"  # marks options whose values in a file are relative to its folder
 
@@ -85,6 +86,15 @@ WorkersCount = Annotated[
         show_default=False,
     ),
 ]
+RunFolder = Annotated[Path, typer.Argument(parser=checked(run_folder), metavar="RUN", help="Run folder.", show_default=False)]
+AllowFailed = Annotated[
+    bool,
+    typer.Option(
+        "--allow-failed-shards",
+        help="Continue without shards that cannot be read; they are named in the end.",
+        rich_help_panel=HOW,
+    ),
+]
 OPTIONS: dict[str, Any] = {
     "pool": Annotated[
         list[str] | None,
@@ -99,7 +109,7 @@ OPTIONS: dict[str, Any] = {
         ),
         PATH,
     ],
-    "run": Annotated[Path, typer.Argument(parser=checked(run_folder), metavar="RUN", help="Run folder.", show_default=False)],
+    "run": RunFolder,
     "run_a": Annotated[Path, typer.Argument(parser=checked(run_folder), metavar="RUN_A", help="Run folder.", show_default=False)],
     "run_b": Annotated[Path, typer.Argument(parser=checked(run_folder), metavar="RUN_B", help="Run folder.", show_default=False)],
     "html": Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page, too.", show_default=False)],
@@ -398,14 +408,52 @@ OPTIONS: dict[str, Any] = {
         ),
     ],
     "workers": WorkersCount,
-    "allow_failed_shards": Annotated[
-        bool,
+    "rank": Annotated[
+        str | None,
         typer.Option(
-            "--allow-failed-shards",
-            help="Continue without shards that cannot be read; they are named in the end.",
-            rich_help_panel=HOW,
+            "--rank",
+            metavar="I|auto",
+            help="Do the share of process I of N, from 0, in a folder that all see. Or auto, in a job of Slurm, torchrun or MPI.",
+            rich_help_panel=RANKS,
+            show_default=False,
         ),
     ],
+    "ranks": Annotated[
+        int | None,
+        typer.Option("--ranks", metavar="N", help="How many processes there are.", rich_help_panel=RANKS, show_default=False),
+    ],
+    "until": Annotated[
+        str | None,
+        typer.Option(
+            "--until",
+            metavar="STAGE",
+            help="The stage whose share to do. Default: the first that is not whole.",
+            rich_help_panel=RANKS,
+            show_default=False,
+        ),
+    ],
+    "wait": Annotated[
+        float | None,
+        typer.Option(
+            "--wait",
+            metavar="SECONDS",
+            help="Go on to the end, waiting for other ranks, for so long while none of them gets on. "
+            "Default: stop when the share is done, for 'tallyclip finish'.",
+            rich_help_panel=RANKS,
+            show_default=False,
+        ),
+    ],
+    "finish": Annotated[
+        str | None,
+        typer.Option(
+            "--finish",
+            metavar="STAGE",
+            help="Make the stages up to this one of what ranks did, as 'tallyclip finish RUN STAGE' does; do no shard.",
+            rich_help_panel=RANKS,
+            show_default=False,
+        ),
+    ],
+    "allow_failed_shards": AllowFailed,
 }
 
 
@@ -518,3 +566,4 @@ def _say_version(wanted: bool) -> None:
 
 
 Version = Annotated[bool, typer.Option("--version", help="Show the version and exit.", callback=_say_version, is_eager=True)]
+FinishedStage = Annotated[str, typer.Argument(metavar="STAGE", help="Such as match; see 'tallyclip status RUN'.", show_default=False)]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tallyclip.errors import OptionError, SourceError
-from tallyclip.io.files import writing
+from tallyclip.io.files import replacing, writing
 from tallyclip.io.streams import is_url
 from tallyclip.readers.columns import ColumnChoice
 from tallyclip.readers.others import skipped_notes
@@ -36,7 +36,7 @@ def find_pool(run: Workspace, names: Sequence[str], choice: ColumnChoice) -> Poo
         run.progress.note(note)
     _note_columns(run, files, choice, footers)
     run.create(list(names), len(files))
-    footers.write(run.footers)
+    footers.write(run)
     return Pool(list(names), choice, files)
 
 
@@ -56,19 +56,21 @@ class _Footers:
         content = self._kept.get(file.fingerprint)
         return None if content is None else footer_of(content)
 
-    def write(self, folder: Path) -> None:
-        shutil.rmtree(folder, ignore_errors=True)
-        with writing(folder):
-            folder.mkdir(parents=True)
+    def write(self, run: Workspace) -> None:
+        if not run.role.shares:  # else others may be about to read theirs, which are the same
+            shutil.rmtree(run.footers, ignore_errors=True)
+        with writing(run.footers):
+            run.footers.mkdir(parents=True, exist_ok=True)
             for fingerprint, content in self._kept.items():
-                footer_file(str(folder), fingerprint).write_bytes(content)
+                with replacing(footer_file(str(run.footers), fingerprint)) as part:
+                    part.write_bytes(content)
 
 
 def own_pool(run: Workspace, names: list[str]) -> Pool:
     """The pool that the run has made from crawl files with these names."""
     footers = _Footers()
     files, _ = find_files([str(run.folder(POOL).path)], keep=footers.keep)
-    footers.write(run.footers)
+    footers.write(run)
     return Pool(names, ColumnChoice(), files)
 
 

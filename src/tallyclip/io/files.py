@@ -99,7 +99,7 @@ def remove(path: Path, trash: Path) -> None:
     if not path.exists():
         return
     trash.mkdir(parents=True, exist_ok=True)
-    gone = trash / f"{path.name}-{os.getpid()}-{len(os.listdir(trash))}"
+    gone = trash / f"{path.name}-{secrets.token_hex(8)}"
     path.rename(gone)
     if gone.is_dir():
         shutil.rmtree(gone, ignore_errors=True)

@@ -1,9 +1,10 @@
-"""Folders that one process at a time may work in."""
+"""Folders that one process at a time may work in, or several that share it."""
 
 from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,8 @@ from pathlib import Path
 from tallyclip.errors import InUseError, OptionError
 
 LOCK = ".lock"  # the file in such a folder
+ALONE = ".alone"  # another, for those who share it
+SECONDS_OF_THE_LAST = 10.0  # in which the last of those who shared it tidies up
 
 
 @contextmanager
@@ -48,9 +51,33 @@ def lock_folder(folder: Path, noun: str, *, shared: bool) -> int:
         lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
         raise OptionError(f"{folder}: cannot be written: {error.strerror}", "check its permissions, or give another --out") from error
+    give_up = time.monotonic() + (SECONDS_OF_THE_LAST if shared else 0)
+    while True:
+        try:
+            fcntl.flock(lock, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+            return lock
+        except BlockingIOError:
+            if time.monotonic() >= give_up:
+                os.close(lock)
+                raise InUseError(f"{folder}: another process is working on this {noun}", "wait for it, or stop it") from None
+            time.sleep(0.1)
+
+
+def is_last(lock: int) -> bool:
+    """Does no other process hold the lock that this one shares? Then none can from now on."""
     try:
-        fcntl.flock(lock, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
+        return False
+    return True
+
+
+@contextmanager
+def waiting_for(path: Path) -> Generator[None]:
+    """Hold a file that only one process at a time may hold, as long as the block lasts; wait until the one that does lets it go."""
+    lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
         os.close(lock)
-        raise InUseError(f"{folder}: another process is working on this {noun}", "wait for it, or stop it") from None
-    return lock

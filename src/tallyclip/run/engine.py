@@ -1,14 +1,13 @@
 """Making a stage: take up what is there, do the pieces of work that are left, and publish when all are done.
 
-A process may do only its share of the pieces (``share``), beside others in the same folder; whoever calls ``make`` without a share when
-they are done finds all marks, and publishes. What a piece is made of does not depend on who does it, so neither does the result.
+A process may do only its share of the pieces, beside others in the same folder (``ranks.Role``); who comes to the barrier when all are done
+finds all marks, and publishes. What a piece is made of does not depend on who does it, so neither does the result.
 
 Longer than others: what is taken up, done, missed and published is read as one.
 """
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -17,50 +16,81 @@ from typing import Any
 import msgspec
 
 from tallyclip.core.compiled import is_compiled
-from tallyclip.errors import IncompleteError, StaleError
+from tallyclip.errors import IncompleteError, OptionError, StaleError
 from tallyclip.io.files import with_infinity, write_json
 from tallyclip.io.structs import fingerprint_of
 from tallyclip.run.items import Failure, Piece, Source, StageFolder, Work, do_piece, write_work
 from tallyclip.run.manifest import Manifest, read_manifest
 from tallyclip.run.progress import piece_of
+from tallyclip.run.ranks import SAME_COMMAND, Finish
 from tallyclip.run.runners.base import Advanced, Done, Failed, Task
 from tallyclip.run.stage import Making, Section, Stage
 from tallyclip.run.workspace import Workspace
 from tallyclip.wording import plural
 
 SHOWN_FAILURES = 10
-Share = tuple[int, int]  # the i-th of n processes
 
 
 def make(run: Workspace, stage: Stage, options: Any = None, *, accept_failed: bool = False) -> Manifest:
-    """Make a stage, or take up what is there of it.
+    """Make a stage, or take up what is there of it; of a stage that is shared with other processes, this one's part.
 
     Raises:
         IncompleteError: what it needs is not whole, or pieces failed and were not accepted.
         StaleError: a file changed or went after it was read.
+        OptionError: others who share the folder were started with other options.
+        PartDone: that was all that this process is to do.
     """
-    begun = _begin(run, stage, options)
+    run.role.comes_to(run, stage)
+    with run.alone():
+        begun = _begin(run, stage, options)
     if isinstance(begun, Manifest):
-        return begun
-    making, fingerprint, inputs, sources = begun
+        manifest = begun
+    else:
+        run.role.may_make(run, stage)
+        manifest = _make(*begun, stage, accept_failed=accept_failed)
+    run.role.made(run, stage)
+    return manifest
+
+
+def _make(
+    making: Making[Any, Any], fingerprint: str, inputs: dict[str, str], sources: dict[str, Source], stage: Stage, *, accept_failed: bool
+) -> Manifest:
+    run, making.accepts = making.run, accept_failed
     if not all(map(is_compiled, _awaited(run, stage))):
         run.progress.compiling()
     for number, section in enumerate(stage.sections):
-        work = _cut(making, section)
+        with run.alone():
+            work = _cut(making, section)
         if not work.items:
             continue
         _do(making, stage, section, work)
+        run.role.did(making, stage, section, work)
         failing = making.failures.keys() & work.items.keys()  # those of sections before were accepted
         if failing and not (accept_failed and stage.reads_files and not number and len(failing) < len(work.items)):
             _refuse(making, stage, section, work)
         if section.said:
             run.progress.finish(section.said)
+    with run.alone():
+        return _of_another(making, stage, inputs) or _publish(making, fingerprint, inputs, sources, stage)
+
+
+def _of_another(making: Making[Any, Any], stage: Stage, inputs: dict[str, str]) -> Manifest | None:
+    """The manifest of the stage, if another who shares the folder has made it."""
+    if making.folder.path.exists():
+        return None
+    manifest = making.run.whole(stage)
+    same = manifest is not None and (manifest.version, manifest.inputs, manifest.options) == (stage.version, inputs, making.asked)
+    return manifest if same else None
+
+
+def _publish(making: Making[Any, Any], fingerprint: str, inputs: dict[str, str], sources: dict[str, Source], stage: Stage) -> Manifest:
+    """Make the result of what the pieces left, and put the stage into place."""
+    run, folder = making.run, making.folder
     started = time.perf_counter()
     if not stage.sections:
         run.progress.start(stage.name, 1, 0, None)
     finished = stage.finish(making)
     run.progress.finish(finished.said)
-    folder: StageFolder = making.folder
     keys = [key for section in stage.sections for key in making.keys[section.name]]
     marks = {key: mark for key in keys if (mark := folder.mark(key)) is not None}
     outputs = {name: size for mark in marks.values() for name, size in mark.outputs.items()}
@@ -92,40 +122,6 @@ def _awaited(run: Workspace, stage: Stage) -> Iterable[Any]:
     """The compiled functions that a stage waits for. Workers begin when those of all stages that warm up are there."""
     stages = [stage, *(other for other in run.stages if other.warm)] if stage.sections else [stage]
     return (function for each in stages for function in each.compiled)
-
-
-def do_share(run: Workspace, stage: Stage, options: Any, share: Share) -> bool:
-    """Do a share of the pieces of a stage, in a folder that other processes do theirs in; of a stage with several sections, those of the
-    first that is not done yet.
-
-    Returns:
-        True if all sections were done before; else call it again when the others have done their shares of this section.
-
-    Raises:
-        IncompleteError: a piece of the share failed.
-    """
-    asked = with_infinity(stage.asked(run, options))
-    _, fingerprint = _inputs(run, stage, asked)
-    making: Making[Any, Any] = Making(run, stage.folder(run.under_way(stage, fingerprint)), options, asked)
-    if _is_in_place(making, stage, fingerprint):
-        return True
-    for section in stage.sections:
-        work = _cut(making, section)
-        if all(making.folder.is_done(key, work.sources.get(key), making.barrier) for key in work.items):
-            continue
-        _do(making, stage, section, work, share)
-        if making.failures:  # what a stage does about them, it does when it is made: here others are at work
-            _raise_failures(making, stage, section, work)
-        return False
-    return True
-
-
-def _is_in_place(making: Making[Any, Any], stage: Stage, fingerprint: str) -> bool:
-    manifest = making.run.whole(stage)
-    if stage.reads_files and manifest is not None:
-        work = stage.sections[0].cut(making)
-        fingerprint = _of_set(fingerprint, _states(work.items, work.sources), {})
-    return manifest is not None and manifest.fingerprint == fingerprint
 
 
 def fingerprint_before_work(run: Workspace, stage: Stage, options: Any) -> str:
@@ -166,7 +162,7 @@ def _begin(run: Workspace, stage: Stage, options: Any) -> Manifest | _Begun:
         manifest = run.in_place_or_whole(stage, fingerprint)
         if manifest is not None and (stage.is_sound is None or stage.is_sound(run.folder(stage))):
             return manifest
-        run.begin(stage, fingerprint)
+        _take_up(run, stage, folder, fingerprint)
         return making, fingerprint, inputs, {}
     work = stage.sections[0].cut(making)
     sources = work.sources
@@ -178,12 +174,25 @@ def _begin(run: Workspace, stage: Stage, options: Any) -> Manifest | _Begun:
         if manifest is not None:
             return manifest
         run.copy_of(stage, fingerprint)
-    run.begin(stage, fingerprint)
+    _take_up(run, stage, folder, fingerprint)
     first = [key for key in folder.marked() if (mark := folder.mark(key)) is None or not mark.barrier]
     no_longer = {*first, *folder.failures()} - work.items.keys()
     for key in dict.fromkeys([*_changed(run, stage, folder, sources), *no_longer]):  # in this order, should it be interrupted
         folder.forget(key, outputs=True)
     return making, fingerprint, inputs, sources
+
+
+def _take_up(run: Workspace, stage: Stage, folder: StageFolder, fingerprint: str) -> None:
+    """Begin the stage, or go on with it.
+
+    Raises:
+        OptionError: others who share the folder work on the same stage with other options.
+    """
+    others = [path.name for path in run.attempts(stage) if path != folder.path] if run.role.shares else []
+    if others:
+        what = f"{run.root}: the stage '{stage.name}' is under way with other options, another pool or another version"
+        raise OptionError(what, f"{SAME_COMMAND}, or delete {run.root}/.work/{others[0]} if nothing works on it")
+    run.begin(stage, fingerprint)
 
 
 def _changed(run: Workspace, stage: Stage, folder: StageFolder, sources: Mapping[str, Source]) -> list[str]:
@@ -223,8 +232,8 @@ def _cut(making: Making[Any, Any], section: Section) -> Work:
     return work
 
 
-def _do(making: Making[Any, Any], stage: Stage, section: Section, work: Work, share: Share = (0, 1)) -> None:
-    """Do the pieces that have no mark yet, and note those that fail.
+def _do(making: Making[Any, Any], stage: Stage, section: Section, work: Work) -> None:
+    """Do those of this process's pieces that have no mark yet, and note those that fail.
 
     Raises:
         IncompleteError: a piece has neither a mark nor a failure: the runner lost it, or its mark.
@@ -233,7 +242,7 @@ def _do(making: Making[Any, Any], stage: Stage, section: Section, work: Work, sh
     sources, run = work.sources, making.run
     given_up = _given_up(folder, sources)
     making.failures.update(given_up)
-    mine = [key for key in work.items if _number(key) % share[1] == share[0] and key not in given_up]
+    mine = [key for key in work.items if run.role.has(key) and key not in given_up]
     todo = [key for key in mine if not folder.is_done(key, sources.get(key), making.barrier)]
     for key in todo:
         folder.forget(key)
@@ -265,11 +274,6 @@ def _do(making: Making[Any, Any], stage: Stage, section: Section, work: Work, sh
         raise IncompleteError(what, "run the same command again: it does these")
 
 
-def _number(key: str) -> int:
-    """Which share a piece belongs to: by its key, so that it stays the same whatever other pieces there are."""
-    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big")
-
-
 def _given_up(folder: StageFolder, sources: Mapping[str, Source]) -> dict[str, Failure]:
     """The pieces that could be done, but whose files could not be read in whole later, and that are as they were."""
     failures = folder.failures()
@@ -282,8 +286,8 @@ def _refuse(making: Making[Any, Any], stage: Stage, section: Section, work: Work
     Raises:
         IncompleteError: in any case.
     """
-    if section.failed is not None:
-        section.failed(making)
+    if section.failed is not None and (not making.run.role.shares or isinstance(making.run.role, Finish)):
+        section.failed(making)  # not while other ranks are at work: it may take away what they stand on
     _raise_failures(making, stage, section, work)
 
 

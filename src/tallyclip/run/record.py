@@ -49,13 +49,14 @@ class Outline(FolderKind, frozen=True, kw_only=True):
 
 
 class Record(msgspec.Struct, frozen=True):
-    """What was asked for last, of how many files under which names."""
+    """What was asked for last, of how many files under which names; ``folder`` is the current one, which names may be relative to."""
 
     layout: int
     command: list[str]
     versions: dict[str, str]
     sources: list[str]
     files: int
+    folder: str = ""
 
 
 class _AnyRecord(msgspec.Struct):

@@ -41,6 +41,7 @@ class Making(Generic[Folder, Options]):
         keys: of each section that was begun, the keys of its pieces, in order.
         failures: pieces that failed, by key.
         barrier: the fingerprint of the sections before the one that was begun last; empty for the first.
+        accepts: is the result to be made without the pieces that failed?
     """
 
     run: Workspace
@@ -50,6 +51,7 @@ class Making(Generic[Folder, Options]):
     keys: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     failures: dict[str, Failure] = field(default_factory=dict[str, Failure])
     barrier: str = ""
+    accepts: bool = False
 
     def reports(self, section: Section) -> dict[str, Any]:
         """The reports of a section's finished pieces, by key, in order."""

@@ -17,8 +17,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,11 +27,12 @@ import msgspec
 
 from tallyclip.errors import ArtifactError, IncompleteError, OptionError, StaleError
 from tallyclip.io.files import PART, clear_parts, remove, write_json
-from tallyclip.io.locks import LOCK, lock_folder
+from tallyclip.io.locks import ALONE, LOCK, is_last, lock_folder, waiting_for
 from tallyclip.run.items import StageFolder
 from tallyclip.run.log import LOG, Logged
 from tallyclip.run.manifest import Manifest, read_manifest, write_manifest
 from tallyclip.run.progress import Progress, Silent
+from tallyclip.run.ranks import Alone, PartDone, Role
 from tallyclip.run.record import LAYOUT, FolderKind, Outline, Record, attempts, check_folder, check_layout, command_in, read_record
 from tallyclip.run.runners.base import Nowhere, Runner
 from tallyclip.run.stage import Stage, Stages
@@ -60,13 +61,21 @@ class Kind(FolderKind, frozen=True, kw_only=True):
     def names(self) -> set[str]:
         """Everything that may be in such a folder."""
         ours = {name for stage in self.stages for name in (stage.name, *stage.results)}
-        return ours | {self.record, LOG, LOCK, ".work", *self.others}
+        return ours | {self.record, LOG, LOCK, ALONE, ".work", *self.others}
 
 
 class Workspace:
-    """A folder in which stages are made, held by one process at a time, or shared by several that only do pieces of work."""
+    """A folder in which stages are made, held by one process at a time, or shared by several, each of which has its part (``role``)."""
 
-    def __init__(self, kind: Kind, root: str | Path, runner: Runner, progress: Progress | None = None, command: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        kind: Kind,
+        root: str | Path,
+        runner: Runner,
+        progress: Progress | None = None,
+        command: Sequence[str] = (),
+        role: Role | None = None,
+    ) -> None:
         if "://" in str(root):
             raise OptionError(f"{root}: a {kind.noun} folder must be on this machine", "give a local --out and copy the results from there")
         self.kind = kind
@@ -76,12 +85,14 @@ class Workspace:
         self.downloads = self.root / ".work" / "downloads"
         self.footers = self.root / ".work" / "footers"  # of files that were listed, until the end of the command
         self.runner = runner
+        self.role = role or Alone()
         self.progress = Logged(progress or Silent())
         self.command = list(command)
         self._work = self.root / ".work"
         self._trash = self._work / "trash"
         self._lock: int | None = None
-        self._shared = False
+        self._alone = False
+        self.since = 0  # when this process took up the folder, by the clock of its file system
         self._cache: dict[str, tuple[str, Any]] = {}
 
     def __enter__(self) -> Workspace:
@@ -89,8 +100,9 @@ class Workspace:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if self._lock is not None:
-            self.progress.end(error)
-            if not self._shared:  # else what is there may be another's, who is at work
+            self.progress.end(None if isinstance(error, PartDone) else error)
+            if not self.role.shares or is_last(self._lock):  # else what is there may be another's, who is at work
+                (self.root / ALONE).unlink(missing_ok=True)
                 shutil.rmtree(self._trash, ignore_errors=True)
                 shutil.rmtree(self.footers, ignore_errors=True)
                 for folder in (self.downloads, self._work):
@@ -113,7 +125,7 @@ class Workspace:
             there = [name for name in os.listdir(self.root) if PART not in name]
         except OSError as error:
             raise OptionError(f"{self.root}: cannot be a {self.kind.noun} folder: {error.strerror}", "give another --out") from error
-        strangers = sorted(name for name in there if name != LOCK)
+        strangers = sorted(name for name in there if name not in (LOCK, ALONE))
         if strangers and not self.record_file.exists():
             if LOCK in there and self.kind.names.issuperset(strangers):
                 what = f"{self.root}: a {self.kind.noun} folder without its {self.kind.record}: an earlier version of tallyclip made it,"
@@ -122,13 +134,13 @@ class Workspace:
             raise OptionError(what, "give a new or empty --out")
         with suppress(ArtifactError):  # a broken record is written anew
             check_layout(self.kind, self.root)
-        self._take(shared=False)
+        self._take()
         if not self.record_file.exists():
             self.record(sources, files)
         self.progress.begin(self.root, self.command)
 
-    def open(self, *, shared: bool = False) -> None:
-        """Take up a folder that is there; ``shared`` with other processes that, like this one, only do pieces of work.
+    def open(self) -> None:
+        """Take up a folder that is there.
 
         Raises:
             ArtifactError: there is none.
@@ -136,18 +148,33 @@ class Workspace:
             StaleError: another process is working in it.
         """
         check_folder(self.kind, self.root)
-        self._take(shared=shared)
+        self._take()
         self.progress.begin(self.root, self.command)
 
-    def _take(self, *, shared: bool) -> None:
-        self._lock, self._shared = lock_folder(self.root, self.kind.noun, shared=shared), shared
-        if not self._shared:
+    def _take(self) -> None:
+        self._lock = lock_folder(self.root, self.kind.noun, shared=self.role.shares)
+        os.utime(self.root / LOCK)
+        self.since = (self.root / LOCK).stat().st_mtime_ns
+        if not self.role.shares:
             shutil.rmtree(self._trash, ignore_errors=True)
             clear_parts(self.root)
 
+    @contextmanager
+    def alone(self) -> Generator[None]:
+        """For what only one of those may do who share the folder: they wait for each other."""
+        if not self.role.shares or self._alone:
+            yield
+            return
+        with waiting_for(self.root / ALONE):
+            self._alone = True
+            try:
+                yield
+            finally:
+                self._alone = False
+
     def record(self, sources: Sequence[str], files: int) -> None:
         """Write down what was asked for."""
-        record = Record(LAYOUT, self.command, versions(), list(sources), files)
+        record = Record(LAYOUT, self.command, versions(), list(sources), files, os.getcwd())
         write_json(self.record_file, msgspec.to_builtins(record))
 
     # What is in it
@@ -223,7 +250,8 @@ class Workspace:
         """The folder to make a stage in, with what earlier attempts finished in it."""
         path = self.under_way(stage, fingerprint)
         path.mkdir(parents=True, exist_ok=True)
-        clear_parts(path, below=True)
+        if not self.role.shares:  # else they may be another's, who is at work
+            clear_parts(path, below=True)
         return path
 
     def in_place(self, stage: Stage, fingerprint: str) -> Manifest | None:
@@ -272,11 +300,12 @@ class Workspace:
 
     def discard(self, stage: Stage) -> None:
         """Remove a stage, and what was made from it, because the run does without it now."""
-        if self.whole(stage) is None and not self.attempts(stage):
-            return
-        for later in reversed([stage.name, *self.stages.built_on(stage.name)]):
-            self._clear_attempts(self.stages[later])
-            self._remove(self.stages[later])
+        with self.alone():
+            if self.whole(stage) is None and not self.attempts(stage):
+                return
+            for later in reversed([stage.name, *self.stages.built_on(stage.name)]):
+                self._clear_attempts(self.stages[later])
+                self._remove(self.stages[later])
 
     def publish(self, stage: Stage, under_way: StageFolder, manifest: Manifest) -> Manifest:
         """Write the manifest of a stage that is done, and put the stage into place."""

@@ -1,0 +1,313 @@
+"""Which part of the work a process does in a folder: all of it; the share of a rank; or, as a step of its own, what all ranks wait for.
+
+Ranks are processes on one machine or many that are started with the same command, ``--rank I`` and ``--ranks N``, and see the same folder.
+A piece of work belongs to a rank by its key (``number_of``), so what a rank does is known from the folder alone, and N may change from one
+attempt to the next. What follows when all pieces of a stage are done, its result, is made by one process: by ``finish``, or, where ranks
+wait for each other, by the first that sees that all are done.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tallyclip.errors import IncompleteError, OptionError
+from tallyclip.run.items import StageFolder, Work
+from tallyclip.run.progress import piece_of
+from tallyclip.run.record import StageOutline, command_in
+from tallyclip.wording import plural
+
+if TYPE_CHECKING:
+    from tallyclip.run.stage import Making, Section, Stage
+    from tallyclip.run.workspace import Workspace
+
+SHOWN_PIECES = 10
+SECONDS_BETWEEN_LOOKS = 0.5
+SAME_COMMAND = "start all ranks with the same command"
+
+# Where the schedulers say which of how many processes one is; the first of them that is there counts.
+RANK_VARIABLES = (
+    ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT", "SLURM_ARRAY_TASK_MIN"),
+    ("SLURM_PROCID", "SLURM_NTASKS", None),
+    ("RANK", "WORLD_SIZE", None),
+)
+
+
+class PartDone(Exception):  # noqa: N818 - it is none
+    """A process has done its part; the rest is for others. It ends the command with success, and no one else catches it."""
+
+
+def number_of(key: str) -> int:
+    """A number that says which rank a piece of work belongs to: of its key alone, so it is the same whatever other pieces there are."""
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big")
+
+
+class Role(Protocol):
+    """What a process does in a folder."""
+
+    @property
+    def shares(self) -> bool:
+        """Does it share the folder with others, who work in it at the same time?"""
+        ...
+
+    def comes_to(self, run: Workspace, stage: Stage) -> None:
+        """A stage is next.
+
+        Raises:
+            PartDone: it is beyond the part of this process.
+        """
+        ...
+
+    def may_make(self, run: Workspace, stage: Stage) -> None:
+        """The stage is not in place.
+
+        Raises:
+            IncompleteError: another process is to make it first.
+        """
+        ...
+
+    def has(self, key: str) -> bool:
+        """Is a piece of work this process's to do?"""
+        ...
+
+    def did(self, making: Making[Any, Any], stage: Stage, section: Section, work: Work) -> None:
+        """The pieces of a section that are this process's are done. Returns when all others are, or have failed.
+
+        Raises:
+            PartDone: that is all that this process is to do.
+            IncompleteError: others are missing.
+        """
+        ...
+
+    def made(self, run: Workspace, stage: Stage) -> None:
+        """The stage is in place.
+
+        Raises:
+            PartDone: that is all that this process is to do.
+        """
+        ...
+
+
+class Alone:
+    """All of the work."""
+
+    shares = False
+
+    def comes_to(self, run: Workspace, stage: Stage) -> None: ...
+
+    def may_make(self, run: Workspace, stage: Stage) -> None: ...
+
+    def has(self, key: str) -> bool:  # noqa: ARG002 - every one
+        return True
+
+    def did(self, making: Making[Any, Any], stage: Stage, section: Section, work: Work) -> None: ...
+
+    def made(self, run: Workspace, stage: Stage) -> None: ...
+
+
+@dataclass
+class Rank:
+    """A rank's share: of the first section that is not done, if it does not wait; else of all, to the end.
+
+    Attributes:
+        rank, ranks: which of how many.
+        until: the stage whose share it does, or None for the first that is not whole.
+        wait: for how many seconds it waits while no other rank does a piece of work; None not to wait.
+    """
+
+    rank: int
+    ranks: int
+    until: str | None = None
+    wait: float | None = None
+    shares: bool = field(default=True, init=False)
+
+    def comes_to(self, run: Workspace, stage: Stage) -> None:
+        _stop_beyond(run, stage, self.until)
+
+    def may_make(self, run: Workspace, stage: Stage) -> None:
+        if self.wait is not None or (stage.sections and stage.name == (self.until or stage.name)):
+            return
+        what = f"{run.root}: the stage '{stage.name}' is not whole"
+        raise IncompleteError(what, f"run '{finish_command(run, stage)}' before the ranks of what follows")
+
+    def has(self, key: str) -> bool:
+        return number_of(key) % self.ranks == self.rank
+
+    def did(self, making: Making[Any, Any], stage: Stage, section: Section, work: Work) -> None:
+        if self.wait is not None:
+            self._await(making, stage, section, work, self.wait)
+            return
+        if not making.accepts and any(key in making.failures for key in work.items):
+            return  # the barrier says so
+        left = [key for key in _left(making.folder, work, making.barrier) if key not in making.failures]
+        if not left and section is not stage.sections[-1]:
+            return
+        mine = plural(sum(map(self.has, work.items)), piece_of(section.unit))
+        then = (
+            f"{plural(len(left), piece_of(section.unit))} of other ranks are left" if left else f"next: {finish_command(making.run, stage)}"
+        )
+        making.run.progress.note(f"rank {self.rank} of {self.ranks}: its share of {section.shown or stage.name}, {mine}, is done; {then}")
+        raise PartDone
+
+    def made(self, run: Workspace, stage: Stage) -> None:
+        if stage.name == self.until:
+            run.progress.note(f"rank {self.rank} of {self.ranks}: the stage '{stage.name}' is whole")
+            raise PartDone
+
+    def _await(self, making: Making[Any, Any], stage: Stage, section: Section, work: Work, wait: float) -> None:
+        """Wait until all pieces are done, or have failed; what failed before this process began may be about to be tried again."""
+        folder: StageFolder = making.folder
+        began = making.run.since
+        since, known, said = time.monotonic(), -1, False
+        while folder.path.exists():  # else another rank has put it in place
+            marked = {*folder.marked()}
+            left = [key for key in work.items if key not in marked]
+            times = {key: failure_time(folder, key) for key in left}
+            failed = [key for key, failed_at in times.items() if key in making.failures or failed_at >= began]
+            if len(failed) == len(left):
+                break
+            if len(work.items) - len(left) + len(failed) > known:
+                since, known = time.monotonic(), len(work.items) - len(left) + len(failed)
+            if time.monotonic() - since > wait:
+                if all(times[key] for key in left if key not in failed):
+                    break
+                raise _missing(making.run, stage, section, work, [key for key in left if key not in failed], self.ranks)
+            if not said:
+                making.run.progress.note(f"rank {self.rank} of {self.ranks}: waits for the others to end their share of {stage.name}")
+                said = True
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+        making.failures.update({key: failure for key, failure in folder.failures().items() if key in work.items})
+        if not folder.path.exists():
+            return
+        if {*work.items} != {*(folder.snapshot(section.name) or ())}:
+            raise OptionError(
+                f"{folder.path}: ranks list other {piece_of(section.unit)}s than this one: the pool changed, or is another", SAME_COMMAND
+            )
+        left = [key for key in _left(folder, work, making.barrier) if key not in making.failures]
+        if left:
+            raise _missing(making.run, stage, section, work, left, self.ranks)
+
+
+@dataclass
+class Finish:
+    """What ranks wait for: to make the stages up to one whose pieces of work are all done; it does none itself."""
+
+    stage: str
+    shares: bool = field(default=True, init=False)
+
+    def comes_to(self, run: Workspace, stage: Stage) -> None:
+        _stop_beyond(run, stage, self.stage)
+
+    def may_make(self, run: Workspace, stage: Stage) -> None: ...
+
+    def has(self, key: str) -> bool:  # noqa: ARG002 - none
+        return False
+
+    def did(self, making: Making[Any, Any], stage: Stage, section: Section, work: Work) -> None:
+        making.failures.update({key: failure for key, failure in making.folder.failures().items() if key in work.items})
+        left = [key for key in _left(making.folder, work, making.barrier) if key not in making.failures]
+        if left:
+            raise _missing(making.run, stage, section, work, left, None)
+
+    def made(self, run: Workspace, stage: Stage) -> None:  # noqa: ARG002 - that it is made has been said
+        if stage.name == self.stage:
+            raise PartDone
+
+
+def role_of(given: Mapping[str, Any], stages: Sequence[StageOutline]) -> Role:
+    """The role that the options of a command give its process.
+
+    Args:
+        given: the options ``rank``, ``ranks``, ``until``, ``wait`` and ``finish``, where the command has them.
+        stages: that there are.
+
+    Raises:
+        OptionError: they make no sense together, or there is no such rank or stage.
+    """
+    rank, ranks, until, wait, finish = (given.get(name) for name in ("rank", "ranks", "until", "wait", "finish"))
+    shared = [stage.name for stage in stages if stage.sections]
+    if until is not None and until not in shared:
+        raise OptionError(f"--until {until}: ranks share no stage of that name", f"give one of {', '.join(shared)}")
+    if finish is not None and finish not in (names := [stage.name for stage in stages]):
+        raise OptionError(f"there is no stage {finish!r}", f"give one of {', '.join(names)}")
+    if rank is None:
+        if ranks is not None or until is not None or wait is not None:
+            raise OptionError(
+                "--ranks, --until and --wait are for ranks", "give --rank I --ranks N, or --rank auto in a job of a scheduler"
+            )
+        return Alone() if finish is None else Finish(finish)
+    if finish is not None:
+        raise OptionError("--finish is what ranks wait for, and no rank's", "leave out --rank")
+    number, ranks = _of_scheduler(ranks) if rank == "auto" else (_whole(rank), ranks)
+    if ranks is None:
+        raise OptionError(f"--rank {rank} of how many?", "give --ranks N, the same for every rank")
+    if ranks < 1 or not 0 <= number < ranks:
+        raise OptionError(
+            f"--rank {number} --ranks {ranks}: ranks are numbered from 0 to N - 1", f"such as --rank 0 --ranks {max(ranks, 1)}"
+        )
+    if wait is not None and wait < 0:
+        raise OptionError(f"--wait {wait:g} is below 0", "give seconds, such as --wait 600")
+    return Rank(number, ranks, until, wait)
+
+
+def _whole(rank: Any) -> int:
+    try:
+        return int(rank)
+    except ValueError:
+        raise OptionError(f"--rank {rank} is no number", "give a number from 0 to N - 1, or auto in a job of a scheduler") from None
+
+
+def _of_scheduler(ranks: int | None) -> tuple[int, int | None]:
+    """Which of how many processes a scheduler says that this one is.
+
+    Raises:
+        OptionError: it says nothing.
+    """
+    for name, count, first in RANK_VARIABLES:
+        if name in os.environ:
+            said = os.environ.get(count)
+            number = _whole(os.environ[name]) - (_whole(os.environ.get(first, "0")) if first else 0)
+            return number, ranks if ranks is not None else None if said is None else _whole(said)
+    names = ", ".join(name for name, _, _ in RANK_VARIABLES)
+    raise OptionError(f"--rank auto: none of {names} is set", "start it in a job of a scheduler, or give --rank I --ranks N")
+
+
+def finish_command(run: Workspace, stage: Stage) -> str:
+    """The command that makes a stage of what ranks have done."""
+    return f"{command_in('tallyclip finish RUN', run.root)} {stage.name}"
+
+
+def failure_time(folder: StageFolder, key: str) -> int:
+    """When a piece of work failed last, in nanoseconds; 0 if it did not."""
+    try:
+        return folder.failed(key).stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _stop_beyond(run: Workspace, stage: Stage, last: str | None) -> None:
+    names = [stage.name for stage in run.stages]
+    if last is not None and names.index(stage.name) > names.index(last):
+        raise PartDone
+
+
+def _left(folder: StageFolder, work: Work, barrier: str) -> list[str]:
+    sources = work.sources
+    return [key for key in work.items if not folder.is_done(key, sources.get(key), barrier)]
+
+
+def _missing(run: Workspace, stage: Stage, section: Section, work: Work, left: Sequence[str], ranks: int | None) -> IncompleteError:
+    """The error for pieces that no rank has done; where it is known how many ranks there are, it says whose they are."""
+
+    def named(key: str) -> str:
+        return work.name_of(key) if ranks is None else f"{work.name_of(key)} (rank {number_of(key) % ranks})"
+
+    pieces = piece_of(section.unit)
+    details = [named(key) for key in left[:SHOWN_PIECES]]
+    details += [f"and {len(left) - len(details):,} more"] if len(left) > len(details) else []
+    what = f"{run.root}: the stage '{stage.name}' misses {len(left):,} of its {plural(len(work.items), pieces)}:"
+    return IncompleteError(what, "start the ranks that have not ended again, with the same command", details)
