@@ -184,12 +184,17 @@ def test_waiting_ranks_all_say_what_failed(tables: Curated, tmp_path: Path) -> N
     pool, run = tmp_path / "pool", tmp_path / "run"
     shutil.copytree(tables.folder / "pool", pool)
     flip_a_byte(pool / "berry.parquet", column=1, group=1)
-    asked = ["curate", pool, "--metadata", tables.folder / "entries.json", "--t", 20, "--out", run, "--workers", 1, "--wait", 60]
-    for said in ended([started(*asked, "--rank", rank, "--ranks", 2) for rank in (0, 1)], 1):
+    asked = ["curate", pool, "--metadata", tables.folder / "entries.json", "--t", 20, "--workers", 1]
+
+    def both(code: int) -> list[str]:
+        return ended([started(*asked, "--out", run, "--wait", 60, "--rank", rank, "--ranks", 2) for rank in (0, 1)], code)
+
+    for said in both(1):
         assert "berry.parquet" in said
     shutil.copy(tables.folder / "pool" / "berry.parquet", pool)  # repaired
-    ended([started(*asked, "--rank", rank, "--ranks", 2) for rank in (0, 1)])
-    assert_same(run, tables.clean)
+    both(0)
+    succeeds(*asked, "--out", tmp_path / "clean")
+    assert_same(run, results(tmp_path / "clean"))
 
 
 @pytest.mark.parametrize(

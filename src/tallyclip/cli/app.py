@@ -27,6 +27,7 @@ from tallyclip.cli.given import options_of, origins
 from tallyclip.cli.help import Commands
 from tallyclip.cli.metadata import add_commands
 from tallyclip.cli.results import run_result
+from tallyclip.cli.slurm import WITH_RANKS, add_slurm
 from tallyclip.cli.train import USE, add_train
 from tallyclip.errors import OptionError, TallyclipError
 from tallyclip.flows.names import check_unicode
@@ -236,8 +237,8 @@ def finish(
         tallyclip finish run match
     """
     record = api.started(run)
-    if record.command[:1] not in (["curate"], ["match"], ["pool"]):
-        raise OptionError(f"{run}: '{' '.join(['tallyclip', *record.command[:1]])}' has no ranks", "curate, match and pool have")
+    if record.command[0] not in WITH_RANKS:
+        raise OptionError(f"{run}: 'tallyclip {record.command[0]}' has no ranks", f"{', '.join(WITH_RANKS)} have")
     flags = {"--allow-failed-shards": allow_failed_shards, "--quiet": quiet, "--json": as_json}
     os.chdir(record.folder)  # names in the command may be relative to it
     code = app([*record.command, "--finish", stage, *(flag for flag, given in flags.items() if given)], standalone_mode=False)
@@ -309,6 +310,7 @@ def show_config(*, out: options.MaybeOut = None, context: typer.Context, **given
 add_commands(metadata_app, reports_errors)
 add_train(app)
 add_diff(app)
+add_slurm(app)
 
 
 def _show_run(run: api.Run, as_json: bool) -> None:
