@@ -157,7 +157,7 @@ def test_the_stages_that_are_shared_are_those_that_the_command_makes(
         (["--ranks", 2, "--", "curate", "pool", "--out", "run", "--rank", 0], "leave out --rank"),
         (["--ranks", 0, "--", "curate", "pool", "--out", "run"], "--ranks"),
         (["--ranks", 2, "--", "curate", "none", "--out", "run"], "none"),
-        (["--ranks", 2, "--", "curate", "pool", "--out", "run", "--t", "many"], "many"),
+        (["--ranks", 2, "--", "curate", "pool", "--out", "run", "--t", "many"], "valid number"),
     ],
 )
 def test_bad_input(words: list[object], said: str, tmp_path: Path, tables: Curated) -> None:
