@@ -11,7 +11,7 @@ import os
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -31,6 +31,9 @@ from tallyclip.cli.slurm import WITH_RANKS, add_slurm
 from tallyclip.cli.train import USE, add_train
 from tallyclip.errors import OptionError, TallyclipError
 from tallyclip.flows.names import check_unicode
+
+if TYPE_CHECKING:
+    from tallyclip.run.record import Record
 
 EPILOG = "Exit codes: 0 success · 1 some inputs failed, or nothing was kept · 2 invalid input or option, nothing started · 130 interrupted"
 
@@ -240,8 +243,47 @@ def finish(
     if record.command[0] not in WITH_RANKS:
         raise OptionError(f"{run}: 'tallyclip {record.command[0]}' has no ranks", f"{', '.join(WITH_RANKS)} have")
     flags = {"--allow-failed-shards": allow_failed_shards, "--quiet": quiet, "--json": as_json}
-    os.chdir(record.folder)  # names in the command may be relative to it
-    code = app([*record.command, "--finish", stage, *(flag for flag, given in flags.items() if given)], standalone_mode=False)
+    _again(record, [], ["--finish", stage, *(flag for flag, given in flags.items() if given)])
+
+
+@app.command(rich_help_panel="Main commands")
+@reports_errors
+def add(
+    run: options.RunFolder,
+    pool: options.AddedPool,
+    workers: options.WorkersCount = None,
+    allow_failed_shards: options.AllowFailed = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """Add files to the pool of a run, such as a later crawl: only these are read, and what depends on all is made again.
+
+    The result is that of curating all files at once: it repeats the command that the run was made with, for its files and these. Where
+    duplicates are dropped or captions filtered, all files are matched again, but only the new ones read; docs/scale.md says how to keep
+    pools of crawls apart, so that they are not.
+
+    Example:
+        tallyclip add run newer/*.parquet
+    """
+    record = api.started(run)
+    if record.command[0] not in WITH_RANKS or "--crawl" in record.command:
+        what = "was made of a crawl by its name" if "--crawl" in record.command else f"was made by 'tallyclip {record.command[0]}'"
+        raise OptionError(
+            f"{run} {what}, to which no files can be added", "give files to 'tallyclip curate', and later more of them to this"
+        )
+    flags = {"--allow-failed-shards": allow_failed_shards, "--quiet": quiet, "--verbose": verbose, "--json": as_json}
+    more = [] if workers is None else ["--workers", str(workers)]
+    _again(record, placed("pool", pool, os.getcwd()), [*more, *(flag for flag, given in flags.items() if given)])
+
+
+def _again(record: Record, files: list[str], more: list[str]) -> None:
+    """Run the command that a run was made with again, for more files and with more options, in the folder that it was started in."""
+    first, *rest = record.command
+    named = next((number for number, word in enumerate(rest) if word.startswith("--")), len(rest))
+    os.chdir(record.folder or ".")  # names in the command may be relative to it
+    pool = dict.fromkeys([*rest[:named], *files])
+    code = app([first, *pool, *rest[named:], *more], standalone_mode=False)
     raise typer.Exit(code or 0)
 
 

@@ -567,3 +567,6 @@ def _say_version(wanted: bool) -> None:
 
 Version = Annotated[bool, typer.Option("--version", help="Show the version and exit.", callback=_say_version, is_eager=True)]
 FinishedStage = Annotated[str, typer.Argument(metavar="STAGE", help="Such as match; see 'tallyclip status RUN'.", show_default=False)]
+AddedPool = Annotated[
+    list[str], typer.Argument(parser=checked(pool_name), metavar="POOL", help="More files, as for 'curate'.", show_default=False)
+]
