@@ -29,14 +29,14 @@ def read_array(path: Path) -> np.ndarray[Any, Any]:
         return np.load(file, allow_pickle=False)
 
 
-def read_arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
-    """Read the arrays of an ``.npz`` file of a stage.
+def read_arrays(path: Path, *names: str) -> dict[str, np.ndarray[Any, Any]]:
+    """Read arrays of an ``.npz`` file of a stage, those of these names that there are.
 
     Raises:
         ArtifactError: the file is broken.
     """
     with _reading(path), path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-        return dict(arrays)
+        return {name: arrays[name] for name in names if name in arrays}
 
 
 @contextmanager

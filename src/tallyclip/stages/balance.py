@@ -55,10 +55,11 @@ from tallyclip.run.engine import failure_message
 from tallyclip.run.items import Report, StageFolder, Work
 from tallyclip.run.stage import Finished, Making, Section, Stage
 from tallyclip.run.workspace import Workspace
-from tallyclip.stages.counts import add_shard, load_counts
+from tallyclip.stages.counts import load_counts
 from tallyclip.stages.match import MATCH, MatchReport, SnapshotShard, read_schema, smallest_uids, snapshot_of, unmatch
 from tallyclip.stages.metadata import entries_of
 from tallyclip.stages.plan import Aim, resolve, steps_to, tabulate, warning_of
+from tallyclip.stages.sums import sum_of_shards
 from tallyclip.wording import plural
 
 EXAMPLES_PER_BATCH = 3  # of kept pairs, and of the others
@@ -85,6 +86,7 @@ class BalanceFolder(StageFolder):
         super().__init__(path)
         self.entry_probability = path / "entry_probability.npy"
         self.counts_curated = path / "counts_curated.npy"
+        self.groups = path / "groups"
         self.uid_runs = path / "uid_runs"
         self.uids = path / "uids.npy"
         self.entry_counts_curated = path / "entry_counts_curated.json"
@@ -434,9 +436,7 @@ def _finish(making: Making[BalanceFolder, BalanceOptions]) -> Finished:
     if kept == 0:
         raise IncompleteError(f"no pair was kept at t = {options.t:g}", "give a larger --t, or a --size")
     entries = entries_of(run).entries
-    counts = np.zeros(len(entries), np.int64)
-    for key in reports:
-        add_shard(counts, folder.counts(key))
+    counts = sum_of_shards(run, [folder.counts(key) for key in reports], len(entries), folder.groups)
     write_array(folder.counts_curated, counts)
     write_entry_counts(folder.entry_counts_curated, entries, counts)
     merged = merge_runs([path for key in reports for path in runs_of(folder.uid_runs, key)], folder.uids)
@@ -588,7 +588,7 @@ BALANCE = Stage(
     asked=_asked,
     finish=_finish,
     results=("entry_counts_curated.json", "uids.npy", "probabilities", "curated"),
-    scratch=("uid_runs", "shard_counts", "entry_probability.npy"),
+    scratch=("uid_runs", "shard_counts", "groups", "entry_probability.npy"),
     card=_card,
     cost=_cost,
     warm=_warm,

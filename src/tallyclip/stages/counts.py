@@ -11,7 +11,7 @@ from tallyclip.core.counts import COMPILED, add_to_counts
 from tallyclip.core.data import Matches, Metadata
 from tallyclip.errors import ArtifactError, IncompleteError
 from tallyclip.export.entry_counts import write_entry_counts
-from tallyclip.io.arrays import read_array, read_arrays, write_array
+from tallyclip.io.arrays import read_array, write_array
 from tallyclip.match.coverage import unmatchable_entries
 from tallyclip.match.matcher import Matcher
 from tallyclip.report.card import SHOWN_ENTRIES, SHOWN_SAMPLES, Part, Unmatchable
@@ -21,16 +21,18 @@ from tallyclip.run.stage import Finished, Making, Stage
 from tallyclip.run.workspace import Workspace
 from tallyclip.stages.match import MATCH
 from tallyclip.stages.metadata import METADATA, entries_of
+from tallyclip.stages.sums import sum_of_shards
 from tallyclip.wording import plural
 
 
 class CountsFolder(StageFolder):
-    """Entry counts, as an array and as JSON."""
+    """Entry counts, as an array and as JSON; ``groups``: the sums of some hundred shards each, while they are added up."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self.counts = path / "counts.npy"
         self.entry_counts = path / "entry_counts.json"
+        self.groups = path / "groups"
 
 
 def _finish(making: Making[CountsFolder, None]) -> Finished:
@@ -39,10 +41,7 @@ def _finish(making: Making[CountsFolder, None]) -> Finished:
     if matched.result["matched"] == 0:
         raise IncompleteError(*_nothing_matched(matched))
     entries = entries_of(run).entries
-    counts = np.zeros(len(entries), np.int64)
-    for key in matched.pieces:
-        add_shard(counts, run.folder(MATCH).counts(key))
-        run.progress.shard_done(key)
+    counts = sum_of_shards(run, [run.folder(MATCH).counts(key) for key in matched.pieces], len(entries), folder.groups)
     write_array(folder.counts, counts)
     write_entry_counts(folder.entry_counts, entries, counts)
     matched_entries, matches = int(np.count_nonzero(counts)), int(counts.sum())
@@ -52,19 +51,6 @@ def _finish(making: Making[CountsFolder, None]) -> Finished:
         f"{plural(matches, 'match', 'matches')} of {matched_entries:,} of {len(counts):,} entries",
         (folder.counts, folder.entry_counts),
     )
-
-
-def add_shard(counts: Int64[np.ndarray, " V"], path: Path) -> None:
-    """Add the counts of a shard from its file.
-
-    Raises:
-        ArtifactError: the file is broken.
-    """
-    shard = read_arrays(path)
-    ids, more = shard.get("entry_ids"), shard.get("counts")
-    if ids is None or more is None or len(ids) != len(more) or ids.max(initial=0) >= len(counts):
-        raise ArtifactError(f"{path}: broken, not the counts of a shard", f"delete {path.parent} and run the same command again")
-    counts[ids] += more
 
 
 def load_counts(run: Workspace) -> Int64[np.ndarray, " V"]:
@@ -153,6 +139,7 @@ COUNTS = Stage(
     folder=CountsFolder,
     finish=_finish,
     results=("entry_counts.json",),
+    scratch=("groups",),
     card=_card,
     warm=_warm,
     compiled=COMPILED,

@@ -413,7 +413,7 @@ def _finish(making: Making[MatchFolder, MatchOptions]) -> Finished:
         languages=making.options.languages is not None or (kept is not None and run.required(GATHER).options["languages"] is not None),
     )
     write_json(folder.snapshot_file, msgspec.to_builtins(snapshot))
-    schema = unify([_schema(read_arrays(folder.counts(key))["columns"].tobytes()) for key in reports])
+    schema = unify([_schema(read_arrays(folder.counts(key), "columns")["columns"].tobytes()) for key in reports])
     with replacing(folder.schema) as part:
         part.write_bytes(schema.serialize().to_pybytes())
     if len(result["columns"]) > 1:

@@ -108,7 +108,7 @@ def keep_survivors(job: SurvivorsJob, item: SurvivorsItem, folder: MatchFolder, 
             lengths += np.bincount(np.minimum(survivors.matches.lengths, LONGEST_COUNTED), minlength=LONGEST_COUNTED + 1)
             kept, matches = kept + len(survivors), matches + len(survivors.matches.entry_ids)
             tick(len(pairs))
-    write_shard_counts(folder.counts(key), counts, read_arrays(before.counts(key))["columns"])
+    write_shard_counts(folder.counts(key), counts, read_arrays(before.counts(key), "columns")["columns"])
     lost = report.matched - kept
     return with_fields(
         report,
