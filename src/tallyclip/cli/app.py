@@ -243,6 +243,9 @@ def _show_status(found: Any) -> None:
 def demo(
     out_folder: options.DemoOut = Path("tallyclip-demo"),
     workers: options.WorkersCount = None,
+    runner: options.Runner = options.RunnerKind.local,
+    ray_address: options.RayAddress = None,
+    shard_timeout: options.ShardTimeout = None,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
     as_json: options.AsJson = False,
@@ -255,7 +258,8 @@ def demo(
         tallyclip demo --out tallyclip-demo
     """
     choose_progress(quiet=quiet, verbose=verbose)
-    with api.OpenFolder(out_folder, workers, sys.argv[1:], progress=True) as run:
+    how = {"workers": workers, "runner": runner.value, "ray_address": ray_address, "shard_timeout": shard_timeout}
+    with api.OpenFolder(out_folder, how, sys.argv[1:], progress=True) as run:
         from tallyclip.core.data import Metadata
         from tallyclip.demo import demo_pool
         from tallyclip.flows import curate as pipeline

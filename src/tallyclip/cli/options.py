@@ -56,6 +56,11 @@ class CrawlKindName(StrEnum):
     warc = "warc"
 
 
+class RunnerKind(StrEnum):
+    local = "local"
+    ray = "ray"
+
+
 def one_of(words: type[StrEnum]) -> str:
     """What help calls the value of an option that is one of these words."""
     return "|".join(words)
@@ -81,6 +86,35 @@ WorkersCount = Annotated[
         metavar="N",
         min=1,
         help="Number of worker processes. Default: one per processor.",
+        rich_help_panel=HOW,
+        show_default=False,
+    ),
+]
+Runner = Annotated[
+    RunnerKind,
+    typer.Option(
+        "--runner",
+        metavar=one_of(RunnerKind),
+        help="Where the work is done: by processes on this machine, or by a Ray cluster (docs/scale.md).",
+        rich_help_panel=HOW,
+    ),
+]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--ray-address",
+        metavar="HOST:PORT|auto",
+        help="With --runner ray: of the cluster; auto is the one this machine belongs to. Default: one on this machine, for this command.",
+        rich_help_panel=HOW,
+        show_default=False,
+    ),
+]
+ShardTimeout = Annotated[
+    float | None,
+    typer.Option(
+        "--shard-timeout",
+        metavar="SECONDS",
+        help="Stop a piece of work that takes longer, and fail it if it does so twice. Default: no limit.",
         rich_help_panel=HOW,
         show_default=False,
     ),
@@ -398,6 +432,9 @@ OPTIONS: dict[str, Any] = {
         ),
     ],
     "workers": WorkersCount,
+    "runner": Runner,
+    "ray_address": RayAddress,
+    "shard_timeout": ShardTimeout,
     "allow_failed_shards": Annotated[
         bool,
         typer.Option(

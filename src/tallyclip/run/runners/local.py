@@ -7,6 +7,7 @@ Longer than others: how workers are started, used and ended is read as one.
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sys
@@ -22,9 +23,9 @@ from types import ModuleType
 from typing import Any
 
 from tallyclip.errors import OptionError
-from tallyclip.run.runners.attempts import Again, Attempts, Cause, Outcome, Waiting
+from tallyclip.run.runners.attempts import Again, Attempts, Cause, Waiting
 from tallyclip.run.runners.base import Advanced, Event, Payload, Result, Task, Tick
-from tallyclip.run.runners.tries import outcome_of, too_long, try_task
+from tallyclip.run.runners.tries import STARTED, outcome_of, too_long, try_task
 
 _STARTING = threading.Lock()
 SAFE_PATH = "PYTHONSAFEPATH"  # an environment variable of Python's
@@ -42,7 +43,7 @@ class _Worker:
         theirs.close()
         watched.close()
         self.task: Task[Any] | None = None
-        self.began = 0.0
+        self.began: float | None = None  # when it had loaded what the task needs
 
     def give(self, function: Callable[..., Any], task: Task[Any]) -> bool:
         """Hand over a task; False if the worker died before there was one to blame."""
@@ -50,7 +51,7 @@ class _Worker:
             self.pipe.send((function, task.payload))
         except (BrokenPipeError, ConnectionResetError):
             return False
-        self.task, self.began = task, time.monotonic()
+        self.task, self.began = task, None
         return True
 
     def close(self) -> None:
@@ -117,6 +118,9 @@ class Workers:
             for worker, message in self._heard(waiting.next_at() if idle else None):
                 task = worker.task
                 assert task is not None
+                if message == STARTED:
+                    worker.began = time.monotonic()
+                    continue
                 if message[0] == "tick":
                     yield Advanced(task.key, message[1])
                     continue
@@ -131,11 +135,12 @@ class Workers:
                     waiting.put(task, time.monotonic() + judged.delay)
 
     def _heard(self, until: float | None) -> Iterator[tuple[_Worker, tuple[Any, ...]]]:
-        """What workers say, as soon as one says something or dies, at the latest at a time; ("gone", outcome) of one that is to be replaced."""
+        """What workers say, as soon as one says something or dies, at the latest at a time; of one that is to be replaced "gone" and how
+        its task ended."""
         busy = [worker for worker in self._workers if worker.task]
-        ends = [worker.began + self._longest for worker in busy] if self._longest is not None else []
-        ends += [] if until is None else [until]
-        ready = wait([worker.pipe for worker in busy], max(0.0, min(ends) - time.monotonic()) if ends else None)
+        ends = {} if self._longest is None else {worker: worker.began + self._longest for worker in busy if worker.began is not None}
+        times = [*ends.values(), *([] if until is None else [until])]
+        ready = wait([worker.pipe for worker in busy], max(0.0, min(times) - time.monotonic()) if times else None)
         for worker in busy:
             if worker.pipe in ready:
                 try:
@@ -144,7 +149,7 @@ class Workers:
                     worker.close()
                     message = ("gone", ("failed", f"its worker died {_cause(worker.process)}", _CRASH_HINT, Cause.CRASH))
                 yield worker, message
-            elif self._longest is not None and time.monotonic() - worker.began > self._longest:
+            elif self._longest is not None and time.monotonic() > ends.get(worker, math.inf):
                 worker.process.kill()
                 yield worker, ("gone", too_long(self._longest))
 
@@ -254,6 +259,7 @@ def _serve(pipe: Connection, watched: Connection) -> None:
             function, payload = pipe.recv()
         except (EOFError, OSError):
             return
+        _send(pipe, STARTED)
         tick = _Ticker(pipe)
         outcome = try_task(function, payload, tick)
         tick.say()

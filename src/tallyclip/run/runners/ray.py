@@ -25,7 +25,7 @@ from tallyclip.extras import load
 from tallyclip.io.files import PART
 from tallyclip.run.runners.attempts import Again, Attempts, Cause, Durations, Outcome, Waiting
 from tallyclip.run.runners.base import Event, Payload, Result, Task, Tick
-from tallyclip.run.runners.tries import too_long, try_task
+from tallyclip.run.runners.tries import STARTED, too_long, try_task
 from tallyclip.run.versions import versions
 
 TASKS_PER_PROCESSOR = 4  # sent ahead: enough that no processor waits for the next, and few enough to keep track of
@@ -33,7 +33,6 @@ SECONDS_TO_LISTEN = 1.0
 SECONDS_TO_CONNECT = 5.0
 SECONDS_WITHOUT_HEAD = 20.0  # Ray ends the driver itself after 60, without a word that helps
 SECONDS_TO_LOOK = 120.0  # for a machine to say what it sees: it has to load tallyclip first
-STARTED = "started"
 # Silent, with no word to Ray's makers, and with no modules from the folder that the command runs in, where a random.py may be anybody's.
 ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "PYTHONSAFEPATH": "1"}
 CRASH_HINT = "memory may have run out: give Ray fewer processors of a machine; or the file makes a library crash: look at it alone"
@@ -78,21 +77,17 @@ class RayWorkers:
         self._address, self._most, self._folder, self._longest = address, count, folder, longest
         self._looked_at: set[str] = set()
         self._heard_of_head = 0.0
+        self._processors = self.count = 1
 
     def __enter__(self) -> RayWorkers:
         self._connect()
         self._head = str(self._ray.get_runtime_context().gcs_address)
         self._heard_of_head = time.monotonic()
-        self._processors = self._count_processors()
+        self._count_processors()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._ray.shutdown()
-
-    @property
-    def count(self) -> int:
-        """How many tasks run at a time."""
-        return self._processors if self._most is None else min(self._most, self._processors)
 
     def map(self, function: Callable[[Payload, Tick], Result], tasks: Iterable[Task[Payload]]) -> Iterator[Event]:
         """Run every task, yielding how it ended; tasks finish in any order. What fails is tried again as often as ``attempts.py`` says.
@@ -197,7 +192,9 @@ class RayWorkers:
         if self._address is None:
             how: dict[str, Any] = {"address": "local", "num_cpus": self._most, "include_dashboard": False}
         elif "://" in self._address:
-            raise OptionError(f"--ray-address {self._address}: not a HOST:PORT", "run this on a machine of the cluster, with --ray-address auto")
+            raise OptionError(
+                f"--ray-address {self._address}: not a HOST:PORT", "run this on a machine of the cluster, with --ray-address auto"
+            )
         else:
             if self._address != "auto" and not _answers(self._address):  # Ray itself would try for minutes
                 raise OptionError(f"--ray-address {self._address}: there is no Ray cluster", _NO_CLUSTER)
@@ -216,8 +213,9 @@ class RayWorkers:
         alive = [node for node in self._ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
         return {node["NodeID"]: f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})" for node in alive}
 
-    def _count_processors(self) -> int:
-        return max(1, int(self._ray.cluster_resources().get("CPU", 0)))  # one, where machines come only when there is work
+    def _count_processors(self) -> None:
+        self._processors = max(1, int(self._ray.cluster_resources().get("CPU", 0)))  # one, where machines come only when there is work
+        self.count = self._processors if self._most is None else min(self._most, self._processors)
 
     def _look_at_machines(self) -> None:
         """See that all machines that are there, and were not there before, compute as this one does, and see the folder.
@@ -270,7 +268,8 @@ class RayWorkers:
         if now - self._heard_of_head < SECONDS_TO_LISTEN:
             return
         if _answers(self._head):
-            self._heard_of_head, self._processors = now, self._count_processors()
+            self._heard_of_head = now
+            self._count_processors()
         elif now - self._heard_of_head > SECONDS_WITHOUT_HEAD:
             what = f"the head of the Ray cluster, {self._head}, does not answer any more"
             raise IncompleteError(what, "start the cluster again, and run the same command again: finished work is kept")

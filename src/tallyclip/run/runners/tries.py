@@ -9,6 +9,7 @@ from tallyclip.errors import OutputError, StepError, TallyclipError, shows_trace
 from tallyclip.run.runners.attempts import Cause, Outcome, cause_of
 from tallyclip.run.runners.base import Payload, Result, Tick
 
+STARTED = ("started",)  # said before a try: what it needs is loaded, and from now on it takes time
 LONGEST_SAID = 2_000  # characters of why a task failed: an error of a library may have the data in it
 
 
