@@ -219,7 +219,7 @@ class OpenFolder:
 
         check_unicode([*command, os.path.abspath(folder)])  # the files of a run could not record them
         self._folder, self._command, self._shows, self._kind = folder, command, progress, kind
-        self._runner = runner_of(*(given[name] for name in HOW_TO_RUN), folder=folder, preload=PRELOAD)
+        self._runner = runner_of(**{name: given[name] for name in HOW_TO_RUN}, folder=folder, preload=PRELOAD)
 
     def __enter__(self) -> Workspace:
         self._runner.__enter__()

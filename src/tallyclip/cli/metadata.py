@@ -120,7 +120,7 @@ def build(
     size = bytes_of(memory, "--memory")
     if inputs is not None and not inputs.is_dir():
         raise OptionError(f"--inputs {inputs}: no such folder", "fetch the inputs with 'tallyclip metadata fetch'")
-    chosen_runner = runner_of(runner.value, workers, ray_address, shard_timeout, folder=out_folder, preload=LIST_PRELOAD)
+    chosen_runner = runner_of(workers, runner.value, ray_address, shard_timeout, folder=out_folder, preload=LIST_PRELOAD)
     bar = shown()
     with chosen_runner as pool:
         from tallyclip.cli.built import built_of, table_1

@@ -17,13 +17,13 @@ RunnerName = Literal["local", "ray"]
 
 
 def runner_of(
-    name: RunnerName, workers: int | None, ray_address: str | None, shard_timeout: float | None, *, folder: Path, preload: Sequence[str]
+    workers: int | None, runner: RunnerName, ray_address: str | None, shard_timeout: float | None, *, folder: Path, preload: Sequence[str]
 ) -> Workers | RayWorkers:
     """A runner as it is asked for; nothing is started before its block begins.
 
     Args:
-        name: "local" for processes on this machine, "ray" for a Ray cluster.
         workers: how many tasks run at a time; None for one per processor.
+        runner: "local" for processes on this machine, "ray" for a Ray cluster.
         ray_address: with "ray", of a running cluster: see ``RayWorkers``.
         shard_timeout: seconds that a piece of work may take, if they are limited.
         folder: where the results go.
@@ -33,14 +33,14 @@ def runner_of(
         OptionError: these do not go together, or one has no meaning.
         MissingExtraError: Ray is not installed.
     """
-    if name not in ("local", "ray"):
-        raise OptionError(f"--runner {name}: unknown", "give local or ray")
-    if ray_address is not None and name != "ray":
+    if runner not in ("local", "ray"):
+        raise OptionError(f"--runner {runner}: unknown", "give local or ray")
+    if ray_address is not None and runner != "ray":
         raise OptionError("--ray-address has no meaning with --runner local", "add --runner ray")
     if shard_timeout is not None and not 0 < shard_timeout < math.inf:
         raise OptionError(f"--shard-timeout {shard_timeout:g}: not a time", "give a number of seconds above 0, or leave it away")
     count = count_of(workers)
-    if name == "local":
+    if runner == "local":
         return Workers(count, preload, shard_timeout)
     from tallyclip.run.runners.ray import RayWorkers
 

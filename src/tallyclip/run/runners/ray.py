@@ -74,7 +74,7 @@ class RayWorkers:
 
     def __init__(self, address: str | None, count: int | None, folder: Path, longest: float | None = None) -> None:
         self._ray = load("ray", "Ray", "ray")
-        self._address, self._most, self._folder, self._longest = address, count, folder, longest
+        self._address, self._most, self._folder, self._longest = address, count, folder.absolute(), longest
         self._looked_at: set[str] = set()
         self._heard_of_head = 0.0
         self._processors = self.count = 1
@@ -187,23 +187,24 @@ class RayWorkers:
         Raises:
             OptionError: there is none, it does not let us in, or has other versions.
         """
-        if self._ray.is_initialized():
-            raise OptionError("this process is connected to Ray already", "call ray.shutdown() before")
         if self._address is None:
             how: dict[str, Any] = {"address": "local", "num_cpus": self._most, "include_dashboard": False}
         elif "://" in self._address:
             raise OptionError(
                 f"--ray-address {self._address}: not a HOST:PORT", "run this on a machine of the cluster, with --ray-address auto"
             )
+        elif self._address != "auto" and not _answers(self._address):  # Ray itself would try for minutes
+            raise OptionError(f"--ray-address {self._address}: there is no Ray cluster", _NO_CLUSTER)
         else:
-            if self._address != "auto" and not _answers(self._address):  # Ray itself would try for minutes
-                raise OptionError(f"--ray-address {self._address}: there is no Ray cluster", _NO_CLUSTER)
             how = {"address": self._address}
+        if self._ray.is_initialized():
+            raise OptionError("this process is connected to Ray already", "call ray.shutdown() before")
         self._ray._private.worker._worker_logs_enabled = False  # else what Ray says of machines and workers goes to standard output
         with _silently(), chdir("/"):  # Ray lets its workers find modules in the folder that is current now
             try:
                 self._ray.init(**how, log_to_driver=False, logging_level=logging.CRITICAL)
             except (OSError, RuntimeError, ValueError, self._ray.exceptions.RayError) as error:
+                self._ray.shutdown()
                 what = " ".join(str(error).split())
                 hint = "the same versions of Ray and Python must be everywhere" if "ersion mismatch" in what else _NO_CLUSTER
                 raise OptionError(f"--runner ray: no connection{_at(self._address)}: {what}", hint) from None
