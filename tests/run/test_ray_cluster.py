@@ -83,7 +83,9 @@ def test_two_workers_make_the_bytes_that_one_makes(case: Case, tmp_path: Path) -
     assert made(tmp_path / "run") == case.clean
 
 
-def test_one_machine_makes_the_bytes_that_one_worker_makes(case: Case, cluster: Cluster, tmp_path: Path) -> None:
+@pytest.mark.parametrize("count", [1, 3])
+def test_machines_make_the_bytes_that_one_worker_makes(case: Case, cluster: Cluster, tmp_path: Path, count: int) -> None:
+    assert len(machines(cluster, count)) == count
     succeeds(*curate(case.pool, case.entries, tmp_path / "run", *on(cluster)))
     assert made(tmp_path / "run") == case.clean
 
