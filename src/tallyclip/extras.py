@@ -12,7 +12,12 @@ from urllib.parse import unquote, urlsplit
 
 from tallyclip.errors import MissingExtraError
 
-PURPOSES = {"crawl": "reading crawl files", "metadata": "this part of building entry lists", "train": "loading images for training"}
+PURPOSES = {
+    "crawl": "reading crawl files",
+    "metadata": "this part of building entry lists",
+    "ray": "--runner ray",
+    "train": "loading images for training",
+}
 
 
 def load(module: str, package: str, extra: str, purpose: str | None = None) -> Any:

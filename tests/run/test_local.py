@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -15,8 +16,10 @@ import psutil
 import pytest
 
 from tallyclip.errors import OutputError, SourceError
+from tallyclip.run.runners.attempts import AGAIN, FIRST_DELAY, Cause
 from tallyclip.run.runners.base import Advanced, Done, Event, Failed, Task
-from tallyclip.run.runners.local import CRASHES_ALLOWED, LONGEST_SAID, Workers
+from tallyclip.run.runners.local import Workers
+from tallyclip.run.runners.tries import LONGEST_SAID
 from tests.tools import PATIENCE, assert_calm, assert_gone, eventually, family
 
 Tick = Callable[[int], None]
@@ -72,7 +75,7 @@ def die_the_first_times(tries: Path, tick: Tick) -> int:
     tick(1)
     number = len(list(tries.iterdir()))
     (tries / str(number)).touch()
-    if number < CRASHES_ALLOWED:
+    if number < AGAIN[Cause.CRASH]:
         os.abort()
     return number
 
@@ -122,7 +125,7 @@ def test_ticks_add_up_to_the_rows_that_were_told(workers: Workers) -> None:
     ("error", "what", "hint"),
     [
         (SourceError("a.parquet: cut short", "copy it again"), "a.parquet: cut short", "copy it again"),
-        (MemoryError(), "memory ran out", "try fewer --workers"),
+        (MemoryError(), "memory ran out (tried 2 times)", "try fewer --workers"),
         (ZeroDivisionError("by nought"), "ZeroDivisionError: by nought", None),
         (BrokenPipeError("of something else"), "BrokenPipeError: of something else", None),
     ],
@@ -151,10 +154,10 @@ def test_a_result_that_cannot_be_sent_fails_its_task_alone(workers: Workers) -> 
 @pytest.mark.parametrize(
     ("how", "cause"),
     [
-        ("abort", "last by signal SIGABRT"),
-        ("be killed", "last by signal SIGKILL"),
-        ("be killed by a nameless signal", f"last by signal {signal.SIGRTMIN + 3}"),
-        ("exit", "last with exit code 3"),
+        ("abort", "by signal SIGABRT"),
+        ("be killed", "by signal SIGKILL"),
+        ("be killed by a nameless signal", f"by signal {signal.SIGRTMIN + 3}"),
+        ("exit", "with exit code 3"),
     ],
 )
 def test_a_task_that_kills_its_workers_is_blamed_and_all_others_finish(workers: Workers, how: str, cause: str) -> None:
@@ -163,7 +166,7 @@ def test_a_task_that_kills_its_workers_is_blamed_and_all_others_finish(workers: 
     events = outcomes(workers.map(die, tasks))
     bad = events.pop("bad")
     assert isinstance(bad, Failed)
-    assert bad.what == f"its worker died {CRASHES_ALLOWED + 1} times, {cause}"
+    assert bad.what == f"its worker died {cause} (tried {AGAIN[Cause.CRASH] + 1} times)"
     assert bad.hint is not None
     assert "--workers" in bad.hint
     assert events == {f"good {n}": Done(f"good {n}", "lived") for n in range(6)}
@@ -171,7 +174,64 @@ def test_a_task_that_kills_its_workers_is_blamed_and_all_others_finish(workers: 
 
 def test_a_task_is_tried_again_after_a_crash(workers: Workers, tmp_path: Path) -> None:
     events = outcomes(workers.map(die_the_first_times, [Task("unlucky", tmp_path)]))
-    assert events == {"unlucky": Done("unlucky", CRASHES_ALLOWED)}
+    assert events == {"unlucky": Done("unlucky", AGAIN[Cause.CRASH])}
+
+
+def fail_the_first_times(of: tuple[Path, OSError, int], tick: Tick) -> int:
+    tries, error, times = of
+    number = len(list(tries.iterdir()))
+    (tries / str(number)).touch()
+    if number < times:
+        raise error
+    return number
+
+
+def test_a_task_whose_reading_failed_in_a_way_that_may_pass_is_tried_again_after_a_while(workers: Workers, tmp_path: Path) -> None:
+    started = time.monotonic()
+    events = outcomes(workers.map(fail_the_first_times, [Task("unlucky", (tmp_path, OSError(errno.EIO, "flaky"), 1))]))
+    assert events == {"unlucky": Done("unlucky", 1)}
+    assert time.monotonic() - started >= FIRST_DELAY
+
+
+def sleep_or_double(of: tuple[Path, int | None], tick: Tick) -> int:
+    tries, number = of
+    if number is None:
+        (tries / str(os.getpid())).touch()
+        time.sleep(PATIENCE)
+    return 2 * (number or 0)
+
+
+def test_a_task_that_hangs_is_stopped_and_tried_once_more_and_all_others_finish(tmp_path: Path) -> None:
+    tasks = [Task(str(n), (tmp_path, None if n == 3 else n)) for n in range(9)]
+    with Workers(2, longest=1.0) as workers:
+        events = outcomes(workers.map(sleep_or_double, tasks))
+    hung = events.pop("3")
+    assert isinstance(hung, Failed)
+    assert hung.what == "it took longer than --shard-timeout 1 (tried 2 times)"
+    assert len(list(tmp_path.iterdir())) == 2
+    assert events == {str(n): Done(str(n), 2 * n) for n in range(9) if n != 3}
+
+
+def note_neighbours(of: tuple[Path, bool], tick: Tick) -> int:
+    """How many tasks run beside this one; it may run out of memory the first time."""
+    folder, greedy = of
+    mine = folder / f"running {os.getpid()}"
+    mine.touch()
+    try:
+        time.sleep(0.3)
+        if greedy and not (folder / "tried").exists():
+            (folder / "tried").touch()
+            raise MemoryError
+        return len(list(folder.glob("running *"))) - 1
+    finally:
+        mine.unlink()
+
+
+def test_a_task_that_ran_out_of_memory_is_done_last_with_none_beside_it(workers: Workers, tmp_path: Path) -> None:
+    tasks = [Task(str(n), (tmp_path, n == 0)) for n in range(7)]
+    ended = [event for event in workers.map(note_neighbours, tasks) if isinstance(event, Done)]
+    assert ended[-1] == Done("0", 0)
+    assert max(event.result for event in ended) > 0
 
 
 def test_a_worker_that_dies_between_tasks_is_replaced() -> None:

@@ -311,6 +311,9 @@ def _show_status(found: Any) -> None:
 def demo(
     out_folder: options.DemoOut = Path("tallyclip-demo"),
     workers: options.WorkersCount = None,
+    runner: options.Runner = options.RunnerKind.local,
+    ray_address: options.RayAddress = None,
+    shard_timeout: options.ShardTimeout = None,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
     as_json: options.AsJson = False,
@@ -324,7 +327,8 @@ def demo(
     """
     choose_progress(quiet=quiet, verbose=verbose)
     pool = out_folder.resolve().with_name(f"{out_folder.resolve().name}-pool")
-    with api.OpenFolder(out_folder, workers, sys.argv[1:], progress=True) as run:
+    how = {"workers": workers, "runner": runner.value, "ray_address": ray_address, "shard_timeout": shard_timeout}
+    with api.OpenFolder(out_folder, how, sys.argv[1:], progress=True) as run:
         from tallyclip.core.data import Metadata
         from tallyclip.demo import demo_pool
         from tallyclip.flows import curate as pipeline

@@ -96,6 +96,9 @@ def build(
     inputs: Inputs = None,
     memory: Memory = "4G",
     workers: options.WorkersCount = None,
+    runner: options.Runner = options.RunnerKind.local,
+    ray_address: options.RayAddress = None,
+    shard_timeout: options.ShardTimeout = None,
     allow_failed_shards: AllowFailedShards = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -111,15 +114,15 @@ def build(
     """
     choose_progress(quiet=quiet, verbose=verbose)
     from tallyclip.cli.progress import shown
-    from tallyclip.run.runners.local import Workers, count_of
+    from tallyclip.run.runners.choose import runner_of
     from tallyclip.stages import LIST_PRELOAD
 
-    number = count_of(workers)
     size = bytes_of(memory, "--memory")
     if inputs is not None and not inputs.is_dir():
         raise OptionError(f"--inputs {inputs}: no such folder", "fetch the inputs with 'tallyclip metadata fetch'")
+    chosen_runner = runner_of(workers, runner.value, ray_address, shard_timeout, folder=out_folder, preload=LIST_PRELOAD)
     bar = shown()
-    with Workers(number, LIST_PRELOAD) as pool:
+    with chosen_runner as pool:
         from tallyclip.cli.built import built_of, table_1
         from tallyclip.flows.build_list import build_list
         from tallyclip.lists.languages import language as language_of

@@ -56,6 +56,11 @@ class CrawlKindName(StrEnum):
     warc = "warc"
 
 
+class RunnerKind(StrEnum):
+    local = "local"
+    ray = "ray"
+
+
 def one_of(words: type[StrEnum]) -> str:
     """What help calls the value of an option that is one of these words."""
     return "|".join(words)
@@ -93,6 +98,35 @@ AllowFailed = Annotated[
         "--allow-failed-shards",
         help="Continue without shards that cannot be read; they are named in the end.",
         rich_help_panel=HOW,
+    ),
+]
+Runner = Annotated[
+    RunnerKind,
+    typer.Option(
+        "--runner",
+        metavar=one_of(RunnerKind),
+        help="Where the work is done: by processes on this machine, or by a Ray cluster (docs/scale.md).",
+        rich_help_panel=HOW,
+    ),
+]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--ray-address",
+        metavar="HOST:PORT|auto",
+        help="With --runner ray: of the cluster; auto is the one this machine belongs to. Default: one on this machine, for this command.",
+        rich_help_panel=HOW,
+        show_default=False,
+    ),
+]
+ShardTimeout = Annotated[
+    float | None,
+    typer.Option(
+        "--shard-timeout",
+        metavar="SECONDS",
+        help="Stop a piece of work that takes longer, and fail it if it does so twice. Default: no limit.",
+        rich_help_panel=HOW,
+        show_default=False,
     ),
 ]
 OPTIONS: dict[str, Any] = {
@@ -408,6 +442,9 @@ OPTIONS: dict[str, Any] = {
         ),
     ],
     "workers": WorkersCount,
+    "runner": Runner,
+    "ray_address": RayAddress,
+    "shard_timeout": ShardTimeout,
     "rank": Annotated[
         str | None,
         typer.Option(

@@ -7,13 +7,13 @@ Longer than others: how workers are started, used and ended is read as one.
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sys
 import threading
 import time
-import traceback
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing import forkserver, get_context, resource_tracker
@@ -22,15 +22,15 @@ from multiprocessing.process import BaseProcess
 from types import ModuleType
 from typing import Any
 
-from tallyclip.errors import OptionError, OutputError, StepError, TallyclipError, shows_tracebacks
-from tallyclip.run.runners.base import Advanced, Done, Event, Failed, Payload, Result, Task, Tick
+from tallyclip.errors import OptionError
+from tallyclip.run.runners.attempts import Again, Attempts, Cause, Waiting
+from tallyclip.run.runners.base import Advanced, Event, Payload, Result, Task, Tick
+from tallyclip.run.runners.tries import STARTED, outcome_of, too_long, try_task
 
-CRASHES_ALLOWED = 2  # a task that kills a third worker has failed
 _STARTING = threading.Lock()
 SAFE_PATH = "PYTHONSAFEPATH"  # an environment variable of Python's
 SECONDS_BETWEEN_TICKS = 0.2
 SECONDS_TO_LEAVE = 2.0
-LONGEST_SAID = 2_000  # characters of why a task failed: an error of a library may have the data in it
 
 
 class _Worker:
@@ -43,6 +43,7 @@ class _Worker:
         theirs.close()
         watched.close()
         self.task: Task[Any] | None = None
+        self.began: float | None = None  # when it had loaded what the task needs
 
     def give(self, function: Callable[..., Any], task: Task[Any]) -> bool:
         """Hand over a task; False if the worker died before there was one to blame."""
@@ -50,7 +51,7 @@ class _Worker:
             self.pipe.send((function, task.payload))
         except (BrokenPipeError, ConnectionResetError):
             return False
-        self.task = task
+        self.task, self.began = task, None
         return True
 
     def close(self) -> None:
@@ -65,11 +66,12 @@ class _Worker:
 class Workers:
     """A number of worker processes, started when first needed and used until the block ends.
 
-    ``preload`` names modules that every worker needs; they are imported once and shared.
+    ``preload`` names modules that every worker needs; they are imported once and shared. ``longest`` is how many seconds a task may take.
     """
 
-    def __init__(self, count: int, preload: Sequence[str] = ()) -> None:
+    def __init__(self, count: int, preload: Sequence[str] = (), longest: float | None = None) -> None:
         self.count = count
+        self._longest = longest
         self._context = get_context("forkserver")
         self._context.set_forkserver_preload(list(preload))
         self._workers: list[_Worker] = []
@@ -85,13 +87,14 @@ class Workers:
     def map(self, function: Callable[[Payload, Tick], Result], tasks: Iterable[Task[Payload]]) -> Iterator[Event]:
         """Run every task, yielding what happens as it happens; tasks finish in any order.
 
-        A task whose worker dies is given to a new one up to ``CRASHES_ALLOWED`` times and then fails, and so does one that raises.
+        A task is tried again, in another worker where its own died, as often as ``attempts.py`` says. One that ran out of memory is done
+        at the end, when nothing runs beside it.
 
         Raises:
             OutputError: a worker cannot write; going on would only fail again and again.
             StepError: a step of the user's own does not work; likewise.
         """
-        waiting = deque(tasks)
+        waiting = Waiting(tasks)
         self._dismiss([worker for worker in self._workers if not worker.process.is_alive()])
         while len(self._workers) < min(self.count, len(waiting)):
             self._workers.append(_Worker(self._context))
@@ -100,39 +103,55 @@ class Workers:
         finally:  # a worker that has not finished would give its answer to the next call
             self._dismiss([worker for worker in self._workers if worker.task])
 
-    def _run(self, function: Callable[[Payload, Tick], Result], waiting: deque[Task[Payload]]) -> Iterator[Event]:
-        crashes: Counter[str] = Counter()
+    def _run(self, function: Callable[[Payload, Tick], Result], waiting: Waiting[Payload]) -> Iterator[Event]:
+        attempts = Attempts()
+        alone: deque[Task[Payload]] = deque()
         idle = list(self._workers)
-        while waiting or any(worker.task for worker in self._workers):
-            while waiting and idle:
+        while waiting or alone or any(worker.task for worker in self._workers):
+            if alone and not waiting and len(idle) == len(self._workers):
+                waiting.put(alone.popleft(), 0.0)
+            while idle and (task := waiting.take(time.monotonic())):
                 worker = idle.pop()
-                if worker.give(function, waiting[0]):
-                    waiting.popleft()
-                else:
+                if not worker.give(function, task):
+                    waiting.put_first(task)
                     idle.append(self._replace(worker))
-            ready = wait([worker.pipe for worker in self._workers if worker.task])
-            for worker in [worker for worker in self._workers if worker.pipe in ready]:
+            for worker, message in self._heard(waiting.next_at() if idle else None):
                 task = worker.task
                 assert task is not None
+                if message == STARTED:
+                    worker.began = time.monotonic()
+                    continue
+                if message[0] == "tick":
+                    yield Advanced(task.key, message[1])
+                    continue
+                worker.task = None
+                idle.append(worker if message[0] != "gone" else self._replace(worker))
+                judged = attempts.judge(task.key, message[1] if message[0] == "gone" else message)
+                if not isinstance(judged, Again):
+                    yield judged
+                elif judged.cause is Cause.MEMORY:
+                    alone.append(task)
+                else:
+                    waiting.put(task, time.monotonic() + judged.delay)
+
+    def _heard(self, until: float | None) -> Iterator[tuple[_Worker, tuple[Any, ...]]]:
+        """What workers say, as soon as one says something or dies, at the latest at a time; of one that is to be replaced "gone" and how
+        its task ended."""
+        busy = [worker for worker in self._workers if worker.task]
+        ends = {} if self._longest is None else {worker: worker.began + self._longest for worker in busy if worker.began is not None}
+        times = [*ends.values(), *([] if until is None else [until])]
+        ready = wait([worker.pipe for worker in busy], max(0.0, min(times) - time.monotonic()) if times else None)
+        for worker in busy:
+            if worker.pipe in ready:
                 try:
                     message = worker.pipe.recv()
                 except (EOFError, OSError):
-                    idle.append(self._replace(worker))
-                    crashes[task.key] += 1
-                    if crashes[task.key] <= CRASHES_ALLOWED:
-                        waiting.append(task)
-                    else:
-                        yield Failed(
-                            task.key,
-                            f"its worker died {crashes[task.key]} times, {_cause(worker.process)}",
-                            _CRASH_HINT,
-                        )
-                    continue
-                event = _event(task.key, message)
-                if not isinstance(event, Advanced):
-                    worker.task = None
-                    idle.append(worker)
-                yield event
+                    worker.close()
+                    message = ("gone", ("failed", f"its worker died {_cause(worker.process)}", _CRASH_HINT, Cause.CRASH))
+                yield worker, message
+            elif self._longest is not None and time.monotonic() > ends.get(worker, math.inf):
+                worker.process.kill()
+                yield worker, ("gone", too_long(self._longest))
 
     def _replace(self, dead: _Worker) -> _Worker:
         dead.close()
@@ -148,33 +167,15 @@ class Workers:
         self._workers = [worker for worker in self._workers if worker not in leaving]
 
 
-def _event(key: str, message: tuple[Any, ...]) -> Event:
-    match message:
-        case ("tick", rows):
-            return Advanced(key, rows)
-        case ("done", result):
-            return Done(key, result)
-        case ("stop", error):
-            raise error
-        case (_, what, hint):
-            return Failed(key, _cut(what), None if hint is None else _cut(hint))
-        case _:
-            raise AssertionError(message)
-
-
-def _cut(said: str) -> str:
-    return said if len(said) <= LONGEST_SAID else f"{said[:LONGEST_SAID]} ..."
-
-
 _CRASH_HINT = "memory may have run out: try fewer --workers; or the file makes a library crash, or a --step the process: look at it alone"
 
 
 def _cause(process: BaseProcess) -> str:
     code = process.exitcode or 0
     if code >= 0:
-        return f"last with exit code {code}"
+        return f"with exit code {code}"
     names = {known.value: known.name for known in signal.Signals}
-    return f"last by signal {names.get(-code, -code)}"
+    return f"by signal {names.get(-code, -code)}"
 
 
 @contextmanager
@@ -258,21 +259,14 @@ def _serve(pipe: Connection, watched: Connection) -> None:
             function, payload = pipe.recv()
         except (EOFError, OSError):
             return
+        _send(pipe, STARTED)
         tick = _Ticker(pipe)
+        outcome = try_task(function, payload, tick)
+        tick.say()
         try:
-            result = function(payload, tick)
-            tick.say()
-            _send(pipe, ("done", result))
-        except (OutputError, StepError) as error:
-            _send(pipe, ("stop", error))
-        except TallyclipError as error:
-            _send(pipe, ("failed", error.what, error.hint))
-        except MemoryError:
-            _send(pipe, ("failed", "memory ran out", "try fewer --workers"))
-        except Exception as error:  # a shard that fails in a way nobody foresaw fails alone, and says how
-            if shows_tracebacks():
-                traceback.print_exc()
-            _send(pipe, ("failed", f"{type(error).__name__}: {error}", None))
+            _send(pipe, outcome)
+        except Exception as error:  # a result that cannot be sent
+            _send(pipe, outcome_of(error))
 
 
 def _send(pipe: Connection, message: tuple[Any, ...]) -> None:

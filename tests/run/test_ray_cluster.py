@@ -1,0 +1,200 @@
+"""Whole curates on Ray clusters: the same bytes as on one machine, whatever dies meanwhile.
+
+By default one machine is killed, in the stage match; ``scripts/test --all`` kills one in others too.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from tallyclip.errors import OptionError
+from tallyclip.run.runners.base import Task
+from tallyclip.run.runners.ray import RayWorkers
+from tests.readers.crawl.tools import image, page, write_wat
+from tests.run.clusters import MODULES, Cluster, add_machine, cluster_of, copy_with_version, ray, write_shards
+from tests.run.test_local import double
+from tests.run.test_shares import content
+from tests.tools import captions, eventually, fails, leftovers, started, succeeds, write_entries
+
+SHARDS = 60
+
+
+class Case(NamedTuple):
+    """A pool, entries, and the bytes that they come to on one machine."""
+
+    pool: Path
+    entries: Path
+    clean: dict[str, bytes]
+
+
+def curate(pool: Path, entries: Path, out: Path, *more: object) -> list[object]:
+    return ["curate", pool, "--metadata", entries, "--t", 20, "--out", out, *more]
+
+
+def on(cluster: Cluster) -> list[str]:
+    return ["--runner", "ray", "--ray-address", cluster.address]
+
+
+def made(run: Path) -> dict[str, bytes]:
+    """All files but those that say how they were made; what they say of the folder's own place is left out."""
+    assert leftovers(run) == []
+    files = {name: file for name, file in content(run).items() if not name.startswith("card") and name != "README.md"}
+    return {name: file.replace(str(run).encode(), b"RUN") for name, file in files.items()}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def modules() -> Iterator[None]:
+    """Commands are those of this checkout."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join([MODULES, os.environ.get("PYTHONPATH", "")]))
+        yield
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
+    folder = tmp_path_factory.mktemp("case")
+    pool, entries = write_shards(folder / "pool", SHARDS), write_entries(folder / "entries.json")
+    succeeds(*curate(pool, entries, folder / "one", "--workers", 1))
+    return Case(pool, entries, made(folder / "one"))
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    with cluster_of(1) as cluster:
+        yield cluster
+
+
+def machines(cluster: Cluster, count: int) -> list[Any]:
+    """So many machines of the cluster; what is missing is added."""
+    while len(cluster.worker_nodes) < count:
+        add_machine(cluster)
+    return list(cluster.worker_nodes)
+
+
+def test_two_workers_make_the_bytes_that_one_makes(case: Case, tmp_path: Path) -> None:
+    succeeds(*curate(case.pool, case.entries, tmp_path / "run", "--workers", 2))
+    assert made(tmp_path / "run") == case.clean
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_machines_make_the_bytes_that_one_worker_makes(case: Case, cluster: Cluster, tmp_path: Path, count: int) -> None:
+    assert len(machines(cluster, count)) == count
+    succeeds(*curate(case.pool, case.entries, tmp_path / "run", *on(cluster)))
+    assert made(tmp_path / "run") == case.clean
+
+
+def done(run: Path, stage: str) -> int:
+    return len(list(run.glob(f".work/{stage}-*/_done/*.json")))
+
+
+def kill_one_during(stage: str, command: list[object], run: Path, cluster: Cluster) -> None:
+    """Kill a machine when work on a stage has begun, and wait until the command ends."""
+    doomed = machines(cluster, 3)[0]
+    driver = started(*command)
+    eventually(lambda: done(run, stage) >= 3 or driver.poll() is not None, f"{stage} has begun")
+    assert driver.poll() is None
+    cluster.remove_node(doomed, allow_graceful=False)
+    assert not (run / stage).exists(), "the stage was over too soon: use more files"
+    printed, said = driver.communicate(timeout=200)
+    assert driver.returncode == 0, said
+    assert "raylet" not in printed + said
+    assert "failed:" not in (run / "log.txt").read_text()
+
+
+def test_a_machine_that_is_killed_changes_nothing(case: Case, cluster: Cluster, tmp_path: Path) -> None:
+    kill_one_during("match", curate(case.pool, case.entries, tmp_path / "run", *on(cluster)), tmp_path / "run", cluster)
+    assert made(tmp_path / "run") == case.clean
+
+
+@pytest.mark.matrix
+def test_nor_does_one_that_is_killed_while_pairs_are_drawn(case: Case, cluster: Cluster, tmp_path: Path) -> None:
+    kill_one_during("balance", curate(case.pool, case.entries, tmp_path / "run", *on(cluster)), tmp_path / "run", cluster)
+    assert made(tmp_path / "run") == case.clean
+
+
+@pytest.fixture(scope="module")
+def crawl(case: Case, tmp_path_factory: pytest.TempPathFactory) -> Case:
+    folder = tmp_path_factory.mktemp("crawl")
+    (folder / "crawl").mkdir()
+    for number in range(SHARDS):
+        pages = [page(f"http://{n}.example/", [image(f"{n % 40}.jpg", alt=text)]) for n, text in enumerate(captions(100, number))]
+        write_wat(folder / "crawl" / f"{number:03}.warc.wat.gz", pages)
+    succeeds(*curate(folder / "crawl", case.entries, folder / "one", "--duplicates", "pair", "--workers", 1))
+    return Case(folder / "crawl", case.entries, made(folder / "one"))
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize("stage", ["gather", "duplicates", "pool"])
+def test_nor_does_one_that_is_killed_while_a_crawl_becomes_a_pool(stage: str, crawl: Case, cluster: Cluster, tmp_path: Path) -> None:
+    command = curate(crawl.pool, crawl.entries, tmp_path / "run", "--duplicates", "pair", *on(cluster))
+    kill_one_during(stage, command, tmp_path / "run", cluster)
+    assert made(tmp_path / "run") == crawl.clean
+
+
+def test_machines_with_another_version_are_refused_with_both_versions(case: Case, cluster: Cluster, tmp_path: Path) -> None:
+    odd = add_machine(cluster, copy_with_version(tmp_path / "other", "0.0.9"))
+    try:
+        said = fails(2, *curate(case.pool, case.entries, tmp_path / "run", *on(cluster)))
+    finally:
+        cluster.remove_node(odd, allow_graceful=False)
+    assert "tallyclip 0.0.9, here " in said
+
+
+def test_so_is_a_cluster_with_another_ray(cluster: Cluster, tmp_path: Path) -> None:
+    ours = ray.__version__
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ray, "__version__", "1.2.3")
+        with pytest.raises(OptionError) as raised, RayWorkers(cluster.address, None, tmp_path):
+            pass
+    assert all(version in raised.value.what for version in (ours, "1.2.3"))
+    assert not ray.is_initialized()
+
+
+@pytest.mark.skipif(not Path("/proc/self/cwd").exists(), reason="needs /proc")
+def test_machines_that_do_not_see_the_folder_are_named(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What /proc/self/cwd is depends on who looks."""
+    monkeypatch.chdir(tmp_path)
+    with RayWorkers(cluster.address, None, Path("/proc/self/cwd")) as workers:
+        with pytest.raises(OptionError) as raised:
+            next(workers.map(double, [Task("one", 1)]))
+        (name, *_) = {node["NodeManagerAddress"] for node in ray.nodes()}
+    assert f"({name}) of the Ray cluster" in raised.value.what
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_when_the_head_is_killed_the_command_says_so_and_goes_on_with_a_new_one(case: Case, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    with cluster_of(2) as first:
+        driver = started(*curate(case.pool, case.entries, run, *on(first)))
+        eventually(lambda: done(run, "match") >= 3 or driver.poll() is not None, "match has begun")
+        first.remove_node(first.head_node, allow_graceful=False)
+        _, said = driver.communicate(timeout=100)
+    assert driver.returncode == 1, said
+    assert "the head of the Ray cluster" in said
+    assert "run the same command again" in said
+    before = done(run, "match")
+    assert 3 <= before < SHARDS
+    with cluster_of(1) as second:
+        succeeds(*curate(case.pool, case.entries, run, *on(second)))
+    assert f"{SHARDS:,} shards of which {before:,} are done" in (run / "log.txt").read_text()
+    assert made(run) == case.clean
+
+
+def test_without_ray_a_whole_curate_works(case: Case, tmp_path: Path) -> None:
+    """Here any import of it is an error."""
+    program = "import sys; sys.modules['ray'] = None; from tallyclip.cli import main; main()"
+    command = [sys.executable, "-c", program, *map(str, curate(case.pool, case.entries, tmp_path / "run"))]
+    subprocess.run(command, check=True, capture_output=True, timeout=100)
+    assert made(tmp_path / "run") == case.clean
+    refused = subprocess.run(
+        [*command[:3], *map(str, curate(case.pool, case.entries, tmp_path / "other", "--runner", "ray"))], capture_output=True
+    )
+    assert refused.returncode == 2
+    assert b"--runner ray needs the package Ray" in refused.stderr
