@@ -12,7 +12,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -244,14 +244,11 @@ class OpenFolder:
         self._workspace = Workspace(self._kind(), self._folder, self._runner, self._progress, self._command, self._role)
         return self._workspace.__enter__()
 
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if self._progress is not None:
             self._progress.stop()
         self._runner.__exit__(kind, error, trace)
         self._workspace.__exit__(kind, error, trace)  # last: it unlocks the folder for the next command
-        from tallyclip.run.ranks import PartDone
-
-        return isinstance(error, PartDone)
 
 
 def curate(
@@ -337,7 +334,7 @@ def curate(
         OutputError: the results cannot be written.
     """
     given = locals()
-    with _open("curate", curate, given) as run:
+    with _part(), _open("curate", curate, given) as run:
         from tallyclip.flows import asked
         from tallyclip.flows import curate as flow
 
@@ -405,7 +402,7 @@ def match_pool(
 ) -> Run:
     """Match a pool against an entry list, as ``tallyclip match``. Arguments and errors: see ``curate``."""
     given = locals()
-    with _open("match", match_pool, given) as run:
+    with _part(), _open("match", match_pool, given) as run:
         from tallyclip.flows import asked
         from tallyclip.flows import curate as flow
 
@@ -460,7 +457,7 @@ def make_pool(
 ) -> Run:
     """Make a pool from crawl files, as ``tallyclip pool``; ``Run.pool`` is where it is. Arguments and errors: see ``curate``."""
     given = locals()
-    with _open("pool", make_pool, given) as run:
+    with _part(), _open("pool", make_pool, given) as run:
         from tallyclip.flows import asked
         from tallyclip.flows import curate as flow
 
@@ -767,6 +764,15 @@ def _open(name: str, function: Callable[..., Run], given: dict[str, Any]) -> Ope
         check_there(given["pool"])
     command = command_of(name, function, given)
     return OpenFolder(folder, HOW_TO_RUN | {"workers": 1} | given, command, progress=given["progress"], role=_role(given))
+
+
+@contextmanager
+def _part() -> Generator[None]:
+    """A block that ends as if it were done where a rank has done its part."""
+    from tallyclip.run.ranks import PartDone
+
+    with suppress(PartDone):
+        yield
 
 
 def _role(given: Mapping[str, Any]) -> Role | None:

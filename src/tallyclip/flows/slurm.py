@@ -77,14 +77,14 @@ def write_jobs(folder: Path, command: Sequence[str], given: Mapping[str, Any], s
         "folder": shlex.quote(os.getcwd()),
         "logs": shlex.quote(str(folder.resolve() / "logs")),
         "slurm": slurm,
-        "jobs": [Job(number, *step) for number, step in enumerate(_steps(command[0], given, slurm.ranks), 1)],
     }
+    jobs = [Job(number, *step) for number, step in enumerate(_steps(command[0], given, slurm.ranks), 1)]
     templates = Environment(
         loader=PackageLoader("tallyclip.flows"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
     )
     (folder / "logs").mkdir(parents=True, exist_ok=True)
-    written = [_write(folder / job.name, templates.get_template("job.sh.jinja").render(about, job=job)) for job in about["jobs"]]
-    return [*written, _write(folder / SUBMIT, templates.get_template("submit.sh.jinja").render(about))]
+    written = [_write(folder / job.name, templates.get_template("job.sh.jinja").render(about, job=job)) for job in jobs]
+    return [*written, _write(folder / SUBMIT, templates.get_template("submit.sh.jinja").render(about, jobs=jobs))]
 
 
 def _write(path: Path, content: str) -> Path:

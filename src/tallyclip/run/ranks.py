@@ -4,6 +4,8 @@ Ranks are processes on one machine or many that are started with the same comman
 A piece of work belongs to a rank by its key (``number_of``), so what a rank does is known from the folder alone, and N may change from one
 attempt to the next. What follows when all pieces of a stage are done, its result, is made by one process: by ``finish``, or, where ranks
 wait for each other, by the first that sees that all are done.
+
+Longer than others: the three roles are read side by side.
 """
 
 from __future__ import annotations
