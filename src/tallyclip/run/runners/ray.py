@@ -237,15 +237,15 @@ class RayWorkers:
                 .remote(str(seen), expected)
                 for node in machines
             }
-            found = {machines[node]: self._reply(machines[node], asked) for node, asked in ask.items()}
+            found = [(machines[node], *self._reply(machines[node], asked)) for node, asked in ask.items()]
         finally:
             seen.unlink(missing_ok=True)
         ours = versions()
-        for name, (theirs, _) in found.items():
+        for name, theirs, _ in found:
             other = [f"{what} {theirs.get(what, 'missing')}, here {ours[what]}" for what in ours if theirs.get(what) != ours[what]]
             if other:
                 raise OptionError(f"{name} of the Ray cluster has {'; '.join(other)}", "the same versions must be everywhere")
-        blind = [name for name, (_, sees) in found.items() if not sees]
+        blind = [name for name, _, sees in found if not sees]
         if blind:
             hint = "give an --out on a file system that all machines share, under the same path"
             raise OptionError(f"{self._folder}: not to be seen from {', '.join(blind)} of the Ray cluster", hint)
