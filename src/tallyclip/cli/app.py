@@ -18,7 +18,7 @@ import typer
 from tallyclip import api
 from tallyclip.cli import options
 from tallyclip.cli.config import placed, shown
-from tallyclip.cli.console import choose_progress, fails, out, reports_errors, show_result, show_text
+from tallyclip.cli.console import choose_progress, fails, out, reports_errors, show_file, show_result, show_text
 from tallyclip.cli.difference import add_diff
 from tallyclip.cli.evaluation import eval_app
 from tallyclip.cli.experiment import experiment_app
@@ -278,7 +278,7 @@ def show_config(*, out: options.MaybeOut = None, context: typer.Context, **given
         tallyclip config show laion/*.parquet --size 1_000_000 --out run > run.toml
     """
     given = {name: placed(name, value, os.getcwd()) for name, value in ({"pool": given["pool"], "out": out} | given).items()}
-    show_text(shown(given, origins(context)))
+    show_file(shown(given, origins(context)))
 
 
 add_commands(metadata_app, reports_errors)

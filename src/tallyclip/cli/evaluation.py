@@ -155,16 +155,16 @@ def table(results: Results, suite: OfSuite = SuiteName.metaclip_26, as_json: opt
 
 def _show_report(found: Evaluation) -> None:
     """The numbers, and what people should know about them."""
-    from rich.table import Table
     from rich.text import Text
 
     from tallyclip.cli.show import in_lines
+    from tallyclip.cli.tables import ScreenTable
 
     assert found.tallyclip is not None
     details = found.tallyclip
-    numbers = Table(box=None, header_style="dim", pad_edge=False)
-    numbers.add_column("metric", no_wrap=True)
-    numbers.add_column("percent", justify="right")
+    numbers = ScreenTable()
+    numbers.add_texts("metric")
+    numbers.add_numbers("percent")
     for name, value in found.metrics.items():
         numbers.add_row(Text(name), _percent(value), style="bold cyan" if name == details.metric else "")
     captions = f", {details.captions:,} captions" if details.captions else ""
@@ -182,17 +182,13 @@ def _show_report(found: Evaluation) -> None:
 
 
 def _show_table(found: SideBySide) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
     from tallyclip.cli.show import in_lines
-    from tallyclip.escaping import printable
+    from tallyclip.cli.tables import ScreenTable
 
-    shown = Table(box=None, header_style="dim", pad_edge=False)
-    shown.add_column("task", no_wrap=True)
+    shown = ScreenTable()
+    shown.add_texts("task")
     for model, heading in zip(found.models, _headings(found.models), strict=True):
-        own = not model.source
-        shown.add_column(Text(printable(heading, keep="\n")), justify="right", style="cyan" if own else "", no_wrap=own)
+        shown.add_numbers(heading, style="" if model.source else "cyan")
     rows = [(task.title, [model.values.get(task.name) for model in found.models]) for task in found.tasks]
     if found.averaged:
         rows.append(("average", [model.average for model in found.models]))

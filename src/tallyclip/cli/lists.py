@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tallyclip.cli.show import in_lines
+from tallyclip.cli.tables import ScreenTable
 from tallyclip.core.data import Metadata
 from tallyclip.escaping import printable
 from tallyclip.lists.check import MODES, Check, Repeats
@@ -133,7 +134,7 @@ def check_report(path: str, report: Check) -> RenderableType:
     return Group(*parts, Text("\nfindings", style="bold"), findings)
 
 
-def _only(difference: Difference) -> Table:
+def _only(difference: Difference) -> ScreenTable:
     table = _table("source", ("only in A", "only in B"))
     counts_a, counts_b = difference.only_a.by_source, difference.only_b.by_source
     for source in dict.fromkeys([*counts_a, *counts_b]):
@@ -142,7 +143,7 @@ def _only(difference: Difference) -> Table:
     return table
 
 
-def _sources(report: Check) -> Table:
+def _sources(report: Check) -> ScreenTable:
     table = _table("source", ("entries", *(f"never in {mode}" for mode in MODES)))
     for source in report.sources:
         never = [source.unmatchable[mode].count for mode in MODES]
@@ -152,8 +153,8 @@ def _sources(report: Check) -> Table:
     return table
 
 
-def _kinds(report: Check) -> Table:
-    table = _table("entries that", ("",), "examples")
+def _kinds(report: Check) -> ScreenTable:
+    table = _table("entries that", ("count",), "examples")
     for what, found, written in (
         ("repeat in other case", report.case_repeats, _quoted),
         ("repeat in other NFC form", report.nfc_repeats, ascii),  # unescaped they look the same
@@ -172,7 +173,7 @@ def _kinds(report: Check) -> Table:
     return table
 
 
-def _classes(report: Check) -> Table:
+def _classes(report: Check) -> ScreenTable:
     table = _table("class names", ("names", "exact", "other case", "missing"), "examples")
     for names in report.classes:
         counts = (names.names, names.exact, names.folded, names.missing.count)
@@ -180,13 +181,11 @@ def _classes(report: Check) -> Table:
     return table
 
 
-def _table(first: str, numbers: Sequence[str], last: str | None = None) -> Table:
-    table = Table(box=None, header_style="dim", pad_edge=False)
-    table.add_column(first, overflow="fold")
-    for title in numbers:
-        table.add_column(title, justify="right")
-    if last is not None:
-        table.add_column(last, overflow="ellipsis", no_wrap=True)
+def _table(first: str, numbers: Sequence[str], *last: str) -> ScreenTable:
+    table = ScreenTable()
+    table.add_texts(first)
+    table.add_numbers(*numbers)
+    table.add_texts(*last)
     return table
 
 

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
 from tallyclip.cli.console import as_markup
+from tallyclip.cli.tables import ScreenTable
 from tallyclip.escaping import printable
 from tallyclip.report.numbers import short, size, visible
 from tallyclip.wording import plural
@@ -27,16 +27,8 @@ MARKS = {"done": "[green]✓[/green]", "under way": "[yellow]…[/yellow]", "to 
 
 def plan_table(plan: Plan) -> RenderableType:
     """The table of a plan, with the chosen threshold highlighted."""
-    table = Table(box=None, header_style="dim", pad_edge=False)
-    for title in (
-        "t",
-        "expected pairs",
-        "of matched",
-        "tail share",
-        "head entries",
-        "head matches",
-    ):
-        table.add_column(title, justify="right")
+    table = ScreenTable()
+    table.add_numbers("t", "expected pairs", "of matched", "tail share", "head entries", "head matches")
     for row in plan.rows:
         cells = (
             f"{row.t:,.6g}",
@@ -97,6 +89,8 @@ def _is_fact(name: str, value: object) -> bool:
 
 
 def _fact(name: str, value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if name == "bytes" and isinstance(value, int):
         return size(value)
     return f"{value:,}" if isinstance(value, int) else f"{value:,.6g}" if isinstance(value, float) else as_markup(str(value))
@@ -130,12 +124,11 @@ def text_matches(found: TextMatches) -> RenderableType:
     parts: list[RenderableType] = []
     with_counts = found.keep_probability is not None
     if found.entries:
-        table = Table(box=None, header_style="dim", pad_edge=False)
-        table.add_column("id", justify="right")
-        table.add_column("entry", overflow="fold")
+        table = ScreenTable()
+        table.add_numbers("id")
+        table.add_texts("entry")
         if with_counts:
-            table.add_column("count", justify="right")
-            table.add_column("entry prob.", justify="right")
+            table.add_numbers("count", "entry prob.")
         for entry in found.entries:
             more = [f"{entry.count:,}", f"{entry.entry_probability:.4g}"] if with_counts else []
             table.add_row(str(entry.id), Text(visible(entry.entry)), *more)
