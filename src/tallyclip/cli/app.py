@@ -85,6 +85,8 @@ def curate(*, dry_run: options.DryRun = False, as_json: options.AsJson = False, 
     `RUN/card/card.html`. After an interruption, run the same command again to continue. With other options, only the stages that they
     affect are run again.
 
+    Needs for crawl files and `--languages`: crawl
+
     Example:
         tallyclip curate laion/*.parquet --size 1_000_000 --out run
     """
@@ -102,6 +104,8 @@ def pool(*, pool: options.CrawlFiles = None, as_json: options.AsJson = False, **
 
     Reads WAT or WARC files, resolves image URLs, takes alt, title and data-image-title as captions, removes duplicate pairs across all
     files, and writes `RUN/pool/*.parquet`, which `tallyclip curate` reads. Without filters nothing else is dropped, as in the paper.
+
+    Needs: crawl
 
     Examples:
         tallyclip pool crawl/*.warc.wat.gz --languages en --out run
@@ -124,6 +128,8 @@ def match(
     **given: Any,
 ) -> None:
     """Match a pool against an entry list, or show which entries one caption matches.
+
+    Needs for crawl files and `--languages`: crawl
 
     Examples:
         tallyclip match laion/*.parquet --out run

@@ -109,6 +109,8 @@ def evaluate(
     Reads every image of a set, and gives top-1, top-5 and the mean per class, or recall@1, 5 and 10 in both directions, and the metric
     of the task if it has another. Class names and prompts are those of the set's folder, of open_clip for ImageNet, or of a TOML file.
 
+    Needs: train
+
     Examples:
         tallyclip eval --model ViT-B-32-quickgelu --pretrained epoch_32.pt --data wds_vtab-cifar10 --out results/cifar10.json
         tallyclip eval table results/*.json

@@ -69,6 +69,8 @@ def run(
     interruption, run the same command again: it goes on, with the same numbers. With more `--seeds`, or new arms in the recipe, only
     these are done.
 
+    Needs: train
+
     Examples:
         tallyclip experiment run ladder --out ladder
         tallyclip experiment run mine.toml --seeds 5 --out mine
@@ -109,6 +111,8 @@ def world(
     """Write the world of a recipe, to look at it or to try other commands: a pool of tars as img2dataset writes them, and its test sets.
 
     Writes `DIR/world/pool/*.tar`, and `seen`, `unseen` and `retrieval` beside it, which `tallyclip eval --data` takes.
+
+    Needs: train
 
     Example:
         tallyclip experiment world --pairs 10_000 --out small
