@@ -18,7 +18,7 @@ from tallyclip.readers.content import reading
 from tallyclip.readers.estimate import estimate_rows
 from tallyclip.readers.others import skipped_notes
 from tallyclip.readers.pairs import pairs_in_parts
-from tallyclip.readers.read import columns_of, folders_note, read_shard
+from tallyclip.readers.read import columns_of, notes_of, read_shard
 from tallyclip.readers.sources import Shard, cut, find_files
 from tallyclip.run.cost import Cost, Expected
 from tallyclip.stages.runs import RUN
@@ -144,7 +144,7 @@ def _look(shard: Shard, choice: ColumnChoice, matcher: Matcher) -> _Sample | Non
         SourceError: the shard cannot be read.
     """
     columns = columns_of(shard.file, choice)
-    notes = [str(columns), columns.example and f"{shard.file.path}: {columns.example}", folders_note(shard.file, columns)]
+    notes = [str(columns), *notes_of(shard.file, columns)]
     started = time.perf_counter()
     records = next(read_shard(shard, columns, choice), None)
     if records is None:

@@ -36,6 +36,7 @@ class Columns:
         layout: the name of the known layout, for messages.
         from_folders: the columns that only the file's folders give, with their values.
         table: how a CSV or TSV file is read.
+        unnamed_url: a column that seems to hold the URLs, but has no role, for messages.
     """
 
     caption: str
@@ -46,6 +47,7 @@ class Columns:
     layout: str = "named by flag"
     from_folders: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
     table: TableFormat | None = None
+    unnamed_url: str | None = None
 
     def __str__(self) -> str:
         roles = {"caption": self.caption, "url": self.url, "uid": self.uid, "key": self.key, "status": self.status}

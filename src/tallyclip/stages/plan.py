@@ -163,7 +163,8 @@ def warning_of(counts: Int64[np.ndarray, " V"], aim: Aim, t: float, kept: Bool[n
     """
     matched = int(np.count_nonzero(counts))
     lost = int(np.count_nonzero((counts > 0) & ~kept))
-    losses = f"{lost:,} of the {matched:,} matched entries {'loses' if lost == 1 else 'lose'} all their pairs"
+    losses = f"{lost:,} of the {matched:,} matched entries {'loses all its' if lost == 1 else 'lose all their'} pairs"
+    losses = losses if lost else f"each of the {matched:,} matched entries keeps a pair or more"
     share = tail_share(counts, t)
     if _is_without_tail(counts, t):
         usual = threshold_for_tail(counts, PAPER_TAIL_SHARE)
