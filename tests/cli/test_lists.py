@@ -43,7 +43,7 @@ def rows(said: str) -> list[list[str]]:
 
 def test_a_difference_is_printed() -> None:
     said = seen(difference_report("a [x].json", "b.json", difference(LIST, OTHER)))
-    assert "A  a [x].json, 11 entries\nB  b.json, 3 entries\n1 entries are in both, in the same order" in said
+    assert "A  a [x].json, 11 entries\nB  b.json, 3 entries\n1 entry is in both, in the same order" in said
     assert ["wordnet", "1", "2"] in rows(said)
     assert ["[i]titles[/i]", "1", "0"] in rows(said)
     assert ["total", "10", "2"] in rows(said)

@@ -76,9 +76,8 @@ def _scores(manifest: ListManifest) -> list[str]:
     if "score" not in facts:
         return []
     if facts["score"] == "pmi":
-        return [
-            f"bigrams      ranked by PMI: {facts['candidates']:,} pairs have a PMI of {manifest.recipe['bigrams']['min_pmi']:g} or more"
-        ]
+        pairs, least = plural(facts["candidates"], "pair has", "pairs have"), manifest.recipe["bigrams"]["min_pmi"]
+        return [f"bigrams      ranked by PMI: {pairs} a PMI of {least:g} or more"]
     return [f"bigrams      {facts.get('instead of pmi', 'ranked by the damped score')}"]
 
 
@@ -86,8 +85,8 @@ def _texts(manifest: ListManifest) -> list[str]:
     texts = manifest.texts
     if not texts:
         return []
-    pages = f"{texts['pages']:,} pages, {texts['articles']:,} of them articles, with " if texts["pages"] else ""
-    return [f"counted      {pages}{texts['words']:,} words"]
+    pages = f"{plural(texts['pages'], 'page')}, {texts['articles']:,} of them articles, with " if texts["pages"] else ""
+    return [f"counted      {pages}{plural(texts['words'], 'word')}"]
 
 
 def _drops(manifest: ListManifest) -> list[str]:

@@ -15,6 +15,7 @@ from tallyclip.cli.console import choose_progress, err, reports_errors, show_res
 from tallyclip.cli.console import out as stdout
 from tallyclip.cli.help import Commands
 from tallyclip.errors import OptionError
+from tallyclip.wording import plural
 
 if TYPE_CHECKING:
     from tallyclip.evaluation.results import Evaluation
@@ -169,7 +170,7 @@ def _show_report(found: Evaluation) -> None:
     numbers.add_numbers("percent")
     for name, value in found.metrics.items():
         numbers.add_row(Text(name), _percent(value), style="bold cyan" if name == details.metric else "")
-    captions = f", {details.captions:,} captions" if details.captions else ""
+    captions = f", {plural(details.captions, 'caption')}" if details.captions else ""
     lines = [f"images       {details.images:,} of {details.form}{captions}"]
     for reason, count in details.dropped.items():
         lines.append(f"unusable     {count:,}: {reason}; such as {details.dropped_names[reason][0]}")

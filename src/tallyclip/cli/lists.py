@@ -24,6 +24,7 @@ from tallyclip.lists.check import MODES, Check, Repeats
 from tallyclip.lists.compare import Difference, added
 from tallyclip.match.coverage import unmatchable_entries
 from tallyclip.report.numbers import percent, visible
+from tallyclip.wording import plural
 
 ROOM = 36  # cells for samples beside a table's numbers, so that a row fits in 80
 LINE = 72  # cells for samples on a line of their own
@@ -83,11 +84,14 @@ def difference_report(name_a: str, name_b: str, difference: Difference) -> Rende
         shared = "no entry is in both"
     else:
         order = "in the same order" if difference.same_order else "in another order"
-        shared = f"{difference.both:,} entries are in both, {order}"
+        shared = f"{plural(difference.both, 'entry is', 'entries are')} in both, {order}"
         if difference.same_order and not difference.only_a.count and not difference.only_b.count:
-            shared = f"both have the same {difference.both:,} entries in the same order"
+            shared = f"both have the same {plural(difference.both, 'entry', 'entries')} in the same order"
     parts: list[RenderableType] = [
-        Text(f"A  {printable(name_a)}, {difference.size_a:,} entries\nB  {printable(name_b)}, {difference.size_b:,} entries\n{shared}")
+        Text(
+            f"A  {printable(name_a)}, {plural(difference.size_a, 'entry', 'entries')}\n"
+            f"B  {printable(name_b)}, {plural(difference.size_b, 'entry', 'entries')}\n{shared}"
+        )
     ]
     if difference.only_a.count or difference.only_b.count:
         parts += ["", _only(difference)]
@@ -97,7 +101,7 @@ def difference_report(name_a: str, name_b: str, difference: Difference) -> Rende
     near = difference.near_misses
     if near.count:
         pairs = [f"{_quoted(one)} ~ {_quoted(other)}" for one, other in near.samples]
-        parts += [Text(f"\n{near.count:,} entries of A are in B only in another case"), _line(pairs)]
+        parts += [Text(f"\n{plural(near.count, 'entry of A is', 'entries of A are')} in B only in another case"), _line(pairs)]
     if difference.moved:
         table = _table("source in A -> in B", ("entries",), "examples")
         for moved in difference.moved:
@@ -118,7 +122,7 @@ def merge_report(names: Sequence[str], lists: Sequence[Metadata], merged: Metada
 
 def check_report(path: str, report: Check) -> RenderableType:
     """The output of ``metadata check``, with the findings last, just above the prompt."""
-    parts: list[RenderableType] = [Text(f"{printable(path)}, {report.entries:,} entries\n"), _sources(report)]
+    parts: list[RenderableType] = [Text(f"{printable(path)}, {plural(report.entries, 'entry', 'entries')}\n"), _sources(report)]
     reasons = [one for source in report.sources for one in source.unmatchable["exact"].reasons]
     for reason in dict.fromkeys(one.reason for one in reasons):
         alike = [one for one in reasons if one.reason == reason]

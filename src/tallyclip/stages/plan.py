@@ -26,6 +26,7 @@ from tallyclip.run.workspace import Workspace
 from tallyclip.stages.counts import load_counts
 from tallyclip.stages.match import MATCH
 from tallyclip.stages.passes import entries_kept, expect, solve_exactly
+from tallyclip.wording import plural
 
 PAPER_TAIL_SHARE = 0.06  # arXiv 2507.22062, section 3.3
 KEEPS_ALL: dict[TextsPolicy, str] = {
@@ -132,9 +133,9 @@ def _solve(making: Making[PlanFolder, PlanOptions]) -> tuple[float, str]:
     if aim.exactly:
         size = checked_whole_size(aim.size)
         t = solve_exactly(run, size, making.options.seed, policy, making.folder.thresholds)
-        return t, f"the smallest that keeps exactly {size:,} distinct pairs"
+        return t, f"the smallest that keeps exactly {plural(size, 'distinct pair')}"
     t = solve_threshold(aim.size, _candidates(run, policy), load_counts(run), lambda thresholds: expect(run, thresholds, policy))
-    return t, f"for an expected size of {aim.size:,.0f} pairs"
+    return t, f"for an expected size of {plural(round(aim.size), 'pair')}"
 
 
 def has_warning(counts: Int64[np.ndarray, " V"], aim: Aim, t: float) -> bool:
@@ -196,7 +197,7 @@ def _finish(making: Making[PlanFolder, PlanOptions]) -> Finished:
     with replacing(folder.curve) as part:
         part.write_text(picture(*plan_curves(rows, t), height=3.4), encoding="utf-8")
     chosen = next(row for row in rows if row.t == t)
-    summary = f"t = {t:,.6g} {why}: {chosen.expected_size:,.0f} pairs expected"
+    summary = f"t = {t:,.6g} {why}: {plural(round(chosen.expected_size), 'pair')} expected"
     return Finished({"t": t, "why": why, "warning": warning}, summary, (folder.table, folder.curve))
 
 
