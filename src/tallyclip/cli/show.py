@@ -78,9 +78,9 @@ def _stage_line(stage: StageStatus) -> str:
     if stage.state == "to do":
         return "[dim]to do[/dim]"
     if stage.state == "under way":
-        of = "" if stage.shards is None else f"{stage.shards_done:,} of "
-        done = f"{of}{plural(stage.shards_done if stage.shards is None else stage.shards, 'shard')}"
-        return f"under way, {done} done"
+        if stage.shards is None:
+            return f"under way, {plural(stage.shards_done, 'shard')} done"
+        return f"under way, {stage.shards_done:,} of {plural(stage.shards, 'shard')} done"
     shards = f"{plural(stage.shards, 'shard')}, " if stage.shards is not None else ""
     return f"[dim]{shards}finished {stage.finished}, {stage.seconds:.1f} s of work[/dim]"
 
