@@ -79,7 +79,7 @@ def _stage_line(stage: StageStatus) -> str:
         return "[dim]to do[/dim]"
     if stage.state == "under way":
         if stage.shards is None:
-            return f"under way, {plural(stage.shards_done, 'shard')} done"
+            return f"under way, {plural(stage.shards_done or 0, 'shard')} done"
         return f"under way, {stage.shards_done:,} of {plural(stage.shards, 'shard')} done"
     shards = f"{plural(stage.shards, 'shard')}, " if stage.shards is not None else ""
     return f"[dim]{shards}finished {stage.finished}, {stage.seconds:.1f} s of work[/dim]"
