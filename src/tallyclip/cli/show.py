@@ -106,7 +106,7 @@ def dry_run(estimate: Estimate) -> str:
             f"pool        {plural(estimate.files, 'file')}, {size(estimate.bytes)}, {rows} records in {plural(estimate.shards, 'shard')}",
             *(f"unreadable  {what}" for what in estimate.unread),
             *(f"files       {note}" for note in estimate.skipped),
-            f"columns     {estimate.columns}",
+            f"columns     {'; '.join(estimate.notes)}",
             f"pairs       about {pairs}; about {matched} match an entry, {estimate.matches_per_pair:.1f} matches each",
             f"time        about {_minutes(estimate.seconds)} with {plural(estimate.workers, 'worker')}",
             f"disk        up to {size(estimate.disk_bytes)}, if every matched pair is kept",
