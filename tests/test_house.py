@@ -17,6 +17,7 @@ from typing import NamedTuple
 SRC = Path(__file__).parents[1] / "src"
 LONGEST = 300  # lines of a module that needs no reason
 REASON = re.compile(r"\blonger\b|\bover 300 lines\b|\bis long because\b", re.IGNORECASE)
+SET = ("of the ", "than the ", "of the pool's ", "each of the ", "each of ", "any of ")
 ANYTHING = "*"
 # Which modules may import what inside functions, and why: modules and packages as patterns of ``fnmatch``.
 LATE_IMPORTS = [
@@ -123,3 +124,31 @@ def test_the_list_of_modules_in_architecture_has_each_of_them() -> None:
     command = [sys.executable, SRC.parent / "scripts" / "tree", "--check"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stderr
+
+
+def nouns_after_numbers(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Where a message has a number with its thousands separated, other than a constant's, and right after it a word that may be a noun."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.JoinedStr):
+            continue
+        for before, number, after in zip([ast.Constant(""), *node.values], node.values, node.values[1:], strict=False):
+            match number, after:
+                case ast.FormattedValue(value, format_spec=ast.JoinedStr([ast.Constant(",")])), ast.Constant(str(text)):
+                    is_set = isinstance(before, ast.Constant) and str(before.value).endswith(SET)
+                    if not is_set and not ast.unparse(value).rpartition(".")[2].isupper():
+                        yield number.lineno, text
+                case _:
+                    pass
+
+
+def test_a_number_and_its_noun_agree() -> None:
+    """A noun that some message counts with ``plural`` is counted so in all of them, but for those of a set: 'none of the 5 pairs'."""
+    calls = [node for tree in modules().values() for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    counted = [call.args[1:] for call in calls if isinstance(call.func, ast.Name) and call.func.id == "plural"]
+    plurals = {str(words[-1].value) + "s" * (len(words) == 1) for words in counted if words and isinstance(words[-1], ast.Constant)}
+    assert len(plurals) > 30
+    noun = re.compile(rf" (?:{'|'.join(sorted(map(re.escape, plurals)))})\b")
+    found = [
+        f"{module}:{line}:{text}" for module, tree in modules().items() for line, text in nouns_after_numbers(tree) if noun.match(text)
+    ]
+    assert found == []

@@ -43,7 +43,7 @@ def rows(said: str) -> list[list[str]]:
 
 def test_a_difference_is_printed() -> None:
     said = seen(difference_report("a [x].json", "b.json", difference(LIST, OTHER)))
-    assert "A  a [x].json, 11 entries\nB  b.json, 3 entries\n1 entries are in both, in the same order" in said
+    assert "A  a [x].json, 11 entries\nB  b.json, 3 entries\n1 entry is in both, in the same order" in said
     assert ["wordnet", "1", "2"] in rows(said)
     assert ["[i]titles[/i]", "1", "0"] in rows(said)
     assert ["total", "10", "2"] in rows(said)
@@ -75,10 +75,10 @@ def test_a_check_is_printed() -> None:
     assert ["total", "11", "1", "(9.1%)", "0", "1", "(9.1%)"] in rows(said)
     assert "1 can never be matched in exact mode: the entry has a mark next to another" in said
     assert "   'St. Louis'" in said
-    assert "repeat in other case      1  'dog' ~ 'Dog'" in said
-    assert "repeat in other NFC form  1  'Zo\\xeb' ~ 'Zoe\\u0308'" in said
-    assert "are over 256 characters   1  'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…" in said
-    assert "have control characters   2  '\\x1b[31mred', 'turned\\u202earound'" in said
+    assert "repeat in other case          1  'dog' ~ 'Dog'" in said
+    assert "repeat in other NFC form      1  'Zo\\xeb' ~ 'Zoe\\u0308'" in said
+    assert "are over 256 characters       1  'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…" in said
+    assert "have control characters       2  '\\x1b[31mred', 'turned\\u202earound'" in said
     assert ["[b]mine[/b]", "3", "1", "1", "1", "'horse'"] in rows(said)
     assert said.index("findings") < said.index("- 1 of 11 entries (9.1%) can never be matched in exact mode")
     assert "- 1 of 3 class names of '[b]mine[/b]' are entries, and 1 more in another case" in said

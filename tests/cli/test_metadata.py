@@ -147,7 +147,7 @@ def test_a_list_is_built_and_described(built: Built) -> None:
     assert all(len(line) <= WIDTH for line in built.said.splitlines()[:7])
     words = len(TEXT.split()) - 1  # of "--" nothing is left
     assert f"bigrams      no pair of {words} words can have a PMI of 30: ranked by the damped score\n" in built.said
-    assert f"counted      1 pages, 1 of them articles, with {words} words\n" in built.said
+    assert f"counted      1 page, 1 of them articles, with {words} words\n" in built.said
     assert "dropped      " in built.said
     assert f"list         {built.out}/metadata.parquet\n" in built.said
     assert f"inputs       6 files, see {built.out}/manifest.json\n" in built.said

@@ -106,7 +106,7 @@ def test_another_format_is_another_pool(tmp_path: Path, entries: Path) -> None:
 def test_the_command_in_the_refusal_of_unknown_columns_works(tmp_path: Path, entries: Path) -> None:
     pool = write_parquet(tmp_path / "a table.parquet", {"link": ["http://a.example/1"], "words": ["a dog on a bench"]})
     refusal = fails(2, "curate", pool, "--metadata", entries, "--t", "inf", "--out", tmp_path / "run")
-    command = shlex.split(" ".join(refusal.partition("if it is words: ")[2].split()))
+    command = shlex.split(" ".join(refusal.partition("if words holds the captions: ")[2].split()))
     assert command[0] == "tallyclip"
     command[command.index("RUN")] = str(tmp_path / "run")
     succeeds(*command[1:], "--metadata", entries, "--t", "inf")

@@ -113,7 +113,7 @@ def test_a_seed_out_of_range_is_refused(seed: int) -> None:
 
 @pytest.mark.usefixtures("without_shape_checks")
 def test_columns_of_different_lengths_are_refused() -> None:
-    with pytest.raises(tc.OptionError, match="2 probabilities but 1 uids"):
+    with pytest.raises(tc.OptionError, match="2 probabilities but 1 uid"):
         tc.draw(np.ones(2), as_uids([(1, 2)]))
 
 

@@ -86,7 +86,7 @@ def test_arrays_and_lists_give_the_same() -> None:
 
 @pytest.mark.usefixtures("without_shape_checks")
 def test_wrong_arguments_are_refused() -> None:
-    with pytest.raises(tc.OptionError, match="2 images but 1 captions"):
+    with pytest.raises(tc.OptionError, match="2 images but 1 caption"):
         tc.make_uids(["a", "b"], ["x"])
     with pytest.raises(tc.OptionError, match="unknown image kind 'sha'"):
         tc.make_uids(["a"], ["x"], image_kind="sha")  # type: ignore[arg-type]

@@ -58,7 +58,7 @@ def test_folders_above_all_classes_are_looked_through(tmp_path: Path) -> None:
 
 def test_files_that_are_no_images_are_counted(tmp_path: Path) -> None:
     data = write(tmp_path, "dog/1.png", "cat/1.png", "cat/1.mp4", "cat/readme.md", "cat/.hidden")
-    assert open_set(str(data)).notes == ["1 files that are no images are skipped, such as cat/1.mp4"]
+    assert open_set(str(data)).notes == ["1 file skipped that can be no image, such as cat/1.mp4"]
 
 
 def test_folders_that_are_no_classes_are_refused(tmp_path: Path) -> None:

@@ -96,8 +96,8 @@ def test_what_does_not_fit_is_refused_and_named(tmp_path: Path) -> None:
     data = folders(tmp_path / "set", "n1", "n2")
     for text, said in (
         ('templates = ["a photo"]', "a template has no place for the class: 'a photo'"),
-        ('[prompts]\n"n1" = ["a"]', "no prompts for 1 classes: n2"),
-        ('[prompts]\n"n1" = ["a"]\nn2 = []', "no prompts for 1 classes: n2"),
+        ('[prompts]\n"n1" = ["a"]', "no prompts for 1 class: n2"),
+        ('[prompts]\n"n1" = ["a"]\nn2 = []', "no prompts for 1 class: n2"),
         ('templates = ["a {c}"]\n[prompts]\n"n1" = ["a"]', "both templates and prompts"),
         ('classes = ["a"]', "the set has 2 classes, and the task file 1"),
         ('classes = ["a", " "]', "a class has an empty name"),

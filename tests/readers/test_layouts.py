@@ -92,7 +92,7 @@ def test_a_file_that_is_named_by_its_path_is_read_whatever_its_name(tmp_path: Pa
 
 def test_bookkeeping_alone_is_not_a_pool_and_the_error_says_how_to_read_it(tmp_path: Path) -> None:
     write_text(tmp_path / "sizes.json", '{"caption": "a dog"}\n')
-    refused(tmp_path, "nothing that can be read among 1 files (1 sizes.json)", "if you name it by its path")
+    refused(tmp_path, "nothing that can be read among 1 file (1 sizes.json)", "if you name it by its path")
 
 
 def test_a_named_file_of_bookkeeping_that_has_no_captions_is_refused_with_the_reason(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ import pytest
 
 from tallyclip.readers.columns import ColumnChoice
 from tallyclip.readers.likely import command_with, likely_columns
-from tests.readers.tools import hashed, json_lines, read, refused_option, write_table
+from tallyclip.readers.read import columns_of, notes_of
+from tests.readers.tools import files_of, hashed, json_lines, read, refused_option, write_table
 
 TABLE: dict[str, list[Any]] = {
     "id": [17, 18],
@@ -94,6 +95,16 @@ def test_words_say_more_than_a_name_and_a_name_more_than_nothing() -> None:
     assert likely_columns(["x", "title"], ["text: 'dog'", "text: 'cat'"]).caption == "title"
     assert likely_columns(["x", "description"], ["text: 'a b'", "text: 'a dog'"]).caption == "description"
     assert likely_columns(["x", "y"], ["int64: 5", "text: 'http://a.example'"]) == ColumnChoice(url="y")
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.arrow", "a.jsonl", "a.csv", "a.tsv"])
+def test_urls_that_are_not_read_are_told_of(tmp_path: Path, name: str) -> None:
+    [file] = files_of(write(tmp_path / name))
+    choice = ColumnChoice(caption="words of it")
+    [*_, note] = notes_of(file, columns_of(file, choice))
+    assert note == "link seems to hold URLs, which are not read: give --url-column link"
+    named = ColumnChoice(caption="words of it", url="link")
+    assert [note for note in notes_of(file, columns_of(file, named)) if "seems" in note] == []
 
 
 def test_columns_that_are_not_utf8_or_have_no_rows_are_shown_too(tmp_path: Path) -> None:

@@ -286,7 +286,7 @@ def test_captions_repeated_all_over_a_site_are_dropped_from_its_pages_alone(
 def test_files_without_a_pair_are_said_loudly(tmp_path: Path) -> None:
     write_wat(tmp_path / "a.wat.gz", [page("http://a.example/", [image("i.png")])])
     said = fails(1, "pool", tmp_path / "a.wat.gz", "--out", tmp_path / "run")
-    assert "no pair was kept: 1 pages with 1 images and 0 captions" in said
+    assert "no pair was kept: 1 page, 1 image, 0 texts" in said
     assert not (tmp_path / "run" / "pool").exists()
 
 

@@ -127,7 +127,7 @@ def test_a_uid_is_listed_once_among_all_however_often_it_is_there(tmp_path: Path
 
 def test_tars_without_any_image_and_names_without_any_tar_are_refused(tmp_path: Path) -> None:
     write_tar(tmp_path / "a.tar", [("a.txt", b"one"), ("a.json", json.dumps({"url": "http://a"}).encode())])
-    with pytest.raises(IncompleteError, match="no sample with an image and a caption among 1 of 1 tars"):
+    with pytest.raises(IncompleteError, match="no sample with an image and a caption among 1 of 1 tar "):
         listed(tmp_path / "out", tmp_path / "a.tar")
     (tmp_path / "empty").mkdir()
     with pytest.raises(OptionError, match="there is nothing"):

@@ -18,7 +18,7 @@ import typer
 from tallyclip import api
 from tallyclip.cli import options
 from tallyclip.cli.config import placed, shown
-from tallyclip.cli.console import choose_progress, fails, out, reports_errors, show_result, show_text
+from tallyclip.cli.console import choose_progress, fails, out, reports_errors, show_file, show_result, show_text
 from tallyclip.cli.difference import add_diff
 from tallyclip.cli.evaluation import eval_app
 from tallyclip.cli.experiment import experiment_app
@@ -89,6 +89,8 @@ def curate(*, dry_run: options.DryRun = False, as_json: options.AsJson = False, 
     `RUN/card/card.html`. After an interruption, run the same command again to continue. With other options, only the stages that they
     affect are run again.
 
+    Needs for crawl files and `--languages`: crawl
+
     Example:
         tallyclip curate laion/*.parquet --size 1_000_000 --out run
     """
@@ -106,6 +108,8 @@ def pool(*, pool: options.CrawlFiles = None, as_json: options.AsJson = False, **
 
     Reads WAT or WARC files, resolves image URLs, takes alt, title and data-image-title as captions, removes duplicate pairs across all
     files, and writes `RUN/pool/*.parquet`, which `tallyclip curate` reads. Without filters nothing else is dropped, as in the paper.
+
+    Needs: crawl
 
     Examples:
         tallyclip pool crawl/*.warc.wat.gz --languages en --out run
@@ -128,6 +132,8 @@ def match(
     **given: Any,
 ) -> None:
     """Match a pool against an entry list, or show which entries one caption matches.
+
+    Needs for crawl files and `--languages`: crawl
 
     Examples:
         tallyclip match laion/*.parquet --out run
@@ -350,7 +356,7 @@ def show_config(*, out: options.MaybeOut = None, context: typer.Context, **given
         tallyclip config show laion/*.parquet --size 1_000_000 --out run > run.toml
     """
     given = {name: placed(name, value, os.getcwd()) for name, value in ({"pool": given["pool"], "out": out} | given).items()}
-    show_text(shown(given, origins(context)))
+    show_file(shown(given, origins(context)))
 
 
 add_commands(metadata_app, reports_errors)

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from tallyclip.cli.show import in_lines
+from tallyclip.cli.tables import ScreenTable
 from tallyclip.escaping import printable
 from tallyclip.lists.servers import RemoteFile
 from tallyclip.report.numbers import percent, size
@@ -30,13 +30,12 @@ PAPER = {"numeral": 100, "wordnet": 86_554, "unigram": 251_465, "bigram": 100_64
 
 def table_1(manifest: ListManifest) -> RenderableType:
     """The entries of a list by source; for English, beside those of the paper."""
-    table = Table(box=None, header_style="dim", pad_edge=False)
-    table.add_column("source", no_wrap=True)
-    for title in ("entries", "share", "matchable", "distinct", "repeats"):
-        table.add_column(title, justify="right", no_wrap=True)
+    table = ScreenTable()
+    table.add_texts("source")
+    table.add_numbers("entries", "share", "matchable", "distinct", "repeats")
     beside = manifest.language["code"] == "en"
     if beside:
-        table.add_column("paper", justify="right", no_wrap=True, style="dim")
+        table.add_numbers("paper", style="dim")
     for report in manifest.sources:
         cells = (
             NAMES[report.source],
@@ -77,9 +76,8 @@ def _scores(manifest: ListManifest) -> list[str]:
     if "score" not in facts:
         return []
     if facts["score"] == "pmi":
-        return [
-            f"bigrams      ranked by PMI: {facts['candidates']:,} pairs have a PMI of {manifest.recipe['bigrams']['min_pmi']:g} or more"
-        ]
+        pairs, least = plural(facts["candidates"], "pair has", "pairs have"), manifest.recipe["bigrams"]["min_pmi"]
+        return [f"bigrams      ranked by PMI: {pairs} a PMI of {least:g} or more"]
     return [f"bigrams      {facts.get('instead of pmi', 'ranked by the damped score')}"]
 
 
@@ -87,8 +85,8 @@ def _texts(manifest: ListManifest) -> list[str]:
     texts = manifest.texts
     if not texts:
         return []
-    pages = f"{texts['pages']:,} pages, {texts['articles']:,} of them articles, with " if texts["pages"] else ""
-    return [f"counted      {pages}{texts['words']:,} words"]
+    pages = f"{plural(texts['pages'], 'page')}, {texts['articles']:,} of them articles, with " if texts["pages"] else ""
+    return [f"counted      {pages}{plural(texts['words'], 'word')}"]
 
 
 def _drops(manifest: ListManifest) -> list[str]:
@@ -104,11 +102,10 @@ def _drops(manifest: ListManifest) -> list[str]:
 
 def files_table(files: Sequence[RemoteFile], folder: Path) -> RenderableType:
     """The files to fetch, by target folder."""
-    table = Table(box=None, header_style="dim", pad_edge=False)
-    table.add_column("folder", overflow="fold")
-    for title in ("files", "size", "checksums"):
-        table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("license", overflow="fold")
+    table = ScreenTable()
+    table.add_texts("folder")
+    table.add_numbers("files", "size", "checksums")
+    table.add_texts("license")
     groups: dict[str, list[RemoteFile]] = {}
     for file in files:
         groups.setdefault(file.target.rpartition("/")[0], []).append(file)
@@ -117,7 +114,6 @@ def files_table(files: Sequence[RemoteFile], folder: Path) -> RenderableType:
         licenses = ", ".join(sorted({file.license for file in some}))
         table.add_row(Text(printable(f"{folder}/{target}")), f"{len(some):,}", _size(some), f"{checked:,}", Text(printable(licenses)))
     if len(groups) > 1:
-        table.add_section()
         table.add_row("total", f"{len(files):,}", _size(files), f"{sum(file.checksum is not None for file in files):,}", style="bold")
     return table
 

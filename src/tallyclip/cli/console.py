@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable
 from enum import StrEnum
 from typing import Any, TypeVar
 
 import typer
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
 from rich.segment import Segment
@@ -19,6 +21,7 @@ from rich.text import Text
 from tallyclip.errors import TRACEBACK, OptionError, TallyclipError, shows_tracebacks
 from tallyclip.escaping import printable
 
+NAME = re.compile(r"\s*\S+(?: \S+)? {2,}")  # of a line that has one
 Command = TypeVar("Command", bound=Callable[..., None])
 
 
@@ -105,8 +108,33 @@ def as_markup(text: str) -> str:
 
 
 def show_text(text: str) -> None:
-    """Print text unchanged: an entry or a path may look like rich's markup."""
+    """Print lines, of which many have a name and a value, as they are: an entry or a path may look like rich's markup.
+
+    At a terminal they are broken between words, so that no number is broken at the margin.
+    """
+    lines = text.split("\n")
+    out.print(Text("\n".join(_filled(line, out.width) for line in lines) if out.is_terminal else text), soft_wrap=True)
+
+
+def show_file(text: str) -> None:
+    """Print what is to be a file: no line is broken."""
     out.print(Text(text), soft_wrap=True)
+
+
+def _filled(line: str, width: int) -> str:
+    """A line in lines of a width, those after the first below its value. A command stays one line, and so does a word: they are copied."""
+    name = NAME.match(line)
+    if cell_len(line) <= width or (name is not None and name[0].strip() == "next"):
+        return line
+    indent = 2 if name is None or name.end() > width // 2 else name.end()
+    start = 0 if name is None else name.end()
+    lines, words = [line[:start]], line[start:].split(" ")
+    for number, word in enumerate(words):
+        if number and cell_len(lines[-1]) + 1 + cell_len(word) > width:
+            lines.append(" " * indent + word)
+        else:
+            lines[-1] += f" {word}" if number else word
+    return "\n".join(lines)
 
 
 def show_result(as_json: bool, value: Any, render: Callable[[], None]) -> None:

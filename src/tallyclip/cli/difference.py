@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from tallyclip import api
 from tallyclip.cli import options
 from tallyclip.cli.console import out, reports_errors, show_result, show_text
 from tallyclip.cli.given import options_of
+from tallyclip.cli.tables import ScreenTable
 from tallyclip.cli.train import USE
 from tallyclip.escaping import printable
 from tallyclip.report.numbers import visible
@@ -50,12 +50,11 @@ def add_diff(app: typer.Typer) -> None:
 
 def run_difference(found: RunDifference) -> RenderableType:
     """The output of ``diff A B``; rows that are the same in both are dimmed."""
-    shared = _table("", ("both", "only A", "only B"))
+    shared = _table("", "both", "only A", "only B")
     for what, counts in (("pairs", found.pairs), ("files of the pools", found.files), ("entries of the lists", found.lists)):
         shared.add_row(what, f"{counts.both:,}", f"{counts.only_a:,}", f"{counts.only_b:,}")
-    settings = _table("", ())
-    for letter in "AB":
-        settings.add_column(letter, overflow="fold")
+    settings = _table("")
+    settings.add_texts("A", "B")
     for name, one, other in found.settings:
         settings.add_row(name, Text(printable(one)), Text(printable(other)), style="dim" if one == other else "")
     parts: list[RenderableType] = [
@@ -77,16 +76,15 @@ def run_difference(found: RunDifference) -> RenderableType:
     return Group(*parts)
 
 
-def _shifts(rows: Sequence[EntryShift]) -> Table:
-    table = _table("entry", ("A", "B", "of A", "of B"))
+def _shifts(rows: Sequence[EntryShift]) -> ScreenTable:
+    table = _table("entry", "A", "B", "of A", "of B")
     for row in rows[:SHOWN]:
         table.add_row(Text(visible(row.entry)), f"{row.a:,}", f"{row.b:,}", f"{row.share_a:.2%}", f"{row.share_b:.2%}")
     return table
 
 
-def _table(first: str, numbers: Sequence[str]) -> Table:
-    table = Table(box=None, header_style="dim", pad_edge=False)
-    table.add_column(first, overflow="fold")
-    for title in numbers:
-        table.add_column(title, justify="right", no_wrap=True)
+def _table(first: str, *numbers: str) -> ScreenTable:
+    table = ScreenTable()
+    table.add_texts(first)
+    table.add_numbers(*numbers)
     return table

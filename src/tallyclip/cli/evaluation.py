@@ -15,6 +15,7 @@ from tallyclip.cli.console import choose_progress, err, reports_errors, show_res
 from tallyclip.cli.console import out as stdout
 from tallyclip.cli.help import Commands
 from tallyclip.errors import OptionError
+from tallyclip.wording import plural
 
 if TYPE_CHECKING:
     from tallyclip.evaluation.results import Evaluation
@@ -109,6 +110,8 @@ def evaluate(
     Reads every image of a set, and gives top-1, top-5 and the mean per class, or recall@1, 5 and 10 in both directions, and the metric
     of the task if it has another. Class names and prompts are those of the set's folder, of open_clip for ImageNet, or of a TOML file.
 
+    Needs: train
+
     Examples:
         tallyclip eval --model ViT-B-32-quickgelu --pretrained epoch_32.pt --data wds_vtab-cifar10 --out results/cifar10.json
         tallyclip eval table results/*.json
@@ -155,19 +158,19 @@ def table(results: Results, suite: OfSuite = SuiteName.metaclip_26, as_json: opt
 
 def _show_report(found: Evaluation) -> None:
     """The numbers, and what people should know about them."""
-    from rich.table import Table
     from rich.text import Text
 
     from tallyclip.cli.show import in_lines
+    from tallyclip.cli.tables import ScreenTable
 
     assert found.tallyclip is not None
     details = found.tallyclip
-    numbers = Table(box=None, header_style="dim", pad_edge=False)
-    numbers.add_column("metric", no_wrap=True)
-    numbers.add_column("percent", justify="right")
+    numbers = ScreenTable()
+    numbers.add_texts("metric")
+    numbers.add_numbers("percent")
     for name, value in found.metrics.items():
         numbers.add_row(Text(name), _percent(value), style="bold cyan" if name == details.metric else "")
-    captions = f", {details.captions:,} captions" if details.captions else ""
+    captions = f", {plural(details.captions, 'caption')}" if details.captions else ""
     lines = [f"images       {details.images:,} of {details.form}{captions}"]
     for reason, count in details.dropped.items():
         lines.append(f"unusable     {count:,}: {reason}; such as {details.dropped_names[reason][0]}")
@@ -182,17 +185,13 @@ def _show_report(found: Evaluation) -> None:
 
 
 def _show_table(found: SideBySide) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
     from tallyclip.cli.show import in_lines
-    from tallyclip.escaping import printable
+    from tallyclip.cli.tables import ScreenTable
 
-    shown = Table(box=None, header_style="dim", pad_edge=False)
-    shown.add_column("task", no_wrap=True)
+    shown = ScreenTable()
+    shown.add_texts("task")
     for model, heading in zip(found.models, _headings(found.models), strict=True):
-        own = not model.source
-        shown.add_column(Text(printable(heading, keep="\n")), justify="right", style="cyan" if own else "", no_wrap=own)
+        shown.add_numbers(heading, style="" if model.source else "cyan")
     rows = [(task.title, [model.values.get(task.name) for model in found.models]) for task in found.tasks]
     if found.averaged:
         rows.append(("average", [model.average for model in found.models]))

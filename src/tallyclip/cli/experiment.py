@@ -69,6 +69,8 @@ def run(
     interruption, run the same command again: it goes on, with the same numbers. With more `--seeds`, or new arms in the recipe, only
     these are done.
 
+    Needs: train
+
     Examples:
         tallyclip experiment run ladder --out ladder
         tallyclip experiment run mine.toml --seeds 5 --out mine
@@ -110,6 +112,8 @@ def world(
 
     Writes `DIR/world/pool/*.tar`, and `seen`, `unseen` and `retrieval` beside it, which `tallyclip eval --data` takes.
 
+    Needs: train
+
     Example:
         tallyclip experiment world --pairs 10_000 --out small
     """
@@ -120,17 +124,17 @@ def world(
 
 def _show_results(done: command.Experimented) -> None:
     """The table of arms, what it shows, and where the rest is."""
-    from rich.table import Table
     from rich.text import Text
 
     from tallyclip.cli.show import in_lines
+    from tallyclip.cli.tables import ScreenTable
     from tallyclip.escaping import printable
     from tallyclip.experiment.report import findings_of, table_of
 
     head, *rows = table_of(done.results)
-    table = Table(box=None, header_style="dim", pad_edge=False)
-    for number, name in enumerate(head):
-        table.add_column(Text(printable(name)), justify="right" if number else "left", no_wrap=not number)
+    table = ScreenTable()
+    table.add_texts(head[0])
+    table.add_numbers(*head[1:])
     for row in rows:
         table.add_row(*(Text(printable(cell)) for cell in row))
     out.print(table)

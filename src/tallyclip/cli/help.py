@@ -18,11 +18,13 @@ from rich.text import Text
 from typer.core import TyperCommand, TyperGroup
 
 from tallyclip.cli.console import out
+from tallyclip.extras import install_line
 
 WIDEST = 100  # longer lines are hard to read
 NAMES = 30  # cells for the names of options; a longer one has a line of its own
 NARROW = 70  # below this width, all have one
 EXAMPLES = ("Example:", "Examples:")
+NEEDS = "Needs"  # begins a paragraph that ends with a colon and an extra
 
 
 class HelpfulCommand(TyperCommand):
@@ -84,12 +86,15 @@ def _by_panel(shown: Iterable[Any], panel: str) -> dict[str, list[Any]]:
 
 
 def _description(text: str) -> Iterator[RenderableType]:
-    """Paragraphs filled to the width, and examples as they are, each on its line."""
+    """Paragraphs filled to the width, examples as they are, each on its line, and what installs an extra that is needed."""
     for paragraph in filter(None, text.split("\n\n")):
         first, *lines = paragraph.splitlines()
         if first in EXAMPLES:
             yield Text(f"\n{first.removesuffix(':')}", style="bold")
             yield from (Padding(Text(line.strip(), style="cyan", overflow="fold"), (0, 0, 0, 2)) for line in lines)
+        elif first.split()[0].rstrip(":") == NEEDS:
+            what, _, extra = " ".join(paragraph.split()).rpartition(" ")
+            yield Text.assemble("\n", _plain(what), " ", (install_line(extra), "cyan"), overflow="fold")
         else:
             yield Text("\n") + _plain(" ".join(paragraph.split()))
 

@@ -17,12 +17,14 @@ from rich.table import Table
 from rich.text import Text
 
 from tallyclip.cli.show import in_lines
+from tallyclip.cli.tables import ScreenTable
 from tallyclip.core.data import Metadata
 from tallyclip.escaping import printable
 from tallyclip.lists.check import MODES, Check, Repeats
 from tallyclip.lists.compare import Difference, added
 from tallyclip.match.coverage import unmatchable_entries
 from tallyclip.report.numbers import percent, visible
+from tallyclip.wording import plural
 
 ROOM = 36  # cells for samples beside a table's numbers, so that a row fits in 80
 LINE = 72  # cells for samples on a line of their own
@@ -82,11 +84,14 @@ def difference_report(name_a: str, name_b: str, difference: Difference) -> Rende
         shared = "no entry is in both"
     else:
         order = "in the same order" if difference.same_order else "in another order"
-        shared = f"{difference.both:,} entries are in both, {order}"
+        shared = f"{plural(difference.both, 'entry is', 'entries are')} in both, {order}"
         if difference.same_order and not difference.only_a.count and not difference.only_b.count:
-            shared = f"both have the same {difference.both:,} entries in the same order"
+            shared = f"both have the same {plural(difference.both, 'entry', 'entries')} in the same order"
     parts: list[RenderableType] = [
-        Text(f"A  {printable(name_a)}, {difference.size_a:,} entries\nB  {printable(name_b)}, {difference.size_b:,} entries\n{shared}")
+        Text(
+            f"A  {printable(name_a)}, {plural(difference.size_a, 'entry', 'entries')}\n"
+            f"B  {printable(name_b)}, {plural(difference.size_b, 'entry', 'entries')}\n{shared}"
+        )
     ]
     if difference.only_a.count or difference.only_b.count:
         parts += ["", _only(difference)]
@@ -96,7 +101,7 @@ def difference_report(name_a: str, name_b: str, difference: Difference) -> Rende
     near = difference.near_misses
     if near.count:
         pairs = [f"{_quoted(one)} ~ {_quoted(other)}" for one, other in near.samples]
-        parts += [Text(f"\n{near.count:,} entries of A are in B only in another case"), _line(pairs)]
+        parts += [Text(f"\n{plural(near.count, 'entry of A is', 'entries of A are')} in B only in another case"), _line(pairs)]
     if difference.moved:
         table = _table("source in A -> in B", ("entries",), "examples")
         for moved in difference.moved:
@@ -117,7 +122,7 @@ def merge_report(names: Sequence[str], lists: Sequence[Metadata], merged: Metada
 
 def check_report(path: str, report: Check) -> RenderableType:
     """The output of ``metadata check``, with the findings last, just above the prompt."""
-    parts: list[RenderableType] = [Text(f"{printable(path)}, {report.entries:,} entries\n"), _sources(report)]
+    parts: list[RenderableType] = [Text(f"{printable(path)}, {plural(report.entries, 'entry', 'entries')}\n"), _sources(report)]
     reasons = [one for source in report.sources for one in source.unmatchable["exact"].reasons]
     for reason in dict.fromkeys(one.reason for one in reasons):
         alike = [one for one in reasons if one.reason == reason]
@@ -133,7 +138,7 @@ def check_report(path: str, report: Check) -> RenderableType:
     return Group(*parts, Text("\nfindings", style="bold"), findings)
 
 
-def _only(difference: Difference) -> Table:
+def _only(difference: Difference) -> ScreenTable:
     table = _table("source", ("only in A", "only in B"))
     counts_a, counts_b = difference.only_a.by_source, difference.only_b.by_source
     for source in dict.fromkeys([*counts_a, *counts_b]):
@@ -142,7 +147,7 @@ def _only(difference: Difference) -> Table:
     return table
 
 
-def _sources(report: Check) -> Table:
+def _sources(report: Check) -> ScreenTable:
     table = _table("source", ("entries", *(f"never in {mode}" for mode in MODES)))
     for source in report.sources:
         never = [source.unmatchable[mode].count for mode in MODES]
@@ -152,8 +157,8 @@ def _sources(report: Check) -> Table:
     return table
 
 
-def _kinds(report: Check) -> Table:
-    table = _table("entries that", ("",), "examples")
+def _kinds(report: Check) -> ScreenTable:
+    table = _table("entries that", ("count",), "examples")
     for what, found, written in (
         ("repeat in other case", report.case_repeats, _quoted),
         ("repeat in other NFC form", report.nfc_repeats, ascii),  # unescaped they look the same
@@ -172,7 +177,7 @@ def _kinds(report: Check) -> Table:
     return table
 
 
-def _classes(report: Check) -> Table:
+def _classes(report: Check) -> ScreenTable:
     table = _table("class names", ("names", "exact", "other case", "missing"), "examples")
     for names in report.classes:
         counts = (names.names, names.exact, names.folded, names.missing.count)
@@ -180,13 +185,11 @@ def _classes(report: Check) -> Table:
     return table
 
 
-def _table(first: str, numbers: Sequence[str], last: str | None = None) -> Table:
-    table = Table(box=None, header_style="dim", pad_edge=False)
-    table.add_column(first, overflow="fold")
-    for title in numbers:
-        table.add_column(title, justify="right")
-    if last is not None:
-        table.add_column(last, overflow="ellipsis", no_wrap=True)
+def _table(first: str, numbers: Sequence[str], *last: str) -> ScreenTable:
+    table = ScreenTable()
+    table.add_texts(first)
+    table.add_numbers(*numbers)
+    table.add_texts(*last)
     return table
 
 

@@ -109,6 +109,8 @@ def build(
     Writes `DIR/metadata.parquet` (entry, source, score, rank), which every command takes as `--metadata`, and `DIR/manifest.json`.
     After an interruption, run the same command again to continue. Counts are kept, so a build with other limits takes moments.
 
+    Needs for languages without spaces between words: metadata
+
     Example:
         tallyclip metadata build --recipe english --inputs inputs --out lists/en
     """
@@ -160,6 +162,8 @@ def fetch(
     """Fetch the public inputs of a recipe: WordNet, Wikipedia's texts, page views.
 
     Resumes broken transfers, checks files against the servers' checksums, and skips files that are already there.
+
+    Needs: metadata
 
     Example:
         tallyclip metadata fetch --recipe english --out inputs --dry-run

@@ -14,6 +14,6 @@ def run_result(run: Run) -> dict[str, Any]:
     status = run.status
     return {
         "run": run.path.resolve(),
-        "files": {name: path for name in FILES if (path := getattr(run, name)).exists()},
+        "files": {name: path.resolve() for name in FILES if (path := getattr(run, name)).exists()},
         "stages": {stage.stage: stage.result for stage in status.stages if stage.state == "done" and stage.stage != "card"},
     }

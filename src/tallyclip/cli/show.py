@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
 from tallyclip.cli.console import as_markup
+from tallyclip.cli.tables import ScreenTable
 from tallyclip.escaping import printable
 from tallyclip.report.numbers import short, size, visible
 from tallyclip.wording import plural
@@ -27,16 +27,8 @@ MARKS = {"done": "[green]✓[/green]", "under way": "[yellow]…[/yellow]", "to 
 
 def plan_table(plan: Plan) -> RenderableType:
     """The table of a plan, with the chosen threshold highlighted."""
-    table = Table(box=None, header_style="dim", pad_edge=False)
-    for title in (
-        "t",
-        "expected pairs",
-        "of matched",
-        "tail share",
-        "head entries",
-        "head matches",
-    ):
-        table.add_column(title, justify="right")
+    table = ScreenTable()
+    table.add_numbers("t", "expected pairs", "of matched", "tail share", "head entries", "head matches")
     for row in plan.rows:
         cells = (
             f"{row.t:,.6g}",
@@ -86,8 +78,9 @@ def _stage_line(stage: StageStatus) -> str:
     if stage.state == "to do":
         return "[dim]to do[/dim]"
     if stage.state == "under way":
-        done = f"{stage.shards_done:,} shards" if stage.shards is None else f"{stage.shards_done:,} of {plural(stage.shards, 'shard')}"
-        return f"under way, {done} done"
+        if stage.shards is None:
+            return f"under way, {plural(stage.shards_done or 0, 'shard')} done"
+        return f"under way, {stage.shards_done:,} of {plural(stage.shards, 'shard')} done"
     shards = f"{plural(stage.shards, 'shard')}, " if stage.shards is not None else ""
     return f"[dim]{shards}finished {stage.finished}, {stage.seconds:.1f} s of work[/dim]"
 
@@ -97,6 +90,8 @@ def _is_fact(name: str, value: object) -> bool:
 
 
 def _fact(name: str, value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if name == "bytes" and isinstance(value, int):
         return size(value)
     return f"{value:,}" if isinstance(value, int) else f"{value:,.6g}" if isinstance(value, float) else as_markup(str(value))
@@ -111,7 +106,7 @@ def dry_run(estimate: Estimate) -> str:
             f"pool        {plural(estimate.files, 'file')}, {size(estimate.bytes)}, {rows} records in {plural(estimate.shards, 'shard')}",
             *(f"unreadable  {what}" for what in estimate.unread),
             *(f"files       {note}" for note in estimate.skipped),
-            f"columns     {estimate.columns}",
+            f"columns     {'; '.join(estimate.notes)}",
             f"pairs       about {pairs}; about {matched} match an entry, {estimate.matches_per_pair:.1f} matches each",
             f"time        about {_minutes(estimate.seconds)} with {plural(estimate.workers, 'worker')}",
             f"disk        up to {size(estimate.disk_bytes)}, if every matched pair is kept",
@@ -130,12 +125,11 @@ def text_matches(found: TextMatches) -> RenderableType:
     parts: list[RenderableType] = []
     with_counts = found.keep_probability is not None
     if found.entries:
-        table = Table(box=None, header_style="dim", pad_edge=False)
-        table.add_column("id", justify="right")
-        table.add_column("entry", overflow="fold")
+        table = ScreenTable()
+        table.add_numbers("id")
+        table.add_texts("entry")
         if with_counts:
-            table.add_column("count", justify="right")
-            table.add_column("entry prob.", justify="right")
+            table.add_numbers("count", "entry prob.")
         for entry in found.entries:
             more = [f"{entry.count:,}", f"{entry.entry_probability:.4g}"] if with_counts else []
             table.add_row(str(entry.id), Text(visible(entry.entry)), *more)

@@ -200,6 +200,8 @@ def train(
     Writes `DIR/checkpoints/*.pt`, which open_clip loads, `DIR/log.jsonl`, and at the end `DIR/model.pt`. After an interruption, run the
     same command again: it goes on after the last checkpoint. On several GPUs, start it with torchrun: see docs/training.md.
 
+    Needs: train
+
     Example:
         tallyclip train --data exports/shards --out training --seen-pairs 1_000_000 --global-batch 1024 --warmup-steps 100
     """

@@ -19,6 +19,7 @@ from tallyclip.core.data import Matches, check_ids, checked_matches
 from tallyclip.core.hashing import mix
 from tallyclip.core.uids import as_columns
 from tallyclip.errors import OptionError
+from tallyclip.wording import plural
 
 TextsPolicy = Literal["pairs", "one-per-image"]  # several captions of an image: each a pair of its own, or one picked for the image
 PICK_SALT = u64(0x7069636B20746578)  # "pick tex": so that picking a caption and drawing it are independent
@@ -82,7 +83,7 @@ def draw(keep: Float64[np.ndarray, " N"], uids: np.ndarray, seed: int = 0) -> Bo
     keep = checked_array(keep, "keep are probabilities, float64[N]", "fiub", "keep_probability(matches, p) makes them")
     keep, uids = as_compiled_takes(keep, np.float64), as_columns(uids)
     if len(keep) != len(uids):
-        raise OptionError(f"{len(keep):,} probabilities but {len(uids):,} uids")
+        raise OptionError(f"{plural(len(keep), 'probability', 'probabilities')} but {plural(len(uids), 'uid')}")
     kept = np.empty(len(keep), np.bool_)
     _draw(keep, uids, checked_seed(seed), kept)
     return kept
@@ -136,7 +137,7 @@ def pick_one(images: Int64[np.ndarray, " N"], uids: np.ndarray, salt: int = int(
     images = checked_array(images, "images are int64[N]", "iu", "give the number of each caption's image")
     uids = as_columns(uids)
     if len(images) != len(uids):
-        raise OptionError(f"{len(images):,} images but {len(uids):,} uids")
+        raise OptionError(f"{plural(len(images), 'image')} but {plural(len(uids), 'uid')}")
     picked = np.zeros(len(uids), np.bool_)
     _pick(as_compiled_takes(images, np.int64), uids, checked_seed(salt), picked)
     return picked

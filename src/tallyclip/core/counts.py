@@ -12,6 +12,7 @@ from tallyclip.core.arguments import as_number, checked_array, checked_whole
 from tallyclip.core.compiled import as_compiled_takes, compiled
 from tallyclip.core.data import Matches, check_ids, checked_matches
 from tallyclip.errors import OptionError
+from tallyclip.wording import plural
 
 
 def count_entries(matches: Matches, size: int) -> Int64[np.ndarray, " V"]:
@@ -27,7 +28,7 @@ def count_entries(matches: Matches, size: int) -> Int64[np.ndarray, " V"]:
     checked_matches(matches)
     size = checked_whole(size, "size is the number of entries", "count_entries(matches, len(metadata))")
     if size < 0:
-        raise OptionError(f"a list cannot have {size:,} entries", "count_entries(matches, len(metadata))")
+        raise OptionError(f"a list cannot have {plural(size, 'entry', 'entries')}", "count_entries(matches, len(metadata))")
     counts = np.zeros(size, np.int64)
     add_to_counts(counts, matches)
     return counts

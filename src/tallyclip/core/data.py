@@ -20,6 +20,7 @@ from tallyclip.core.csr import offsets_of, positions_of
 from tallyclip.core.strings import from_python
 from tallyclip.errors import ArtifactError, OptionError
 from tallyclip.io.artifacts import EntryColumns, read_entries, write_entries
+from tallyclip.wording import plural
 
 CLEAN_HINT = "Metadata(..., clean=True), or --clean-metadata, drops empty and repeated entries (the first of equal entries is kept)"
 
@@ -112,7 +113,7 @@ class Metadata:
         return len(self.entries)
 
     def __repr__(self) -> str:
-        return f"Metadata({len(self):,} entries, fingerprint {self.fingerprint[:12]})"
+        return f"Metadata({plural(len(self), 'entry', 'entries')}, fingerprint {self.fingerprint[:12]})"
 
 
 def _check_ordered(entries: object) -> None:
@@ -129,7 +130,7 @@ def _check_lengths(columns: EntryColumns) -> None:
             raise ArtifactError(f"entry {position} is a {type(entry).__name__}, not a string: {entry!r:.60}", COLUMN_HINT)
     for name, column in zip(("sources", "scores", "ranks"), columns[1:], strict=True):
         if column is not None and len(column) != len(columns.entries):
-            raise ArtifactError(f"{len(columns.entries):,} entries but {len(column):,} {name}")
+            raise ArtifactError(f"{plural(len(columns.entries), 'entry', 'entries')} but {len(column):,} {name}")
 
 
 def _first_positions(entries: list[str]) -> Sequence[int]:
@@ -254,7 +255,7 @@ def check_ids(matches: Matches, size: int) -> None:
         OptionError: an entry id is not below ``size``.
     """
     if len(matches.entry_ids) and int(matches.entry_ids.max()) >= size:
-        raise OptionError(f"entry id {matches.entry_ids.max()} does not belong to a list of {size:,} entries")
+        raise OptionError(f"entry id {matches.entry_ids.max()} does not belong to a list of {plural(size, 'entry', 'entries')}")
 
 
 def concatenate(parts: Sequence[Matches]) -> Matches:

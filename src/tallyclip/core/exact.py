@@ -21,6 +21,7 @@ from tallyclip.core.plan import checked_size
 from tallyclip.core.sorting import sort_rows
 from tallyclip.core.uids import as_columns
 from tallyclip.errors import OptionError
+from tallyclip.wording import plural
 
 DIGIT = 16  # bits of a threshold that one pass looks at
 AT_ONCE = 1 << 22  # thresholds in memory
@@ -99,7 +100,7 @@ def exact_threshold(thresholds: UInt64[np.ndarray, " N"], size: int) -> float:
         found = found << DIGIT | digit
     if rank < equal:
         less, more = size - rank, size - rank + equal
-        raise OptionError(f"no t keeps exactly {size:,} pairs: {equal:,} of them come at the same t", f"give {less:,} or {more:,}")
+        raise OptionError(f"no t keeps exactly {plural(size, 'pair')}: {equal:,} of them come at the same t", f"give {less:,} or {more:,}")
     return float(np.array([found], np.uint64).view(np.float64)[0])
 
 

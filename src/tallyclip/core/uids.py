@@ -22,6 +22,7 @@ from tallyclip.core.compiled import ONE, ZERO, as_compiled_takes, compiled, inli
 from tallyclip.core.machine import load_u64
 from tallyclip.core.strings import StringArray, Strings, concatenated
 from tallyclip.errors import OptionError
+from tallyclip.wording import plural
 
 ImageKind = Literal["url", "key", "uid"]
 SEEDS: dict[ImageKind, int] = {"url": 1, "key": 2, "uid": 3}
@@ -70,7 +71,7 @@ def make_uids(
     count = len(image_names.offsets) - 1
     places = np.arange(count) if image_of is None else as_compiled_takes(np.asarray(image_of), np.int64)
     if len(places) != rows:
-        raise OptionError(f"{len(places):,} images but {rows:,} captions")
+        raise OptionError(f"{plural(len(places), 'image')} but {plural(rows, 'caption')}")
     if rows and not 0 <= places.min() <= places.max() < count:
         raise OptionError(f"images {places.min()} to {places.max()} of {count:,}", "image_of holds positions in images")
     longest = np.diff(image_names.offsets).max(initial=0) + np.diff(caption_strings.offsets).max(initial=0)
@@ -117,7 +118,7 @@ def uid_strings(uids: np.ndarray) -> pa.StringArray:
     """
     uids = as_columns(uids)
     if len(uids) * HEX_DIGITS > np.iinfo(np.int32).max:
-        raise OptionError(f"{len(uids):,} uids are too many for one array of strings", "take them in parts")
+        raise OptionError(f"{plural(len(uids), 'uid')} are too many for one array of strings", "take them in parts")
     digits = np.empty(len(uids) * HEX_DIGITS, np.uint8)
     _write_hex(uids, digits)
     offsets = np.arange(0, len(digits) + 1, HEX_DIGITS, dtype=np.int32)

@@ -12,6 +12,7 @@ from tallyclip.errors import ArtifactError, OptionError
 from tallyclip.io.streams import filesystem, is_url, open_file
 from tallyclip.readers.content import reading
 from tallyclip.readers.tar import member_key, open_tar
+from tallyclip.wording import plural
 
 IMAGE_SUFFIXES = frozenset(("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "ppm", "pgm", "avif"))
 LISTED = 5  # names in a message
@@ -168,9 +169,8 @@ def _classes(data: str, images: Sequence[str], empty: Sequence[str]) -> tuple[li
         shared += 1
     loose = next((name for name, parts in zip(images, folders, strict=False) if len(parts) <= shared), None)
     if loose is not None:
-        what = (
-            "all images are in one folder" if all(len(parts) == shared for parts in folders) else f"{loose} is not in the folder of a class"
-        )
+        is_flat = all(len(parts) == shared for parts in folders)
+        what = "all images are in one folder" if is_flat else f"{loose} is not in the folder of a class"
         raise OptionError(f"{data}: {what}", "put the images of each class into a folder of its own")
     class_of = {name: parts[shared] for name, parts in zip(images, folders, strict=False)}
     return sorted({parts[shared] for parts in folders}), class_of
@@ -178,7 +178,7 @@ def _classes(data: str, images: Sequence[str], empty: Sequence[str]) -> tuple[li
 
 def _skipped(others: Sequence[str]) -> list[str]:
     shown = [name for name in others if not name.rpartition("/")[2].startswith(".") and not name.endswith((".toml", ".txt", ".md", "/"))]
-    return [f"{len(shown):,} files that are no images are skipped, such as {shown[0]}"] if shown else []
+    return [f"{plural(len(shown), 'file')} skipped that can be no image, such as {shown[0]}"] if shown else []
 
 
 def shards(data: str, names: Sequence[str]) -> EvalSet:
@@ -204,7 +204,7 @@ def shards(data: str, names: Sequence[str]) -> EvalSet:
     tars = [f"{split}{number}.tar" for number in range(int(counted))]
     missing = [name for name in tars if name not in names]
     if missing or not tars:
-        what = f"{len(missing):,} of {len(tars):,} shards are missing, such as {missing[0]}" if missing else "it has no shards"
+        what = f"{len(missing):,} of {plural(len(tars), 'shard')} are missing, such as {missing[0]}" if missing else "it has no shards"
         raise ArtifactError(f"{data}: {what}, by {split}nshards.txt", "download them again")
     paths = [join(data, name) for name in tars]
     classes = None if "classnames.txt" not in texts else lines_of(texts["classnames.txt"], join(data, "classnames.txt"))

@@ -12,6 +12,7 @@ from tallyclip.errors import ArtifactError, OptionError
 from tallyclip.evaluation.images import shown
 from tallyclip.evaluation.results import Evaluation, read_evaluation
 from tallyclip.evaluation.suites import SUITES, PaperRow, SuiteTask, paper_rows, short_name, suite
+from tallyclip.wording import plural
 
 # The paper's models: at 224 pixels, with either activation, or Meta CLIP 2's.
 SIZE = re.compile(r"ViT-(B-32|B-16|L-14|H-14|bigG-14)(-worldwide)?(-quickgelu)?")
@@ -155,7 +156,7 @@ def _notes(
     notes: list[str] = []
     missing = [task.title for name, task in by_name.items() if name not in averaged]
     if missing:
-        notes.append(f"averages are over the {len(averaged):,} of {len(by_name):,} tasks that all have, without {shown(missing)}")
+        notes.append(f"averages are over the {len(averaged):,} of {plural(len(by_name), 'task')} that all have, without {shown(missing)}")
     if others:
         notes.append(f"left out, since they are no task of this suite: {shown(others)}")
     if without:

@@ -14,6 +14,7 @@ from tallyclip.evaluation.metrics import GROUP_METRICS, METRICS, MIXED_METRIC
 from tallyclip.evaluation.suites import SuiteTask, short_name, tasks
 from tallyclip.io.streams import without_compression
 from tallyclip.io.toml import meant, read_toml
+from tallyclip.wording import plural
 
 PLACES = ("{c}", "{}")  # where a template has the name of the class: as CLIP_benchmark writes it, and as open_clip does
 DEFAULT_TEMPLATE = "a photo of a {c}."
@@ -144,7 +145,7 @@ def _classes_of(data: str, found: EvalSet, file: TaskFile, suite: SuiteTask | No
         raise ArtifactError(f"{data}: the names of its classes are not known", hint)
     if own and len(own) != len(names):
         hint = f"those of the set begin with {shown(own)}; those of {whose} with {shown(names)}"
-        raise ArtifactError(f"{data}: the set has {len(own):,} classes, and {whose} {len(names):,}", hint)
+        raise ArtifactError(f"{data}: the set has {plural(len(own), 'class', 'classes')}, and {whose} {len(names):,}", hint)
     if any(not name.strip() for name in names):
         raise ArtifactError(f"{data}: a class has an empty name", "each class needs one")
     return names
@@ -168,7 +169,9 @@ def _prompts_of(where: str, classes: Sequence[str], templates: Sequence[str], ow
     if own is not None:
         missing = [name for name in classes if not own.get(name)]
         if missing:
-            raise ArtifactError(f"{where}: no prompts for {len(missing):,} classes: {shown(missing)}", "each class needs one or more")
+            raise ArtifactError(
+                f"{where}: no prompts for {plural(len(missing), 'class', 'classes')}: {shown(missing)}", "each class needs one or more"
+            )
         return [own[name] for name in classes]
     without = next((template for template in templates if not any(place in template for place in PLACES)), None)
     if without is not None:

@@ -23,6 +23,7 @@ from tallyclip.evaluation.retrieval import retrieval
 from tallyclip.evaluation.tasks import EvalTask
 from tallyclip.run.progress import Progress
 from tallyclip.train.pictures import PictureError, decode
+from tallyclip.wording import plural
 
 RECALL_AT = (1, 5, 10)
 ALWAYS = ("acc1", "acc5", "mean_per_class_recall")  # as CLIP_benchmark
@@ -72,7 +73,7 @@ def _classify(model: ZeroShotModel, found: EvalSet, task: EvalTask, batch_size: 
     progress.start("prompts", 0, 0, prompts, "prompts")
     with model.autocast():
         classifier = build_classifier(model.model, model.tokenizer, task.prompts, model.device, batch_size, progress.advance).numpy()
-    progress.finish(f"{prompts:,} prompts of {len(task.classes):,} classes")
+    progress.finish(f"{plural(prompts, 'prompt')} of {plural(len(task.classes), 'class', 'classes')}")
     used = embed_images(model, found, batch_size, workers, progress, _checks_labels(task))
     labels = np.array([image.label for image in used.images], np.int64)
     scores = used.embeddings @ classifier.T
@@ -93,7 +94,7 @@ def _classify(model: ZeroShotModel, found: EvalSet, task: EvalTask, batch_size: 
     notes = list(task.notes)
     empty = [name for name, count in zip(task.classes, images, strict=True) if not count]
     if empty:
-        without = f"{len(empty):,} of {len(task.classes):,} classes have no image, such as {empty[0]}"
+        without = f"{len(empty):,} of {plural(len(task.classes), 'class', 'classes')} have no image, such as {empty[0]}"
         notes.append(f"{without}: mean_per_class_recall is without them")
     return _evaluation(model, found, task, metrics, used, notes, per_class)
 
@@ -105,7 +106,7 @@ def _retrieve(model: ZeroShotModel, found: EvalSet, task: EvalTask, batch_size: 
     progress.start("captions", 0, 0, len(texts), "captions")
     with model.autocast():
         embedded = embed_texts(model.model, model.tokenizer, texts, model.device, batch_size, progress.advance).numpy()
-    progress.finish(f"{len(texts):,} captions of {len(used.images):,} images")
+    progress.finish(f"{plural(len(texts), 'caption')} of {plural(len(used.images), 'image')}")
     found_at = retrieval(used.embeddings, embedded, image_of_text, RECALL_AT)
     mixed = (found_at["image_retrieval_recall@1"] + found_at["text_retrieval_recall@1"]) / 2
     metrics: dict[str, float | None] = {**found_at, MIXED_METRIC: mixed}
@@ -160,7 +161,7 @@ def embed_images(
         why = ", ".join(f"{reason} ({count:,})" for reason, count in dropped.items())
         raise IncompleteError(f"no image can be used: {why}" if why else "there are no images in it")
     lost = f", {sum(dropped.values()):,} cannot be used" if dropped else ""
-    progress.finish(f"{len(kept):,} images{lost}")
+    progress.finish(f"{plural(len(kept), 'image')}{lost}")
     return Used(torch.cat(embeddings).numpy(), kept, dict(dropped), names)
 
 
@@ -182,7 +183,7 @@ def _batched(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
 def _checks_labels(task: EvalTask) -> Callable[[EvalImage], None]:
     def check(image: EvalImage) -> None:
         if image.label is not None and not 0 <= image.label < len(task.classes):
-            what = f"{image.name}: its label is {image.label}, and there are {len(task.classes):,} classes, from 0 on"
+            what = f"{image.name}: its label is {image.label}, and there are {plural(len(task.classes), 'class', 'classes')}, from 0 on"
             hidden = "the labels of this split may be hidden: try another split"
             raise ArtifactError(what, hidden if image.label < 0 else "are the class names those of this set?")
 

@@ -29,6 +29,7 @@ from tallyclip.stages.plan import Aim
 from tallyclip.stages.runs import RUN
 from tallyclip.train.online import OnlineBalanced
 from tallyclip.train.weights import import_open_clip
+from tallyclip.wording import plural
 
 LISTED = 5
 ALLOW = "add images of them to the pool, take them from the test, or accept it: unnamed = true in [data]"
@@ -103,7 +104,7 @@ def make_data(name: str, arm: Arm, recipe: ExperimentRecipe, metadata: Metadata,
     rows = map(loader.index.rows, loader.index.shards)
     pairs = sum(len(shard.uids) if arm.online else int(shard.curated.sum()) for shard in rows)
     if drawn < recipe.train.global_batch:
-        what = f"the arm {name!r} keeps {drawn:,.0f} images, fewer than a batch of {recipe.train.global_batch:,}"
+        what = f"the arm {name!r} keeps {plural(round(drawn), 'image')}, fewer than a batch of {recipe.train.global_batch:,}"
         raise IncompleteError(what, "give it a larger t, or the experiment a larger pool or a smaller global_batch")
     return ArmData(
         arm=name,
@@ -143,5 +144,7 @@ def count_classes(recipe: ExperimentRecipe, folder: SeedFolder, runner: Runner) 
     if unnamed and not (recipe.data is not None and recipe.data.unnamed):
         listed = ", ".join(unnamed[:LISTED]) + (", ..." if len(unnamed) > LISTED else "")
         tests = ", ".join(test for test, of_test in classes.items() if set(unnamed) & set(of_test))
-        raise IncompleteError(f"no caption of the pool names {len(unnamed):,} of {len(names):,} classes of {tests}: {listed}", ALLOW)
+        raise IncompleteError(
+            f"no caption of the pool names {len(unnamed):,} of {plural(len(names), 'class', 'classes')} of {tests}: {listed}", ALLOW
+        )
     return counts

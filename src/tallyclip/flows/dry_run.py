@@ -18,7 +18,7 @@ from tallyclip.readers.content import reading
 from tallyclip.readers.estimate import estimate_rows
 from tallyclip.readers.others import skipped_notes
 from tallyclip.readers.pairs import pairs_in_parts
-from tallyclip.readers.read import columns_of, folders_note, read_shard
+from tallyclip.readers.read import columns_of, notes_of, read_shard
 from tallyclip.readers.sources import Shard, cut, find_files
 from tallyclip.run.cost import Cost, Expected
 from tallyclip.stages.runs import RUN
@@ -34,6 +34,8 @@ class Estimate(msgspec.Struct):
 
     Attributes:
         exact_rows: True if every file states its number of records.
+        columns: by their roles, of the first file that can be read.
+        notes: on how that file is read.
         skipped: notes on files that are not part of the pool.
         unread: errors of the sampled files that cannot be read.
         seconds, disk_bytes: upper bounds, for a set that keeps every matched pair.
@@ -47,7 +49,8 @@ class Estimate(msgspec.Struct):
     pairs: int
     matched: int
     matches_per_pair: float
-    columns: str
+    columns: dict[str, str]
+    notes: list[str]
     unread: list[str]
     skipped: list[str]
     seconds: float
@@ -108,6 +111,7 @@ def estimate_run(pool: Sequence[str], choice: ColumnChoice, metadata: Metadata, 
         matched=round(matched),
         matches_per_pair=matches / matched if matched else 0.0,
         columns=samples[0].columns,
+        notes=samples[0].notes,
         unread=unread,
         skipped=skipped_notes(skipped),
         seconds=SECONDS_TO_START + cost.seconds / min(workers, len(shards)),
@@ -129,7 +133,8 @@ class _Sample(msgspec.Struct):
     text_bytes: int
     seconds_matching: float
     seconds_reading: float
-    columns: str
+    columns: dict[str, str]
+    notes: list[str]
 
 
 def _spread(shards: Sequence[Shard]) -> list[Shard]:
@@ -144,7 +149,6 @@ def _look(shard: Shard, choice: ColumnChoice, matcher: Matcher) -> _Sample | Non
         SourceError: the shard cannot be read.
     """
     columns = columns_of(shard.file, choice)
-    notes = [str(columns), columns.example and f"{shard.file.path}: {columns.example}", folders_note(shard.file, columns)]
     started = time.perf_counter()
     records = next(read_shard(shard, columns, choice), None)
     if records is None:
@@ -171,5 +175,6 @@ def _look(shard: Shard, choice: ColumnChoice, matcher: Matcher) -> _Sample | Non
         text_bytes=text_bytes,
         seconds_matching=matched_at - started,
         seconds_reading=time.perf_counter() - matched_at,
-        columns="; ".join(filter(None, notes)),
+        columns=columns.roles,
+        notes=[str(columns), *notes_of(shard.file, columns)],
     )

@@ -72,4 +72,6 @@ def fetch_inputs(files: Sequence[RemoteFile], folder: Path, workers: Runner, pro
     progress.finish(f"{plural(len(files) - len(failures), 'file')} in {folder}")
     if failures:
         hint = next((failure.hint for failure in failures if failure.hint), None)
-        raise IncompleteError(f"{len(failures):,} of {len(files):,} files could not be fetched; the first: {failures[0].what}", hint)
+        raise IncompleteError(
+            f"{len(failures):,} of {plural(len(files), 'file')} could not be fetched; the first: {failures[0].what}", hint
+        )

@@ -12,7 +12,7 @@ from tallyclip.io.streams import is_url
 from tallyclip.readers.columns import ColumnChoice
 from tallyclip.readers.others import skipped_notes
 from tallyclip.readers.parquet import Footer, footer_of
-from tallyclip.readers.read import Opened, folders_note, open_file
+from tallyclip.readers.read import Opened, notes_of, open_file
 from tallyclip.readers.sources import Pool, PoolFile, find_files
 from tallyclip.run.workspace import Workspace
 from tallyclip.stages.match import footer_file
@@ -126,9 +126,8 @@ def _note_columns(run: Workspace, files: Sequence[PoolFile], choice: ColumnChoic
             if file.is_gathered:
                 return
             run.progress.note(f"columns: {columns}")
-            for note in (columns.example and f"{file.path}: {columns.example}", folders_note(file, columns)):
-                if note is not None:
-                    run.progress.note(note)
+            for note in notes_of(file, columns):
+                run.progress.note(note)
             return
         except SourceError:
             continue

@@ -30,6 +30,7 @@ from tallyclip.errors import OutputError, SourceError, StaleError
 from tallyclip.io.files import PART, writing
 from tallyclip.io.streams import compression_of, file_name, filesystem, is_url
 from tallyclip.io.web import POLITE, FetchPolicy, Web
+from tallyclip.wording import plural
 
 if TYPE_CHECKING:
     import requests
@@ -329,7 +330,7 @@ def _receive(response: requests.Response, part: _Part, start: int, policy: Fetch
     version = part.version() if start else _version_of(part.url, response)
     size = version.size if version else size_of(response)
     if size is not None and size > policy.largest:
-        raise TooLargeError(f"{part.url}: the file has {size:,} bytes, over the limit of {policy.largest:,}", LARGER)
+        raise TooLargeError(f"{part.url}: the file has {plural(size, 'byte')}, over the limit of {policy.largest:,}", LARGER)
     piece = _read(response)
     if start == 0 and compression_of(part.url) == "gzip":
         while len(piece) < len(GZIP) and (more := _read(response)):
@@ -349,9 +350,9 @@ def _receive(response: requests.Response, part: _Part, start: int, policy: Fetch
     if reached > most:
         part.forget()
         if size is None:
-            raise TooLargeError(f"{part.url}: more than {most:,} bytes received; the server does not state the size", LARGER)
+            raise TooLargeError(f"{part.url}: more than {plural(most, 'byte')} received; the server does not state the size", LARGER)
     if size is not None and reached != size:
-        raise TryAgainError(f"received {reached:,} of {size:,} bytes", reached)
+        raise TryAgainError(f"received {reached:,} of {plural(size, 'byte')}", reached)
 
 
 def _read(response: requests.Response) -> bytes:
@@ -412,7 +413,7 @@ def _copy(part: _Part, policy: FetchPolicy) -> None:
                 raise SourceError(f"{part.url}: a folder, not a file", "check the URL")
             size = info.get("size")
             if size is not None and size > policy.largest:
-                raise TooLargeError(f"{part.url}: the file has {size:,} bytes, over the limit of {policy.largest:,}", LARGER)
+                raise TooLargeError(f"{part.url}: the file has {plural(size, 'byte')}, over the limit of {policy.largest:,}", LARGER)
             fs.get_file(inner, str(part.path))
         except SourceError:
             raise
@@ -425,7 +426,7 @@ def _copy(part: _Part, policy: FetchPolicy) -> None:
                 raise SourceError(f"{part.url}: {_reason(error)}", "check the URL and your access to it") from error
             raise TryAgainError(_reason(error)) from error
         if size is not None and part.size() != size:
-            raise TryAgainError(f"received {part.size():,} of {size:,} bytes")
+            raise TryAgainError(f"received {part.size():,} of {plural(size, 'byte')}")
 
     try:
         persist(part.url, attempt, policy)

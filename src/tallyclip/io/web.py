@@ -18,6 +18,7 @@ import msgspec
 import tallyclip
 from tallyclip.errors import SourceError
 from tallyclip.extras import load
+from tallyclip.wording import plural
 
 MOST_REDIRECTS = 30
 OVERHEAD = 1 << 20  # bytes that may come beside a body, such as headers and the sizes of chunks
@@ -127,11 +128,11 @@ class _Wire(io.RawIOBase):
         self._all += count or 0
         self._fresh += count or 0
         if self._all > 2 * policy.largest + OVERHEAD:
-            raise OSError(f"the server sent {self._all:,} bytes and kept sending: more than the limit allows")
+            raise OSError(f"the server sent {plural(self._all, 'byte')} and kept sending: more than the limit allows")
         seconds = now - self._since
         if count and seconds >= policy.rate_window:
             if self._fresh < policy.lowest_rate * seconds:
-                received = f"{self._fresh:,} bytes came in {seconds:.3g} seconds"
+                received = f"{plural(self._fresh, 'byte')} came in {seconds:.3g} seconds"
                 raise OSError(f"{received}, which is slower than {policy.lowest_rate:,.0f} bytes a second")
             self._since, self._fresh = now, 0
         return count

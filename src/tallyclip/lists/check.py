@@ -19,6 +19,7 @@ from tallyclip.lists.classes import class_lists, packaged_lines
 from tallyclip.lists.compare import Found, found, sample, sources_of, spread
 from tallyclip.match.coverage import unmatchable_entries
 from tallyclip.match.reference import Mode
+from tallyclip.wording import plural
 
 MODES: tuple[Mode, ...] = get_args(Mode)
 JOINERS = "\u200c\u200d"  # format characters that belong to words of some scripts, and to emoji
@@ -198,7 +199,7 @@ def _class_names(name: str, names: Iterable[str], entries: frozenset[str], folde
 def _findings(report: Check) -> list[str]:
     def of_all(count: int) -> str:
         share = count / report.entries
-        return f"{count:,} of {report.entries:,} entries ({'under 0.1%' if share < 0.001 else f'{share:.1%}'})"
+        return f"{count:,} of {plural(report.entries, 'entry', 'entries')} ({'under 0.1%' if share < 0.001 else f'{share:.1%}'})"
 
     never = {mode: sum(source.unmatchable[mode].count for source in report.sources) for mode in MODES}
     kinds = [
@@ -219,7 +220,8 @@ def _findings(report: Check) -> list[str]:
         lines.append("no problems: every entry can be matched in every mode, and no two are alike")
     for names in report.classes:
         other_case = f", and {names.folded:,} more in another case" if names.folded else ""
-        lines.append(f"{names.exact:,} of {names.names:,} class names of {names.name!r} are entries{other_case}")
+        lines.append(f"{names.exact:,} of {plural(names.names, 'class name')} of {names.name!r} are entries{other_case}")
     if report.stop_words.count:
-        lines.append(f"{report.stop_words.count:,} entries are English stop words, which does no harm: the draw makes them rare")
+        stop_words = plural(report.stop_words.count, "entry is an English stop word", "entries are English stop words")
+        lines.append(f"{stop_words}, which does no harm: the draw makes them rare")
     return lines

@@ -18,6 +18,7 @@ from tallyclip.lists.ngrams.characters import BETWEEN
 from tallyclip.lists.ngrams.runs import CountedWords, damaged, of_file, read_pairs, read_words, split_keys, take
 from tallyclip.lists.ngrams.scores import PERCENTILE, Percentile, damped, pmi
 from tallyclip.lists.recipe import Bigrams
+from tallyclip.wording import plural
 
 MOST_RANKED = 5_000_000  # each is a Python string: some 300 bytes
 
@@ -83,7 +84,7 @@ def _bounded(most: int, candidates: int) -> int:
     wanted = min(most, candidates)
     if wanted > MOST_RANKED:
         hint = "give the source a limit, a higher min_count or a top share: what is counted is kept"
-        raise OptionError(f"{wanted:,} candidates of one source are no list: at most {MOST_RANKED:,} are ranked", hint)
+        raise OptionError(f"{plural(wanted, 'candidate')} of one source are no list: at most {MOST_RANKED:,} are ranked", hint)
     return wanted
 
 
@@ -115,7 +116,7 @@ def best_pairs(folder: Buckets, counts: NgramCounts, words: WordList, rule: Bigr
     by_pmi = rule.score == "pmi" and reachable
     facts: dict[str, int | float | str] = {"different": sum(counts.pairs), "words": total, "largest possible pmi": _log2(total)}
     if rule.score == "pmi" and not reachable:
-        facts["instead of pmi"] = f"no pair of {total:,} words can have a PMI of {rule.min_pmi:g}: ranked by the damped score"
+        facts["instead of pmi"] = f"no pair of {plural(total, 'word')} can have a PMI of {rule.min_pmi:g}: ranked by the damped score"
     percentile = 0.0
     if not by_pmi:
         percentile = _percentile(folder, counts, words, rule, tick)

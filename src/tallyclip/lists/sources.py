@@ -23,6 +23,7 @@ from tallyclip.lists.languages import DATABASES
 from tallyclip.lists.servers import NAME, ListingClient, RemoteFile, find_dump, find_omw, find_pageviews, find_texts, find_wordnet
 from tallyclip.readers.content import reading
 from tallyclip.readers.tar import open_tar
+from tallyclip.wording import plural
 
 DATABASE = re.compile(r"(?:\./)?(?:[\w.-]+/)?dict/(data\.(?:noun|verb|adj|adv))")  # of WordNet's archive; nothing else is unpacked
 DATABASE_FILES = ("data.noun", "data.verb", "data.adj", "data.adv")
@@ -116,9 +117,9 @@ def fetch_file(file: RemoteFile, folder: Path, policy: FetchPolicy = POLITE, tic
         if not _is_whole(target, file):
             size = target.stat().st_size
             target.unlink()
-            listed = f"{file.size or size:,} bytes with {file.checksum or 'no checksum'}"
+            listed = f"{plural(file.size or size, 'byte')} with {file.checksum or 'no checksum'}"
             hint = "fetch it again; if the error stays, the file was changed on the server or during the transfer"
-            raise SourceError(f"{file.url}: the {size:,} bytes received differ from the server's list: {listed}", hint)
+            raise SourceError(f"{file.url}: the {plural(size, 'byte')} received differ from the server's list: {listed}", hint)
     if target.name.endswith(".tar.gz") and (is_new or not all((target.parent / name).exists() for name in DATABASE_FILES)):
         try:
             _unpack(target)

@@ -19,6 +19,7 @@ from tallyclip.match.kernel import BLOCK_BYTES, MatchScratch, make_scratch, matc
 from tallyclip.match.reference import Mode, check_mode
 from tallyclip.match.spacing import spaced
 from tallyclip.match.tables import LAYOUT, PAD, MatchTables, build_tables
+from tallyclip.wording import plural
 
 GUESSED_MATCHES_PER_BYTE = 0.25
 FIRST_ROOM = 1 << 12
@@ -82,7 +83,7 @@ class Matcher:
         return self._entries
 
     def __repr__(self) -> str:
-        return f"Matcher({self._entries:,} entries, mode {self.mode!r}, fingerprint {self.fingerprint[:12]})"
+        return f"Matcher({plural(self._entries, 'entry', 'entries')}, mode {self.mode!r}, fingerprint {self.fingerprint[:12]})"
 
     @property
     def fingerprint(self) -> str:

@@ -20,6 +20,7 @@ from tallyclip.core.hashing import find_pair, make_pair_table, put_pair, put_pai
 from tallyclip.core.strings import Strings
 from tallyclip.errors import ArtifactError
 from tallyclip.match.words import SHORT_WORD, SLOTS, bucket_of, filter_bit, same_bytes, word_key
+from tallyclip.wording import plural
 
 LAYOUT = 2  # part of every fingerprint: raise it when a table's meaning changes
 PAD = 64  # readable bytes before and after the text of words
@@ -53,7 +54,9 @@ def build_tables(patterns: Strings) -> MatchTables:
     count = len(patterns.offsets) - 1
     words = count + int(np.count_nonzero(patterns.data == ord(" ")))
     if words > MAX_NODES:
-        raise ArtifactError(f"{count:,} entries with {words:,} words are more than one matcher can hold", "split the list")
+        raise ArtifactError(
+            f"{plural(count, 'entry', 'entries')} with {plural(words, 'word')} are more than one matcher can hold", "split the list"
+        )
     text = np.concatenate([np.zeros(PAD, np.uint8), patterns.data, np.zeros(PAD, np.uint8)])
     starts = (patterns.offsets + PAD).astype(np.uint64)
     for seed in range(1 << 32):  # a second seed is needed when two long words share a hash: one list in a hundred million

@@ -36,6 +36,7 @@ class Columns:
         layout: the name of the known layout, for messages.
         from_folders: the columns that only the file's folders give, with their values.
         table: how a CSV or TSV file is read.
+        unnamed_url: a column that seems to hold the URLs, but has no role, for messages.
     """
 
     caption: str
@@ -46,11 +47,17 @@ class Columns:
     layout: str = "named by flag"
     from_folders: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
     table: TableFormat | None = None
+    unnamed_url: str | None = None
 
     def __str__(self) -> str:
-        roles = {"caption": self.caption, "url": self.url, "uid": self.uid, "key": self.key, "status": self.status}
-        listed = ", ".join(f"{role} = {brief(name)}" for role, name in roles.items() if name is not None)
+        listed = ", ".join(f"{role} = {brief(name)}" for role, name in self.roles.items())
         return f"{self.layout}: {listed}" + (f" ({self.table.form})" if self.table is not None and self.table.form else "")
+
+    @property
+    def roles(self) -> dict[str, str]:
+        """The columns by their roles."""
+        roles = {"caption": self.caption, "url": self.url, "uid": self.uid, "key": self.key, "status": self.status}
+        return {role: name for role, name in roles.items() if name is not None}
 
     @property
     def example(self) -> str | None:
@@ -60,7 +67,7 @@ class Columns:
     @property
     def needed(self) -> list[str]:
         """The columns to read in order to match, without repeats."""
-        return list(dict.fromkeys(name for name in (self.caption, self.url, self.uid, self.key, self.status) if name))
+        return list(dict.fromkeys(filter(None, self.roles.values())))
 
 
 class ColumnChoice(msgspec.Struct, frozen=True):

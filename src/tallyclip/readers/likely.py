@@ -16,6 +16,7 @@ LOOKED_AT = 100  # rows, for a value that is not null
 NOT_UTF8 = b"not UTF-8"
 HINTS = re.compile(r"capt|text|desc|alt|title|comment|sentence|raw|prompt", re.IGNORECASE)
 TEXT = re.compile(r"\[?['\"]|null\Z")
+URL_NAMES = re.compile(r"url|uri\b|link|href", re.IGNORECASE)
 URL = re.compile(r"\[?['\"](?:https?|s3|gs)://")
 WORDS = re.compile(r"\[?['\"].*\w\s+\w")
 NO_WORDS = re.compile(r"\[?['\"](?:[\W\d]*|\S*[./\\]\S*|[0-9a-f-]{8,})['\"]\]?\Z")  # numbers, dates, names of files, ids
@@ -54,14 +55,17 @@ def likely_columns(names: Sequence[str], examples: Sequence[str]) -> ColumnChoic
     """
     scores: dict[str, int] = {}
     urls: list[str] = []
+    by_name: list[str] = []  # where no value is known
     for name, example in zip(names, examples, strict=False):
         kind, _, value = example.partition(": ")
         if URL.match(value):
             urls += [name] if kind == "text" else []
+        elif (kind, value) == ("text", "null") and URL_NAMES.search(name):
+            by_name.append(name)
         elif kind in ("text", "list of text", "list") and TEXT.match(value) and not NO_WORDS.match(value):
             scores[name] = 2 * bool(WORDS.match(value)) + bool(HINTS.search(name)) if value != "null" else 0
     best = max(scores, key=lambda name: scores[name], default=None)
-    return ColumnChoice(caption=best, url=urls[0] if urls else None)
+    return ColumnChoice(caption=best, url=next(iter(urls + by_name), None))
 
 
 def command_with(path: str, likely: ColumnChoice, choice: ColumnChoice) -> str:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from tallyclip.io.streams import chain_of, file_name, is_url
 from tallyclip.io.suffixes import KINDS
 from tallyclip.readers.listing import kind_of, last_suffix, suffix_of
+from tallyclip.wording import plural
 
 # Files that tools write beside their data: open_clip and DataComp; `datasets` and the Hub; webdataset, timm, MosaicML; datatrove; wandb.
 BOOKKEEPING = {
@@ -77,7 +78,7 @@ def counted(counts: Mapping[str, int]) -> str:
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     shown = [f"{count:,} {what or 'without suffix'}" for what, count in ordered[:KINDS_SHOWN]]
     more = ordered[KINDS_SHOWN:]
-    return ", ".join(shown) + (f", and {sum(count for _, count in more):,} of {len(more):,} more kinds" if more else "")
+    return ", ".join(shown) + (f", and {sum(count for _, count in more):,} of {plural(len(more), 'more kind')}" if more else "")
 
 
 def ways_out(paths: Iterable[str]) -> list[WayOut]:

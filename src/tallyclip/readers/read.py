@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -84,7 +85,8 @@ def _columns_of(file: PoolFile, choice: ColumnChoice, looked: _Look) -> Columns:
             check_types(_all_columns(looked.schema, file.path), columns)
         if looked.objects is not None and looked.objects.is_one_of_columns(columns):
             raise OptionError("the file is one object whose values are whole columns", f"write objects a line: {BY_PANDAS}")
-        return replace(columns, from_folders=from_folders, table=looked.table)
+        unnamed_url = _unnamed_url(looked) if columns.url is None and columns.key is None else None
+        return replace(columns, from_folders=from_folders, table=looked.table, unnamed_url=unnamed_url)
     except OptionError as error:
         what, hint, command = error.what, f"{error.hint or ''}{_more_hints(file.path, from_folders)}", ""
         if isinstance(error, NoCaptionError):
@@ -107,8 +109,17 @@ def _no_caption(file: PoolFile, choice: ColumnChoice, looked: _Look) -> tuple[st
         first = next(read, None)
         examples = examples_of(looked.schema, None if first is None else first.table)
     likely = likely_columns(names, examples)
-    command = "" if likely.caption is None else f"; if it is {brief(likely.caption)}: {command_with(file.path, likely, choice)}"
+    if likely.caption is None:
+        command = ""
+    else:
+        command = f"; if {brief(likely.caption)} holds the captions: {command_with(file.path, likely, choice)}"
     return f"{NO_CAPTION}: {listed(names, examples=examples)}", command
+
+
+def _unnamed_url(looked: _Look) -> str | None:
+    """A column that seems to hold URLs, where none is named or known to."""
+    examples = looked.examples if looked.schema is None else examples_of(looked.schema, None)
+    return likely_columns(distinct(looked.names), examples).url
 
 
 def _layout(looked: _Look, choice: ColumnChoice) -> Columns | None:
@@ -116,6 +127,14 @@ def _layout(looked: _Look, choice: ColumnChoice) -> Columns | None:
     if looked.objects is not None:
         return looked.objects.layout
     return None if choice.format is None else named_format(choice.format).columns
+
+
+def notes_of(file: PoolFile, columns: Columns) -> list[str]:
+    """What people should know of how a file is read."""
+    example = None if columns.example is None else f"{file.path}: {columns.example}"
+    column = brief(columns.unnamed_url or "")
+    urls = f"{column} seems to hold URLs, which are not read: give --url-column {shlex.quote(column)}" if column else None
+    return [note for note in (example, folders_note(file, columns), urls) if note is not None]
 
 
 def folders_note(file: PoolFile, columns: Columns) -> str | None:

@@ -28,6 +28,7 @@ from tallyclip.readers.missing import KNOWN, nothing_there
 from tallyclip.readers.others import counted, long_suffix, no_data, ways_out
 from tallyclip.readers.run_folders import pool_of_run
 from tallyclip.readers.sample_folders import END, folders_of, state_of_folder
+from tallyclip.wording import plural
 
 ROWS_PER_SHARD = 1_000_000  # of a Parquet file; other files cannot be cut
 LONGEST_KEY = 120  # file names are made of it
@@ -280,7 +281,7 @@ def _nothing_found(name: str, found: Iterable[str]) -> OptionError:
     labels = {path: no_data(path) or long_suffix(path) for path in found}
     if not labels:
         return nothing_there(name)
-    what = f"{name}: nothing that can be read among {len(labels):,} files ({counted(Counter(labels.values()))})"
+    what = f"{name}: nothing that can be read among {plural(len(labels), 'file')} ({counted(Counter(labels.values()))})"
     ways = ways_out(labels)
     hints = [f"{way.what}: {way.hint}" for way in ways] or [f"known are {KNOWN}"]
     if not ways and any(kind_of(path) for path in labels):

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from tallyclip.errors import SourceError
 from tallyclip.readers.content import DAMAGED, LARGEST, LONGEST_SAMPLE, shown
 from tallyclip.readers.records import NOT_JSON, TOO_DEEP, Bad
+from tallyclip.wording import plural
 
 FORM = (
     "a pool's JSON is one object per line, or one list of objects; "
@@ -168,7 +169,7 @@ class _Source:
         return Name(value) if self._container is OBJECT and not self._after_colon and isinstance(value, str) else value
 
     def _cut_short(self) -> SourceError:
-        done = f"{self._count:,} items" if self._container is LIST else f"{self._count // 2:,} names"
+        done = plural(self._count, "item") if self._container is LIST else plural(self._count // 2, "name")
         return SourceError(f"{self._path}: the JSON {self._container.name} is cut short or broken after {done}", DAMAGED)
 
     def _end_of_value(self) -> int:

@@ -48,7 +48,7 @@ def _finish(making: Making[CountsFolder, None]) -> Finished:
     result = {"matches": matches, "entries": len(counts), "matched_entries": matched_entries}
     return Finished(
         result,
-        f"{plural(matches, 'match', 'matches')} of {matched_entries:,} of {len(counts):,} entries",
+        f"{plural(matches, 'match', 'matches')} of {matched_entries:,} of {plural(len(counts), 'entry', 'entries')}",
         (folder.counts, folder.entry_counts),
     )
 
@@ -62,7 +62,7 @@ def load_counts(run: Workspace) -> Int64[np.ndarray, " V"]:
     path, entries = run.folder(COUNTS).counts, run.required(COUNTS).result["entries"]
     counts = read_array(path)
     if counts.dtype != np.int64 or counts.shape != (entries,):
-        what = f"{path}: broken, {counts.dtype}{list(counts.shape)}, not the counts of {entries:,} entries"
+        what = f"{path}: broken, {counts.dtype}{list(counts.shape)}, not the counts of {plural(entries, 'entry', 'entries')}"
         raise ArtifactError(what, f"delete {path.parent} and run the same command again")
     return counts
 
@@ -73,7 +73,7 @@ def _nothing_matched(matched: Manifest) -> tuple[str, str]:
         hint = "check the entry list and the caption column; 'tallyclip match --text' shows what one caption matches"
         return f"none of the pool's {texts:,} captions match an entry, so there is nothing to balance", hint
     drops = ", ".join(f"{count:,} {reason}" for reason, count in matched.result["drops"].items())
-    what = f"the pool has no captions: its {records:,} records were dropped ({drops})" if records else "the pool has no records"
+    what = f"the pool has no captions: its {plural(records, 'record')} were dropped ({drops})" if records else "the pool has no records"
     return what, "check the pool and the caption column"
 
 

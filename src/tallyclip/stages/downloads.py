@@ -110,7 +110,7 @@ def _finish(making: Making[DownloadsFolder, ExportOptions]) -> Finished:
         raise IncompleteError(f"none of the {pairs:,} curated pairs has a URL", "curate again, with the column of URLs as --url-column")
     repeated = sum(report.repeated for report in reports.values())
     result = {"files": len(reports), "pairs": pairs, "rows": rows, "repeated_urls": repeated, "drops": dict(sorted(drops.items()))}
-    return finished_unchanged(making, Finished(result, f"{rows:,} of {pairs:,} curated pairs are to be downloaded"))
+    return finished_unchanged(making, Finished(result, f"{rows:,} of {plural(pairs, 'curated pair')} are to be downloaded"))
 
 
 def downloads_summary(root: Path, made: Manifest) -> list[str]:

@@ -22,6 +22,7 @@ from tallyclip.stages.kept import KEPT
 from tallyclip.stages.match import MATCH
 from tallyclip.stages.pool import POOL
 from tallyclip.steps.dropped import REASON
+from tallyclip.wording import plural
 
 LONGEST_NAME = 120  # bytes; file systems allow about twice that
 pc: Any = pyarrow.compute
@@ -89,7 +90,8 @@ def _finish(making: Making[DroppedFolder, None]) -> Finished:
     drops = Counter[str]()
     for report in making.reports(FILES).values():
         drops.update(report.drops)
-    said = f"{sum(drops.values()):,} dropped pairs and records, in {len(set(map(folder_of, drops))):,} folders"
+    dropped = plural(sum(drops.values()), "dropped pair or record", "dropped pairs and records")
+    said = f"{dropped}, in {plural(len(set(map(folder_of, drops))), 'folder')}"
     return Finished({"drops": dict(sorted(drops.items()))}, said)
 
 

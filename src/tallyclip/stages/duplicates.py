@@ -28,6 +28,7 @@ from tallyclip.run.record import check_layout
 from tallyclip.run.stage import Finished, Making, Section, Stage
 from tallyclip.run.workspace import Workspace
 from tallyclip.stages.gather import GATHER, PoolOptions
+from tallyclip.wording import plural
 
 ROWS_PER_BUCKET = 4_000_000  # 128 MB of records, and some copies of them
 SITES = "sites-"  # prefix of the keys of boilerplate buckets
@@ -262,7 +263,7 @@ def _finish(making: Making[DuplicatesFolder, PoolOptions]) -> Finished:
         "buckets": len(making.keys[REPEATS.name]),
         "site_buckets": len(making.keys[BOILERPLATE.name]),
     }
-    summary = f"{removed + excluded:,} of {gathered['pairs']:,} pairs are duplicates" if making.options.key != "off" else "kept"
+    summary = f"{removed + excluded:,} of {plural(gathered['pairs'], 'pair')} are duplicates" if making.options.key != "off" else "kept"
     return Finished(result, summary, (making.folder.runs,))
 
 

@@ -34,6 +34,7 @@ from tallyclip.run.stage import Finished, Making, Stage
 from tallyclip.run.versions import versions
 from tallyclip.run.workspace import Workspace
 from tallyclip.stages.ngrams import COMMAND, TITLE_VIEWS, WORD_COUNTS
+from tallyclip.wording import plural
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 UNICODE = f"Unicode {unicodedata.unidata_version}"
@@ -237,7 +238,7 @@ def _finish(making: Making[ListFolder, ListOptions]) -> Finished:
     )
     metadata.save(folder.entries)
     write_json(folder.list_manifest, msgspec.to_builtins(manifest))
-    return Finished({"entries": len(metadata)}, f"{len(metadata):,} entries", (folder.entries, folder.list_manifest))
+    return Finished({"entries": len(metadata)}, plural(len(metadata), "entry", "entries"), (folder.entries, folder.list_manifest))
 
 
 def manifest_of(run: Workspace) -> ListManifest:

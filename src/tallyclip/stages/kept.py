@@ -28,6 +28,7 @@ from tallyclip.stages.gather import GATHER, NUMBER, ROW, TEXTS, DuplicateKey, Ga
 from tallyclip.stages.remaining import GatheredFile, RemainingFolder, RemainingReport, drops_of, gathered_files
 from tallyclip.steps.dropped import dropped_pairs
 from tallyclip.steps.languages import LANGUAGE, SCORE
+from tallyclip.wording import plural
 
 
 class KeptJob(msgspec.Struct, frozen=True):
@@ -108,7 +109,7 @@ def _finish(making: Making[RemainingFolder, PoolOptions]) -> Finished:
         dropped = ", ".join(f"{count:,} {reason}" for reason, count in sorted(drops.items()))
         what = f"no pair is kept of {gathered.result['pairs'] + sum(gathered.result['drops'].values()):,}"
         raise IncompleteError(f"{what}; dropped: {dropped}", "the reasons above say which options would keep more")
-    return Finished({"pairs": pairs, "drops": dict(sorted(drops.items()))}, f"{pairs:,} pairs are kept")
+    return Finished({"pairs": pairs, "drops": dict(sorted(drops.items()))}, f"{plural(pairs, 'pair is', 'pairs are')} kept")
 
 
 def samples_of(run: Workspace) -> list[Samples]:

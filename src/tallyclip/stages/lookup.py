@@ -27,6 +27,7 @@ from tallyclip.run.items import Report, Source, StageFolder, Work
 from tallyclip.run.stage import Finished, Making, Section, Stage
 from tallyclip.run.workspace import Workspace
 from tallyclip.stages.balance import BALANCE, BalanceFolder
+from tallyclip.wording import plural
 
 Looked = Literal["curated", "probabilities"]
 COLUMNS = 3  # two halves of a uid, and what is known of the pair
@@ -116,7 +117,7 @@ def _finish(making: Making[LookupFolder, LookupOptions]) -> Finished:
         raise StaleError(f"{Path(making.options.files[0]).parent} was written anew while it was read", "run the same command again")
     merged = merge_runs([folder.run(key) for key in making.reports(FILES)], folder.table, columns=COLUMNS)
     result = {"uids": merged.unique, "pairs": merged.total}
-    return Finished(result, f"{merged.unique:,} uids of the run", (folder.table,))
+    return Finished(result, f"{plural(merged.unique, 'uid')} of the run", (folder.table,))
 
 
 def _asked(_: Workspace, options: LookupOptions) -> dict[str, Any]:

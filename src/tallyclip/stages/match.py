@@ -420,7 +420,7 @@ def _finish(making: Making[MatchFolder, MatchOptions]) -> Finished:
         run.progress.note(f"columns, over all files: {'; '.join(result['columns'])}")
     if pool.choice.uid is not None or 0 < result["own_uids"] < result["texts"]:
         run.progress.note(f"uids: {result['own_uids']:,} of {result['texts']:,} are the pool's own, 32 hex digits; the others are hashes")
-    said = f"{result['matched']:,} of {result['texts']:,} captions match an entry"
+    said = f"{result['matched']:,} of {plural(result['texts'], 'caption')} {'matches' if result['matched'] == 1 else 'match'} an entry"
     return Finished(result, said, (folder.snapshot_file, folder.schema))
 
 

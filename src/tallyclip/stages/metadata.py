@@ -15,6 +15,7 @@ from tallyclip.match.tables import COMPILED
 from tallyclip.run.items import StageFolder
 from tallyclip.run.stage import Finished, Making, Stage
 from tallyclip.run.workspace import Workspace
+from tallyclip.wording import plural
 
 
 class MetadataFolder(StageFolder):
@@ -49,7 +50,7 @@ def _finish(making: Making[MetadataFolder, MetadataOptions]) -> Finished:
         metadata.save(str(folder.entries))
         Matcher(metadata, mode).save(folder.matcher)
     result = {"entries": len(metadata)}
-    return Finished(result, f"{len(metadata):,} entries, mode {mode}", (folder.entries, *folder.matcher.iterdir()))
+    return Finished(result, f"{plural(len(metadata), 'entry', 'entries')}, mode {mode}", (folder.entries, *folder.matcher.iterdir()))
 
 
 def _is_sound(folder: MetadataFolder) -> bool:

@@ -48,6 +48,7 @@ from tallyclip.lists.segment import Segmenter
 from tallyclip.lists.texts import TextCounts, TextPart, read_texts
 from tallyclip.run.items import Report, StageFolder, Work
 from tallyclip.run.stage import Finished, Making, Section, Stage
+from tallyclip.wording import plural
 
 VERSION = 2  # of what is counted as a word and as a phrase
 COMMAND = "tallyclip metadata build RECIPE --out DIR"
@@ -389,7 +390,7 @@ def _finish(making: Making[NgramsFolder, CountOptions]) -> Finished:
         texts,
         dict(sorted(drops.items())),
     )
-    said = f"{sum(counts.words):,} different" + (f", {sum(counts.pairs):,} pairs" if counts.pairs else "")
+    said = f"{sum(counts.words):,} different" + (f", {plural(sum(counts.pairs), 'pair')}" if counts.pairs else "")
     return Finished(msgspec.to_builtins(counts), said)
 
 

@@ -26,6 +26,7 @@ from tallyclip.run.workspace import Workspace
 from tallyclip.stages.counts import load_counts
 from tallyclip.stages.match import MATCH
 from tallyclip.stages.passes import entries_kept, expect, solve_exactly
+from tallyclip.wording import plural
 
 PAPER_TAIL_SHARE = 0.06  # arXiv 2507.22062, section 3.3
 KEEPS_ALL: dict[TextsPolicy, str] = {
@@ -132,9 +133,9 @@ def _solve(making: Making[PlanFolder, PlanOptions]) -> tuple[float, str]:
     if aim.exactly:
         size = checked_whole_size(aim.size)
         t = solve_exactly(run, size, making.options.seed, policy, making.folder.thresholds)
-        return t, f"the smallest that keeps exactly {size:,} distinct pairs"
+        return t, f"the smallest that keeps exactly {plural(size, 'distinct pair')}"
     t = solve_threshold(aim.size, _candidates(run, policy), load_counts(run), lambda thresholds: expect(run, thresholds, policy))
-    return t, f"for an expected size of {aim.size:,.0f} pairs"
+    return t, f"for an expected size of {plural(round(aim.size), 'pair')}"
 
 
 def has_warning(counts: Int64[np.ndarray, " V"], aim: Aim, t: float) -> bool:
@@ -163,7 +164,8 @@ def warning_of(counts: Int64[np.ndarray, " V"], aim: Aim, t: float, kept: Bool[n
     """
     matched = int(np.count_nonzero(counts))
     lost = int(np.count_nonzero((counts > 0) & ~kept))
-    losses = f"{lost:,} of the {matched:,} matched entries {'loses' if lost == 1 else 'lose'} all their pairs"
+    losses = f"{lost:,} of the {matched:,} matched entries {'loses all its' if lost == 1 else 'lose all their'} pairs"
+    losses = losses if lost else f"each of the {matched:,} matched entries keeps a pair or more"
     share = tail_share(counts, t)
     if _is_without_tail(counts, t):
         usual = threshold_for_tail(counts, PAPER_TAIL_SHARE)
@@ -195,7 +197,7 @@ def _finish(making: Making[PlanFolder, PlanOptions]) -> Finished:
     with replacing(folder.curve) as part:
         part.write_text(picture(*plan_curves(rows, t), height=3.4), encoding="utf-8")
     chosen = next(row for row in rows if row.t == t)
-    summary = f"t = {t:,.6g} {why}: {chosen.expected_size:,.0f} pairs expected"
+    summary = f"t = {t:,.6g} {why}: {plural(round(chosen.expected_size), 'pair')} expected"
     return Finished({"t": t, "why": why, "warning": warning}, summary, (folder.table, folder.curve))
 
 

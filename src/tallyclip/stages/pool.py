@@ -129,7 +129,7 @@ def _nothing_kept(gathered: Manifest, drops: Counter[str]) -> tuple[str, str]:
         hint = "see the reasons above, and change the filters that drop too much"
     else:
         hint = "check that these are WAT or WARC files with HTML pages; WET files have no links"
-    what = f"no pair was kept: {seen.get('pages', 0):,} pages with {seen.get('images', 0):,} images and {seen.get('texts', 0):,} captions"
+    what = f"no pair was kept: {', '.join(plural(seen.get(f'{one}s', 0), one) for one in ('page', 'image', 'text'))}"
     return what + (f"; dropped: {dropped}" if dropped else ""), hint
 
 

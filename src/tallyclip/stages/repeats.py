@@ -26,6 +26,7 @@ from tallyclip.run.stage import Finished, Making, Section, Stage
 from tallyclip.run.workspace import Workspace
 from tallyclip.stages.duplicates import ROWS_PER_BUCKET, Bucket, buckets_of, key_files
 from tallyclip.stages.match import MATCH, SAMPLED
+from tallyclip.wording import plural
 
 KINDS = {"pair": "by URL and caption", "url": "by URL"}
 BY_UID = "by uid"  # in place of URL and caption, where the pool has uids of its own
@@ -143,7 +144,7 @@ def _facts(result: Mapping[str, Any]) -> dict[str, str]:
         count, error = result["repeats"][kind]["count"], result["repeats"][kind]["error"]
         share, said = percent(count, result["pairs"]), BY_UID if kind == "pair" and result["has_uids"] else said
         if result["exact"]:
-            facts[said] = f"{count:,} pairs ({share})"
+            facts[said] = f"{plural(count, 'pair')} ({share})"
         else:
             facts[said] = (
                 f"about {short(count)} ± {short(error)} pairs ({share}), from a sample of 1/{SAMPLED}"

@@ -30,6 +30,7 @@ from tallyclip.stages.curated import PAIRS, CuratedFile, curated_files
 from tallyclip.stages.lookup import LOOKUP
 from tallyclip.stages.match import MATCH
 from tallyclip.stages.samples import NO_SAMPLE, SAMPLES, SamplesFolder, SamplesReport, not_read
+from tallyclip.wording import plural
 
 REASON = "reason"
 FAILED = "failed-"  # prefix of the keys of tars
@@ -148,7 +149,7 @@ def _finish(making: Making[RetryFolder, RetryOptions]) -> Finished:
         reasons.update(report.reasons)
     retry = sum(report.retry for report in reports.values())
     result = {"pairs": pairs, "with_image": with_image, "retry": retry, "reasons": dict(reasons.most_common())}
-    return Finished(result, f"{pairs - with_image:,} of {pairs:,} pairs have no image")
+    return Finished(result, f"{pairs - with_image:,} of {plural(pairs, 'pair')} have no image")
 
 
 class Downloads(Facts):
@@ -159,7 +160,7 @@ class Downloads(Facts):
     def summary(self) -> list[str]:
         first = list(self.facts.items())
         shown = ", ".join(f"{count} {reason}" for reason, count in first[1 : SHOWN_REASONS + 1])
-        more = f", and {len(first) - SHOWN_REASONS - 1:,} more reasons" if len(first) > SHOWN_REASONS + 1 else ""
+        more = f", and {plural(len(first) - SHOWN_REASONS - 1, 'more reason')}" if len(first) > SHOWN_REASONS + 1 else ""
         return [f"images      {first[0][1]}; without: {shown or 'none'}{more}", *not_read(self.failed)]
 
 

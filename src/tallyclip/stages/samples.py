@@ -291,7 +291,7 @@ def _finish(making: Making[SamplesFolder, SamplesOptions]) -> Finished:
     if not any(report.pairs for report in reports.values()):
         said = ", ".join(f"{count:,} {reason}" for reason, count in drops.items()) or "the tars are empty"
         hint = "a sample has members with one key, one after another: an image, such as KEY.jpg, and KEY.txt or KEY.json with its caption"
-        raise IncompleteError(f"no sample with an image and a caption among {samples:,} of {len(reports):,} tars ({said})", hint)
+        raise IncompleteError(f"no sample with an image and a caption among {samples:,} of {plural(len(reports), 'tar')} ({said})", hint)
     merged = merge_runs([path for key in reports for path in runs_of(folder.runs, key)], folder.uids)
     result = {
         "sources": making.options.names,
@@ -303,7 +303,7 @@ def _finish(making: Making[SamplesFolder, SamplesOptions]) -> Finished:
         "drops": dict(sorted(drops.items())),
         "failed": dict(failed.most_common()),
     }
-    return Finished(result, f"{samples:,} samples, {merged.total:,} pairs with an image", (folder.uids,))
+    return Finished(result, f"{plural(samples, 'sample')}, {plural(merged.total, 'pair')} with an image", (folder.uids,))
 
 
 TARS = Section(_cut, list_samples, "tars", rows=lambda _, item: item.file.size, unit="bytes")

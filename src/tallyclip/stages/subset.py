@@ -181,7 +181,7 @@ def _finish(making: Making[SubsetFolder, SubsetOptions]) -> Finished:
         hint = "are these the tables that the run was made from, with the same URLs, captions and columns? uids are made of these"
         raise IncompleteError(f"none of the {rows:,} rows has a pair of the curated set's {uids:,}", hint)
     result = {"files": len(reports), "rows": rows, "written": written, "uids": uids, "met": met}
-    return finished_unchanged(making, Finished(result, f"{written:,} of {rows:,} rows, with {met:,} of {uids:,} uids"))
+    return finished_unchanged(making, Finished(result, f"{written:,} of {plural(rows, 'row')}, with {met:,} of {plural(uids, 'uid')}"))
 
 
 def subset_summary(root: Path, made: Manifest) -> list[str]:
@@ -191,7 +191,7 @@ def subset_summary(root: Path, made: Manifest) -> list[str]:
     failed = [f"failed      {plural(len(made.failed), 'shard')}, skipped as --allow-failed-shards allows"] if made.failed else []
     files = plural(result["files"], "file")
     return [
-        f"subset      {root / SUBSET.name}/*.parquet: {result['written']:,} of {result['rows']:,} rows, in {files}",
+        f"subset      {root / SUBSET.name}/*.parquet: {result['written']:,} of {plural(result['rows'], 'row')}, in {files}",
         f"uids        {result['met']:,} of the curated set's {result['uids']:,} met; {left:,} are not in these tables",
         *failed,
     ]

@@ -35,6 +35,7 @@ from tallyclip.stages.balance import BALANCE, BalanceFolder
 from tallyclip.stages.counts import load_counts
 from tallyclip.stages.match import LONGEST_COUNTED, MATCH, MatchFolder, MatchReport, snapshot_of, write_shard_counts
 from tallyclip.stages.samples import NOT_OF_THIS_RUN, SAMPLES
+from tallyclip.wording import plural
 
 VERSION = 1  # of what is done here; that of the result's form is that of ``MATCH``
 UIDS_AT_ONCE = 1 << 22
@@ -204,7 +205,7 @@ def _finish(making: Making[MatchFolder, SurvivorsOptions]) -> Finished:
         "images_of_other_pairs": others,
     }
     drawn = [] if making.options.drawn is None else [folder.before]
-    said = f"{kept:,} of {before['matched']:,} matched pairs {'were drawn and ' if drawn else ''}have an image"
+    said = f"{kept:,} of {plural(before['matched'], 'matched pair')} {'were drawn and ' if drawn else ''}have an image"
     return Finished(result, said, (folder.snapshot_file, folder.schema, *drawn))
 
 

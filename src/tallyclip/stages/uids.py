@@ -18,6 +18,7 @@ from tallyclip.run.manifest import Manifest
 from tallyclip.run.stage import Finished, Making, Section, Stage
 from tallyclip.stages.curated import CuratedFile, curated_files
 from tallyclip.stages.exported import ExportedRun, asked_of_run, finished_unchanged
+from tallyclip.wording import plural
 
 IMG2DATASET_SHARDS = "--shard-format '{:05d}.tar' --shard-stats-format '{:05d}_stats.json'"  # their names
 
@@ -63,15 +64,17 @@ def _finish(making: Making[UidsFolder, UidsOptions]) -> Finished:
     folder, repeats = making.folder, making.options.repeats
     merged = merge_runs([path for key in making.reports(FILES) for path in runs_of(folder.runs, key)], folder.uids, repeats=repeats)
     result = {"uids": merged.unique, "pairs": merged.total, "repeats": repeats}
-    return finished_unchanged(making, Finished(result, f"{merged.unique:,} uids of {merged.total:,} pairs", (folder.uids,)))
+    return finished_unchanged(making, Finished(result, f"{plural(merged.unique, 'uid')} of {plural(merged.total, 'pair')}", (folder.uids,)))
 
 
 def uids_summary(root: Path, made: Manifest) -> list[str]:
     """What was written where, and what takes it."""
     unique, pairs = made.result["uids"], made.result["pairs"]
-    written = f"{pairs:,} uids, {unique:,} different" if made.result["repeats"] else f"{unique:,} uids, each once"
+    written = f"{plural(pairs, 'uid')}, {unique:,} different" if made.result["repeats"] else f"{plural(unique, 'uid')}, each once"
     more = pairs - unique
-    left = f"; {more:,} pairs repeat one (--repeats writes these too)" if more and not made.result["repeats"] else ""
+    left = (
+        f"; {plural(more, 'pair repeats', 'pairs repeat')} one (--repeats writes these too)" if more and not made.result["repeats"] else ""
+    )
     command = f"python resharder.py -s {shlex.quote(str(root / 'uids.npy'))} -i images -o shards {IMG2DATASET_SHARDS}"
     return [
         f"uids        {root / 'uids.npy'}: {written}, sorted{left}",

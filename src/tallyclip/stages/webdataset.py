@@ -353,13 +353,13 @@ def webdataset_summary(root: Path, made: Manifest) -> list[str]:
     found, folder = made.result, root / "shards"
     first, last = found["first"].removesuffix(".tar"), found["last"].removesuffix(".tar")
     shards = folder / (f"{{{first}..{last}}}.tar" if first != last else f"{first}.tar")
-    of_pairs = f" of {found['pairs']:,} pairs" if found["pairs"] != found["samples"] else ""
+    of_pairs = f" of {plural(found['pairs'], 'pair')}" if found["pairs"] != found["samples"] else ""
     left = {"not curated": found["others"], "again": found["repeats"], **found["drops"]}
     missing = sum(found["not_met"].values())
     unread = {f"{suffix} images": count for suffix, count in found["suffixes"].items() if suffix not in OPEN_CLIP_READS}
     return [
-        f"shards      {shards}: {found['samples']:,} samples{of_pairs}",
-        f"curated     {found['curated'] - missing:,} of {found['curated']:,} uids met; without: {_listed(found['not_met'])}",
+        f"shards      {shards}: {plural(found['samples'], 'sample')}{of_pairs}",
+        f"curated     {found['curated'] - missing:,} of {plural(found['curated'], 'uid')} met; without: {_listed(found['not_met'])}",
         f"left out    of the images: {_listed(left)}",
         *not_read(found["not_read"]),
         *([f"beware      open_clip skips {_listed(unread)}: it reads {', '.join(OPEN_CLIP_READS)}"] if unread else []),

@@ -33,6 +33,7 @@ from tallyclip.readers.content import is_utf8
 from tallyclip.readers.ledger import OWN_STEP
 from tallyclip.readers.records import Drop
 from tallyclip.steps.base import Verdict
+from tallyclip.wording import plural
 
 COLUMN = "column "  # before the names of a step's own columns, which may be called as one of ours
 LONGEST_REASON = 60
@@ -222,7 +223,9 @@ class OwnJudge:
             shape = f"{keep.dtype}{list(keep.shape)}" if keep.shape else type(mask).__name__
             masked = "masked " if isinstance(mask, np.ma.MaskedArray) else ""
             hint = f"{nulls:,} of them are null: fill these with true or false" if nulls else None
-            raise StepError(f"step {self._step.name} returned {masked}{shape} for {count:,} pairs, not {count:,} bools", hint)
+            raise StepError(
+                f"step {self._step.name} returned {masked}{shape} for {plural(count, 'pair')}, not {plural(count, 'bool')}", hint
+            )
         return keep
 
     def _named(self, reasons: Any, keep: Bool[np.ndarray, " N"]) -> list[str]:

@@ -15,6 +15,7 @@ from tallyclip.core.balance import checked_seed, draw, pick_one
 from tallyclip.core.compiled import u64
 from tallyclip.core.hashing import mix_in
 from tallyclip.errors import OptionError
+from tallyclip.wording import plural
 
 Select = Literal["online", "curated"]  # drawn anew in each epoch by the keep probabilities, or the run's curated pairs in every epoch
 # What numbers of an epoch are for: each purpose has others.
@@ -60,7 +61,8 @@ def split_epoch(drawn: int, ranges: int, batch_size: int) -> Split:
     """
     if drawn < ranges:
         raise OptionError(
-            f"this epoch has {drawn:,} samples for {ranges:,} workers of all ranks", "use fewer workers or ranks, or a larger t or size"
+            f"this epoch has {plural(drawn, 'sample')} for {plural(ranges, 'worker')} of all ranks",
+            "use fewer workers or ranks, or a larger t or size",
         )
     longest = -(-drawn // ranges)
     return Split(drawn, ranges, -(-longest // batch_size) * batch_size)

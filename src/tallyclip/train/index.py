@@ -33,6 +33,7 @@ from tallyclip.run.workspace import only_read
 from tallyclip.stages.balance import BALANCE
 from tallyclip.stages.index import INDEX_SCHEMA
 from tallyclip.stages.runs import RUN
+from tallyclip.wording import plural
 
 COMMAND = "tallyclip export index RUN --images SHARDS --out INDEX"
 COLUMNS = {field.name: field.type for field in INDEX_SCHEMA}
@@ -164,7 +165,7 @@ class ShardIndex:
         if not all(name in table.column_names and table.schema.field(name).type == kind for name, kind in COLUMNS.items()):
             raise ArtifactError(f"{path}: written by another version", hint)
         if len(table) != shard.pairs:
-            raise ArtifactError(f"{path}: {len(table):,} pairs, but shards.json says {shard.pairs:,}", hint)
+            raise ArtifactError(f"{path}: {plural(len(table), 'pair')}, but shards.json says {shard.pairs:,}", hint)
         uids, *arrays, texts = (_whole(table.column(name)) for name in COLUMNS)
         keep, curated, samples, at, size = (array.to_numpy(zero_copy_only=not pa.types.is_boolean(array.type)) for array in arrays)
         return ShardRows(column_uids(uids), keep, curated, samples, at, size, texts)

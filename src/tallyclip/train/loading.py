@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, IterableDataset, default_collate, get_w
 from tallyclip.errors import OptionError, TallyclipError
 from tallyclip.train.online import OnlineBalanced
 from tallyclip.train.state import check_state
+from tallyclip.wording import plural
 
 OF_THE_DATA = ("dataset", "batch_size", "shuffle", "sampler", "batch_sampler", "drop_last", "in_order")
 
@@ -94,7 +95,9 @@ class BatchLoader(DataLoader[Any]):
         check_state(state, self._identity, "batches")
         self.data.set_epoch(state["epoch"])
         if state["batches"] > len(self):
-            raise OptionError(f"this state has handed out {state['batches']:,} of {len(self):,} batches", "begin the epoch anew")
+            raise OptionError(
+                f"this state has handed out {state['batches']:,} of {plural(len(self), 'batch', 'batches')}", "begin the epoch anew"
+            )
         self._resumed = (state["epoch"], state["batches"])
 
     def _identity(self, epoch: int) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import torch
 from torch import distributed
 
 from tallyclip.errors import OptionError
+from tallyclip.wording import plural
 
 Device = Literal["auto", "cpu", "cuda"]
 LONGEST_WAIT = timedelta(hours=12)  # of ranks for the first one, which makes an index of all shards
@@ -62,7 +63,7 @@ class Ranks(NamedTuple):
         at_a_time = of_rank if batch_size is None else batch_size
         if rest or at_a_time < 1 or of_rank % at_a_time:
             raise OptionError(
-                f"a batch of {global_batch:,} pairs cannot be cut into {at_a_time:,} at a time on each of {self.size:,} processes",
+                f"a batch of {plural(global_batch, 'pair')} cannot be cut into {at_a_time:,} at a time on each of {self.size:,} processes",
                 "give a --batch-size that divides it, or another --global-batch",
             )
         return at_a_time, of_rank // at_a_time

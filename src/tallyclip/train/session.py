@@ -37,6 +37,7 @@ from tallyclip.train.online import OnlineBalanced
 from tallyclip.train.presets import Settings, load_preset
 from tallyclip.train.ranks import Device, Ranks, joined
 from tallyclip.train.weights import architecture_of
+from tallyclip.wording import plural
 
 RECORD, CHECKPOINTS = "training.json", "checkpoints"
 
@@ -219,7 +220,7 @@ def _trainer(
 ) -> Trainer:
     drawn = loader.data.split(max(1, loader.num_workers)).drawn
     if drawn < settings.global_batch:
-        raise OptionError(f"an epoch has {drawn:,} pairs, and a batch {settings.global_batch:,}", "give a smaller --global-batch")
+        raise OptionError(f"an epoch has {plural(drawn, 'pair')}, and a batch {settings.global_batch:,}", "give a smaller --global-batch")
     model: Any = created.model.to(ranks.device)
     peak = peak_of(torch.cuda.get_device_name(ranks.device)) if ranks.device.type == "cuda" and settings.precision != "fp32" else None
     seconds = None if peak is None else operations_of_pair(model, ranks.device) / (peak * ranks.size)
@@ -269,7 +270,7 @@ def _run(trainer: Trainer, asked: Asked, progress: Progress) -> TrainStep | None
         for log in logs:
             log.close()
     assert done is not None, "there was a step to do"
-    progress.finish(f"{done.step:,} steps, loss {done.loss:.4g}")
+    progress.finish(f"{plural(done.step, 'step')}, loss {done.loss:.4g}")
     if errors := trainer.loader.errors:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in errors.most_common())
         progress.note(f"images that could not be decoded, in whose place others came: {reasons}")

@@ -10,6 +10,7 @@ from jaxtyping import Int64
 from tallyclip.errors import StaleError
 from tallyclip.io.streams import compression_of, is_url, open_file, open_stream
 from tallyclip.readers.content import reading
+from tallyclip.wording import plural
 
 HEADER = 512  # bytes before a member's content
 SIZE = slice(124, 136)  # where a header has the content's size, in octal digits
@@ -34,7 +35,7 @@ def read_images(path: str, at: Int64[np.ndarray, " N"], size: Int64[np.ndarray, 
         members = _by_reading_on(path, at, size) if compression_of(path) else _by_seeking(path, at, size)
         for place, length, content in zip(at.tolist(), size.tolist(), members, strict=True):
             if len(content) != HEADER + length or _size_in(content) != length:
-                what = f"{path}: no image of {length:,} bytes at byte {place:,}, where the index has one"
+                what = f"{path}: no image of {plural(length, 'byte')} at byte {place:,}, where the index has one"
                 raise StaleError(what, "the tar was changed or cut short after the index was made: make the index again")
             yield content[HEADER:]
 

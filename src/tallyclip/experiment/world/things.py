@@ -17,6 +17,7 @@ from jaxtyping import Int64
 from tallyclip.core.data import Metadata
 from tallyclip.errors import OptionError
 from tallyclip.experiment.world.settings import WorldSettings
+from tallyclip.wording import plural
 
 WORDS = "words.tsv.zst"
 ENGLISH = "en"
@@ -88,7 +89,7 @@ def classes_of(settings: WorldSettings, seed: int) -> list[Thing]:
     """
     things = halves()[settings.things]
     if settings.classes > len(things):
-        what = f"[world] classes = {settings.classes}: there are {len(things):,} things in {settings.things!r}"
+        what = f"[world] classes = {settings.classes}: there are {plural(len(things), 'thing')} in {settings.things!r}"
         raise OptionError(what, f"give at most {len(things)}" + ("" if settings.things == "all" else ', or things = "all"'))
     order = np.random.default_rng([seed, CLASSES]).permutation(len(things))
     return [things[i] for i in order[: settings.classes]]

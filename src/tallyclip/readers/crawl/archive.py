@@ -24,6 +24,7 @@ import zstandard
 from tallyclip.errors import SourceError
 from tallyclip.extras import load
 from tallyclip.readers.content import DAMAGED, EMPTY
+from tallyclip.wording import plural
 
 LARGEST = 32 << 20  # bytes of a record; crawlers cut pages at one to five megabytes
 CHUNK = 1 << 20
@@ -111,7 +112,7 @@ def read_records(path: str, kinds: tuple[str, ...], lose: Lose, *, keep_readable
                     yield held
                 held = _read(record, last, kinds, lose)
                 if held is not None and len(held.content) < record.content_length:
-                    what = f"a record of {record.content_length:,} bytes has {len(held.content):,}"
+                    what = f"a record of {plural(record.content_length, 'byte')} has {len(held.content):,}"
                     raise _DamageError(CUT_SHORT, last, what)
             _check_end(path, packing, last, size, zeros)
             if held is not None:
@@ -243,7 +244,7 @@ def _read(record: Any, place: int, kinds: tuple[str, ...], lose: Lose) -> WarcRe
             lose(NO_TYPE, f"{_uri(headers)}: at byte {place:,}")
         return None
     if record.content_length > LARGEST:
-        lose(TOO_LARGE, f"{_uri(headers)}: {record.content_length:,} bytes, at byte {place:,}")
+        lose(TOO_LARGE, f"{_uri(headers)}: {plural(record.content_length, 'byte')}, at byte {place:,}")
         return None
     return WarcRecord(kind, headers, place, record.reader.read())
 
@@ -315,7 +316,7 @@ def _check_members(content: mmap.mmap, start: int, zeros: int) -> None:
             if place < len(content) and content[place : place + len(GZIP)] != GZIP:
                 if zeros <= place:
                     return
-                raise _DamageError(NO_RECORD, place, f"{len(content) - place:,} bytes after the last record")
+                raise _DamageError(NO_RECORD, place, f"{plural(len(content) - place, 'byte')} after the last record")
     if start < len(content):
         raise _DamageError(CUT_SHORT, start, "the last gzip member is incomplete")
 
@@ -323,7 +324,7 @@ def _check_members(content: mmap.mmap, start: int, zeros: int) -> None:
 def _check_plain(content: mmap.mmap, place: int, size: int) -> None:
     while place < size:
         if content[place : place + len(b"WARC/")] != b"WARC/":
-            raise _DamageError(NO_RECORD, place, f"{len(content) - place:,} bytes after the last record")
+            raise _DamageError(NO_RECORD, place, f"{plural(len(content) - place, 'byte')} after the last record")
         end = _end_of_plain(content, place)
         if end is None:
             raise _DamageError(CUT_SHORT, place, "the last record is incomplete")

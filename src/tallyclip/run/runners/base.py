@@ -8,6 +8,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from tallyclip.errors import IncompleteError
 from tallyclip.run.progress import Progress
+from tallyclip.wording import plural
 
 Tick = Callable[[int], None]
 Payload = TypeVar("Payload")
@@ -111,6 +112,6 @@ def collect(
                     progress.shard_failed(key, what)
     if len(results) + len(failures) < len(tasks):
         raise IncompleteError(
-            f"{len(tasks) - len(results) - len(failures):,} of {len(tasks):,} tasks did not answer", "run the same command again"
+            f"{len(tasks) - len(results) - len(failures):,} of {plural(len(tasks), 'task')} did not answer", "run the same command again"
         )
     return results, failures
