@@ -34,7 +34,7 @@ MACHINES = (
     " on this machine",
     "is newer than those known to have it",
 )
-GONE = re.compile(r"No module named '(?!tallyclip|tests)(?P<module>\w+)|needs the package (?P<package>[\w-]+)")
+GONE = re.compile(r"No module named '(?!tallyclip|tests)(\w+)|needs the package ([\w-]+)")
 SLOW = ("tests/train", "tests/cli", "tests/evaluation/test_commands.py", "tests/evaluation/test_zero_shot.py", "tests/stages", "tests/run")
 SLOW += ("tests/report/test_browser.py", "tests/fuzz", "README.md", "docs")  # runs, processes, models, and examples
 skipped: list[str] = []
@@ -72,14 +72,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
 def _skip_without_package(report: pytest.TestReport | pytest.CollectReport, place: tuple[str, int | None]) -> None:
     """With --strict-skips, which the gate has, such a skip is a failure: nothing is hidden there."""
     said = GONE.search(str(report.longrepr)) if report.failed else None
-    if said is not None and not _is_installed(said):
-        report.outcome, report.longrepr = "skipped", (*place, f"Skipped: needs the package {said['module'] or said['package']}, of an extra")
-
-
-def _is_installed(said: re.Match[str]) -> bool:
-    if said["module"]:
-        return importlib.util.find_spec(said["module"]) is not None
-    return any(metadata.distributions(name=said["package"]))
+    if said is not None and not (importlib.util.find_spec(said[1]) if said[1] else any(metadata.distributions(name=said[2]))):
+        report.outcome, report.longrepr = "skipped", (*place, f"Skipped: needs the package {said[1] or said[2]}, of an extra")
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

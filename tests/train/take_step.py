@@ -1,4 +1,4 @@
-"""What one of several ranks does, or one alone: takes steps with SGD, for several numbers of chunks, and writes what the last one leaves."""
+"""What one of several ranks does, or one alone: takes steps with SGD, for several numbers of chunks, and writes what is left."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Given(NamedTuple):
 
 
 def take(given: Given, ranks: Ranks, chunks: int, clip_norm: float | None) -> dict[str, Any]:
-    """The losses of all steps, and what the last one leaves."""
+    """The losses of all steps, and what is left."""
     settings = msgspec.structs.replace(SETTINGS, clip_norm=clip_norm)
     created = create_model(architecture_of(given.model), settings, seed=1)
     data = OnlineBalanced(

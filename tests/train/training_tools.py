@@ -67,8 +67,8 @@ def environments_of(ranks: int) -> list[dict[str, str]]:
 def forked(function: Callable[..., object], environment: Mapping[str, str] | None = None, **given: Any) -> ForkProcess:
     """A process that calls a function: a copy of this one, so that importing torch and open_clip again does not take most of its time."""
     process = get_context("fork").Process(target=_call, args=(function, environment or {}, given))
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", r".*use of fork\(\)", DeprecationWarning)  # Python 3.12's, for xdist's thread, which the copy lacks
+    with warnings.catch_warnings():  # from Python 3.12 on it warns of xdist's thread, which the copy lacks
+        warnings.filterwarnings("ignore", r".*use of fork\(\)", DeprecationWarning)
         process.start()
     return process
 
