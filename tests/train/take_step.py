@@ -1,10 +1,10 @@
-"""A program, one of several ranks or alone: takes steps with SGD, for several numbers of chunks, and writes what the last one leaves."""
+"""What one of several ranks does, or one alone: takes steps with SGD, for several numbers of chunks, and writes what is left."""
 
 from __future__ import annotations
 
-import argparse
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import torch
@@ -18,8 +18,17 @@ from tallyclip.train.weights import architecture_of
 from tests.train.training_tools import SETTINGS
 
 
-def take(given: argparse.Namespace, ranks: Ranks, chunks: int, clip_norm: float | None) -> dict[str, Any]:
-    """The losses of all steps, and what the last one leaves."""
+class Given(NamedTuple):
+    """A model, the shards that it is trained on and their index, and how many steps."""
+
+    model: str
+    shards: str
+    index: Path
+    steps: int
+
+
+def take(given: Given, ranks: Ranks, chunks: int, clip_norm: float | None) -> dict[str, Any]:
+    """The losses of all steps, and what is left."""
     settings = msgspec.structs.replace(SETTINGS, clip_norm=clip_norm)
     created = create_model(architecture_of(given.model), settings, seed=1)
     data = OnlineBalanced(
@@ -45,20 +54,8 @@ def take(given: argparse.Namespace, ranks: Ranks, chunks: int, clip_norm: float 
     }
 
 
-def main() -> None:
-    torch.set_num_threads(1)
-    parser = argparse.ArgumentParser()
-    for name in ("--model", "--shards", "--index", "--out"):
-        parser.add_argument(name)
-    parser.add_argument("--steps", type=int)
-    parser.add_argument("--clip-norm", type=float)
-    parser.add_argument("--chunks", type=int, nargs="+")
-    given = parser.parse_args()
+def take_steps(given: Given, out: Path, clip_norms: Sequence[float | None], chunks: Sequence[int]) -> None:
     with joined("cpu") as ranks:
-        for chunks in given.chunks:
-            for clip_norm in (None, given.clip_norm):
-                torch.save(take(given, ranks, chunks, clip_norm), Path(given.out) / f"{ranks.size}-{chunks}-{clip_norm}-{ranks.rank}.pt")
-
-
-if __name__ == "__main__":
-    main()
+        for number in chunks:
+            for clip_norm in clip_norms:
+                torch.save(take(given, ranks, number, clip_norm), out / f"{ranks.size}-{number}-{clip_norm}-{ranks.rank}.pt")

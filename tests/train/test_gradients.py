@@ -11,8 +11,9 @@ import torch
 from tallyclip.errors import OptionError
 from tallyclip.train.gradients import add_gradients, check_chunks
 from tallyclip.train.weights import import_open_clip
+from tests.train.take_step import Given, take_steps
 from tests.train.tools import write_shards
-from tests.train.training_tools import SETTINGS, TINY, run_ranks, write_model
+from tests.train.training_tools import SETTINGS, TINY, end, environments_of, forked, write_model
 
 STEPS = 2  # the learning rate of the first is that of warming up, and the second begins with other weights
 CLIP_NORM = 0.05  # below that of any step, so that all are clipped
@@ -23,11 +24,10 @@ def ends(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What is left of steps of one process and of two, whose batches are all pairs that there are."""
     folder = tmp_path_factory.mktemp("steps")
     shards = write_shards(folder / "tars", (SETTINGS.global_batch,), keep=(1.0,))
-    options = ["--model", str(write_model(folder)), "--shards", str(shards.tars[0]), "--index", str(shards.index_folder)]
-    options += ["--out", str(folder), "--steps", str(STEPS), "--clip-norm", str(CLIP_NORM), "--chunks", "1"]
-    for ranks, chunks in ((1, "4"), (2, "2")):
-        for done in run_ranks(["-m", "tests.train.take_step", *options, chunks], ranks):
-            assert done.returncode == 0, done.stderr
+    given = Given(str(write_model(folder)), str(shards.tars[0]), shards.index_folder, STEPS)
+    for ranks, chunks in ((1, (1, 4)), (2, (1, 2))):
+        options = {"given": given, "out": folder, "clip_norms": (None, CLIP_NORM), "chunks": chunks}
+        end([forked(take_steps, environment, **options) for environment in environments_of(ranks)])
     return folder
 
 

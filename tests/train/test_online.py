@@ -19,6 +19,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import torch
+from torch import distributed
 from torch.utils.data import DataLoader
 
 from tallyclip.errors import ArgumentTypeError, ArtifactError, OptionError, SourceError, StaleError
@@ -28,6 +29,7 @@ from tallyclip.train.loading import batches
 from tallyclip.train.online import OnlineBalanced
 from tallyclip.train.tars import read_images
 from tests.train.tools import PACK, TAIL, Shards, colour, encoded, noise, picture, uids_of, within, write_list, write_shards
+from tests.train.training_tools import end, forked
 
 BAD = {
     3: b"",
@@ -163,45 +165,27 @@ def test_a_plain_data_loader_shares_out_a_rank_over_its_workers(shards: Shards) 
     )
 
 
-RANK = """
-import json, sys
-from torch import distributed
-from torch.utils.data import DataLoader
-from tallyclip.train import OnlineBalanced, batches
-
-if __name__ == "__main__":
-    tars, index, rank, meeting = sys.argv[1:]
-    distributed.init_process_group("gloo", init_method=f"file://{meeting}", rank=int(rank), world_size=2)
-    data = OnlineBalanced(tars, "run", index=index, batch_size=8)
-    found = []
+def load_as_rank(shards: Shards, rank: int, meeting: Path, out: Path) -> None:
+    """What one of two processes does, the first of which writes what both have seen."""
+    distributed.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=2)
+    data = shards.data(batch_size=8)
+    found: list[list[str]] = []
     for epoch in range(2):
         data.set_epoch(epoch)
         loader = batches(data, num_workers=2)
-        found.append([uid for _, _, uids in loader for uid in uids])
+        found.append(uids_of(loader))
         assert len(found[-1]) == 8 * len(loader)
-    together = [None, None]
+    together: list[Any] = [None, None]
     distributed.all_gather_object(together, (data.rank, found, data.repeats))
-    if rank == "0":
-        print(json.dumps(together))
+    if rank == 0:
+        out.write_text(json.dumps(together))
     distributed.destroy_process_group()
-"""
 
 
 def test_two_processes_over_gloo_see_every_drawn_pair_once_but_for_the_repeats(shards: Shards, tmp_path: Path) -> None:
-    (tmp_path / "rank.py").write_text(RANK)
-    arguments = [str(shards.tars[0].parent), str(shards.index_folder)]
-    processes = [
-        subprocess.Popen(
-            [sys.executable, tmp_path / "rank.py", *arguments, str(rank), str(tmp_path / "meeting")],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    printed = [process.communicate(timeout=100) for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], printed
-    together = json.loads(printed[0][0])
+    meeting, out = tmp_path / "meeting", tmp_path / "together.json"
+    end([forked(load_as_rank, shards=shards, rank=rank, meeting=meeting, out=out) for rank in range(2)])
+    together = json.loads(out.read_text())
     assert [rank for rank, _, _ in together] == [0, 1]
     data, times = shards.data(), Counter[str]()
     for epoch in range(2):

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import resource
 import shutil
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from multiprocessing.context import ForkProcess
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,8 +24,9 @@ from tallyclip.train.loop import Trainer
 from tallyclip.train.models import create_model
 from tallyclip.train.ranks import Ranks
 from tallyclip.train.weights import architecture_of, import_open_clip
+from tests.tools import assert_gone, family
 from tests.train.tools import Shards, write_shards
-from tests.train.training_tools import ENVIRONMENT, SETTINGS, TINY, free_port, log_of, write_model, write_preset
+from tests.train.training_tools import SETTINGS, TINY, end, environments_of, forked, log_of, write_model, write_preset
 
 STEPS = 16
 PAIRS = (50, 46)  # of each shard: six batches an epoch
@@ -42,7 +42,7 @@ class Example(NamedTuple):
     def options(self, out: Path, **others: Any) -> dict[str, Any]:
         given = {"data": str(self.shards.tars[0].parent), "out": out, "model": str(self.folder / "tiny-of-tests.json")}
         given |= {"preset": str(self.folder / "preset.toml"), "run": "run", "online": True, "index": self.shards.index_folder}
-        return given | {"workers": 0, "log_every": 1, "save_every": 4, "batch_size": 8} | others
+        return given | {"workers": 0, "device": "cpu", "log_every": 1, "save_every": 4, "batch_size": 8} | others
 
     def train(self, out: Path, **others: Any) -> Trained:
         return train(**self.options(out, **others))
@@ -105,11 +105,20 @@ def test_a_finished_training_has_nothing_to_do(example: Example) -> None:
     assert (example.folder / "whole" / "log.jsonl").read_bytes() == before
 
 
-@pytest.mark.parametrize("first", range(1, STEPS))
-def test_stopped_after_any_step_the_rest_is_the_same(example: Example, tmp_path: Path, first: int) -> None:
+class Stopped(NamedTuple):
+    """A trainer's state after each step; the losses of all steps, and the weights in the end."""
+
+    new: Callable[[], Trainer]
+    states: list[Path]
+    losses: list[float]
+    weights: list[torch.Tensor]
+
+
+@pytest.fixture(scope="module")
+def stopped(example: Example) -> Stopped:
     """With random features, and two chunks a step, so that epochs end within the trainings and their chunks are of different epochs."""
     config = TINY | {"vision_cfg": TINY["vision_cfg"] | {"patch_dropout": 0.5}}
-    name = architecture_of(str(write_model(tmp_path, config, "tiny-with-dropout")))
+    name = architecture_of(str(write_model(example.folder, config, "tiny-with-dropout")))
     settings = msgspec.structs.replace(SETTINGS, seen_pairs=STEPS * SETTINGS.global_batch, clip_norm=1.0)
 
     def new() -> Trainer:
@@ -118,46 +127,43 @@ def test_stopped_after_any_step_the_rest_is_the_same(example: Example, tmp_path:
         return Trainer(created.model, batches(data), settings, Ranks(0, 1, torch.device("cpu")), chunks=2)
 
     whole = new()
-    running = whole.run((1,))
-    for _ in range(first):
-        next(running)
-    torch.save(whole.state_dict(), tmp_path / "state.pt")
-    expected = [step.loss for step in running]
-    resumed = new()
-    resumed.load_state_dict(torch.load(tmp_path / "state.pt"))
-    assert [step.loss for step in resumed.run((1,))] == expected
-    for one, other in zip(whole.weights.parameters(), resumed.weights.parameters(), strict=True):
+    states: list[Path] = []
+    losses: list[float] = []
+    for step in whole.run((1,)):
+        losses.append(step.loss)
+        states.append(example.folder / f"state-{len(losses)}.pt")
+        torch.save(whole.state_dict(), states[-1])
+    return Stopped(new, states, losses, list(whole.weights.parameters()))
+
+
+@pytest.mark.parametrize("first", range(1, STEPS))
+def test_stopped_after_any_step_the_rest_is_the_same(stopped: Stopped, first: int) -> None:
+    resumed = stopped.new()
+    resumed.load_state_dict(torch.load(stopped.states[first - 1]))
+    assert [step.loss for step in resumed.run((1,))] == stopped.losses[first:]
+    for one, other in zip(stopped.weights, resumed.weights.parameters(), strict=True):
         assert torch.equal(one, other)
 
 
-def start(example: Example, out: Path, environment: dict[str, str] | None = None, **others: Any) -> subprocess.Popen[str]:
+def start(example: Example, out: Path, environment: dict[str, str] | None = None, **others: Any) -> ForkProcess:
     """A process that trains."""
-    given = json.dumps(example.options(out, **others), default=str)
-    command = [sys.executable, "-c", "import sys, json; from tallyclip.train.command import train; train(**json.loads(sys.argv[1]))", given]
-    return subprocess.Popen(command, env=ENVIRONMENT | (environment or {}), stderr=subprocess.PIPE, text=True)
+    return forked(train, environment, **example.options(out, **others))
 
 
-def kill_when(is_time: Callable[[], bool], *processes: subprocess.Popen[str]) -> None:
-    """Kill processes as soon as something is so, which must be before they end."""
+def kill_when(is_time: Callable[[], bool], *processes: ForkProcess) -> None:
+    """Kill processes and the workers of each, which hold its lock a while longer, when something is so, which must be before they end."""
     try:
         while not is_time():
-            assert processes[0].poll() is None, processes[0].communicate()[1]
+            assert processes[0].exitcode is None
             time.sleep(0.002)
     finally:
         for process in processes:
+            workers = family(process.pid or 0)
             process.kill()
-            process.communicate()
-
-
-def end(processes: Sequence[subprocess.Popen[str]]) -> None:
-    """Let processes come to their end, which is a good one."""
-    try:
-        for process in processes:
-            _, said = process.communicate(timeout=250)
-            assert process.returncode == 0, said
-    finally:
-        for process in processes:
-            process.kill()
+            process.join()
+            for worker in workers:
+                worker.kill()
+            assert_gone(workers)
 
 
 def steps_in(out: Path) -> int:
@@ -195,12 +201,8 @@ def test_killed_at_a_step_and_while_it_writes_a_checkpoint_it_ends_with_the_same
 
 
 def test_two_ranks_that_are_killed_end_with_the_same_losses(example: Example, tmp_path: Path) -> None:
-    given = {name: str(value) for name, value in {"WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1"}.items()}
-
-    def both(out: Path) -> list[subprocess.Popen[str]]:
-        address = given | {"MASTER_PORT": str(free_port())}
-        ranks = [address | {"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(2)]
-        return [start(example, out, of_rank, batch_size=4, save_every=5) for of_rank in ranks]
+    def both(out: Path) -> list[ForkProcess]:
+        return [start(example, out, of_rank, batch_size=4, save_every=5) for of_rank in environments_of(2)]
 
     end(both(tmp_path / "whole"))
     out = tmp_path / "out"

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import os
 import socket
-import subprocess
-import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from multiprocessing import get_context
+from multiprocessing.context import ForkProcess
 from pathlib import Path
 from typing import Any
 
 from tallyclip.train.presets import Settings
+from tests.tools import PATIENCE
 
 TINY: dict[str, Any] = {
     "embed_dim": 16,
@@ -56,24 +58,32 @@ def free_port() -> int:
         return found.getsockname()[1]
 
 
-def run_ranks(arguments: Sequence[str], ranks: int = 1, *, timeout: float = 250) -> list[subprocess.CompletedProcess[str]]:
-    """Run ``python ARGUMENTS`` once for each rank, as torchrun does, to the end of all."""
+def environments_of(ranks: int) -> list[dict[str, str]]:
+    """What torchrun tells each of its processes."""
     address = {"WORLD_SIZE": str(ranks), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())} if ranks > 1 else {}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, *arguments],
-            env=ENVIRONMENT | address | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(ranks)
-    ]
+    return [address | {"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(ranks)]
+
+
+def forked(function: Callable[..., object], environment: Mapping[str, str] | None = None, **given: Any) -> ForkProcess:
+    """A process that calls a function: a copy of this one, so that importing torch and open_clip again does not take most of its time."""
+    process = get_context("fork").Process(target=_call, args=(function, environment or {}, given))
+    with warnings.catch_warnings():  # from Python 3.12 on it warns of xdist's thread, which the copy lacks
+        warnings.filterwarnings("ignore", r".*use of fork\(\)", DeprecationWarning)
+        process.start()
+    return process
+
+
+def _call(function: Callable[..., object], environment: Mapping[str, str], given: Mapping[str, Any]) -> None:
+    os.environ.update(environment)
+    function(**given)
+
+
+def end(processes: Sequence[ForkProcess]) -> None:
+    """Let processes come to their end, which is a good one."""
     try:
-        return [
-            subprocess.CompletedProcess(process.args, process.returncode, *said)
-            for process, said in [(process, process.communicate(timeout=timeout)) for process in processes]
-        ]
+        for process in processes:
+            process.join(PATIENCE)
+            assert process.exitcode == 0  # what it said is in pytest's report
     finally:
         for process in processes:
             process.kill()

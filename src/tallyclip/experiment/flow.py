@@ -18,7 +18,7 @@ from tallyclip.experiment.measured import Experiment, Measured
 from tallyclip.experiment.recipe import ExperimentRecipe, ReadRecipe
 from tallyclip.experiment.report import write_report
 from tallyclip.experiment.results import Results, results_of
-from tallyclip.experiment.side_by_side import do_all
+from tallyclip.experiment.side_by_side import PRELOAD, do_all
 from tallyclip.experiment.world.atlas import BUNDLED, check_atlas
 from tallyclip.experiment.world.things import classes_of
 from tallyclip.experiment.worlds import missing_parts, write_part
@@ -31,7 +31,6 @@ from tallyclip.run.progress import Progress
 from tallyclip.run.runners.base import Task
 from tallyclip.run.runners.local import Workers, count_of
 from tallyclip.run.versions import versions
-from tallyclip.stages import PRELOAD
 from tallyclip.train.models import create_model
 from tallyclip.train.presets import load_preset
 from tallyclip.train.weights import architecture_of

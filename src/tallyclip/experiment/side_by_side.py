@@ -9,6 +9,9 @@ from tallyclip.errors import IncompleteError
 from tallyclip.run.progress import Progress
 from tallyclip.run.runners.base import Task, Tick, collect
 from tallyclip.run.runners.local import Workers, count_of
+from tallyclip.stages import PRELOAD as OF_RUNS
+
+PRELOAD = (*OF_RUNS, "tallyclip.experiment.warm") if OF_RUNS else ()  # of all that an experiment does: the first workers decide
 
 
 def do_all(
@@ -38,7 +41,7 @@ def do_all(
     if not tasks:
         return
     progress.start(name, len(tasks) + done, done, images, "images")
-    with Workers(count_of(workers)) as runner:
+    with Workers(count_of(workers), PRELOAD) as runner:
         _, failed = collect(runner, progress, function, tasks)
     if failed:
         what = f"{name}: {len(failed):,} of {len(tasks):,} failed"
