@@ -23,7 +23,7 @@ from tests.tools import (
     captions,
     eventually,
     fails,
-    leftovers,
+    modified,
     results,
     started,
     succeeds,
@@ -164,20 +164,28 @@ def test_a_shard_that_fails_is_blamed_by_its_rank_and_at_the_barrier(tables: Cur
     pool, run = tmp_path / "pool", tmp_path / "run"
     shutil.copytree(tables.folder / "pool", pool)
     flip_a_byte(pool / "berry.parquet", column=1, group=1)
-    asked = ["match", pool, "--metadata", tables.folder / "entries.json", "--out", run, "--workers", 1]
-    fails(1, *asked, "--rank", 0, "--ranks", 2)
-    succeeds("finish", run, "metadata")
+    asked = ["curate", pool, "--metadata", tables.folder / "entries.json", "--t", 20, "--workers", 1]
+
+    def rank(number: int, until: str, *more: object) -> list[object]:
+        return [*asked, "--out", run, "--rank", number, "--ranks", 2, "--until", until, *more]
+
     mine = number_of("berry") % 2
-    assert "berry.parquet" in fails(1, *asked, "--rank", mine, "--ranks", 2)
-    succeeds(*asked, "--rank", 1 - mine, "--ranks", 2)
+    fails(1, *rank(0, "match"))
+    succeeds("finish", run, "metadata")
+    assert "berry.parquet" in fails(1, *rank(mine, "match"))
+    succeeds(*rank(1 - mine, "match"))
     assert "berry.parquet" in fails(1, "finish", run, "match")
-    succeeds(*asked, "--rank", mine, "--ranks", 2, "--allow-failed-shards")  # so that jobs that wait for its success go on
-    succeeds("finish", run, "match", "--allow-failed-shards")
-    assert leftovers(run) == []
-    clean = tmp_path / "clean"
-    succeeds("match", pool, "--metadata", tables.folder / "entries.json", "--out", clean, "--allow-failed-shards")
-    for name in ("matches", "_done"):
-        assert [path.name for path in (run / "match").glob(f"{name}*")] == [path.name for path in (clean / "match").glob(f"{name}*")]
+    accepted = "--allow-failed-shards"
+    succeeds(*rank(mine, "match", accepted))  # so that jobs that wait for its success go on
+    succeeds("finish", run, "match", accepted)
+    matched = modified(run, "match")
+    for stage, barrier in (("repeats", "plan"), ("balance", "card")):
+        for number in (0, 1):
+            succeeds(*rank(number, stage, accepted))
+        succeeds("finish", run, barrier, accepted)
+    assert modified(run, "match") == matched  # what was accepted is not tried again
+    succeeds(*asked, "--out", tmp_path / "clean", accepted)
+    assert_same(run, results(tmp_path / "clean"))
 
 
 def test_waiting_ranks_all_say_what_failed(tables: Curated, tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def make(run: Workspace, stage: Stage, options: Any = None, *, accept_failed: bo
     """
     run.role.comes_to(run, stage)
     with run.alone():
-        begun = _begin(run, stage, options)
+        begun = _begin(run, stage, options, accept_failed=accept_failed)
     if isinstance(begun, Manifest):
         manifest = begun
     else:
@@ -152,7 +152,7 @@ def _of_set(fingerprint: str, states: Mapping[str, str], failed: Mapping[str, st
 _Begun = tuple[Making[Any, Any], str, dict[str, str], dict[str, Source]]
 
 
-def _begin(run: Workspace, stage: Stage, options: Any) -> Manifest | _Begun:
+def _begin(run: Workspace, stage: Stage, options: Any, *, accept_failed: bool) -> Manifest | _Begun:
     """The manifest of the stage, if it is in place for exactly this; else all that is needed to go on, and what its pieces read."""
     asked = with_infinity(stage.asked(run, options))
     inputs, fingerprint = _inputs(run, stage, asked)
@@ -170,7 +170,10 @@ def _begin(run: Workspace, stage: Stage, options: Any) -> Manifest | _Begun:
     before = read_manifest(in_place)
     if before is not None and (before.version, before.inputs, before.options) == (stage.version, inputs, asked):
         _changed(run, stage, in_place, sources)
-        manifest = run.in_place(stage, _of_set(fingerprint, _states(work.items, sources), {}))
+        # What failed is tried again, but not by ranks, for which it was accepted at the barrier that they are behind.
+        failed = before.failed if accept_failed and run.role.shares else {}
+        whole = [key for key in work.items if key not in failed]
+        manifest = run.in_place(stage, _of_set(fingerprint, _states(whole, sources), _states(failed, sources)))
         if manifest is not None:
             return manifest
         run.copy_of(stage, fingerprint)
