@@ -116,7 +116,7 @@ def pool(*, pool: options.CrawlFiles = None, as_json: options.AsJson = False, **
         tallyclip pool --crawl CC-MAIN-2024-22 --sample 1/1000 --out run
     """
     made = api.make_pool(pool, **given, progress=True)
-    show_result(as_json, run_result(made), lambda: show_text(made.pool_summary) if _is_whole(made) else None)
+    show_result(as_json, run_result(made), lambda: show_text(made.pool_summary) if _has(made, "pool") else None)
 
 
 @app.command(rich_help_panel="Single stages")
@@ -366,12 +366,12 @@ add_slurm(app)
 
 
 def _show_run(run: api.Run, as_json: bool) -> None:
-    show_result(as_json, run_result(run), lambda: show_text(run.summary) if _is_whole(run) else None)
+    show_result(as_json, run_result(run), lambda: show_text(run.summary) if _has(run, "card") else None)
 
 
-def _is_whole(run: api.Run) -> bool:
-    """Are all its stages done? After the share of a rank others may be left, and progress has said what was done."""
-    return all(stage.state == "done" for stage in run.status.stages)
+def _has(run: api.Run, name: str) -> bool:
+    """Is its last stage made? After the share of a rank it may not be, and progress has said what was done."""
+    return any((stage.stage, stage.state) == (name, "done") for stage in run.status.stages)
 
 
 def _show_made(run: api.Run, as_json: bool) -> None:
