@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,12 @@ ROOT = Path(__file__).parents[2]
 # Ray reads this when it is imported. Its tokens would be kept in the home folder.
 os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"}
 
+import pytest  # noqa: E402
 import ray  # noqa: E402
 from ray.cluster_utils import Cluster  # noqa: E402
 
 MODULES = os.pathsep.join(map(str, (ROOT / "src", ROOT)))
-__all__ = ["MODULES", "Cluster", "add_machine", "cluster_of", "copy_with_version", "ray", "write_shards"]
+__all__ = ["MODULES", "Cluster", "add_machine", "cluster_of", "copy_with_version", "curate", "done", "modules", "on", "ray", "write_shards"]
 
 
 def add_machine(cluster: Cluster, modules: str = MODULES) -> Any:
@@ -56,3 +57,23 @@ def write_shards(folder: Path, count: int) -> Path:
         columns = {"url": [f"https://{number}.example/{i}.jpg" for i in range(len(texts))], "caption": texts}
         write_parquet(folder / f"{number:03}.parquet", columns)
     return folder
+
+
+def curate(pool: Path, entries: Path, out: Path, *more: object) -> list[object]:
+    return ["curate", pool, "--metadata", entries, "--t", 20, "--out", out, *more]
+
+
+def on(cluster: Cluster) -> list[str]:
+    return ["--runner", "ray", "--ray-address", cluster.address]
+
+
+def done(run: Path, stage: str) -> int:
+    return len(list(run.glob(f".work/{stage}-*/_done/*.json")))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def modules() -> Iterator[None]:
+    """Commands are those of this checkout."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join([MODULES, os.environ.get("PYTHONPATH", "")]))
+        yield

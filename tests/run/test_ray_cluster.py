@@ -5,7 +5,6 @@ By default one machine is killed, in the stage match; ``scripts/test --all`` kil
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from tallyclip.errors import OptionError
 from tallyclip.run.runners.base import Task
 from tallyclip.run.runners.ray import RayWorkers
 from tests.readers.crawl.tools import image, page, write_wat
-from tests.run.clusters import MODULES, Cluster, add_machine, cluster_of, copy_with_version, ray, write_shards
+from tests.run.clusters import Cluster, add_machine, cluster_of, copy_with_version, curate, done, modules, on, ray, write_shards  # noqa: F401 - a fixture
 from tests.run.test_local import double
 from tests.run.test_shares import content
 from tests.tools import captions, eventually, fails, leftovers, started, succeeds, write_entries
@@ -34,27 +33,11 @@ class Case(NamedTuple):
     clean: dict[str, bytes]
 
 
-def curate(pool: Path, entries: Path, out: Path, *more: object) -> list[object]:
-    return ["curate", pool, "--metadata", entries, "--t", 20, "--out", out, *more]
-
-
-def on(cluster: Cluster) -> list[str]:
-    return ["--runner", "ray", "--ray-address", cluster.address]
-
-
 def made(run: Path) -> dict[str, bytes]:
     """All files but those that say how they were made; what they say of the folder's own place is left out."""
     assert leftovers(run) == []
     files = {name: file for name, file in content(run).items() if not name.startswith("card") and name != "README.md"}
     return {name: file.replace(str(run).encode(), b"RUN") for name, file in files.items()}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def modules() -> Iterator[None]:
-    """Commands are those of this checkout."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", os.pathsep.join([MODULES, os.environ.get("PYTHONPATH", "")]))
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -88,10 +71,6 @@ def test_machines_make_the_bytes_that_one_worker_makes(case: Case, cluster: Clus
     assert len(machines(cluster, count)) == count
     succeeds(*curate(case.pool, case.entries, tmp_path / "run", *on(cluster)))
     assert made(tmp_path / "run") == case.clean
-
-
-def done(run: Path, stage: str) -> int:
-    return len(list(run.glob(f".work/{stage}-*/_done/*.json")))
 
 
 def kill_one_during(stage: str, command: list[object], run: Path, cluster: Cluster) -> None:
@@ -167,24 +146,6 @@ def test_machines_that_do_not_see_the_folder_are_named(cluster: Cluster, tmp_pat
         (name, *_) = {node["NodeManagerAddress"] for node in ray.nodes()}
     assert f"({name}) of the Ray cluster" in raised.value.what
     assert list(tmp_path.iterdir()) == []
-
-
-def test_when_the_head_is_killed_the_command_says_so_and_goes_on_with_a_new_one(case: Case, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    with cluster_of(2) as first:
-        driver = started(*curate(case.pool, case.entries, run, *on(first)))
-        eventually(lambda: done(run, "match") >= 3 or driver.poll() is not None, "match has begun")
-        first.remove_node(first.head_node, allow_graceful=False)
-        _, said = driver.communicate(timeout=100)
-    assert driver.returncode == 1, said
-    assert "the head of the Ray cluster" in said
-    assert "run the same command again" in said
-    before = done(run, "match")
-    assert 3 <= before < SHARDS
-    with cluster_of(1) as second:
-        succeeds(*curate(case.pool, case.entries, run, *on(second)))
-    assert f"{SHARDS:,} shards of which {before:,} are done" in (run / "log.txt").read_text()
-    assert made(run) == case.clean
 
 
 def test_without_ray_a_whole_curate_works(case: Case, tmp_path: Path) -> None:

@@ -76,14 +76,17 @@ class RayWorkers:
         self._ray = load("ray", "Ray", "ray")
         self._address, self._most, self._folder, self._longest = address, count, folder.absolute(), longest
         self._looked_at: set[str] = set()
-        self._heard_of_head = 0.0
+        self._doubled: set[str] = set()  # keys of tasks of which a second copy was sent
+        self._heard_of_head = self._asked_head = 0.0
         self._processors = self.count = 1
+        self._twice_its_share = 0
 
     def __enter__(self) -> RayWorkers:
         self._connect()
+        self._do = self._ray.remote(do_task)
         self._head = str(self._ray.get_runtime_context().gcs_address)
         self._heard_of_head = time.monotonic()
-        self._count_processors()
+        self._note_machines()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -101,6 +104,7 @@ class RayWorkers:
             IncompleteError: the cluster does not answer any more.
         """
         self._look_at_machines()
+        self._doubled.clear()
         waiting, attempts, durations = Waiting(tasks), Attempts(), Durations()
         tries: dict[Any, _Try] = {}
         try:
@@ -109,10 +113,12 @@ class RayWorkers:
                     tries[self._send(function, task, attempts)] = _Try(task)
                 for sent, outcome in self._heard(tries):
                     ended = tries.pop(sent)
-                    copies = [other for other, each in tries.items() if each.task is ended.task]
+                    key = ended.task.key
+                    copies = [other for other, each in tries.items() if each.task.key == key] if key in self._doubled else []
                     if copies and outcome[0] == "failed":
                         continue  # what another copy comes to is what counts
-                    judged = attempts.judge(ended.task.key, outcome)
+                    self._doubled.discard(key)
+                    judged = attempts.judge(key, outcome)
                     if isinstance(judged, Again):
                         waiting.put(ended.task, time.monotonic() + judged.delay)
                         continue
@@ -123,9 +129,16 @@ class RayWorkers:
                         durations.add(time.monotonic() - ended.began)
                     yield judged
                 if not waiting:
-                    for task in _stragglers(tries.values(), durations):
-                        tries[self._send(function, task, attempts)] = _Try(task)
-                self._look_after_head()
+                    now = time.monotonic()
+                    slow = [each.task for each in tries.values() if each.began is not None and durations.straggles(now - each.began)]
+                    for task in slow:
+                        if task.key not in self._doubled:
+                            self._doubled.add(task.key)
+                            tries[self._send(function, task, attempts)] = _Try(task)
+                if time.monotonic() - self._asked_head > SECONDS_TO_LISTEN:
+                    self._asked_head = time.monotonic()
+                    if self._head_answers():
+                        self._note_machines()
         finally:
             for sent in tries:
                 self._ray.cancel(sent, force=True)
@@ -137,8 +150,8 @@ class RayWorkers:
     def _send(self, function: Callable[[Payload, Tick], Result], task: Task[Payload], attempts: Attempts) -> Any:
         wants: dict[str, Any] = {"num_returns": "streaming", "max_retries": 0, "num_cpus": 1, "scheduling_strategy": "SPREAD"}
         if attempts.failed_of(task.key, Cause.MEMORY):
-            wants["memory"] = self._twice_its_share()
-        return self._ray.remote(do_task).options(**wants).remote(function, task.payload)
+            wants["memory"] = self._twice_its_share
+        return self._do.options(**wants).remote(function, task.payload)
 
     def _heard(self, tries: dict[Any, _Try]) -> Iterator[tuple[Any, Outcome]]:
         """How tries ended, as soon as one does; those that take too long are ended."""
@@ -209,22 +222,26 @@ class RayWorkers:
                 hint = "the same versions of Ray and Python must be everywhere" if "ersion mismatch" in what else _NO_CLUSTER
                 raise OptionError(f"--runner ray: no connection{_at(self._address)}: {what}", hint) from None
 
-    def _machines(self) -> dict[str, str]:
-        """The machines that do tasks: how people know them, by their ids."""
+    def _note_machines(self) -> list[dict[str, Any]]:
+        """The machines that do tasks, and what they have together."""
         alive = [node for node in self._ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
-        return {node["NodeID"]: f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})" for node in alive}
-
-    def _count_processors(self) -> None:
-        self._processors = max(1, int(self._ray.cluster_resources().get("CPU", 0)))  # one, where machines come only when there is work
+        self._processors = max(1, int(sum(node["Resources"]["CPU"] for node in alive)))  # one, where machines come only when there is work
         self.count = self._processors if self._most is None else min(self._most, self._processors)
+        memory = [node["Resources"].get("memory", 0.0) for node in alive]
+        self._twice_its_share = int(min(2 * sum(memory) / self._processors, max(memory, default=0.0)))  # of memory, of a processor
+        return alive
 
     def _look_at_machines(self) -> None:
         """See that all machines that are there, and were not there before, compute as this one does, and see the folder.
 
         Raises:
             OptionError: one does not.
+            IncompleteError: the cluster does not answer any more.
         """
-        machines = {node: name for node, name in self._machines().items() if node not in self._looked_at}
+        while not self._head_answers():  # Ray itself would end this process
+            time.sleep(SECONDS_TO_LISTEN)
+        machines = {node["NodeID"]: f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})" for node in self._note_machines()}
+        machines = {node: name for node, name in machines.items() if node not in self._looked_at}
         if not machines:
             return
         seen, expected = self._folder / f".machines{PART}{os.getpid()}-{secrets.token_hex(4)}", secrets.token_hex(16)
@@ -259,35 +276,19 @@ class RayWorkers:
             what = f"{name} of the Ray cluster cannot run tallyclip {versions()['tallyclip']}: {cause}"
             raise OptionError(what, "install the same version, with its packages, on every machine") from None
 
-    def _look_after_head(self) -> None:
-        """Notice that the head of the cluster has gone, and what machines there are now.
+    def _head_answers(self) -> bool:
+        """Is the head of the cluster there? Without it, whatever asks it for something waits, and then this process is ended.
 
         Raises:
-            IncompleteError: it does not answer.
+            IncompleteError: it has not answered for a while.
         """
-        now = time.monotonic()
-        if now - self._heard_of_head < SECONDS_TO_LISTEN:
-            return
         if _answers(self._head):
-            self._heard_of_head = now
-            self._count_processors()
-        elif now - self._heard_of_head > SECONDS_WITHOUT_HEAD:
+            self._heard_of_head = time.monotonic()
+            return True
+        if time.monotonic() - self._heard_of_head > SECONDS_WITHOUT_HEAD:
             what = f"the head of the Ray cluster, {self._head}, does not answer any more"
             raise IncompleteError(what, "start the cluster again, and run the same command again: finished work is kept")
-
-    def _twice_its_share(self) -> int:
-        """Of the memory of the machines, what two processors come to, or all of the largest."""
-        nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
-        share = sum(each.get("memory", 0.0) for each in nodes) / max(1.0, sum(each["CPU"] for each in nodes))
-        return int(min(2 * share, max((each.get("memory", 0.0) for each in nodes), default=0.0)))
-
-
-def _stragglers(tries: Iterable[_Try], durations: Durations) -> list[Task[Any]]:
-    """The tasks, sent once, that take much longer than those that are done did."""
-    tries = list(tries)
-    now = time.monotonic()
-    slow = [each.task for each in tries if each.began is not None and durations.straggles(now - each.began)]
-    return [task for task in slow if sum(each.task is task for each in tries) == 1]
+        return False
 
 
 _NO_CLUSTER = "start one with 'ray start', or leave --ray-address away to use this machine alone"
