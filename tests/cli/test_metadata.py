@@ -337,7 +337,7 @@ def test_help_fits_the_screen_and_explains_every_option(command: str) -> None:
     said = succeeds("metadata", command, "--help")
     assert all(len(line) <= WIDTH for line in said.splitlines())
     assert all(f"--{option} " in said for option in OPTIONS[command])
-    assert "shard" not in said.replace("--allow-failed-shards", "")  # shards are of pools
+    assert "shard" not in said.replace("--allow-failed-shards", "").replace("--shard-timeout", "")  # shards are of pools
     assert "card" not in said
 
 

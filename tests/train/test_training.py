@@ -151,7 +151,7 @@ def start(example: Example, out: Path, environment: dict[str, str] | None = None
 
 
 def kill_when(is_time: Callable[[], bool], *processes: ForkProcess) -> None:
-    """Kill processes and the workers of each, which hold its lock a while longer, when something is so, which must be before they end."""
+    """Kill processes and the workers of each, which would stay a while longer, when something is so, which must be before they end."""
     try:
         while not is_time():
             assert processes[0].exitcode is None

@@ -13,6 +13,7 @@ from tallyclip.errors import InUseError, OptionError
 
 LOCK = ".lock"  # the file in such a folder
 ALONE = ".alone"  # another, for those who share it
+_HELD: set[int] = set()  # by this process
 SECONDS_OF_THE_LAST = 10.0  # in which the last of those who shared it tidies up
 
 
@@ -36,11 +37,11 @@ def held(folder: Path, noun: str) -> Generator[None]:
     try:
         yield
     finally:
-        os.close(lock)
+        unlock(lock)
 
 
 def lock_folder(folder: Path, noun: str, *, shared: bool) -> int:
-    """Lock a folder that is there, until the file descriptor that is returned is closed. Errors: see ``held``.
+    """Lock a folder that is there, until ``unlock`` of what is returned, or the end of this process. Errors: see ``held``.
 
     Args:
         folder: to lock.
@@ -55,12 +56,29 @@ def lock_folder(folder: Path, noun: str, *, shared: bool) -> int:
     while True:
         try:
             fcntl.flock(lock, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+            _HELD.add(lock)
             return lock
         except BlockingIOError:
             if time.monotonic() >= give_up:
                 os.close(lock)
                 raise InUseError(f"{folder}: another process is working on this {noun}", "wait for it, or stop it") from None
             time.sleep(0.1)
+
+
+def unlock(lock: int) -> None:
+    """Let a folder go."""
+    _HELD.discard(lock)
+    os.close(lock)
+
+
+def _let_go() -> None:
+    """What a forked child, such as one that loads data, does first: else it would hold the folder after this process was killed."""
+    for lock in _HELD:
+        os.close(lock)
+    _HELD.clear()
+
+
+os.register_at_fork(after_in_child=_let_go)
 
 
 def is_last(lock: int) -> bool:

@@ -27,7 +27,7 @@ import msgspec
 
 from tallyclip.errors import ArtifactError, IncompleteError, OptionError, StaleError
 from tallyclip.io.files import PART, clear_parts, remove, write_json
-from tallyclip.io.locks import ALONE, LOCK, is_last, lock_folder, waiting_for
+from tallyclip.io.locks import ALONE, LOCK, is_last, lock_folder, unlock, waiting_for
 from tallyclip.run.items import StageFolder
 from tallyclip.run.log import LOG, Logged
 from tallyclip.run.manifest import Manifest, read_manifest, write_manifest
@@ -108,7 +108,7 @@ class Workspace:
                 for folder in (self.downloads, self._work):
                     with suppress(OSError):  # something is under way
                         folder.rmdir()
-            os.close(self._lock)
+            unlock(self._lock)
             self._lock = None
 
     # Who may work in it
