@@ -236,7 +236,7 @@ def _cut(making: Making[Any, Any], section: Section) -> Work:
     states = {key: mark.source.fingerprint if mark.source else "" for key in before if (mark := making.folder.mark(key)) is not None}
     making.barrier = fingerprint_of(before=states)[:16] if making.keys else ""
     making.keys[section.name] = list(work.items)
-    write_work(making.folder, section.name, work, making.barrier)
+    write_work(making.folder, section.name, work, making.barrier, section.unit)
     return work
 
 

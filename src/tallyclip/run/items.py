@@ -219,6 +219,14 @@ class StageFolder:
         except (OSError, ValueError):
             return None
 
+    def unit(self, section: str) -> str:
+        """What is counted in a section's pieces, if that is known."""
+        try:
+            job = read_struct(self.job(section), _Job)
+        except ArtifactError:
+            job = None
+        return "rows" if job is None else job.unit
+
 
 def _marks(folder: Path) -> Iterator[os.DirEntry[str]]:
     try:
@@ -242,12 +250,13 @@ class _Snapshot(msgspec.Struct):
 
 class _Job(msgspec.Struct):
     barrier: str
+    unit: str
     job: Any
 
 
-def write_work(folder: StageFolder, section: str, work: Work, barrier: str) -> None:
+def write_work(folder: StageFolder, section: str, work: Work, barrier: str, unit: str = "rows") -> None:
     """Write down all pieces of a section, before any is done; one a line, and never all in memory."""
-    write_json(folder.job(section), with_infinity({"barrier": barrier, "job": msgspec.to_builtins(work.job)}))
+    write_json(folder.job(section), with_infinity({"barrier": barrier, "unit": unit, "job": msgspec.to_builtins(work.job)}))
     with replacing(folder.work(section)) as part, part.open("wb") as file:
         file.write(b'{"items": {')
         for number, (key, item) in enumerate(work.items.items()):
