@@ -183,8 +183,9 @@ def _begin(run: Workspace, stage: Stage, options: Any) -> Manifest | _Begun:
             return manifest
         run.copy_of(stage, fingerprint)
     _take_up(run, stage, folder, fingerprint)
-    first = [key for key in folder.marked() if (mark := folder.mark(key)) is None or not mark.barrier]
-    no_longer = {*first, *folder.failures()} - work.items.keys()
+    others = {*folder.marked()} - work.items.keys()
+    first = {key for key in others if (mark := folder.mark(key)) is None or not mark.barrier}
+    no_longer = first | (folder.failures().keys() - work.items.keys())
     for key in dict.fromkeys([*_changed(run, stage, folder, sources), *no_longer]):  # in this order, should it be interrupted
         folder.forget(key, outputs=True)
     return making, fingerprint, inputs, sources
@@ -217,9 +218,11 @@ def _changed(run: Workspace, stage: Stage, folder: StageFolder, sources: Mapping
         if mark is None or mark.source is None:
             continue
         path, state = mark.source.path, mark.source.fingerprint
+        if now.get(path) == state:
+            continue
         own = key in sources and Path(sources[key].path).is_relative_to(run.root)
         moved = own and path not in now and sources[key].fingerprint == state
-        if now.get(path) == state or moved:
+        if moved:
             continue
         if path not in broken and not stage.rereads:
             what = "changed" if path in now else "left the pool"
