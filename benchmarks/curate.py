@@ -20,8 +20,10 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -31,7 +33,7 @@ from msgspec.structs import replace
 
 from record import record
 from tallyclip.core.balance import entry_probability
-from tallyclip.run.items import _read_piece
+from tallyclip.run.items import Piece, StageFolder, _read_piece
 from tallyclip.stages.balance import BalanceFolder, balance_shard
 from tallyclip.stages.match import MatchFolder, match_shard
 from tallyclip.stages.runs import RUN
@@ -84,6 +86,12 @@ def parquet_alone(job: tuple[str, list[str], str]) -> None:
         pq.write_table(table, Path(run) / f"parquet-alone-{folder}-{Path(pool).name}", row_group_size=131_072, **options)
 
 
+def written_down(folder: StageFolder, key: str, work: Callable[..., Any]) -> tuple[Any, Any]:
+    """The job and the item of a shard of a stage that is done."""
+    item = json.loads(folder.work("shards").read_bytes())["items"][key]
+    return _read_piece(folder, Piece(work, type(folder), str(folder.path), "shards", key, item))[1:]
+
+
 def seconds_of_a_shard(run: Path, pool: Path) -> dict[str, float]:
     """Processor seconds of the first shard, matched, balanced, and read and written by Parquet alone: the least of several rounds."""
     with tempfile.TemporaryDirectory() as place:
@@ -91,8 +99,8 @@ def seconds_of_a_shard(run: Path, pool: Path) -> dict[str, float]:
         matching, balancing = MatchFolder(folder), BalanceFolder(folder)
         for path in (balancing.curated(key), balancing.probabilities(key), balancing.counts(key), balancing.uid_runs / key):
             path.parent.mkdir(exist_ok=True)
-        _, match_job, shard = _read_piece(run / "match" / "_work" / "shards.json", key, match_shard)
-        _, balance_job, matched = _read_piece(run / "balance" / "_work" / "shards.json", key, balance_shard)
+        match_job, shard = written_down(MatchFolder(run / "match"), key, match_shard)
+        balance_job, matched = written_down(BalanceFolder(run / "balance"), key, balance_shard)
         t = json.loads((run / "balance" / "_manifest.json").read_text())["options"]["t"]
         np.save(folder / "p.npy", entry_probability(np.load(run / "counts" / "counts.npy"), float(t)))
         balance_job = replace(balance_job, probability=str(folder / "p.npy"))

@@ -32,7 +32,7 @@ from tallyclip.core.duplicates import MOST_ROWS, ROW_BITS, bucket_bits, first_of
 from tallyclip.flows.find import find_pool
 from tallyclip.readers.columns import ColumnChoice
 from tallyclip.run.engine import make
-from tallyclip.run.items import Piece, Work, do_piece, write_work
+from tallyclip.run.items import Work, do_piece, piece_of_work, write_work
 from tallyclip.run.progress import Silent
 from tallyclip.run.runners.base import Task, collect
 from tallyclip.run.runners.local import Workers
@@ -136,7 +136,7 @@ def main() -> None:
             folder.runs.write_text(json.dumps({"pairs": [str(path) for path in order]}))
             buckets = {f"{number:05d}": Bucket(number, rows >> way_bits) for number in range(1 << way_bits)}
             write_work(folder, "pairs", Work(buckets, BucketJob(way_bits, str(folder.runs))), barrier="")
-            tasks = [Task(key, Piece(find_repeats, DuplicatesFolder, str(folder.path), "pairs", key)) for key in buckets]
+            tasks = [Task(key, piece_of_work(find_repeats, folder, "pairs", key, bucket)) for key, bucket in buckets.items()]
             with Workers(workers, ["tallyclip.stages.duplicates"]) as pool:
                 memory = PeakMemory(os.getpid())
                 started = time.perf_counter()

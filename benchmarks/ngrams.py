@@ -35,7 +35,7 @@ from tallyclip.lists.dump import find_parts, namespaces_of, read_pages
 from tallyclip.lists.ngrams.counter import NgramCounter
 from tallyclip.lists.texts import TextCounts, parts_of, read_texts
 from tallyclip.lists.wikitext.stripper import Stripper
-from tallyclip.run.items import Piece, Work, do_piece, write_work
+from tallyclip.run.items import Work, do_piece, piece_of_work, write_work
 from tallyclip.run.progress import Silent
 from tallyclip.run.runners.base import Task, collect
 from tallyclip.run.runners.local import Workers
@@ -143,7 +143,7 @@ def count_by(workers: Workers, dump: Path, folder: Path) -> None:
     counts = NgramsFolder(folder / "counts")
     parts = {part.key: part for part in (InputPart(TextJob(part, "en"), part.size, "") for part in parts_of(str(dump)))}
     write_work(counts, "parts", Work(parts, CountJob(400 << 20)), barrier="")
-    tasks = [Task(key, Piece(count_part, NgramsFolder, str(counts.path), "parts", key)) for key in parts]
+    tasks = [Task(key, piece_of_work(count_part, counts, "parts", key, part)) for key, part in parts.items()]
     _, failed = collect(workers, Silent(), do_piece, tasks)
     assert not failed, failed
 

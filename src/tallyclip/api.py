@@ -642,13 +642,24 @@ def started(run: str | PathLike[str]) -> Record:
     return read_record(RUN_OUTLINE, run_folder(os.fspath(run)).resolve())
 
 
-def status(run: str | PathLike[str]) -> RunStatus:
-    """The stages of a run and how far each is, as ``tallyclip status --json``, also while another process works on it.
+def status(run: str | PathLike[str], *, metrics: str | PathLike[str] | None = None) -> RunStatus:
+    """The stages of a run and how far each is, as ``tallyclip status --json``, also while others work on it, here or on other machines.
+
+    Args:
+        run: a run folder.
+        metrics: a file for the same as metrics of Prometheus, for the textfile collector of node_exporter: its name ends in ``.prom``.
 
     Raises:
         ArtifactError: there is no such run, or its record is broken.
+        OutputError: the file of metrics cannot be written.
     """
-    return Run(run).status
+    check_types(status, locals())
+    found = Run(run).status
+    if metrics is not None:
+        from tallyclip.run.metrics import write_metrics
+
+        write_metrics(Path(metrics), found)
+    return found
 
 
 def diff(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -345,6 +346,19 @@ def test_quiet_shows_no_progress_and_verbose_names_shards_and_the_log_has_all_of
         assert any(line.split()[1] == stage and " finished: " in line for line in log)
     begun = [line for line in log if line.split()[1] == "begin"]
     assert [line.split(str(run))[1].strip() for line in begun[1:]] == ["--t 0", "--t 30"]
+    events = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
+    assert len(events) == len(log)
+    assert all(line.endswith(event["what"]) and line.startswith(event["time"][:19]) for line, event in zip(log, events, strict=True))
+    assert [event["what"] for event in events if event["event"] == "begin"][1:] == [line.split("begin")[1].strip() for line in begun[1:]]
+    assert [event["what"].partition(": ")[0] for event in events if event["event"] == "end"] == ["done", "error", "done"]
+    assert {(event["stage"], event["shard"]) for event in events if event["event"] == "shard_done"} >= {
+        ("match", "apple"),
+        ("balance", "apple"),
+    }
+    assert {event["stage"] for event in events if event["event"] == "result"} >= {"metadata", "match", "counts", "plan", "balance", "card"}
+    (started,) = [event for event in events if (event["event"], event.get("stage")) == ("stage", "match")]
+    assert (started["shards"], started["shards_done"], started["rows"], started["unit"]) == (5, 0, 2400, "rows")
+    assert {(event["host"], event["pid"] > 0) for event in events} == {(socket.gethostname(), True)}
 
 
 def test_the_log_says_how_a_command_ended(example: Example, tmp_path: Path) -> None:

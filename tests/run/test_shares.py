@@ -78,7 +78,7 @@ def content(root: Path) -> dict[str, bytes]:
     files = [
         path
         for path in root.rglob("*")
-        if path.is_file() and path.name not in ("_manifest.json", "log.txt") and path.parent.name != "_done"
+        if path.is_file() and path.name not in ("_manifest.json", "log.txt", "events.jsonl") and path.parent.name != "_done"
     ]
     return {str(path.relative_to(root)): path.read_bytes() for path in files if path.name != "run.json" and path.parent.name != "_work"}
 

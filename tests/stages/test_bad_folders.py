@@ -135,16 +135,23 @@ def with_a_failure(run: Path) -> tuple[CrowdedFolder, Callable[[], Any]]:
     return CrowdedFolder(next(run.glob(".work/crowded-*"))), finish
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"barrier": "", "job": null, "items": {"apple": {"key": 3}}}', '{"items": {}}'])
-def test_a_damaged_work_file_is_named_by_who_does_a_piece_and_written_anew(run: Path, content: str) -> None:
+@pytest.mark.parametrize(
+    ("content", "item"),
+    [
+        *((content, {"key": "apple", "matches": "", "least": 3}) for content in ("", "{", "[]", '{"barrier": ""}', '{"job": null}')),
+        ('{"barrier": "", "job": null}', {"key": 3}),
+    ],
+)
+def test_a_damaged_work_file_is_named_by_who_does_a_piece_and_written_anew(run: Path, content: str, item: dict[str, Any]) -> None:
     folder, finish = with_a_failure(run)
     whole = folder.work("items").read_text()
+    folder.job("items").write_text(content)
     folder.work("items").write_text(content)
-    piece = Piece(find_crowded, CrowdedFolder, str(folder.path), "items", "apple")
     with pytest.raises(ArtifactError) as raised:
-        do_piece(piece, lambda _: None)
-    assert f"{folder.work('items')}: the piece of work 'apple' cannot be read" in raised.value.what
+        do_piece(Piece(find_crowded, CrowdedFolder, str(folder.path), "items", "apple", item), lambda _: None)
+    assert f"{folder.job('items')}: the piece of work 'apple' cannot be read" in raised.value.what
     assert raised.value.hint == "run the same command again"
+    assert folder.at_work() == {}
     assert read_status(WITH_CROWDED.outline, run).stages[-2].state == "under way"
     folder.work("items").write_text(whole.replace("cherry", "other"))  # and so is one of other pieces
     assert finish() == ["cherry"]

@@ -297,10 +297,12 @@ def _again(record: Record, files: list[str], more: list[str]) -> None:
 @reports_errors
 @options_of(api.status)
 def status(*, as_json: options.AsJson = False, **given: Any) -> None:
-    """Show the stages of a run and their progress, also while another command works on it.
+    """Show the stages of a run and their progress, also while others work on it, here or on other machines: what is done, failed and
+    running, on which machine and for how long, how fast it goes, and what takes long.
 
     Example:
         tallyclip status run
+        tallyclip status run --metrics /var/lib/node_exporter/tallyclip.prom
     """
     found = api.status(**given)
     show_result(as_json, found, lambda: _show_status(found))

@@ -146,6 +146,15 @@ OPTIONS: dict[str, Any] = {
     "run": RunFolder,
     "run_a": Annotated[Path, typer.Argument(parser=checked(run_folder), metavar="RUN_A", help="Run folder.", show_default=False)],
     "run_b": Annotated[Path, typer.Argument(parser=checked(run_folder), metavar="RUN_B", help="Run folder.", show_default=False)],
+    "metrics": Annotated[
+        Path | None,
+        typer.Option(
+            "--metrics",
+            metavar="FILE",
+            help="Write the same as metrics of Prometheus, for node_exporter's textfile collector, too.",
+            show_default=False,
+        ),
+    ],
     "html": Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page, too.", show_default=False)],
     "out": Annotated[
         Path,

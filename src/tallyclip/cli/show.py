@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
@@ -18,6 +18,7 @@ from tallyclip.wording import plural
 if TYPE_CHECKING:  # most of them compute, and what is shown of a run does not
     from tallyclip.flows.dry_run import Estimate
     from tallyclip.flows.text import TextMatches
+    from tallyclip.run.pace import RunningShard
     from tallyclip.run.status import RunStatus, StageStatus
     from tallyclip.stages.plan import Plan
 
@@ -62,6 +63,8 @@ def status_tree(status: RunStatus) -> Tree:
             )
         elif warning and (stage.stage != "plan" or warning != drawn.get("warning")):
             branch.add(f"[yellow]warning[/yellow] {as_markup(str(warning))}")
+        for line in _pace_lines(stage):
+            branch.add(line)
         for failure in stage.failures[:10]:
             branch.add(f"[red]failed[/red] {as_markup(failure.shard)}: {as_markup(failure.what)}")
         if len(stage.failures) > 10:
@@ -83,6 +86,24 @@ def _stage_line(stage: StageStatus) -> str:
         return f"under way, {stage.shards_done:,} of {plural(stage.shards, 'shard')} done"
     shards = f"{plural(stage.shards, 'shard')}, " if stage.shards is not None else ""
     return f"[dim]{shards}finished {stage.finished}, {stage.seconds:.1f} s of work[/dim]"
+
+
+def _pace_lines(stage: StageStatus) -> Iterator[str]:
+    """How fast a stage gets on, and what is being done, the slowest first."""
+    if stage.rows_per_second:
+        yield f"{size(stage.rows_per_second) if stage.unit == 'bytes' else f'{short(stage.rows_per_second)} {stage.unit}'} a second"
+    if stage.eta_seconds:
+        yield f"about {_minutes(stage.eta_seconds)} left"
+    if stage.running:
+        yield f"{plural(len(stage.running), 'shard')} running"
+    yield from map(_running_line, stage.running[:10])
+    if len(stage.running) > 10:
+        yield f"and {len(stage.running) - 10:,} more"
+
+
+def _running_line(shard: RunningShard) -> str:
+    word = "[yellow]slow[/yellow]" if shard.straggler else "running"
+    return f"{word} {as_markup(shard.shard)} for {_minutes(shard.seconds)} on {as_markup(shard.host)}"
 
 
 def _is_fact(name: str, value: object) -> bool:

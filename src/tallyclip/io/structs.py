@@ -37,7 +37,7 @@ def read_struct(path: Path, kind: type[Kind], *, delete: Path | None = None) -> 
     except OSError as error:
         raise ArtifactError(f"{path}: not readable: {error.strerror}") from error
     try:
-        return msgspec.convert(json.loads(content), kind, strict=False)  # turns the text of ``with_infinity`` back into a number
+        return msgspec.json.decode(content, type=kind, strict=False)  # turns the text of ``with_infinity`` back into a number
     except ValueError as error:  # msgspec's errors are ValueErrors too
         hint = f"delete {delete or path} and run the same command again, or give a new --out"
         raise ArtifactError(f"{path}: broken, or written by another version: {error}", hint) from error

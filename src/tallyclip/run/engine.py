@@ -19,7 +19,7 @@ from tallyclip.core.compiled import is_compiled
 from tallyclip.errors import IncompleteError, OptionError, StaleError
 from tallyclip.io.files import with_infinity, write_json
 from tallyclip.io.structs import fingerprint_of
-from tallyclip.run.items import Failure, Piece, Source, StageFolder, Work, do_piece, write_work
+from tallyclip.run.items import Failure, Source, StageFolder, Work, do_piece, piece_of_work, write_work
 from tallyclip.run.manifest import Manifest, read_manifest
 from tallyclip.run.progress import piece_of
 from tallyclip.run.ranks import SAME_COMMAND, Finish
@@ -91,14 +91,22 @@ def _publish(making: Making[Any, Any], fingerprint: str, inputs: dict[str, str],
         run.progress.start(stage.name, 1, 0, None)
     finished = stage.finish(making)
     run.progress.finish(finished.said)
+    folder.rest()
     keys = [key for section in stage.sections for key in making.keys[section.name]]
-    marks = {key: mark for key in keys if (mark := folder.mark(key)) is not None}
-    outputs = {name: size for mark in marks.values() for name, size in mark.outputs.items()}
-    more = [*finished.outputs, *(folder.done(key) for key in marks)]
+    marked: set[str] = set()
+    outputs: dict[str, int] = {}
+    seconds = 0.0
+    for key in keys:  # one after the other: a mark has a report, of a million they fill the memory
+        mark = folder.mark(key)
+        if mark is not None:
+            marked.add(key)
+            outputs |= mark.outputs
+            seconds += mark.seconds
+    more = [*finished.outputs, *(folder.done(key) for key in keys if key in marked)]
     outputs |= {str(path.relative_to(folder.path)): path.stat().st_size for path in more}
     if stage.reads_files:
         read = making.keys[stage.sections[0].name]
-        states, failed = _states([key for key in read if key in marks], sources), _states(making.failures, sources)
+        states, failed = _states([key for key in read if key in marked], sources), _states(making.failures, sources)
         fingerprint = _of_set(fingerprint, states, failed)
     manifest = Manifest(
         stage=stage.name,
@@ -106,14 +114,14 @@ def _publish(making: Making[Any, Any], fingerprint: str, inputs: dict[str, str],
         fingerprint=fingerprint,
         inputs=inputs,
         options=making.asked,
-        pieces=[key for key in (making.keys[stage.sections[-1].name] if stage.sections else []) if key in marks],
+        pieces=[key for key in (making.keys[stage.sections[-1].name] if stage.sections else []) if key in marked],
         failed={key: failure.what for key, failure in making.failures.items()},
         result=with_infinity(finished.result),
         outputs={name: size for name, size in outputs.items() if name.split("/")[0] not in stage.scratch},
         command=[],
         versions={},
         finished="",
-        seconds=round(sum(mark.seconds for mark in marks.values()) + time.perf_counter() - started, 2),
+        seconds=round(seconds + time.perf_counter() - started, 2),
     )
     return run.publish(stage, folder, manifest)
 
@@ -178,8 +186,9 @@ def _begin(run: Workspace, stage: Stage, options: Any, *, accept_failed: bool) -
             return manifest
         run.copy_of(stage, fingerprint)
     _take_up(run, stage, folder, fingerprint)
-    first = [key for key in folder.marked() if (mark := folder.mark(key)) is None or not mark.barrier]
-    no_longer = {*first, *folder.failures()} - work.items.keys()
+    others = {*folder.marked()} - work.items.keys()
+    first = {key for key in others if (mark := folder.mark(key)) is None or not mark.barrier}
+    no_longer = first | (folder.failures().keys() - work.items.keys())
     for key in dict.fromkeys([*_changed(run, stage, folder, sources), *no_longer]):  # in this order, should it be interrupted
         folder.forget(key, outputs=True)
     return making, fingerprint, inputs, sources
@@ -212,9 +221,11 @@ def _changed(run: Workspace, stage: Stage, folder: StageFolder, sources: Mapping
         if mark is None or mark.source is None:
             continue
         path, state = mark.source.path, mark.source.fingerprint
+        if now.get(path) == state:
+            continue
         own = key in sources and Path(sources[key].path).is_relative_to(run.root)
         moved = own and path not in now and sources[key].fingerprint == state
-        if now.get(path) == state or moved:
+        if moved:
             continue
         if path not in broken and not stage.rereads:
             what = "changed" if path in now else "left the pool"
@@ -227,11 +238,11 @@ def _changed(run: Workspace, stage: Stage, folder: StageFolder, sources: Mapping
 def _cut(making: Making[Any, Any], section: Section) -> Work:
     """The pieces of a section, written down; those of sections before are all done, or failed and were accepted."""
     work = section.cut(making)
-    before = {key: mark for keys in making.keys.values() for key in keys if (mark := making.folder.mark(key)) is not None}
-    states = {key: mark.source.fingerprint if mark.source else "" for key, mark in before.items()}
+    before = (key for keys in making.keys.values() for key in keys)
+    states = {key: mark.source.fingerprint if mark.source else "" for key in before if (mark := making.folder.mark(key)) is not None}
     making.barrier = fingerprint_of(before=states)[:16] if making.keys else ""
     making.keys[section.name] = list(work.items)
-    write_work(making.folder, section.name, work, making.barrier)
+    write_work(making.folder, section.name, work, making.barrier, section.unit)
     return work
 
 
@@ -246,14 +257,16 @@ def _do(making: Making[Any, Any], stage: Stage, section: Section, work: Work) ->
     given_up = _given_up(folder, sources)
     making.failures.update(given_up)
     mine = [key for key in work.items if run.role.has(key) and key not in given_up]
-    todo = [key for key in mine if not folder.is_done(key, sources.get(key), making.barrier)]
+    todo = folder.left(mine, sources, making.barrier)
+    tried = folder.tried()
     for key in todo:
-        folder.forget(key)
+        if key in tried:
+            folder.forget(key)
     rows = {key: section.rows(work.job, work.items[key]) if section.rows else 0 for key in todo}
     total = sum(rows.values())
     run.progress.start(section.shown or stage.name, len(mine), len(mine) - len(todo), total if section.rows else None, section.unit)
     said: dict[str, int] = {}
-    tasks = [Task(key, Piece(section.work, type(folder), str(folder.path), section.name, key)) for key in todo]
+    tasks = (Task(key, piece_of_work(section.work, folder, section.name, key, work.items[key])) for key in todo)
     for event in run.runner.map(do_piece, tasks):
         match event:
             case Advanced(key, count):
@@ -270,7 +283,7 @@ def _do(making: Making[Any, Any], stage: Stage, section: Section, work: Work) ->
                 making.failures[key] = failure
                 write_json(folder.failed(key), msgspec.to_builtins(failure))
                 run.progress.shard_failed(name := work.name_of(key), _without(name, what))
-    lost = [key for key in todo if key not in making.failures and not folder.is_done(key, sources.get(key), making.barrier)]
+    lost = folder.left((key for key in todo if key not in making.failures), sources, making.barrier)
     if lost:
         names = ", ".join(work.name_of(key) for key in lost[:SHOWN_FAILURES])
         what = f"{stage.name}: {len(lost):,} of {len(todo):,} {piece_of(section.unit)}s ended without a mark in {folder.path}: {names}"

@@ -1,15 +1,20 @@
 """Pieces of work, and the marks they leave: everything that a stage knows of its work is in files of its folder.
 
-A section's ``_work/<section>.json`` is a snapshot of all its pieces, written before any is done. Whoever does a piece reads it from there,
-writes the piece's files, and then its mark, ``_done/<key>.json``: with that the piece is done. A piece that failed has a mark in
-``_failed/``. So a process knows from the folder alone what is left to do, and a piece may be done anywhere, or twice.
+A section's ``_work/<section>.json`` is a snapshot of all its pieces, written before any is done, and ``_work/<section>.job.json`` what they
+have in common. Whoever does a piece gets it with the task and reads only the latter, writes the piece's files, and then its mark,
+``_done/<key>.json``: with that the piece is done. A piece that failed has a mark in ``_failed/``. So a process knows from the folder alone
+what is left to do, and a piece may be done anywhere, or twice. While it is done it has one in ``_running/``, for ``status`` alone.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import socket
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,11 +23,12 @@ from typing import Any, TypeVar, get_type_hints
 import msgspec
 
 from tallyclip.errors import ArtifactError
-from tallyclip.io.files import with_infinity, write_json
+from tallyclip.io.files import replacing, with_infinity, write_json
 from tallyclip.io.structs import read_struct
 
 DONE = "_done"
 FAILED = "_failed"
+RUNNING = "_running"
 WORK = "_work"
 Kind = TypeVar("Kind")
 
@@ -65,6 +71,14 @@ class Failure(msgspec.Struct, frozen=True):
     late: bool = False
 
 
+class Running(msgspec.Struct, frozen=True):
+    """A piece is being done: on which host, by which process, since when, in seconds since 1970."""
+
+    host: str
+    pid: int
+    started: float
+
+
 @dataclass(frozen=True)
 class Work:
     """The pieces of a section by their keys, and ``job``, what they have in common; each a struct. A key serves as a file name.
@@ -102,8 +116,14 @@ class StageFolder:
     def failed(self, key: str) -> Path:
         return self.path / FAILED / f"{key}.json"
 
+    def running(self, key: str) -> Path:
+        return self.path / RUNNING / f"{key}.json"
+
     def work(self, section: str) -> Path:
         return self.path / WORK / f"{section}.json"
+
+    def job(self, section: str) -> Path:
+        return self.path / WORK / f"{section}.job.json"
 
     def mark(self, key: str) -> Mark | None:
         """The mark of a piece, if it can be read."""
@@ -124,18 +144,52 @@ class StageFolder:
 
     def marked(self) -> list[str]:
         """The pieces with a mark that they are done."""
-        return sorted(mark.stem for mark in (self.path / DONE).glob("*.json"))
+        return sorted(_keys(self.path / DONE))
+
+    def marked_at(self) -> dict[str, float]:
+        """The same, and when the mark was made, in seconds since 1970; in any order."""
+        found: dict[str, float] = {}
+        for mark in _marks(self.path / DONE):
+            with suppress(FileNotFoundError):  # it has just been taken away
+                found[_key(mark)] = mark.stat().st_mtime
+        return found
+
+    def left(self, keys: Iterable[str], sources: Mapping[str, Source], barrier: str) -> list[str]:
+        """Those of some pieces that are not done; see ``is_done``. A mark is read only where one is there: on a file system that is far
+        away, to look for each takes longer than the list of all."""
+        marked = {*_keys(self.path / DONE)}
+        return [key for key in keys if key not in marked or not self.is_done(key, sources.get(key), barrier)]
+
+    def tried(self) -> Container[str]:
+        """The pieces with a mark that they are done, or failed."""
+        return {*_keys(self.path / DONE), *_keys(self.path / FAILED)}
+
+    def at_work(self) -> dict[str, Running]:
+        """The pieces that are being done, or were when their process was killed."""
+        found: dict[str, Running] = {}
+        for key in _keys(self.path / RUNNING):
+            try:
+                running = read_struct(self.running(key), Running)
+            except ArtifactError:
+                continue
+            if running is not None:
+                found[key] = running
+        return found
+
+    def rest(self) -> None:
+        """All pieces are done, or failed: take away what is said of those being done."""
+        shutil.rmtree(self.path / RUNNING, ignore_errors=True)
 
     def failures(self) -> dict[str, Failure]:
         """The pieces that failed last time. A mark that cannot be read is skipped: its piece is not done, whatever the reason."""
         failures: dict[str, Failure] = {}
-        for mark in sorted((self.path / FAILED).glob("*.json")):
+        for key in sorted(_keys(self.path / FAILED)):
             try:
-                failure = read_struct(mark, Failure)
+                failure = read_struct(self.failed(key), Failure)
             except ArtifactError:
                 continue
             if failure is not None:
-                failures[mark.stem] = failure
+                failures[key] = failure
         return failures
 
     def forget(self, key: str, *, outputs: bool = False) -> None:
@@ -151,9 +205,9 @@ class StageFolder:
         Raises:
             ArtifactError: a report is not in the form of this version.
         """
-        marks = {key: mark for key in keys if (mark := self.mark(key)) is not None}
+        marks = ((key, mark) for key in keys if (mark := self.mark(key)) is not None)
         try:
-            return {key: msgspec.convert(mark.report, kind, strict=False) for key, mark in marks.items()}
+            return {key: msgspec.convert(mark.report, kind, strict=False) for key, mark in marks}
         except msgspec.ValidationError as error:
             hint = f"delete {self.path} and run the same command again"
             raise ArtifactError(f"{self.path / DONE}: not of this version: {error}", hint) from error
@@ -161,60 +215,103 @@ class StageFolder:
     def snapshot(self, section: str) -> list[str] | None:
         """The keys of a section's pieces, if they are known."""
         try:
-            work = read_struct(self.work(section), _Snapshot)
-        except ArtifactError:
+            return list(msgspec.json.decode(self.work(section).read_bytes(), type=_Snapshot).items)
+        except (OSError, ValueError):
             return None
-        return None if work is None else list(work.items)
+
+    def unit(self, section: str) -> str:
+        """What is counted in a section's pieces, if that is known."""
+        try:
+            job = read_struct(self.job(section), _Job)
+        except ArtifactError:
+            job = None
+        return "rows" if job is None else job.unit
+
+
+def _marks(folder: Path) -> Iterator[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as found:
+            yield from (entry for entry in found if entry.name.endswith(".json"))
+    except (FileNotFoundError, NotADirectoryError):
+        return
+
+
+def _key(mark: os.DirEntry[str]) -> str:
+    return mark.name.removesuffix(".json")
+
+
+def _keys(folder: Path) -> Iterator[str]:
+    return map(_key, _marks(folder))
 
 
 class _Snapshot(msgspec.Struct):
+    items: dict[str, msgspec.Raw]
+
+
+class _Job(msgspec.Struct):
     barrier: str
+    unit: str
     job: Any
-    items: dict[str, Any]
 
 
-def write_work(folder: StageFolder, section: str, work: Work, barrier: str) -> None:
-    """Write down all pieces of a section, before any is done."""
-    items = {key: msgspec.to_builtins(item) for key, item in work.items.items()}
-    write_json(folder.work(section), with_infinity({"barrier": barrier, "job": msgspec.to_builtins(work.job), "items": items}))
+def write_work(folder: StageFolder, section: str, work: Work, barrier: str, unit: str = "rows") -> None:
+    """Write down all pieces of a section, before any is done; one a line, and never all in memory."""
+    write_json(folder.job(section), with_infinity({"barrier": barrier, "unit": unit, "job": msgspec.to_builtins(work.job)}))
+    with replacing(folder.work(section)) as part, part.open("wb") as file:
+        file.write(b'{"items": {')
+        for number, (key, item) in enumerate(work.items.items()):
+            line = msgspec.json.encode(key) + b": " + msgspec.json.encode(with_infinity(msgspec.to_builtins(item)))
+            file.write((b",\n" if number else b"\n") + line)
+        file.write(b"\n}}\n")
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Where a piece of work is written down, and what does it: all that goes to a worker."""
+    """A piece of work in builtins, where what it has in common with others is written down, and what does it: all that goes to a worker."""
 
     work: Callable[[Any, Any, Any, Callable[[int], None]], Report]
     folder: type[StageFolder]
     path: str
     section: str
     key: str
+    item: Any
+
+
+def piece_of_work(work: Callable[..., Report], folder: StageFolder, section: str, key: str, item: Any) -> Piece:
+    """A piece of a section whose work is written down."""
+    return Piece(work, type(folder), str(folder.path), section, key, msgspec.to_builtins(item))
 
 
 def do_piece(piece: Piece, tick: Callable[[int], None]) -> int:
     """Do a piece of work and mark it as done; returns its number of rows."""
     started = time.perf_counter()
     folder = piece.folder(Path(piece.path))
-    barrier, job, item = _read_piece(folder.work(piece.section), piece.key, piece.work)
-    report = piece.work(job, item, folder, tick)
-    outputs = {str(path.relative_to(folder.path)): path.stat().st_size for path in folder.outputs_of(piece.key) if path.exists()}
-    mark = Mark(outputs, round(time.perf_counter() - started, 3), getattr(item, "source", None), barrier, report)
-    write_json(folder.done(piece.key), with_infinity(msgspec.to_builtins(mark)))  # the last: it is the commit
+    barrier, job, item = _read_piece(folder, piece)
+    running = folder.running(piece.key)
+    write_json(running, msgspec.to_builtins(Running(socket.gethostname(), os.getpid(), round(time.time(), 3))))
+    try:
+        report = piece.work(job, item, folder, tick)
+        outputs = {str(path.relative_to(folder.path)): path.stat().st_size for path in folder.outputs_of(piece.key) if path.exists()}
+        mark = Mark(outputs, round(time.perf_counter() - started, 3), getattr(item, "source", None), barrier, report)
+        write_json(folder.done(piece.key), with_infinity(msgspec.to_builtins(mark)))  # the last that counts: it is the commit
+    finally:
+        running.unlink(missing_ok=True)
     return report.rows
 
 
-def _read_piece(path: Path, key: str, work: Callable[..., Any]) -> tuple[str, Any, Any]:
+def _read_piece(folder: StageFolder, piece: Piece) -> tuple[str, Any, Any]:
     """The barrier before a section, what its pieces have in common, and one of them, in the types that its work takes.
 
     Raises:
-        ArtifactError: it is not written down, or not in the form of this version.
+        ArtifactError: what they have in common is not written down, or not in the form of this version, or the piece is not.
     """
-    kinds = list(get_type_hints(work).values())
+    path, kinds = folder.job(piece.section), list(get_type_hints(piece.work).values())
     try:
-        snapshot = _read_snapshot(str(path), path.stat().st_mtime_ns)
-        return snapshot["barrier"], _convert(snapshot["job"], kinds[0]), _convert(snapshot["items"][key], kinds[1])
-    except (OSError, KeyError, TypeError, ValueError) as error:
+        common = _read_job(str(path), path.stat().st_mtime_ns)
+        return common.barrier, _convert(common.job, kinds[0]), _convert(piece.item, kinds[1])
+    except (OSError, TypeError, ValueError) as error:
         hint = "run the same command again"
-        raise ArtifactError(f"{path}: the piece of work {key!r} cannot be read: {error}", hint) from error
+        raise ArtifactError(f"{path}: the piece of work {piece.key!r} cannot be read: {error}", hint) from error
 
 
 def _convert(value: Any, kind: Any) -> Any:
@@ -222,6 +319,6 @@ def _convert(value: Any, kind: Any) -> Any:
 
 
 @lru_cache(maxsize=2)
-def _read_snapshot(path: str, _: int) -> dict[str, Any]:
-    """A section's work; read once by each worker, until it is written anew."""
-    return json.loads(Path(path).read_bytes())
+def _read_job(path: str, _: int) -> _Job:
+    """What a section's pieces have in common; read once by each process, until it is written anew."""
+    return msgspec.convert(json.loads(Path(path).read_bytes()), _Job)

@@ -298,8 +298,7 @@ def _stop_beyond(run: Workspace, stage: Stage, last: str | None) -> None:
 
 
 def _left(folder: StageFolder, work: Work, barrier: str) -> list[str]:
-    sources = work.sources
-    return [key for key in work.items if not folder.is_done(key, sources.get(key), barrier)]
+    return folder.left(work.items, work.sources, barrier)
 
 
 def _missing(run: Workspace, stage: Stage, section: Section, work: Work, left: Sequence[str], ranks: int | None) -> IncompleteError:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import msgspec
 
 from tallyclip.run.items import StageFolder
 from tallyclip.run.manifest import Manifest, read_manifest
+from tallyclip.run.pace import RunningShard, pace_of, running_shards, sample
 from tallyclip.run.record import Outline, StageOutline, attempts, read_record
 
 
@@ -29,6 +31,10 @@ class StageStatus(msgspec.Struct):
         failures: pieces that failed last time.
         command: what makes the stage.
         made_by: the command that made it, without ``tallyclip``.
+        running: pieces that are being done, the longest first; of a process that was killed on another machine, until it is done again.
+        unit: what is counted in pieces: "rows", or such as "bytes".
+        rows_per_second: of these, over the last ten minutes; None if no piece was done in them.
+        eta_seconds: how long the pieces take that are left, at that pace.
     """
 
     stage: str
@@ -41,6 +47,10 @@ class StageStatus(msgspec.Struct):
     failures: list[FailedShard] = []
     command: str = ""
     made_by: list[str] = []
+    running: list[RunningShard] = []
+    unit: str = "rows"
+    rows_per_second: float | None = None
+    eta_seconds: float | None = None
 
 
 class RunStatus(msgspec.Struct):
@@ -83,10 +93,28 @@ def _stage(root: Path, stage: StageOutline) -> StageStatus:
 
 
 def _under_way(stage: StageOutline, folder: StageFolder) -> StageStatus:
-    known = [keys for section in stage.sections if (keys := folder.snapshot(section)) is not None]
-    failures = [FailedShard(key, failure.what) for key, failure in folder.failures().items()]
-    shards = sum(map(len, known)) if known else None
-    return StageStatus(stage.name, "under way", len(folder.marked()), shards, failures=failures, command=stage.command)
+    known = {section: len(keys) for section in stage.sections if (keys := folder.snapshot(section)) is not None}
+    shards = sum(known.values()) if known else None
+    unit = folder.unit([*known][-1]) if known else "rows"
+    at_work = folder.at_work()  # before the marks: what ends in between is done, not lost
+    failures = folder.failures()
+    marked_at = folder.marked_at()
+    marks, now = sample(folder, marked_at), time.time()
+    running = running_shards({key: each for key, each in at_work.items() if key not in marked_at and key not in failures}, marks, now)
+    pace = pace_of(marked_at, marks, now)
+    left = None if shards is None else max(0, shards - len(marked_at) - len(failures))
+    return StageStatus(
+        stage.name,
+        "under way",
+        len(marked_at),
+        shards,
+        failures=[FailedShard(key, failure.what) for key, failure in failures.items()],
+        command=stage.command,
+        running=running,
+        unit=unit,
+        rows_per_second=None if pace is None else round(pace.rows, 3),
+        eta_seconds=None if pace is None or left is None else round(left / pace.pieces, 1),
+    )
 
 
 def _changed(path: Path) -> float:

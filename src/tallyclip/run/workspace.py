@@ -2,7 +2,7 @@
 
     FOLDER/
     ├── <record>              what was asked for last, with which versions, and the layout of the folder
-    ├── log.txt               what commands did in it, and when
+    ├── log.txt               what commands did in it, and when; for programs, events.jsonl
     ├── <stage>/              a stage that is whole; its _manifest.json is written before it gets there
     ├── <results>             what stages publish beside their folders
     └── .work/                stages under way, each under its fingerprint; gone when they are done
@@ -29,7 +29,7 @@ from tallyclip.errors import ArtifactError, IncompleteError, OptionError, StaleE
 from tallyclip.io.files import PART, clear_parts, remove, write_json
 from tallyclip.io.locks import ALONE, LOCK, is_last, lock_folder, unlock, waiting_for
 from tallyclip.run.items import StageFolder
-from tallyclip.run.log import LOG, Logged
+from tallyclip.run.log import EVENTS, LOG, Logged
 from tallyclip.run.manifest import Manifest, read_manifest, write_manifest
 from tallyclip.run.progress import Progress, Silent
 from tallyclip.run.ranks import Alone, PartDone, Role
@@ -61,7 +61,7 @@ class Kind(FolderKind, frozen=True, kw_only=True):
     def names(self) -> set[str]:
         """Everything that may be in such a folder."""
         ours = {name for stage in self.stages for name in (stage.name, *stage.results)}
-        return ours | {self.record, LOG, LOCK, ALONE, ".work", *self.others}
+        return ours | {self.record, LOG, EVENTS, LOCK, ALONE, ".work", *self.others}
 
 
 class Workspace:

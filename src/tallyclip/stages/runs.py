@@ -3,6 +3,7 @@
 RUN/
 ├── run.json                     what was asked for, and with which versions
 ├── log.txt                      what commands did, and when
+├── events.jsonl                 the same for programs, a JSON object a line
 ├── crawl.json                   of a crawl by its name: which of its files were chosen
 ├── gather/                      of crawl files: their pairs, and the keys of these
 ├── duplicates/                  of crawl files: which pairs repeat others

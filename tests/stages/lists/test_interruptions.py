@@ -50,7 +50,7 @@ def assert_same(out: Path, clean: dict[str, bytes]) -> None:
     assert found.keys() == clean.keys()
     assert [name for name in clean if found[name] != clean[name]] == []
     assert leftovers(out) == []
-    others = {"metadata.parquet", "manifest.json", "build.json", "inputs.json", ".lock", "log.txt"}
+    others = {"metadata.parquet", "manifest.json", "build.json", "inputs.json", ".lock", "log.txt", "events.jsonl"}
     assert {path.name for path in out.iterdir()} == {*STAGES, *others}
 
 

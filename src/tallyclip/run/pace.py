@@ -1,0 +1,96 @@
+"""How fast the work of a stage gets on, and which of it takes long: from when its marks were made, and a sample of what is in them."""
+
+from __future__ import annotations
+
+import heapq
+import math
+import os
+import socket
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from tallyclip.run.items import Mark, Running, StageFolder
+
+WINDOW = 600.0  # seconds before now whose marks count
+SAMPLED = 100  # marks that are read, the last
+STRAGGLER_FACTOR, STRAGGLER_SHARE, STRAGGLER_DONE = 4.0, 0.95, 20
+
+
+class RunningShard(msgspec.Struct):
+    """A piece of work that is being done.
+
+    Attributes:
+        shard: its key.
+        host, pid: by which process.
+        seconds: for how long.
+        straggler: it takes more than four times as long as 95 of 100 others, of which at least 20 are known.
+    """
+
+    shard: str
+    host: str
+    pid: int
+    seconds: float
+    straggler: bool
+
+
+class Pace(msgspec.Struct, frozen=True):
+    """What is done in a second: of pieces, and of what these count."""
+
+    pieces: float
+    rows: float
+
+
+def sample(folder: StageFolder, marked_at: Mapping[str, float]) -> list[Mark]:
+    """The marks that were made last."""
+    last = heapq.nlargest(SAMPLED, marked_at, key=marked_at.__getitem__)
+    return [mark for key in last if (mark := folder.mark(key)) is not None]
+
+
+def pace_of(marked_at: Mapping[str, float], marks: Sequence[Mark], now: float) -> Pace | None:
+    """How fast it went lately, or None if nothing was done.
+
+    The time that counts begins with the first piece that ended in it, since work may have begun a minute ago, or again after a week.
+
+    Args:
+        marked_at: when pieces were done, in seconds since 1970.
+        marks: of some of them.
+        now: in seconds since 1970.
+    """
+    now = max([now, *marked_at.values()])  # the clock of a file system may be ahead
+    recent = [at for at in marked_at.values() if at > now - WINDOW]
+    if not recent or not marks:
+        return None
+    span = min(WINDOW, now - min(recent) + sum(mark.seconds for mark in marks) / len(marks))
+    pieces = len(recent) / max(span, 0.001)
+    return Pace(pieces, pieces * sum(mark.report["rows"] for mark in marks) / len(marks))
+
+
+def running_shards(running: Mapping[str, Running], marks: Sequence[Mark], now: float) -> list[RunningShard]:
+    """What is being done, the longest first; without what a process of this host left that is gone."""
+    slow = _slow([mark.seconds for mark in marks])
+    found = [
+        RunningShard(key, each.host, each.pid, round(seconds := max(0.0, now - each.started), 1), seconds > slow)
+        for key, each in running.items()
+        if not _is_gone(each)
+    ]
+    return sorted(found, key=lambda each: (-each.seconds, each.shard))
+
+
+def _slow(seconds: Sequence[float]) -> float:
+    """How long a piece may take before it is a straggler."""
+    if len(seconds) < STRAGGLER_DONE:
+        return math.inf
+    return STRAGGLER_FACTOR * sorted(seconds)[math.ceil(STRAGGLER_SHARE * len(seconds)) - 1]
+
+
+def _is_gone(running: Running) -> bool:
+    if running.host != socket.gethostname():
+        return False
+    try:
+        os.kill(running.pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:  # another user's
+        return False
+    return False
