@@ -166,6 +166,7 @@ class Rank:
         began = making.run.since
         since, known, said = time.monotonic(), -1, False
         while folder.path.exists():  # else another rank has put it in place
+            looked = time.monotonic()
             marked = {*folder.marked()}
             left = [key for key in work.items if key not in marked]
             times = {key: failure_time(folder, key) for key in left}
@@ -181,7 +182,7 @@ class Rank:
             if not said:
                 making.run.progress.note(f"rank {self.rank} of {self.ranks}: waits for the others to end their share of {stage.name}")
                 said = True
-            time.sleep(SECONDS_BETWEEN_LOOKS)
+            time.sleep(max(SECONDS_BETWEEN_LOOKS, 10 * (time.monotonic() - looked)))  # of a great many marks the list takes a while
         making.failures.update({key: failure for key, failure in folder.failures().items() if key in work.items})
         if not folder.path.exists():
             return
