@@ -4,6 +4,8 @@ A section's ``_work/<section>.json`` is a snapshot of all its pieces, written be
 have in common. Whoever does a piece gets it with the task and reads only the latter, writes the piece's files, and then its mark,
 ``_done/<key>.json``: with that the piece is done. A piece that failed has a mark in ``_failed/``. So a process knows from the folder alone
 what is left to do, and a piece may be done anywhere, or twice. While it is done it has one in ``_running/``, for ``status`` alone.
+
+Longer than others: what is written of a piece, and who writes and reads it, is read as one.
 """
 
 from __future__ import annotations

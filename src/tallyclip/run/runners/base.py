@@ -52,7 +52,7 @@ Event = Advanced | Done[Any] | Failed
 class Runner(Protocol):
     """Runs tasks, in any order and in any number of places.
 
-    A stage needs no more of a runner than this. Tasks are small: they name files that hold the work, and what they do is in files when
+    A stage needs no more of a runner than this. Tasks are small: they name the files that they work on, and what they do is in files when
     they are done, so a runner may do one twice, or lose its answer.
     """
 
