@@ -135,7 +135,25 @@ def test_tasks_wait_for_their_time_and_none_is_lost(times: list[int]) -> None:
         assert waiting.next_at() is None or waiting.next_at() > now  # type: ignore[operator]
     assert [key for _, key in taken[:3]] == ["first 0", "first 1", "first 2"]
     assert sorted(taken[3:]) == sorted((at, str(number)) for number, at in enumerate(times))
-    assert len(waiting) == 0
+    assert not waiting
+
+
+def test_tasks_are_made_when_they_are_taken() -> None:
+    made: list[int] = []
+
+    def tasks() -> Iterator[Task[int]]:
+        for number in range(5):
+            made.append(number)
+            yield Task(str(number), number)
+
+    waiting = Waiting(tasks())
+    assert waiting
+    assert waiting.up_to(2) == 2
+    assert made == [0, 1]
+    waiting.put_first(Task("back", 9))
+    assert waiting.up_to(1) == 1
+    assert [task.key for _ in range(6) if (task := waiting.take(0.0))] == ["back", *"01234"]
+    assert (waiting.take(0.0), bool(waiting), waiting.up_to(3)) == (None, False, 0)
 
 
 def test_a_task_straggles_that_takes_much_longer_than_nearly_all_others_did() -> None:

@@ -9,6 +9,7 @@ from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 from typing import Any, Generic
 
 from tallyclip.run.runners.base import Done, Failed, Payload, Task
@@ -123,15 +124,22 @@ class Attempts:
 
 
 class Waiting(Generic[Payload]):
-    """Tasks that are to be done, in order, and those that wait for their next try."""
+    """Tasks that are to be done, in order, and those that wait for their next try. Tasks are taken from where they come from one at a time:
+    of a million, most are not made yet."""
 
     def __init__(self, tasks: Iterable[Task[Payload]]) -> None:
-        self._ready = deque(tasks)
+        self._more = iter(tasks)
+        self._ready = deque[Task[Payload]]()
         self._later: list[tuple[float, int, Task[Payload]]] = []
         self._number = 0
 
-    def __len__(self) -> int:
-        return len(self._ready) + len(self._later)
+    def __bool__(self) -> bool:
+        return bool(self._later) or self.up_to(1) == 1
+
+    def up_to(self, count: int) -> int:
+        """How many tasks are ready, counted up to so many."""
+        self._ready.extend(islice(self._more, max(0, count - len(self._ready))))
+        return min(count, len(self._ready))
 
     def put(self, task: Task[Payload], at: float) -> None:
         """Take up a task that is not to be tried before that time."""
@@ -144,7 +152,7 @@ class Waiting(Generic[Payload]):
 
     def take(self, now: float) -> Task[Payload] | None:
         """The next task, if there is one to be begun now."""
-        if self._ready:
+        if self.up_to(1):
             return self._ready.popleft()
         if self._later and self._later[0][0] <= now:
             return heapq.heappop(self._later)[2]

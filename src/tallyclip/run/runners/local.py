@@ -96,7 +96,7 @@ class Workers:
         """
         waiting = Waiting(tasks)
         self._dismiss([worker for worker in self._workers if not worker.process.is_alive()])
-        while len(self._workers) < min(self.count, len(waiting)):
+        while len(self._workers) < waiting.up_to(self.count):
             self._workers.append(_Worker(self._context))
         try:
             yield from self._run(function, waiting)
