@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import tallyclip as tc
 from tallyclip.core.exact import exact_threshold
+from tallyclip.wording import plural
 
 from .test_data import matches_of
 from .test_plan import random_pool
@@ -97,7 +98,7 @@ def test_the_nth_smallest_is_that_of_the_sorted_list(values: list[float], data: 
     bits = np.array(values).view(np.uint64)
     wanted = sorted(values)[size - 1]
     if sorted(values)[size : size + 1] == [wanted]:
-        with pytest.raises(tc.OptionError, match=f"no t keeps exactly {size} pairs") as refused:
+        with pytest.raises(tc.OptionError, match=f"no t keeps exactly {plural(size, 'pair')}:") as refused:
             exact_threshold(bits, size)
         less, more = (sum(value < wanted for value in values), sum(value <= wanted for value in values))
         assert refused.value.hint == f"give {less} or {more}"
