@@ -459,7 +459,7 @@ OPTIONS: dict[str, Any] = {
         typer.Option(
             "--rank",
             metavar="I|auto",
-            help="Do the share of process I of N, from 0, in a folder that all see. Or auto, in a job of Slurm, torchrun or MPI.",
+            help="Do the share of process I of N, from 0, in a folder that all see. Or auto, in a job of Slurm or torchrun.",
             rich_help_panel=RANKS,
             show_default=False,
         ),
