@@ -483,7 +483,7 @@ OPTIONS: dict[str, Any] = {
         typer.Option(
             "--wait",
             metavar="SECONDS",
-            help="Go on to the end, waiting for other ranks, for so long while none of them gets on. "
+            help="Go on to the end with the other ranks, and wait so long for the next of their shards: longer than one takes. "
             "Default: stop when the share is done, for 'tallyclip finish'.",
             rich_help_panel=RANKS,
             show_default=False,
