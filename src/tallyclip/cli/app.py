@@ -249,7 +249,7 @@ def finish(
     if record.command[0] not in WITH_RANKS:
         raise OptionError(f"{run}: 'tallyclip {record.command[0]}' has no ranks", f"{', '.join(WITH_RANKS)} have")
     flags = {"--allow-failed-shards": allow_failed_shards, "--quiet": quiet, "--json": as_json}
-    _again(record, [], ["--finish", stage, *(flag for flag, given in flags.items() if given)])
+    _again(record, [], ["--finish", stage], flags)
 
 
 @app.command(rich_help_panel="Main commands")
@@ -280,16 +280,17 @@ def add(
         )
     flags = {"--allow-failed-shards": allow_failed_shards, "--quiet": quiet, "--verbose": verbose, "--json": as_json}
     more = [] if workers is None else ["--workers", str(workers)]
-    _again(record, placed("pool", pool, os.getcwd()), [*more, *(flag for flag, given in flags.items() if given)])
+    _again(record, placed("pool", pool, os.getcwd()), more, flags)
 
 
-def _again(record: Record, files: list[str], more: list[str]) -> None:
+def _again(record: Record, files: list[str], more: list[str], flags: dict[str, bool]) -> None:
     """Run the command that a run was made with again, for more files and with more options, in the folder that it was started in."""
     first, *rest = record.command
     named = next((number for number, word in enumerate(rest) if word.startswith("--")), len(rest))
     os.chdir(record.folder or ".")  # names in the command may be relative to it
     pool = dict.fromkeys([*rest[:named], *files])
-    code = app([first, *pool, *rest[named:], *more], standalone_mode=False)
+    given = [flag for flag, is_given in flags.items() if is_given]
+    code = app([first, *pool, *rest[named:], *more, *given], standalone_mode=False)
     raise typer.Exit(code or 0)
 
 

@@ -11,7 +11,6 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from tallyclip.errors import OptionError
 from tallyclip.flows import asked
 from tallyclip.flows.crawl import Crawl
 from tallyclip.io.files import replacing
@@ -37,11 +36,6 @@ class Slurm:
     time: str | None = None
     max_array: int = 1000
     more: Sequence[str] = ()
-
-    def __post_init__(self) -> None:
-        for name in ("ranks", "cpus", "max_array"):
-            if getattr(self, name) < 1:
-                raise OptionError(f"--{name.replace('_', '-')} {getattr(self, name)} is below 1", "give a number of at least 1")
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from tallyclip.io.structs import fingerprint_of
 from tallyclip.run.items import Failure, Source, StageFolder, Work, do_piece, piece_of_work, write_work
 from tallyclip.run.manifest import Manifest, read_manifest
 from tallyclip.run.progress import piece_of
-from tallyclip.run.ranks import SAME_COMMAND, Finish
+from tallyclip.run.ranks import SAME_COMMAND
 from tallyclip.run.runners.base import Advanced, Done, Failed, Task
 from tallyclip.run.stage import Making, Section, Stage
 from tallyclip.run.workspace import Workspace
@@ -302,8 +302,8 @@ def _refuse(making: Making[Any, Any], stage: Stage, section: Section, work: Work
     Raises:
         IncompleteError: in any case.
     """
-    if section.failed is not None and (not making.run.role.shares or isinstance(making.run.role, Finish)):
-        section.failed(making)  # not while other ranks are at work: it may take away what they stand on
+    if section.failed is not None and making.run.role.mends:
+        section.failed(making)
     _raise_failures(making, stage, section, work)
 
 

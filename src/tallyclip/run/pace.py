@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import math
 import os
 import socket
 from collections.abc import Mapping, Sequence
@@ -11,10 +10,10 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from tallyclip.run.items import Mark, Running, StageFolder
+from tallyclip.run.runners.attempts import slow_from
 
 WINDOW = 600.0  # seconds before now whose marks count
 SAMPLED = 100  # marks that are read, the last
-STRAGGLER_FACTOR, STRAGGLER_SHARE, STRAGGLER_DONE = 4.0, 0.95, 20
 
 
 class RunningShard(msgspec.Struct):
@@ -68,20 +67,13 @@ def pace_of(marked_at: Mapping[str, float], marks: Sequence[Mark], now: float) -
 
 def running_shards(running: Mapping[str, Running], marks: Sequence[Mark], now: float) -> list[RunningShard]:
     """What is being done, the longest first; without what a process of this host left that is gone."""
-    slow = _slow([mark.seconds for mark in marks])
+    slow = slow_from(sorted(mark.seconds for mark in marks))
     found = [
         RunningShard(key, each.host, each.pid, round(seconds := max(0.0, now - each.started), 1), seconds > slow)
         for key, each in running.items()
         if not _is_gone(each)
     ]
     return sorted(found, key=lambda each: (-each.seconds, each.shard))
-
-
-def _slow(seconds: Sequence[float]) -> float:
-    """How long a piece may take before it is a straggler."""
-    if len(seconds) < STRAGGLER_DONE:
-        return math.inf
-    return STRAGGLER_FACTOR * sorted(seconds)[math.ceil(STRAGGLER_SHARE * len(seconds)) - 1]
 
 
 def _is_gone(running: Running) -> bool:

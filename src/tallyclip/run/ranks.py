@@ -56,6 +56,11 @@ class Role(Protocol):
         """Does it share the folder with others, who work in it at the same time?"""
         ...
 
+    @property
+    def mends(self) -> bool:
+        """May it take back what failed pieces turn out to be made of? Not while others are at work, who stand on it."""
+        ...
+
     def comes_to(self, run: Workspace, stage: Stage) -> None:
         """A stage is next.
 
@@ -98,6 +103,7 @@ class Alone:
     """All of the work."""
 
     shares = False
+    mends = True
 
     def comes_to(self, run: Workspace, stage: Stage) -> None: ...
 
@@ -126,6 +132,7 @@ class Rank:
     until: str | None = None
     wait: float | None = None
     shares: bool = field(default=True, init=False)
+    mends: bool = field(default=False, init=False)
 
     def comes_to(self, run: Workspace, stage: Stage) -> None:
         _stop_beyond(run, stage, self.until)
@@ -145,7 +152,7 @@ class Rank:
             return
         if not making.accepts and any(key in making.failures for key in work.items):
             return  # the barrier says so
-        left = [key for key in _left(making.folder, work, making.barrier) if key not in making.failures]
+        left = _left(making, work)
         if not left and section is not stage.sections[-1]:
             return
         mine = plural(sum(map(self.has, work.items)), piece_of(section.unit))
@@ -183,14 +190,14 @@ class Rank:
                 making.run.progress.note(f"rank {self.rank} of {self.ranks}: waits for the others to end their share of {stage.name}")
                 said = True
             time.sleep(max(SECONDS_BETWEEN_LOOKS, 10 * (time.monotonic() - looked)))  # of a great many marks the list takes a while
-        making.failures.update({key: failure for key, failure in folder.failures().items() if key in work.items})
+        _take_failures(making, work)
         if not folder.path.exists():
             return
         if {*work.items} != {*(folder.snapshot(section.name) or ())}:
             raise OptionError(
                 f"{folder.path}: ranks list other {piece_of(section.unit)}s than this one: the pool changed, or is another", SAME_COMMAND
             )
-        left = [key for key in _left(folder, work, making.barrier) if key not in making.failures]
+        left = _left(making, work)
         if left:
             raise _missing(making.run, stage, section, work, left, self.ranks)
 
@@ -201,6 +208,7 @@ class Finish:
 
     stage: str
     shares: bool = field(default=True, init=False)
+    mends: bool = field(default=True, init=False)
 
     def comes_to(self, run: Workspace, stage: Stage) -> None:
         _stop_beyond(run, stage, self.stage)
@@ -211,8 +219,8 @@ class Finish:
         return False
 
     def did(self, making: Making[Any, Any], stage: Stage, section: Section, work: Work) -> None:
-        making.failures.update({key: failure for key, failure in making.folder.failures().items() if key in work.items})
-        left = [key for key in _left(making.folder, work, making.barrier) if key not in making.failures]
+        _take_failures(making, work)
+        left = _left(making, work)
         if left:
             raise _missing(making.run, stage, section, work, left, None)
 
@@ -298,8 +306,14 @@ def _stop_beyond(run: Workspace, stage: Stage, last: str | None) -> None:
         raise PartDone
 
 
-def _left(folder: StageFolder, work: Work, barrier: str) -> list[str]:
-    return folder.left(work.items, work.sources, barrier)
+def _take_failures(making: Making[Any, Any], work: Work) -> None:
+    """Know of the pieces that failed in other processes."""
+    making.failures.update({key: failure for key, failure in making.folder.failures().items() if key in work.items})
+
+
+def _left(making: Making[Any, Any], work: Work) -> list[str]:
+    """The pieces that are neither done nor failed."""
+    return [key for key in making.folder.left(work.items, work.sources, making.barrier) if key not in making.failures]
 
 
 def _missing(run: Workspace, stage: Stage, section: Section, work: Work, left: Sequence[str], ranks: int | None) -> IncompleteError:

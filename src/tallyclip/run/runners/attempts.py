@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 import heapq
+import math
 from bisect import insort
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
@@ -48,7 +49,7 @@ PASSING = {
     errno.ETIMEDOUT,
 }
 PASSING_KINDS = (TimeoutError, ConnectionAbortedError, ConnectionRefusedError, ConnectionResetError)  # libraries raise them without errno
-STRAGGLER_FACTOR, STRAGGLER_SECONDS, STRAGGLER_DONE = 4.0, 10.0, 20
+STRAGGLER_FACTOR, STRAGGLER_SHARE, STRAGGLER_SECONDS, STRAGGLER_DONE = 4.0, 0.95, 10.0, 20
 
 Outcome = tuple[Any, ...]  # ("done", result), ("failed", what, hint, cause) or ("stop", error, cause): how a try ended
 
@@ -163,6 +164,17 @@ class Waiting(Generic[Payload]):
         return self._later[0][0] if self._later else None
 
 
+def slow_from(durations: Sequence[float]) -> float:
+    """The seconds beyond which a task takes much longer than nearly all others did: four times what 95 of 100 took at most.
+
+    Args:
+        durations: of the others, in seconds, ascending; of too few nothing can be said, and it is infinity.
+    """
+    if len(durations) < STRAGGLER_DONE:
+        return math.inf
+    return STRAGGLER_FACTOR * durations[math.ceil(STRAGGLER_SHARE * len(durations)) - 1]
+
+
 class Durations:
     """How long tasks took, in seconds, and which take much longer than the others."""
 
@@ -174,6 +186,4 @@ class Durations:
 
     def straggles(self, seconds: float) -> bool:
         """Does a task that has run for so long take much longer than nearly all others did?"""
-        if len(self._sorted) < STRAGGLER_DONE or seconds < STRAGGLER_SECONDS:
-            return False
-        return seconds > STRAGGLER_FACTOR * self._sorted[int(0.95 * (len(self._sorted) - 1))]
+        return seconds >= STRAGGLER_SECONDS and seconds > slow_from(self._sorted)
