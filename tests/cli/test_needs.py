@@ -44,8 +44,8 @@ def test_a_command_without_its_extra_says_what_its_help_says(names: tuple[str, .
     assert done.returncode == 2, done.stderr
     hint = done.stderr.split("Hint: ")[1].strip()
     assert re.fullmatch(r"pip install .*\[\w+\]'", hint), done.stderr
-    needs = next(line for line in succeeds(*names, "--help", env=environment(COLUMNS="400")).splitlines() if line.startswith("Needs"))
-    assert needs.endswith(f": {hint}")
+    words = succeeds(*names, "--help").split("Needs")[1].split()  # a long path of the package goes over two lines
+    assert f": {hint} " in " ".join(words)
 
 
 def test_the_others_name_no_extra() -> None:
