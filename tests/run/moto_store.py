@@ -25,7 +25,8 @@ class OneAtATime:
         self.lock = threading.Lock()
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))  # a slow client keeps nobody waiting
+        size = -1 if environ.get("wsgi.input_terminated") else int(environ.get("CONTENT_LENGTH") or 0)
+        body = environ["wsgi.input"].read(size)  # first, so that a slow client keeps nobody waiting
         with self.lock:
             return list(self.moto(environ | {"wsgi.input": BytesIO(body)}, start_response))
 

@@ -9,7 +9,7 @@ import pytest
 import s3fs
 
 from tallyclip.errors import OptionError
-from tests.readers.conftest import bucket, s3_server  # noqa: F401 - fixtures
+from tests.readers.conftest import bucket, reach, s3_server  # noqa: F401 - fixtures
 from tests.stages.lists.conftest import write_inputs
 from tests.stages.lists.tools import built, list_bytes
 from tests.tools import succeeds
