@@ -19,7 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tallyclip.escaping import printable
-from tallyclip.flows.names import check_unicode, run_folder
+from tallyclip.flows.names import check_unicode, run_place
+from tallyclip.io.mirror import fetched, look_at
+from tallyclip.places import shown
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -59,10 +61,11 @@ class Run:
     """A run folder: the paths of its results, and what is in them. What is read is read when it is asked for.
 
     Args:
-        path: the folder, as ``--out`` of a command. A Run is itself a path, for ``open``, pandas and the functions here.
+        path: the folder, as ``--out`` of a command. A Run is itself a path, for ``open``, pandas and the functions here. Of a run on an
+            object store the paths of folders are those of local copies, where files are once they are used: read such folders by their URL.
 
     Raises:
-        OptionError: the path is a URL or empty.
+        OptionError: the path is empty, or a URL that a run cannot be at.
 
     >>> from tallyclip import Run
     >>> Run("run").curated.as_posix()
@@ -72,7 +75,7 @@ class Run:
     path: Path
 
     def __init__(self, path: str | PathLike[str]) -> None:
-        object.__setattr__(self, "path", run_folder(os.fspath(path)))
+        object.__setattr__(self, "path", run_place(os.fspath(path)))
 
     def __fspath__(self) -> str:
         return str(self.path)
@@ -85,17 +88,17 @@ class Run:
     @property
     def uids(self) -> Path:
         """The uids of these, ``u8,u8[K]``, sorted, each once: ``numpy.load`` reads them."""
-        return self.path / "uids.npy"
+        return fetched(self.path / "uids.npy")
 
     @property
     def entry_counts(self) -> Path:
         """JSON: entry → count in the pool."""
-        return self.path / "entry_counts.json"
+        return fetched(self.path / "entry_counts.json")
 
     @property
     def entry_counts_curated(self) -> Path:
         """JSON: entry → count in the curated set."""
-        return self.path / "entry_counts_curated.json"
+        return fetched(self.path / "entry_counts_curated.json")
 
     @property
     def probabilities(self) -> Path:
@@ -105,7 +108,7 @@ class Run:
     @property
     def card(self) -> Path:
         """The data card as HTML; ``card.md`` and ``card.json`` are beside it."""
-        return self.path / "card" / "card.html"
+        return fetched(self.path / "card" / "card.html")
 
     @property
     def dropped(self) -> Path:
@@ -166,14 +169,14 @@ class Run:
         from tallyclip.stages.card import summary_of
 
         places = [f"curated     {self.curated}/*.parquet", f"uids        {self.uids}", f"data card   {self.card}"]
-        return "\n".join(map(printable, [*summary_of(self._read()), *places]))
+        return "\n".join(printable(shown(line)) for line in [*summary_of(self._read()), *places])
 
     @property
     def pool_summary(self) -> str:
         """What ``tallyclip pool`` prints at its end."""
         from tallyclip.stages.pool import pool_summary
 
-        return "\n".join(map(printable, [*pool_summary(self._read()), f"pool        {self.pool}/*.parquet"]))
+        return "\n".join(printable(shown(line)) for line in [*pool_summary(self._read()), f"pool        {self.pool}/*.parquet"])
 
     @property
     def status(self) -> RunStatus:
@@ -182,9 +185,12 @@ class Run:
         from tallyclip.stages.next_command import next_command
         from tallyclip.stages.outline import RUN_OUTLINE
 
+        look_at(self.path.resolve())
         status = read_status(RUN_OUTLINE, self.path.resolve())
         status.next = next_command(status)
-        status.card = next((str(self.card) for stage in status.stages if (stage.stage, stage.state) == ("card", "done")), None)
+        status.root = shown(status.root)
+        card = shown(str(self.path / "card" / "card.html"))
+        status.card = next((card for stage in status.stages if (stage.stage, stage.state) == ("card", "done")), None)
         return status
 
     def _read(self) -> Workspace:
@@ -542,7 +548,7 @@ def _planned(given: dict[str, Any]) -> dict[str, Any]:
     from tallyclip.run.record import check_folder
     from tallyclip.stages.outline import RUN_OUTLINE
 
-    folder = run_folder(os.fspath(given["run"]))
+    folder = run_place(os.fspath(given["run"]))
     check_folder(RUN_OUTLINE, folder.resolve())
     from tallyclip.run.workspace import only_read
     from tallyclip.stages.plan import planned_aim
@@ -639,7 +645,7 @@ def started(run: str | PathLike[str]) -> Record:
     from tallyclip.run.record import read_record
     from tallyclip.stages.outline import RUN_OUTLINE
 
-    return read_record(RUN_OUTLINE, run_folder(os.fspath(run)).resolve())
+    return read_record(RUN_OUTLINE, run_place(os.fspath(run)).resolve())
 
 
 def status(run: str | PathLike[str], *, metrics: str | PathLike[str] | None = None) -> RunStatus:
@@ -684,7 +690,7 @@ def diff(
     from tallyclip.flows.diff import difference
     from tallyclip.run.workspace import only_read
 
-    one, other = (only_read(run_kind(), run_folder(os.fspath(run))) for run in (run_a, run_b))
+    one, other = (only_read(run_kind(), run_place(os.fspath(run))) for run in (run_a, run_b))
     return difference(one, other, None if html is None else Path(html))
 
 
@@ -763,12 +769,12 @@ def progress_if(wanted: bool) -> Generator[Progress]:
 def _open(name: str, function: Callable[..., Run], given: dict[str, Any]) -> OpenFolder:
     """Check the types of a function's arguments, and open its run folder. The command that asks for the same is recorded."""
     check_types(function, given)
-    folder = run_folder(os.fspath(given["out"] if "out" in given else given["run"]))
+    folder = run_place(os.fspath(given["out"] if "out" in given else given["run"]))
     if "run" in given:
         from tallyclip.run.record import check_folder
         from tallyclip.stages.outline import RUN_OUTLINE
 
-        check_folder(RUN_OUTLINE, run_folder(os.fspath(given["run"])).resolve())
+        check_folder(RUN_OUTLINE, run_place(os.fspath(given["run"])).resolve())
     else:
         from tallyclip.readers.missing import check_there
 
@@ -836,4 +842,6 @@ def _word(value: Any) -> str:
     """A value as it is written in a command."""
     if callable(value):
         return f"{value.__module__}:{getattr(value, '__qualname__', value)}"
-    return repr(value).removesuffix(".0") if isinstance(value, float) else os.fspath(value) if isinstance(value, PathLike) else str(value)
+    if isinstance(value, PathLike):
+        return shown(os.fspath(value))
+    return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)

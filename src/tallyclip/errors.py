@@ -24,6 +24,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tallyclip.escaping import printable
+from tallyclip.places import shown
 
 TRACEBACK = "TALLYCLIP_TRACEBACK"  # an environment variable: with 1, unexpected errors are shown with their traceback
 
@@ -35,9 +36,9 @@ class TallyclipError(Exception):
 
     def __init__(self, what: str, hint: str | None = None, details: Sequence[str] = ()) -> None:
         super().__init__(what, hint, details)
-        self.what = printable(what)
-        self.hint = hint if hint is None else printable(hint)
-        self.details = [printable(detail) for detail in details]
+        self.what = printable(shown(what))
+        self.hint = hint if hint is None else printable(shown(hint))
+        self.details = [printable(shown(detail)) for detail in details]
 
     def __str__(self) -> str:
         lines = "".join(f"\n  {detail}" for detail in self.details)

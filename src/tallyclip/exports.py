@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tallyclip.api import COLUMNS, OpenFolder, check_types, command_of
 from tallyclip.escaping import printable
-from tallyclip.flows.names import run_folder
+from tallyclip.flows.names import run_folder, run_place
 
 if TYPE_CHECKING:
     from tallyclip.run.manifest import Manifest
@@ -263,6 +263,6 @@ def _open(name: str, function: Callable[..., Export], given: dict[str, Any], *, 
     from tallyclip.stages.outline import RUN_OUTLINE
 
     if given["run"] is not None:
-        check_folder(RUN_OUTLINE, run_folder(os.fspath(given["run"])).resolve())
+        check_folder(RUN_OUTLINE, run_place(os.fspath(given["run"])).resolve())
     command = command_of(f"export {name}", function, given)
     return OpenFolder(run_folder(os.fspath(given["out"])), given, command, progress=given["progress"], kind=kind)

@@ -14,7 +14,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from tallyclip.errors import OptionError, TallyclipError
-from tallyclip.flows.names import pool_name, run_folder
+from tallyclip.flows.names import pool_name, run_folder, run_place
 
 Value = TypeVar("Value")
 
@@ -91,7 +91,7 @@ WorkersCount = Annotated[
         show_default=False,
     ),
 ]
-RunFolder = Annotated[Path, typer.Argument(parser=checked(run_folder), metavar="RUN", help="Run folder.", show_default=False)]
+RunFolder = Annotated[Path, typer.Argument(parser=checked(run_place), metavar="RUN", help="Run folder.", show_default=False)]
 AllowFailed = Annotated[
     bool,
     typer.Option(
@@ -144,8 +144,8 @@ OPTIONS: dict[str, Any] = {
         PATH,
     ],
     "run": RunFolder,
-    "run_a": Annotated[Path, typer.Argument(parser=checked(run_folder), metavar="RUN_A", help="Run folder.", show_default=False)],
-    "run_b": Annotated[Path, typer.Argument(parser=checked(run_folder), metavar="RUN_B", help="Run folder.", show_default=False)],
+    "run_a": Annotated[Path, typer.Argument(parser=checked(run_place), metavar="RUN_A", help="Run folder.", show_default=False)],
+    "run_b": Annotated[Path, typer.Argument(parser=checked(run_place), metavar="RUN_B", help="Run folder.", show_default=False)],
     "metrics": Annotated[
         Path | None,
         typer.Option(
@@ -160,9 +160,9 @@ OPTIONS: dict[str, Any] = {
         Path,
         typer.Option(
             "--out",
-            parser=checked(run_folder),
+            parser=checked(run_place),
             metavar="RUN",
-            help="Run folder: new, empty, or a run to continue.",
+            help="Run folder: new, empty, or a run to continue; or its URL on an object store, such as s3://bucket/run.",
             show_default=False,
         ),
         PATH,
@@ -522,7 +522,7 @@ SurvivorsOut = Annotated[
     Path,
     typer.Option(
         "--out",
-        parser=checked(run_folder),
+        parser=checked(run_place),
         metavar="RUN2",
         help="Folder of the run over what was downloaded: new, empty, or one to continue.",
         show_default=False,
@@ -549,7 +549,7 @@ Estimate = Annotated[
 ]
 MaybeRun = Annotated[
     Path | None,
-    typer.Argument(parser=checked(run_folder), metavar="RUN", help="Run folder. Default: all pairs of the shards.", show_default=False),
+    typer.Argument(parser=checked(run_place), metavar="RUN", help="Run folder. Default: all pairs of the shards.", show_default=False),
 ]
 ShardSize = Annotated[int, typer.Option("--shard-size", metavar="N", help="Samples in a shard.")]
 IndexOut = Annotated[
@@ -577,7 +577,7 @@ DryRun = Annotated[
 MaybePool = Annotated[
     list[str] | None, typer.Argument(parser=checked(pool_name), metavar="POOL", help="Input files, as for 'curate'.", show_default=False)
 ]
-MaybeOut = Annotated[Path | None, typer.Option("--out", parser=checked(run_folder), metavar="RUN", help="Run folder.", show_default=False)]
+MaybeOut = Annotated[Path | None, typer.Option("--out", parser=checked(run_place), metavar="RUN", help="Run folder.", show_default=False)]
 Text = Annotated[
     str | None,
     typer.Option("--text", metavar="CAPTION", help="Instead of a POOL: one caption, to show which entries it matches, or why none."),
@@ -585,7 +585,7 @@ Text = Annotated[
 OddsOf = Annotated[
     Path | None,
     typer.Option(
-        "--counts", parser=checked(run_folder), metavar="RUN", help="With --text: a run folder, to show counts and probabilities too."
+        "--counts", parser=checked(run_place), metavar="RUN", help="With --text: a run folder, to show counts and probabilities too."
     ),
 ]
 DemoOut = Annotated[Path, typer.Option("--out", parser=checked(run_folder), metavar="RUN", help="Run folder.")]

@@ -17,7 +17,9 @@ from jaxtyping import UInt64
 from tallyclip.core.duplicates import first_of_each
 from tallyclip.core.sorting import sample_of_run, sort_rows
 from tallyclip.core.uids import SUBSET, as_columns
+from tallyclip.io.arrays import map_array
 from tallyclip.io.files import replacing
+from tallyclip.io.mirror import is_there
 
 HELD = 1 << 22  # uids in memory, 64 MB
 SAMPLED = 1 << 16  # uids by which ranges are chosen
@@ -69,7 +71,7 @@ class RunWriter:
 def runs_of(folder: Path, name: str) -> list[Path]:
     """The sorted runs that were written under a name, in order."""
     paths = (folder / f"{name}.{number}.npy" for number in itertools.count())
-    return list(itertools.takewhile(Path.exists, paths))
+    return list(itertools.takewhile(is_there, paths))
 
 
 def merge_runs(paths: Sequence[Path], out: Path, *, columns: int = 2, repeats: bool = False) -> Merged:
@@ -84,7 +86,7 @@ def merge_runs(paths: Sequence[Path], out: Path, *, columns: int = 2, repeats: b
     While there are more than ``RUNS_AT_ONCE`` runs, that many are merged into a longer run beside them, because the number of open files
     of a process is limited.
     """
-    total = sum(len(np.load(path, mmap_mode="r")) for path in paths)
+    total = sum(len(map_array(path)) for path in paths)
     runs, longer = list(paths), 0
     while len(runs) > RUNS_AT_ONCE:
         target = runs[0].with_name(f"_merged.{longer}.npy")  # no shard's name: their keys do not begin with an underscore
@@ -95,7 +97,7 @@ def merge_runs(paths: Sequence[Path], out: Path, *, columns: int = 2, repeats: b
 
 def _merge(paths: Sequence[Path], out: Path, columns: int, *, repeats: bool) -> int:
     """Merge a few runs, range by range, and return the number of unique uids. Equal uids are always in the same range."""
-    loaded = [np.load(path, mmap_mode="r") for path in paths]
+    loaded = [map_array(path) for path in paths]
     runs = [as_columns(run) if columns == 2 else run for run in loaded]  # a longer run of uids is u8,u8
     bounds = _bounds(runs)
     unique = written = 0

@@ -12,7 +12,7 @@ from tallyclip.core.evenness import effective_entries, gini
 from tallyclip.core.lookup import find_uids
 from tallyclip.core.uids import as_columns
 from tallyclip.errors import ArtifactError, OutputError
-from tallyclip.io.arrays import read_array
+from tallyclip.io.arrays import map_array, read_array
 from tallyclip.io.files import replacing
 from tallyclip.report.diff import ComparedRun, EntryShift, RunDifference, Shared
 from tallyclip.run.workspace import Workspace
@@ -133,7 +133,7 @@ def _pairs(a: Workspace, b: Workspace) -> Shared:
 def _uids(run: Workspace) -> np.ndarray:
     path = run.root / "uids.npy"
     try:
-        return as_columns(np.load(path, mmap_mode="r"))
+        return as_columns(map_array(path))
     except (OSError, ValueError) as error:
         raise ArtifactError(f"{path}: cannot be read: {error}", f"run '{BALANCE.command}' again") from error
 

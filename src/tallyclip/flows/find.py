@@ -9,6 +9,7 @@ from pathlib import Path
 from tallyclip.errors import OptionError, SourceError
 from tallyclip.io.files import replacing, writing
 from tallyclip.io.streams import is_url
+from tallyclip.places import shown
 from tallyclip.readers.columns import ColumnChoice
 from tallyclip.readers.others import skipped_notes
 from tallyclip.readers.parquet import Footer, footer_of
@@ -141,5 +142,7 @@ def _refuse_overlap(root: Path, names: Sequence[str], files: Sequence[PoolFile])
     """Refuse a pool that contains the run folder: the next command would read the results of the run as input."""
     local = [name.removeprefix("file://") for name in names if not is_url(name.removeprefix("file://"))]
     folders = [path for name in local if (path := Path(name).expanduser().resolve()).is_dir()]
-    if any(root.is_relative_to(folder) for folder in folders) or any(Path(file.path).is_relative_to(root) for file in files):
+    if any(root.is_relative_to(folder) for folder in folders) or any(
+        Path(file.path).is_relative_to(root) or file.path.startswith(f"{shown(str(root))}/") for file in files
+    ):
         raise OptionError(f"{root} and the pool overlap", "give an --out outside the folders of the pool")

@@ -6,8 +6,10 @@ import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from tallyclip.errors import OptionError
+from tallyclip.places import SCHEMES, is_on_store, place_of
 
 
 def check_unicode(arguments: Iterable[str]) -> None:
@@ -23,14 +25,41 @@ def check_unicode(arguments: Iterable[str]) -> None:
             raise OptionError(f"not UTF-8: {argument!a}", "rename the file or folder") from None
 
 
+def run_place(name: str | Path) -> Path:
+    """A run folder, as given; of one on an object store the place of its local copy.
+
+    Raises:
+        OptionError: it is empty, not UTF-8, or no URL that a run can be at.
+    """
+    if not is_on_store(str(name)):
+        return run_folder(name)
+    check_unicode([str(name)])
+    _check_url(str(name))
+    return place_of(str(name))
+
+
+def _check_url(url: str) -> None:
+    """Refuse what is no folder on an object store, or has secrets in it: what is asked for is written down in the folder.
+
+    Raises:
+        OptionError: it is.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in SCHEMES or not parts.hostname:
+        raise OptionError(f"{url}: a run folder cannot be there", "give a folder on this machine, or a URL such as s3://bucket/folder")
+    if parts.username is not None or parts.query or "::" in url:
+        what = f"{parts.scheme}://{parts.hostname}{parts.path}: the URL of a run folder has no user, key or signature in it"
+        raise OptionError(what, "give credentials as the tools of the store take them, such as AWS_ACCESS_KEY_ID or AWS_PROFILE")
+
+
 def run_folder(name: str | Path) -> Path:
-    """A run folder, as given.
+    """A folder on this machine, as given.
 
     Raises:
         OptionError: it is a URL, empty, or not UTF-8.
     """
     if "://" in str(name):
-        raise OptionError(f"{name}: a run folder must be on this machine", "give a local --out and copy the results from there")
+        raise OptionError(f"{name}: this folder must be on this machine", "give a local folder, and copy the results from there")
     if str(name) == "":
         raise OptionError("the run folder is an empty string", "write . for the current folder")
     check_unicode([os.path.abspath(name)])

@@ -11,6 +11,7 @@ import numpy as np
 
 from tallyclip.errors import ArtifactError
 from tallyclip.io.files import replacing
+from tallyclip.io.mirror import fetched
 
 
 def write_array(path: Path, array: np.ndarray[Any, Any]) -> None:
@@ -25,8 +26,13 @@ def read_array(path: Path) -> np.ndarray[Any, Any]:
     Raises:
         ArtifactError: the file is broken.
     """
-    with _reading(path), path.open("rb") as file:
+    with _reading(path), fetched(path).open("rb") as file:
         return np.load(file, allow_pickle=False)
+
+
+def map_array(path: str | Path) -> np.ndarray[Any, Any]:
+    """The array of a ``.npy`` file, whose pages are read when they are used."""
+    return np.load(fetched(Path(path)), mmap_mode="r", allow_pickle=False)
 
 
 def read_arrays(path: Path, *names: str) -> dict[str, np.ndarray[Any, Any]]:
@@ -35,7 +41,7 @@ def read_arrays(path: Path, *names: str) -> dict[str, np.ndarray[Any, Any]]:
     Raises:
         ArtifactError: the file is broken.
     """
-    with _reading(path), path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+    with _reading(path), fetched(path).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         return {name: arrays[name] for name in names if name in arrays}
 
 

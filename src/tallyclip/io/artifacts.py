@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tallyclip.errors import ArtifactError, TallyclipError
+from tallyclip.io.mirror import fetched
 from tallyclip.io.streams import is_url, open_stream, without_compression
 
 NOT_UTF8 = "repair the entry, or write the list again as UTF-8"
@@ -218,7 +219,7 @@ def read_header(folder: Path) -> dict[str, Any]:
         ArtifactError: it is missing or damaged.
     """
     try:
-        header = json.loads((folder / "header.json").read_bytes())
+        header = json.loads(fetched(folder / "header.json").read_bytes())
     except FileNotFoundError:
         raise ArtifactError(f"{folder}: not a saved matcher: header.json is missing", "Matcher.save writes one") from None
     except (OSError, ValueError, RecursionError) as error:
@@ -248,7 +249,7 @@ def _checksum(header: Mapping[str, Any]) -> str:
 
 def _map_array(path: Path, checksum: str) -> np.ndarray[Any, Any]:
     try:
-        content = np.memmap(path, np.uint8, "r")
+        content = np.memmap(fetched(path), np.uint8, "r")
     except FileNotFoundError:
         raise ArtifactError(f"{path.parent}: not a saved matcher: {path.name} is missing", "Matcher.save writes one") from None
     except (OSError, ValueError) as error:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from tallyclip.errors import ArtifactError
+from tallyclip.io.mirror import fetched
 
 Kind = TypeVar("Kind")
 
@@ -31,7 +32,7 @@ def read_struct(path: Path, kind: type[Kind], *, delete: Path | None = None) -> 
         ArtifactError: it is broken, or another version wrote it.
     """
     try:
-        content = path.read_bytes()
+        content = fetched(path).read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:

@@ -17,6 +17,7 @@ from jaxtyping import Float32, Int32, Int64, UInt64
 from tallyclip.core.data import Matches
 from tallyclip.core.uids import UID, column_uids, uid_column
 from tallyclip.errors import ArtifactError
+from tallyclip.io.mirror import fetched
 
 SCHEMA = pa.schema(
     [
@@ -97,7 +98,7 @@ def read_matches(path: Path) -> Iterator[MatchedPairs]:
         ArtifactError: the file is not whole.
     """
     try:
-        with pa.OSFile(str(path)) as source:
+        with pa.OSFile(str(fetched(path))) as source:
             file = pa.ipc.open_file(source, options=pa.ipc.IpcReadOptions(use_threads=False))
             for number in range(file.num_record_batches):
                 yield _pairs(file.get_batch(number))

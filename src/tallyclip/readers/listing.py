@@ -10,6 +10,7 @@ from pathlib import PurePath
 from typing import Any, NamedTuple, cast
 
 from tallyclip.errors import OptionError, TallyclipError
+from tallyclip.io.mirror import files_below
 from tallyclip.io.streams import WEB, chain_of, compression_of, file_name, filesystem, forget, is_url, without_compression
 from tallyclip.io.suffixes import KINDS
 from tallyclip.readers.content import NEVER_COMPRESSED, is_utf8
@@ -63,6 +64,11 @@ def list_files(name: str) -> Listing:
         _list_by_fsspec(name, listing)
         return listing
     path = os.path.abspath(os.path.expanduser(name))
+    on_store = files_below(path)
+    for file in on_store or ():
+        _add(file, listing, inner=file.removeprefix(path), on_store=True)
+    if on_store is not None:
+        return listing
     named = os.path.lexists(path)
     for found in [path] if named else glob.glob(path, recursive=True):
         if os.path.isdir(found):
@@ -98,11 +104,19 @@ def in_braces(name: str) -> list[str]:
     return [f"{name[: found.start()]}{value}{end}" for value in values for end in rest]
 
 
-def _add(path: str, listing: Listing, inner: str = "", *, named: bool = False) -> None:
-    """Add a file. ``inner`` is its path within the folder in which it was found."""
+def _add(path: str, listing: Listing, inner: str = "", *, named: bool = False, on_store: bool = False) -> None:
+    """Add a file.
+
+    Args:
+        path: of the file.
+        listing: to add it to.
+        inner: its path within the folder in which it was found.
+        named: was it named itself?
+        on_store: it is a file on a store, by the path of its local copy.
+    """
     if any(part.startswith((".", "_")) for part in PurePath(inner).parts):
         listing.hidden.add(path)
-    elif is_url(path) or os.path.isfile(path):
+    elif is_url(path) or os.path.isfile(path) or on_store:
         if kind_of(path) and not is_utf8(os.fsencode(path)):
             raise OptionError(f"{path!a}: the name of this file is not UTF-8", "rename it: results contain the names of their files")
         listing.files.add(path)

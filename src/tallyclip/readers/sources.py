@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from tallyclip.errors import OptionError, SourceError
+from tallyclip.io.mirror import state_on_store
 from tallyclip.io.streams import chain_of, exists, file_name, filesystem, forget, is_url, real_path, without_compression
 from tallyclip.readers import parquet
 from tallyclip.readers.columns import ColumnChoice
@@ -255,6 +256,9 @@ def state_of(path: str) -> tuple[int, str]:
     Raises:
         SourceError: the file is gone.
     """
+    on_store = None if is_url(path) else state_on_store(path)
+    if on_store is not None:
+        return on_store
     if not is_url(path):
         try:
             status = os.stat(path)

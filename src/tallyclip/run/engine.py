@@ -18,6 +18,7 @@ import msgspec
 from tallyclip.core.compiled import is_compiled
 from tallyclip.errors import IncompleteError, OptionError, StaleError
 from tallyclip.io.files import with_infinity, write_json
+from tallyclip.io.mirror import fetch_all, read_again, send, send_folder, size_of
 from tallyclip.io.structs import fingerprint_of
 from tallyclip.run.items import Failure, Source, StageFolder, Work, do_piece, piece_of_work, write_work
 from tallyclip.run.manifest import Manifest, read_manifest
@@ -103,7 +104,7 @@ def _publish(making: Making[Any, Any], fingerprint: str, inputs: dict[str, str],
             outputs |= mark.outputs
             seconds += mark.seconds
     more = [*finished.outputs, *(folder.done(key) for key in keys if key in marked)]
-    outputs |= {str(path.relative_to(folder.path)): path.stat().st_size for path in more}
+    outputs |= {str(path.relative_to(folder.path)): size_of(path) or path.stat().st_size for path in more}
     if stage.reads_files:
         read = making.keys[stage.sections[0].name]
         states, failed = _states([key for key in read if key in marked], sources), _states(making.failures, sources)
@@ -243,6 +244,7 @@ def _cut(making: Making[Any, Any], section: Section) -> Work:
     making.barrier = fingerprint_of(before=states)[:16] if making.keys else ""
     making.keys[section.name] = list(work.items)
     write_work(making.folder, section.name, work, making.barrier, section.unit)
+    send_folder(making.folder.path)  # what else was written for the pieces
     return work
 
 
@@ -282,7 +284,10 @@ def _do(making: Making[Any, Any], stage: Stage, section: Section, work: Work) ->
                 failure = Failure(what, hint, sources.get(key))
                 making.failures[key] = failure
                 write_json(folder.failed(key), msgspec.to_builtins(failure))
+                send([folder.failed(key)])
                 run.progress.shard_failed(name := work.name_of(key), _without(name, what))
+    read_again(folder.path)
+    fetch_all(folder.done(key) for key in todo if key not in making.failures)
     lost = folder.left((key for key in todo if key not in making.failures), sources, making.barrier)
     if lost:
         names = ", ".join(work.name_of(key) for key in lost[:SHOWN_FAILURES])

@@ -12,11 +12,9 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 import time
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -26,6 +24,7 @@ import msgspec
 
 from tallyclip.errors import ArtifactError
 from tallyclip.io.files import replacing, with_infinity, write_json
+from tallyclip.io.mirror import discard, discard_folder, fetch_all, fetched, names_in, send, size_of, times_in
 from tallyclip.io.structs import read_struct
 
 DONE = "_done"
@@ -139,10 +138,7 @@ class StageFolder:
         mark = self.mark(key)
         if mark is None or mark.barrier != barrier or (source and source.fingerprint) != (mark.source and mark.source.fingerprint):
             return False
-        try:
-            return all((self.path / name).stat().st_size == size for name, size in mark.outputs.items())
-        except OSError:
-            return False
+        return all(size_of(self.path / name) == size for name, size in mark.outputs.items())
 
     def marked(self) -> list[str]:
         """The pieces with a mark that they are done."""
@@ -150,16 +146,13 @@ class StageFolder:
 
     def marked_at(self) -> dict[str, float]:
         """The same, and when the mark was made, in seconds since 1970; in any order."""
-        found: dict[str, float] = {}
-        for mark in _marks(self.path / DONE):
-            with suppress(FileNotFoundError):  # it has just been taken away
-                found[_key(mark)] = mark.stat().st_mtime
-        return found
+        return {name.removesuffix(MARK): time for name, time in times_in(self.path / DONE).items() if name.endswith(MARK)}
 
     def left(self, keys: Iterable[str], sources: Mapping[str, Source], barrier: str) -> list[str]:
         """Those of some pieces that are not done; see ``is_done``. A mark is read only where one is there: on a file system that is far
         away, to look for each takes longer than the list of all."""
-        marked = {*_keys(self.path / DONE)}
+        keys, marked = list(keys), {*_keys(self.path / DONE)}
+        fetch_all(self.done(key) for key in keys if key in marked)
         return [key for key in keys if key not in marked or not self.is_done(key, sources.get(key), barrier)]
 
     def tried(self) -> Container[str]:
@@ -169,7 +162,7 @@ class StageFolder:
     def at_work(self) -> dict[str, Running]:
         """The pieces that are being done, or were when their process was killed."""
         found: dict[str, Running] = {}
-        for key in _keys(self.path / RUNNING):
+        for key in list(_keys(self.path / RUNNING)):
             try:
                 running = read_struct(self.running(key), Running)
             except ArtifactError:
@@ -180,12 +173,14 @@ class StageFolder:
 
     def rest(self) -> None:
         """All pieces are done, or failed: take away what is said of those being done."""
-        shutil.rmtree(self.path / RUNNING, ignore_errors=True)
+        discard_folder(self.path / RUNNING)
 
     def failures(self) -> dict[str, Failure]:
         """The pieces that failed last time. A mark that cannot be read is skipped: its piece is not done, whatever the reason."""
         failures: dict[str, Failure] = {}
-        for key in sorted(_keys(self.path / FAILED)):
+        keys = sorted(_keys(self.path / FAILED))
+        fetch_all(map(self.failed, keys))
+        for key in keys:
             try:
                 failure = read_struct(self.failed(key), Failure)
             except ArtifactError:
@@ -196,10 +191,10 @@ class StageFolder:
 
     def forget(self, key: str, *, outputs: bool = False) -> None:
         """Take away the marks of a piece, and its files if so asked."""
-        self.done(key).unlink(missing_ok=True)
-        self.failed(key).unlink(missing_ok=True)
+        discard(self.done(key))
+        discard(self.failed(key))
         for path in self.outputs_of(key) if outputs else ():
-            path.unlink(missing_ok=True)
+            discard(path)
 
     def reports(self, keys: Sequence[str], kind: type[Kind]) -> dict[str, Kind]:
         """The reports of pieces, those whose marks are there, in the order of the keys.
@@ -207,6 +202,7 @@ class StageFolder:
         Raises:
             ArtifactError: a report is not in the form of this version.
         """
+        fetch_all(map(self.done, keys))
         marks = ((key, mark) for key in keys if (mark := self.mark(key)) is not None)
         try:
             return {key: msgspec.convert(mark.report, kind, strict=False) for key, mark in marks}
@@ -217,7 +213,7 @@ class StageFolder:
     def snapshot(self, section: str) -> list[str] | None:
         """The keys of a section's pieces, if they are known."""
         try:
-            return list(msgspec.json.decode(self.work(section).read_bytes(), type=_Snapshot).items)
+            return list(msgspec.json.decode(fetched(self.work(section)).read_bytes(), type=_Snapshot).items)
         except (OSError, ValueError):
             return None
 
@@ -230,20 +226,12 @@ class StageFolder:
         return "rows" if job is None else job.unit
 
 
-def _marks(folder: Path) -> Iterator[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as found:
-            yield from (entry for entry in found if entry.name.endswith(".json"))
-    except (FileNotFoundError, NotADirectoryError):
-        return
-
-
-def _key(mark: os.DirEntry[str]) -> str:
-    return mark.name.removesuffix(".json")
+MARK = ".json"
 
 
 def _keys(folder: Path) -> Iterator[str]:
-    return map(_key, _marks(folder))
+    """The keys of the marks in a folder."""
+    return (name.removesuffix(MARK) for name in names_in(folder) if name.endswith(MARK))
 
 
 class _Snapshot(msgspec.Struct):
@@ -265,6 +253,7 @@ def write_work(folder: StageFolder, section: str, work: Work, barrier: str, unit
             line = msgspec.json.encode(key) + b": " + msgspec.json.encode(with_infinity(msgspec.to_builtins(item)))
             file.write((b",\n" if number else b"\n") + line)
         file.write(b"\n}}\n")
+    send([folder.job(section), folder.work(section)])
 
 
 @dataclass(frozen=True)
@@ -291,13 +280,17 @@ def do_piece(piece: Piece, tick: Callable[[int], None]) -> int:
     barrier, job, item = _read_piece(folder, piece)
     running = folder.running(piece.key)
     write_json(running, msgspec.to_builtins(Running(socket.gethostname(), os.getpid(), round(time.time(), 3))))
+    send([running])
     try:
         report = piece.work(job, item, folder, tick)
-        outputs = {str(path.relative_to(folder.path)): path.stat().st_size for path in folder.outputs_of(piece.key) if path.exists()}
+        written = [path for path in folder.outputs_of(piece.key) if path.exists()]
+        send(written)
+        outputs = {str(path.relative_to(folder.path)): path.stat().st_size for path in written}
         mark = Mark(outputs, round(time.perf_counter() - started, 3), getattr(item, "source", None), barrier, report)
-        write_json(folder.done(piece.key), with_infinity(msgspec.to_builtins(mark)))  # the last that counts: it is the commit
+        write_json(folder.done(piece.key), with_infinity(msgspec.to_builtins(mark)))
+        send([folder.done(piece.key)])  # the last that counts: it is the commit
     finally:
-        running.unlink(missing_ok=True)
+        discard(running)
     return report.rows
 
 
@@ -309,7 +302,7 @@ def _read_piece(folder: StageFolder, piece: Piece) -> tuple[str, Any, Any]:
     """
     path, kinds = folder.job(piece.section), list(get_type_hints(piece.work).values())
     try:
-        common = _read_job(str(path), path.stat().st_mtime_ns)
+        common = _read_job(str(path), fetched(path).stat().st_mtime_ns)
         return common.barrier, _convert(common.job, kinds[0]), _convert(piece.item, kinds[1])
     except (OSError, TypeError, ValueError) as error:
         hint = "run the same command again"

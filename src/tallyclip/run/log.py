@@ -17,6 +17,7 @@ from typing import Any
 
 from tallyclip.errors import TallyclipError
 from tallyclip.escaping import printable
+from tallyclip.places import shown
 from tallyclip.run.progress import Progress, piece_of
 
 LOG = "log.txt"
@@ -78,10 +79,12 @@ class Logged:
         self._write("shard_failed", self._stage, said, stage=self._stage, shard=key)
 
     def finish(self, result: str) -> None:
+        result = shown(result)
         self._shown.finish(result)
         self._write("result", self._stage, f"finished: {result}", stage=self._stage)
 
     def note(self, text: str) -> None:
+        text = shown(text)
         self._shown.note(text)
         self._write("note", "note", text)
 

@@ -12,7 +12,9 @@ from typing import TypeVar
 import msgspec
 
 from tallyclip.errors import ArtifactError, OptionError
+from tallyclip.io.mirror import is_there, mirror_of
 from tallyclip.io.structs import read_struct
+from tallyclip.places import shown
 
 Value = TypeVar("Value")
 
@@ -71,7 +73,7 @@ def check_folder(kind: FolderKind, root: Path) -> None:
         ArtifactError: there is none, or its record is broken.
         OptionError: it has another layout.
     """
-    if not (root / kind.record).exists():
+    if not is_there(root / kind.record):
         raise ArtifactError(f"{root} is not a {kind.noun} folder", f"start one with '{kind.start}'")
     check_layout(kind, root)
 
@@ -115,9 +117,14 @@ def _read_record(kind: FolderKind, root: Path, form: type[Value]) -> Value | Non
 
 def command_in(command: str, root: Path) -> str:
     """A command of a stage, such as ``tallyclip count RUN``, for the folder that it is to work in."""
-    return command.removesuffix(" RUN") + f" {shlex.quote(str(root))}" if command.endswith(" RUN") else command
+    return command.removesuffix(" RUN") + f" {shlex.quote(shown(str(root)))}" if command.endswith(" RUN") else command
 
 
 def attempts(root: Path, stage: str) -> list[Path]:
     """The folders in which a stage of this name is, or was, under way."""
-    return sorted((root / ".work").glob(f"{stage}-*"))
+    mirror = mirror_of(root)
+    if mirror is None:
+        return sorted((root / ".work").glob(f"{stage}-*"))
+    below = root / ".work"
+    found = {below / path.relative_to(below).parts[0] for path in mirror.below(below)}
+    return sorted(path for path in found if path.name.startswith(f"{stage}-"))

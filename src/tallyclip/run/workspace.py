@@ -27,8 +27,10 @@ import msgspec
 
 from tallyclip.errors import ArtifactError, IncompleteError, OptionError, StaleError
 from tallyclip.io.files import PART, clear_parts, remove, write_json
+from tallyclip.io.leases import Lease
 from tallyclip.io.locks import ALONE, LOCK, is_last, lock_folder, unlock, waiting_for
-from tallyclip.run.items import StageFolder
+from tallyclip.io.mirror import Mirror, fetched, is_there, look_at, mirror_of, send, size_of
+from tallyclip.run.items import DONE, StageFolder
 from tallyclip.run.log import EVENTS, LOG, Logged
 from tallyclip.run.manifest import Manifest, read_manifest, write_manifest
 from tallyclip.run.progress import Progress, Silent
@@ -76,11 +78,11 @@ class Workspace:
         command: Sequence[str] = (),
         role: Role | None = None,
     ) -> None:
-        if "://" in str(root):
-            raise OptionError(f"{root}: a {kind.noun} folder must be on this machine", "give a local --out and copy the results from there")
         self.kind = kind
         self.stages = kind.stages
         self.root = Path(root).resolve()
+        self._mirror = mirror_of(self.root)
+        self._lease: Lease | None = None
         self.record_file = self.root / kind.record
         self.downloads = self.root / ".work" / "downloads"
         self.footers = self.root / ".work" / "footers"  # of files that were listed, until the end of the command
@@ -101,6 +103,9 @@ class Workspace:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if self._lock is not None:
             self.progress.end(None if isinstance(error, PartDone) else error)
+            if self._lease is not None:
+                self._send_own()
+                self._lease.release()
             if not self.role.shares or is_last(self._lock):  # else what is there may be another's, who is at work
                 (self.root / ALONE).unlink(missing_ok=True)
                 shutil.rmtree(self._trash, ignore_errors=True)
@@ -122,11 +127,11 @@ class Workspace:
         """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            there = [name for name in os.listdir(self.root) if PART not in name]
+            there = [name for name in (os.listdir(self.root) if self._mirror is None else self._listed()) if PART not in name]
         except OSError as error:
             raise OptionError(f"{self.root}: cannot be a {self.kind.noun} folder: {error.strerror}", "give another --out") from error
         strangers = sorted(name for name in there if name not in (LOCK, ALONE))
-        if strangers and not self.record_file.exists():
+        if strangers and not is_there(self.record_file):
             if LOCK in there and self.kind.names.issuperset(strangers):
                 what = f"{self.root}: a {self.kind.noun} folder without its {self.kind.record}: an earlier version of tallyclip made it,"
                 raise OptionError(f"{what} or the file was deleted", "give a new or empty --out; what is there stays as it is")
@@ -135,7 +140,7 @@ class Workspace:
         with suppress(ArtifactError):  # a broken record is written anew
             check_layout(self.kind, self.root)
         self._take()
-        if not self.record_file.exists():
+        if not is_there(self.record_file):
             self.record(sources, files)
         self.progress.begin(self.root, self.command)
 
@@ -155,6 +160,16 @@ class Workspace:
         self._lock = lock_folder(self.root, self.kind.noun, shared=self.role.shares)
         os.utime(self.root / LOCK)
         self.since = (self.root / LOCK).stat().st_mtime_ns
+        if self._mirror is not None:
+            if self.role.shares:
+                unlock(self._lock)
+                self._lock = None
+                what = f"{self._mirror.url}: ranks cannot share a folder on an object store"
+                raise OptionError(what, "give --runner ray, or a folder on a file system that all ranks share")
+            self._lease = Lease(self._mirror.store, self.kind.noun, self.progress.note)
+            self._mirror.take_up()
+            for name in (LOG, EVENTS):
+                fetched(self.root / name)
         if not self.role.shares:
             shutil.rmtree(self._trash, ignore_errors=True)
             clear_parts(self.root)
@@ -176,6 +191,17 @@ class Workspace:
         """Write down what was asked for."""
         record = Record(LAYOUT, self.command, versions(), list(sources), files, os.getcwd())
         write_json(self.record_file, msgspec.to_builtins(record))
+        send([self.record_file])
+
+    def _listed(self) -> list[str]:
+        """What there is in the folder on the store."""
+        assert self._mirror is not None
+        return sorted({path.relative_to(self.root).parts[0] for path in self._mirror.below(self.root)})
+
+    def _send_own(self) -> None:
+        """Have the files that no stage has made, such as the log, on the store."""
+        assert self._mirror is not None
+        self._mirror.send(path for path in self._mirror.unsent(self.root) if path.parent == self.root and path.name not in (LOCK, ALONE))
 
     # What is in it
 
@@ -234,7 +260,7 @@ class Workspace:
     def _is_whole(self, manifest: Manifest, folder: Path) -> bool:
         """Are a stage's files all there, in its folder or among the results?"""
         places = (folder, self.root)
-        return all(any(_size(place / name) == size for place in places) for name, size in manifest.outputs.items())
+        return all(any(size_of(place / name) == size for place in places) for name, size in manifest.outputs.items())
 
     # Stages under way
 
@@ -281,7 +307,10 @@ class Workspace:
         Its files are links to those in place, which are never written to, only replaced.
         """
         path = self.under_way(stage, fingerprint)
-        if not path.exists():
+        if path not in self.attempts(stage):
+            if self._mirror is not None:
+                self._mirror.copy(self.root / stage.name, path, last=(DONE,), but=(stage.folder(path).manifest.name,))
+                return
             fresh = self._trash / path.name
             shutil.rmtree(fresh, ignore_errors=True)
             ignored = shutil.ignore_patterns(stage.folder(path).manifest.name)
@@ -293,7 +322,13 @@ class Workspace:
         for later in reversed(self.stages.built_on(stage.name)):
             self._remove(self.stages[later])
         path = self.under_way(stage, fingerprint)
-        remove(path, self._trash)
+        self._gone(path)
+        if self._mirror is not None:
+            place = stage.folder(self.root / stage.name)
+            self._mirror.delete(place.manifest)
+            self._mirror.copy(place.path, path, last=(DONE,))
+            self._gone(place.path)
+            return path
         self._work.mkdir(exist_ok=True)
         (self.root / stage.name).rename(path)
         return path
@@ -311,7 +346,11 @@ class Workspace:
         """Write the manifest of a stage that is done, and put the stage into place."""
         manifest.command, manifest.versions = self.command, versions()
         manifest.finished = datetime.now(UTC).isoformat(timespec="seconds")
+        if self._mirror is not None:
+            self._mirror.send(self._mirror.unsent(under_way.path))
+            self._send_own()
         write_manifest(under_way, manifest)
+        send([under_way.manifest])
         self.put_in_place(stage, under_way, manifest)
         return manifest
 
@@ -334,8 +373,11 @@ class Workspace:
             known = read_manifest(self.folder(self.stages[later]))
             if known is None or known.inputs.get(stage.name) != manifest.fingerprint:
                 self._remove(self.stages[later])
-        fresh = [(source, self.root / name) for name in stage.results if (source := under_way.path / name).exists()]
         folder = self.root / stage.name
+        if self._mirror is not None:
+            self._put_in_place_on(self._mirror, stage, under_way, manifest)
+            return
+        fresh = [(source, self.root / name) for name in stage.results if (source := under_way.path / name).exists()]
         remove(folder, self._trash)
         for _, place in reversed(fresh):
             remove(place, self._trash)
@@ -344,19 +386,48 @@ class Workspace:
         under_way.path.rename(folder)
         self._clear_scratch(stage, manifest)
 
+    def _put_in_place_on(self, mirror: Mirror, stage: Stage, under_way: StageFolder, manifest: Manifest) -> None:
+        """The same where nothing can be renamed: by copies within the store, of which the manifest is the last."""
+        folder, name = self.root / stage.name, under_way.manifest.name
+        scratch = () if manifest.failed else stage.scratch
+        if self._lease is not None:
+            self._lease.check()
+        mirror.settle(under_way.path)
+        for place in (folder, *(self.root / result for result in reversed(stage.results))):
+            self._gone(place)
+        for result in stage.results:
+            mirror.copy(under_way.path / result, self.root / result)
+        mirror.copy(under_way.path, folder, last=(name,), but=(*stage.results, *scratch))
+        for result in stage.results:
+            if (under_way.path / result).exists():
+                (under_way.path / result).rename(self.root / result)
+                mirror.adopt(self.root / result)
+        if under_way.path.exists():
+            for other in scratch:
+                remove(under_way.path / other, self._trash)
+            under_way.path.rename(folder)
+            mirror.adopt(folder)
+        mirror.delete(under_way.path, first=(name,))
+
     def _remove(self, stage: Stage) -> None:
         for name in (stage.name, *reversed(stage.results)):
-            remove(self.root / name, self._trash)
+            self._gone(self.root / name)
+
+    def _gone(self, path: Path) -> None:
+        """Take a file or folder away, in one step; on a store what says that a stage is whole goes first."""
+        if self._mirror is not None:
+            self._mirror.delete(path, first=(StageFolder(path).manifest.name,))
+        remove(path, self._trash)
 
     def _clear_attempts(self, stage: Stage, but: Path | None = None) -> None:
         for attempt in self.attempts(stage):
             if attempt != but:
-                remove(attempt, self._trash)
+                self._gone(attempt)
 
     def _clear_scratch(self, stage: Stage, manifest: Manifest) -> None:
         """Delete what only the making needed; where pieces failed it is kept, since the others are not to be done again."""
         for name in () if manifest.failed else stage.scratch:
-            remove(self.root / stage.name / name, self._trash)
+            self._gone(self.root / stage.name / name)
 
 
 def only_read(kind: Kind, root: str | Path) -> Workspace:
@@ -364,9 +435,10 @@ def only_read(kind: Kind, root: str | Path) -> Workspace:
 
     Raises:
         ArtifactError: there is no such folder, or its record is broken.
-        OptionError: it is a URL, or has another layout.
+        OptionError: it has another layout.
     """
     folder = Workspace(kind, root, Nowhere())
+    look_at(folder.root)
     read_record(kind, folder.root)
     return folder
 
@@ -376,10 +448,3 @@ def _link(source: str, target: str) -> None:
         os.link(source, target)
     except OSError:  # a file system without links
         shutil.copy2(source, target)
-
-
-def _size(path: Path) -> int | None:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return None

@@ -35,7 +35,7 @@ from tallyclip.errors import IncompleteError, OptionError, SourceError, StaleErr
 from tallyclip.export.curated import ENTRY_IDS_PATH, CuratedColumns, CuratedRows
 from tallyclip.export.entry_counts import write_entry_counts
 from tallyclip.export.uids import RunWriter, merge_runs, runs_of
-from tallyclip.io.arrays import read_array, write_array
+from tallyclip.io.arrays import map_array, read_array, write_array
 from tallyclip.io.files import replacing
 from tallyclip.io.tables import TableWriter
 from tallyclip.match.matched_pairs import LanguageTags, MatchedPairs, read_matches
@@ -231,8 +231,8 @@ class _Draws:
 
     def __init__(self, job: BalanceJob, key: str, path: str, probabilities: TableWriter, uid_runs: RunWriter) -> None:
         self._job, self._path = job, path
-        self._p = np.load(job.probability, mmap_mode="r")
-        self._before = None if job.before is None else np.load(job.before, mmap_mode="r")
+        self._p = map_array(job.probability)
+        self._before = None if job.before is None else map_array(job.before)
         self._batches = read_matches(Path(job.matches) / f"{key}.arrow")
         self._probabilities = probabilities
         self._uid_runs = uid_runs

@@ -14,6 +14,7 @@ from jaxtyping import Bool, UInt64
 from tallyclip.core.duplicates import shard_places
 from tallyclip.core.lookup import find_uids
 from tallyclip.core.uids import parse_uids
+from tallyclip.io.arrays import map_array
 from tallyclip.readers.parquet import read_records
 from tallyclip.readers.sources import state_of
 from tallyclip.run.items import Source
@@ -65,7 +66,7 @@ class CuratedFile(msgspec.Struct, frozen=True):
         Raises:
             SourceError: the file cannot be read.
         """
-        known, rows = np.load(table, mmap_mode="r"), 0
+        known, rows = map_array(table), 0
         for records in read_records(self.path, None, 0, [name for name in (self.url, self.caption, "uid") if name is not None]):
             read = records.table
             urls = pa.nulls(len(read), pa.string()) if self.url is None else read[self.url].cast(pa.string())

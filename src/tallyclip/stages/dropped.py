@@ -14,6 +14,7 @@ import pyarrow.compute
 import pyarrow.parquet as pq
 
 from tallyclip.io.files import replacing
+from tallyclip.io.mirror import fetched, is_there
 from tallyclip.io.tables import TableWriter
 from tallyclip.run.items import Report, StageFolder, Work
 from tallyclip.run.stage import Finished, Making, Section, Stage
@@ -64,7 +65,7 @@ def folder_of(reason: str) -> str:
 
 def write_by_reason(_: None, item: DroppedItem, folder: DroppedFolder, tick: Callable[[int], None]) -> DroppedReport:
     """Write the pairs of a file to the folders of their reasons."""
-    table = pq.read_table(item.path)
+    table = pq.read_table(str(fetched(Path(item.path))))
     reasons = table[REASON].unique().to_pylist()
     folders = {folder_of(reason): [other for other in reasons if folder_of(other) == folder_of(reason)] for reason in reasons}
     for some in folders.values():
@@ -81,7 +82,7 @@ def _cut(making: Making[DroppedFolder, None]) -> Work:
     for stage in (GATHER, KEPT, POOL, MATCH):
         whole, folder = run.whole(stage), run.folder(stage)
         for shard in [] if whole is None else whole.pieces:
-            if folder.dropped(shard).exists():
+            if is_there(folder.dropped(shard)):
                 items[f"{stage.name}-{shard}"] = DroppedItem(f"{stage.name}-{shard}", str(folder.dropped(shard)))
     return Work(items)
 

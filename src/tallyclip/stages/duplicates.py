@@ -18,8 +18,9 @@ from jaxtyping import UInt64
 from tallyclip.core.duplicates import MOST_ROWS, ROW_BITS, bucket_bits, frequent, resolve, shard_places, without
 from tallyclip.core.sorting import bucket_slice
 from tallyclip.errors import OptionError
-from tallyclip.io.arrays import write_array
+from tallyclip.io.arrays import map_array, write_array
 from tallyclip.io.files import write_json
+from tallyclip.io.mirror import fetched, is_there
 from tallyclip.readers.ledger import BOILERPLATE as BOILERPLATE_CAPTION
 from tallyclip.readers.ledger import IN_EARLIER_POOL, REPEATED_IN_POOL
 from tallyclip.run.items import Report, StageFolder, Work
@@ -100,10 +101,10 @@ def find_repeats(job: BucketJob, item: Bucket, folder: DuplicatesFolder, tick: C
     tick(rows)
     excluded: list[np.ndarray] = []
     for path in job.excluded:
-        keys = np.load(path, mmap_mode="r")
+        keys = map_array(path)
         excluded.append(keys[bucket_slice(keys[:, 0], item.number, job.bits)])
     for path in job.before:
-        removed = np.load(path, mmap_mode="r")
+        removed = map_array(path)
         runs = [without(run, removed) for run in runs]
     repeated, of_excluded = resolve(runs, excluded)
     write_array(folder.removed(_key(item.number)), repeated)
@@ -115,7 +116,7 @@ def _slices(job: BucketJob, bucket: Bucket, kind: str) -> tuple[list[np.ndarray]
     """The records of a bucket from each file, with places that include the file; and their number."""
     runs: list[np.ndarray] = []
     for shard, path in enumerate(key_files(job.runs)[kind]):
-        records = np.load(path, mmap_mode="r")
+        records = map_array(path)
         part = np.array(records[bucket_slice(records[:, 0], bucket.number, job.bits)])
         if len(part):
             part[:, 3] = shard_places(shard, part[:, 3])
@@ -126,7 +127,7 @@ def _slices(job: BucketJob, bucket: Bucket, kind: str) -> tuple[list[np.ndarray]
 @lru_cache(maxsize=1)
 def key_files(path: str) -> dict[str, list[str]]:
     """The files of keys, by their kind, that a stage has listed for its buckets; read once by each worker."""
-    return json.loads(Path(path).read_text(encoding="utf-8"))
+    return json.loads(fetched(Path(path)).read_text(encoding="utf-8"))
 
 
 def _key(number: int, kind: str = "") -> str:
@@ -169,7 +170,7 @@ def _places(number: int, paths: Iterable[str]) -> Iterator[UInt64[np.ndarray, " 
     """The rows of one file, from files of places of all files' rows; one array for each."""
     first = np.uint64(number << ROW_BITS)
     for path in paths:
-        places = np.load(path, mmap_mode="r")
+        places = map_array(path)
         low, high = np.searchsorted(places, first), np.searchsorted(places, first + np.uint64(MOST_ROWS))
         yield places[low:high] - first
 
@@ -188,7 +189,7 @@ def earlier_pool(run: Workspace, folder: Path, duplicates: str) -> tuple[str, li
     except OptionError as error:
         hint = "make that pool again with this version, into a new --out, and name it here"
         raise OptionError(f"--exclude-pool {error.what}", hint) from error
-    pool = run.stages["kept" if (root / "kept").exists() else "pool"]
+    pool = run.stages["kept" if is_there(root / "kept" / "_manifest.json") else "pool"]
     manifest, found = read_manifest(pool.folder(root / pool.name)), read_manifest(DUPLICATES.folder(root / DUPLICATES.name))
     if manifest is None or found is None:
         raise OptionError(f"{folder}: there is no pool in this folder", "give --exclude-pool a run folder of 'tallyclip pool'")
@@ -204,7 +205,7 @@ def earlier_pool(run: Workspace, folder: Path, duplicates: str) -> tuple[str, li
         )
     index: Any = pool.folder(root / pool.name)
     paths: list[Path] = [index.index(shard) for shard in manifest.pieces]
-    gone = next((path for path in paths if not path.exists()), None)
+    gone = next((path for path in paths if not is_there(path)), None)
     if gone is not None:
         raise OptionError(f"{gone} is missing: the pool is incomplete", "run the command that made the pool again")
     return manifest.fingerprint, list(map(str, paths))

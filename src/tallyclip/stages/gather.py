@@ -28,8 +28,9 @@ from tallyclip.core.duplicates import first_of_each, preferences, sorted_records
 from tallyclip.core.sorting import sort_rows
 from tallyclip.core.uids import UID, column_uids, make_uids
 from tallyclip.errors import OptionError, StepError
-from tallyclip.io.arrays import write_array
+from tallyclip.io.arrays import read_array, write_array
 from tallyclip.io.files import replacing
+from tallyclip.io.mirror import fetched
 from tallyclip.io.tables import TableWriter
 from tallyclip.readers.columns import ColumnChoice, Columns
 from tallyclip.readers.crawl.gather import page_hashes
@@ -256,9 +257,9 @@ def _pairs_of_table(records: Records, columns: Columns, own: Sequence[str]) -> I
 def index_of(folder: GatherFolder, key: str, duplicates: DuplicateKey, kept: Bool[np.ndarray, " N"]) -> UInt64[np.ndarray, "K 2"]:
     """The keys of the N gathered rows that are kept, ascending."""
     if duplicates == "off":  # no keys were made; the key of a pair is its uid
-        uids = column_uids(pq.read_table(str(folder.pairs(key)), columns=[UID_COLUMN])[UID_COLUMN].combine_chunks())
+        uids = column_uids(pq.read_table(str(fetched(folder.pairs(key))), columns=[UID_COLUMN])[UID_COLUMN].combine_chunks())
         return sort_rows(uids[kept])
-    records = np.load(folder.keys(key))
+    records = read_array(folder.keys(key))
     return np.ascontiguousarray(records[kept[records[:, 3].astype(np.int64)], :2])
 
 

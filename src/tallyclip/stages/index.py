@@ -23,6 +23,7 @@ from jaxtyping import Bool, Float64, Int64, UInt64
 from tallyclip.core.lookup import COMPILED, find_uids
 from tallyclip.core.uids import UID, as_columns, column_uids
 from tallyclip.errors import IncompleteError
+from tallyclip.io.arrays import map_array
 from tallyclip.io.files import replacing, write_json
 from tallyclip.run.items import Report, StageFolder, Work
 from tallyclip.run.manifest import Manifest
@@ -104,11 +105,11 @@ def _wanted(
     """Which of a shard's pairs are to be in the index, their keep probabilities, and which are curated."""
     if run is None:
         return np.arange(len(uids)), np.ones(len(uids)), np.ones(len(uids), np.bool_)
-    table = np.load(run.table, mmap_mode="r")
+    table = map_array(run.table)
     places = find_uids(table, uids)
     rows = np.flatnonzero(places >= 0)
     keep = np.array(table[places[rows], 2]).view(np.float64)
-    return rows, keep, find_uids(as_columns(np.load(run.uids, mmap_mode="r")), uids[rows]) >= 0
+    return rows, keep, find_uids(as_columns(map_array(run.uids)), uids[rows]) >= 0
 
 
 def _cut(making: Making[IndexFolder, ExportOptions]) -> Work:

@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 from jaxtyping import Int64
 
 from tallyclip.errors import IncompleteError
-from tallyclip.io.arrays import write_array
+from tallyclip.io.arrays import read_array, write_array
 from tallyclip.io.files import replacing
+from tallyclip.io.mirror import fetched
 from tallyclip.io.tables import TableWriter
 from tallyclip.match.matched_pairs import LanguageTags
 from tallyclip.readers.ledger import Samples
@@ -43,8 +44,8 @@ class KeptJob(msgspec.Struct, frozen=True):
 def write_kept(job: KeptJob, item: GatheredFile, folder: RemainingFolder, tick: Callable[[int], None]) -> RemainingReport:
     """Write the places of a shard's pairs that are kept, and their keys."""
     gathered = GatherFolder(Path(job.gathered))
-    removed = job.removed.of_file(item.number, np.load(gathered.repeats(item.key)))
-    table = pq.read_table(str(gathered.pairs(item.key)))
+    removed = job.removed.of_file(item.number, read_array(gathered.repeats(item.key)))
+    table = pq.read_table(str(fetched(gathered.pairs(item.key))))
     keep, drops = np.ones(len(table), np.bool_), Counter[str]()
     with dropped_pairs(folder.dropped(item.key), wanted=job.write_dropped) as dropped:
         for reason, rows in removed.items():
@@ -63,7 +64,7 @@ class KeptPairs:
     """The pairs of a shard that are kept, to select them again when the shard is read again."""
 
     def __init__(self, path: Path) -> None:
-        table = pq.read_table(str(path))
+        table = pq.read_table(str(fetched(path)))
         self._places = _places(table[ROW].to_numpy(), table[NUMBER].to_numpy())
         self._languages = None
         if LANGUAGE in table.column_names:

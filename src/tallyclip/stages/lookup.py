@@ -21,6 +21,7 @@ from tallyclip.core.uids import parse_uids
 from tallyclip.errors import StaleError
 from tallyclip.export.uids import merge_runs
 from tallyclip.io.arrays import write_array
+from tallyclip.io.mirror import fetched
 from tallyclip.readers.content import reading
 from tallyclip.readers.sources import state_of
 from tallyclip.run.items import Report, Source, StageFolder, Work
@@ -84,10 +85,10 @@ def sort_file(_: None, item: FileItem, folder: LookupFolder, tick: Callable[[int
     """Write the rows of a file as a sorted run: a pair's uid, and the number of its file and row, or the bits of its probability."""
     with reading(item.path):
         if item.what == "curated":
-            uids, _good = parse_uids(pq.read_table(item.path, columns=["uid"])["uid"])
+            uids, _good = parse_uids(pq.read_table(str(fetched(Path(item.path))), columns=["uid"])["uid"])
             known = shard_places(item.number, np.arange(len(uids), dtype=np.uint64))
         else:
-            table = pq.read_table(item.path, columns=["uid_high", "uid_low", "keep_probability"])
+            table = pq.read_table(str(fetched(Path(item.path))), columns=["uid_high", "uid_low", "keep_probability"])
             high, low, keep = (table[name].to_numpy() for name in table.column_names)
             uids, known = np.column_stack([high, low]), np.ascontiguousarray(keep).view(np.uint64)
     write_array(folder.run(_key(item.number)), sort_rows(np.column_stack([uids, known])))

@@ -27,6 +27,7 @@ from tallyclip.core.sorting import sort_rows
 from tallyclip.errors import ArtifactError
 from tallyclip.io.arrays import read_arrays, write_array
 from tallyclip.io.files import replacing, write_json
+from tallyclip.io.mirror import fetched, is_there
 from tallyclip.io.structs import read_struct
 from tallyclip.match.kernel import match_rows
 from tallyclip.match.matched_pairs import LanguageTags, MatchedPairs, MatchWriter
@@ -76,7 +77,7 @@ class MatchFolder(DroppingFolder):
     @property
     def earlier_draw(self) -> str | None:
         """If the pairs are those that an earlier draw has kept: the file of its entries' probabilities, float64[V]."""
-        return str(self.before) if self.before.exists() else None
+        return str(self.before) if is_there(self.before) else None
 
     def matches(self, key: str) -> Path:
         return self.path / f"{key}.arrow"
@@ -257,7 +258,7 @@ def read_schema(path: Path) -> pa.Schema:
         ArtifactError: it is not whole.
     """
     try:
-        return _schema(path.read_bytes())
+        return _schema(fetched(path).read_bytes())
     except (OSError, pa.ArrowException) as error:
         raise ArtifactError(f"{path}: not readable: {error}", f"delete {path.parent} and run the same command again") from error
 

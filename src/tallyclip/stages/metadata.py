@@ -9,6 +9,7 @@ from typing import Any
 from tallyclip.core.data import Metadata
 from tallyclip.errors import ArtifactError
 from tallyclip.io.files import writing
+from tallyclip.io.mirror import fetched
 from tallyclip.match.matcher import Matcher, matcher_fingerprint
 from tallyclip.match.reference import Mode
 from tallyclip.match.tables import COMPILED
@@ -37,7 +38,7 @@ class MetadataOptions:
 
 def entries_of(run: Workspace) -> Metadata:
     """The entry list of a run."""
-    return run.remember(METADATA, lambda: Metadata.load(str(run.folder(METADATA).entries)))
+    return run.remember(METADATA, lambda: Metadata.load(str(fetched(run.folder(METADATA).entries))))
 
 
 def _asked(_: Workspace, options: MetadataOptions) -> dict[str, Any]:

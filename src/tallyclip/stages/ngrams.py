@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 
 from tallyclip.errors import OptionError, SourceError
-from tallyclip.io.arrays import write_array
+from tallyclip.io.arrays import map_array, write_array
 from tallyclip.io.files import read_json, write_json
 from tallyclip.io.structs import fingerprint_of
 from tallyclip.lists.count_tables import read_pair_counts, read_word_counts
@@ -300,7 +300,7 @@ def merge_pair_bucket(_: MergeJob, item: MergeItem, folder: NgramsFolder, tick: 
     """Merge the pairs of a range of keys."""
     parts: list[CountedPairs] = []
     for run in _runs(folder):
-        places = np.load(folder.run_places(run), mmap_mode="r", allow_pickle=False)
+        places = map_array(folder.run_places(run))
         pairs = read_pairs(folder.run_pairs(run))
         some = key_range(pairs, places, item.low, item.high)
         with of_file(folder.run_pairs(run)):

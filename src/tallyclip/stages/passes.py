@@ -15,7 +15,7 @@ from tallyclip.core.exact import exact_threshold, threshold_rows
 from tallyclip.core.plan import expected_parts, parts_of
 from tallyclip.errors import IncompleteError
 from tallyclip.export.uids import RunWriter, merge_runs, runs_of
-from tallyclip.io.arrays import read_array
+from tallyclip.io.arrays import map_array, read_array
 from tallyclip.match.matched_pairs import MatchedPairs, read_matches
 from tallyclip.run.runners.base import Task, collect
 from tallyclip.run.workspace import Workspace
@@ -97,7 +97,7 @@ def solve_exactly(run: Workspace, size: int, seed: int, policy: TextsPolicy, scr
     runs, merged = scratch / "runs", scratch / "merged.npy"
     _pass(run, find_thresholds, _jobs(run, ThresholdsJob, policy=policy, runs=str(runs), seed=seed))
     merge_runs([path for key in run.required(MATCH).pieces for path in runs_of(runs, key)], merged, columns=3)
-    return exact_threshold(np.load(merged, mmap_mode="r")[:, 2], size)
+    return exact_threshold(map_array(merged)[:, 2], size)
 
 
 def _jobs(run: Workspace, kind: Callable[..., Job], **more: Any) -> list[Job]:
@@ -114,7 +114,7 @@ def _pass(run: Workspace, work: Callable[[Any, Callable[[int], None]], Result], 
 
 def expect_shard(job: ExpectJob, tick: Callable[[int], None]) -> list[int]:
     """Expected sizes of one shard at several thresholds, in fixed point."""
-    counts = np.load(job.counts, mmap_mode="r")
+    counts = map_array(job.counts)
     before = None if job.before is None else read_array(Path(job.before))
     parts = [0] * len(job.thresholds)
     for pairs in read_matches(Path(job.matches)):
@@ -130,7 +130,7 @@ def expect_shard(job: ExpectJob, tick: Callable[[int], None]) -> list[int]:
 
 def draw_shard(job: DrawJob, tick: Callable[[int], None]) -> bytes:
     """Which entries the draw keeps a pair of in one shard: a bit for each."""
-    counts = np.load(job.counts, mmap_mode="r")
+    counts = map_array(job.counts)
     p, kept = entry_probability(counts, job.t), np.zeros(len(counts), np.bool_)
     for pairs in read_matches(Path(job.matches)):
         drawn = draw(keep_probability(pairs.matches, p), pairs.uids, job.seed) & job.candidates(pairs)
@@ -141,7 +141,7 @@ def draw_shard(job: DrawJob, tick: Callable[[int], None]) -> bytes:
 
 def find_thresholds(job: ThresholdsJob, tick: Callable[[int], None]) -> None:
     """Write for each pair of one shard that can be drawn its uid and the smallest t at which it is kept."""
-    counts = np.load(job.counts, mmap_mode="r")
+    counts = map_array(job.counts)
     with RunWriter(Path(job.runs), job.key, columns=3) as runs:
         for pairs in read_matches(Path(job.matches)):
             chosen = pairs.take(np.flatnonzero(job.candidates(pairs)))

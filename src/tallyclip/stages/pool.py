@@ -15,8 +15,9 @@ from jaxtyping import Bool
 
 from tallyclip.core.uids import column_uids, uid_strings
 from tallyclip.errors import IncompleteError
-from tallyclip.io.arrays import write_array
+from tallyclip.io.arrays import read_array, write_array
 from tallyclip.io.files import replacing
+from tallyclip.io.mirror import fetched
 from tallyclip.io.tables import TableWriter
 from tallyclip.readers.crawl.gather import SCHEMA
 from tallyclip.readers.crawl.links import FIELDS
@@ -53,7 +54,7 @@ class PoolJob(msgspec.Struct, frozen=True):
 def write_pairs(job: PoolJob, item: GatheredFile, folder: RemainingFolder, tick: Callable[[int], None]) -> RemainingReport:
     """Write the pairs of a file that are kept, with their languages if these are detected, and their keys."""
     gathered = GatherFolder(Path(job.gathered))
-    removed, ledger = job.removed.of_file(item.number, np.load(gathered.repeats(item.key))), Ledger()
+    removed, ledger = job.removed.of_file(item.number, read_array(gathered.repeats(item.key))), Ledger()
     languages = [] if job.languages is None or job.detected else [Languages(job.languages)]
     schema = pool_schema(job.languages)
     kept: list[Bool[np.ndarray, " _"]] = []
@@ -62,7 +63,7 @@ def write_pairs(job: PoolJob, item: GatheredFile, folder: RemainingFolder, tick:
         replacing(folder.pairs(item.key)) as part,
         TableWriter(part, schema, repetitive=["field", "page_url", "crawl_file", LANGUAGE]) as writer,
         dropped_pairs(folder.dropped(item.key), wanted=job.write_dropped) as dropped,
-        pq.ParquetFile(str(gathered.pairs(item.key))) as file,
+        pq.ParquetFile(str(fetched(gathered.pairs(item.key)))) as file,
     ):
         for group in range(file.num_row_groups):
             table = file.read_row_group(group)

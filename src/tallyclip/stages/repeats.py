@@ -17,6 +17,7 @@ import numpy as np
 
 from tallyclip.core.duplicates import bucket_bits, first_of_each
 from tallyclip.core.sorting import bucket_slice, sort_rows
+from tallyclip.io.arrays import map_array
 from tallyclip.io.files import write_json
 from tallyclip.report.card import Facts
 from tallyclip.report.numbers import percent, short
@@ -64,7 +65,7 @@ def count_bucket(job: BucketsJob, item: Bucket, _: RepeatsFolder, tick: Callable
     """Count the keys of a bucket."""
     counts: dict[str, tuple[int, int, int]] = {}
     for kind, paths in key_files(job.keys).items():
-        runs = [np.load(path, mmap_mode="r") for path in paths]
+        runs = [map_array(path) for path in paths]
         parts = [run[bucket_slice(run[:, 0], item.number, job.bits)] for run in runs]
         keys = sort_rows(np.concatenate([np.zeros((0, 2), np.uint64), *parts]))
         times = np.diff(np.append(np.flatnonzero(first_of_each(keys)), len(keys)))

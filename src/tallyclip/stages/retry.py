@@ -17,8 +17,9 @@ from tallyclip.core.sorting import sort_rows
 from tallyclip.core.uids import as_columns, column_uids
 from tallyclip.errors import StaleError
 from tallyclip.export.uids import merge_runs
-from tallyclip.io.arrays import write_array
+from tallyclip.io.arrays import map_array, write_array
 from tallyclip.io.files import replacing
+from tallyclip.io.mirror import fetched
 from tallyclip.io.tables import TableWriter
 from tallyclip.readers.crawl.links import NO_URL
 from tallyclip.report.card import Facts
@@ -95,7 +96,7 @@ class RetryReport(Report):
 
 def number_reasons(job: FailedJob, item: FailedItem, folder: RetryFolder, tick: Callable[[int], None]) -> Report:
     """Write the uids of a tar's pairs without an image, sorted, with the numbers of their reasons."""
-    failed = pa.ipc.open_file(str(SamplesFolder(Path(job.samples)).without_image(item.tar))).read_all()
+    failed = pa.ipc.open_file(str(fetched(SamplesFolder(Path(job.samples)).without_image(item.tar)))).read_all()
     numbers = {reason: number for number, reason in enumerate(job.reasons)}
     codes = np.array([numbers[reason] for reason in failed["reason"].to_pylist()], np.uint64)
     uids = column_uids(failed["uid"].combine_chunks())
@@ -106,7 +107,7 @@ def number_reasons(job: FailedJob, item: FailedItem, folder: RetryFolder, tick: 
 
 def write_retry(job: RetryJob, item: CuratedFile, folder: RetryFolder, tick: Callable[[int], None]) -> RetryReport:
     """Write the pairs of a file of the curated set that have no image, but a URL to try again."""
-    uids, table = as_columns(np.load(job.uids, mmap_mode="r")), np.load(job.table, mmap_mode="r")
+    uids, table = as_columns(map_array(job.uids)), map_array(job.table)
     names = np.array([*job.reasons, NO_SAMPLE, NO_URL], object)
     counts, rows = np.zeros(len(names), np.int64), 0
     schema = pa.schema([*PAIRS, (REASON, pa.string())])

@@ -26,6 +26,7 @@ from tallyclip.core.uids import UID, column_uids, parse_uids, uid_column
 from tallyclip.errors import IncompleteError
 from tallyclip.export.uids import RunWriter, merge_runs, runs_of
 from tallyclip.io.files import replacing
+from tallyclip.io.mirror import fetched
 from tallyclip.readers.columns import ColumnChoice, Columns
 from tallyclip.readers.content import reading
 from tallyclip.readers.ledger import Ledger
@@ -244,7 +245,7 @@ def reason_of(status: str | None, message: str | None) -> str:
 
 def samples_of(folder: Path, key: str) -> pa.Table:
     """The samples of a tar, from the folder of the stage; mapped, so only what is used is read."""
-    return pa.ipc.open_file(pa.memory_map(str(SamplesFolder(folder).samples(key)))).read_all()
+    return pa.ipc.open_file(pa.memory_map(str(fetched(SamplesFolder(folder).samples(key))))).read_all()
 
 
 def first_rows(samples: Int64[np.ndarray, " N"]) -> Int64[np.ndarray, " S"]:

@@ -16,6 +16,7 @@ from tallyclip.core.uids import as_columns
 from tallyclip.errors import IncompleteError
 from tallyclip.export.curated import repetitive
 from tallyclip.export.uids import RunWriter, merge_runs, runs_of
+from tallyclip.io.arrays import map_array
 from tallyclip.io.files import replacing
 from tallyclip.io.tables import TableWriter
 from tallyclip.match.matched_pairs import read_matches
@@ -85,7 +86,7 @@ class SubsetReport(Report):
 def write_rows(job: SubsetJob, item: SubsetItem, folder: SubsetFolder, tick: Callable[[int], None]) -> SubsetReport:
     """Write the rows of a shard that have a pair of the curated set. A row with several captions is written if any of its pairs is one."""
     shard, key = item.shard, item.shard.key
-    curated = as_columns(np.load(job.uids, mmap_mode="r"))
+    curated = as_columns(map_array(job.uids))
     if item.columns is None:
         opened = open_file(shard.file, job.choice)
         columns, schema, footer = opened.columns, opened.schema, opened.footer
@@ -176,7 +177,7 @@ def _finish(making: Making[SubsetFolder, SubsetOptions]) -> Finished:
     reports: dict[str, SubsetReport] = making.reports(SHARDS)
     rows, written = sum(report.rows for report in reports.values()), sum(report.written for report in reports.values())
     met = merge_runs([path for key in reports for path in runs_of(folder.runs, key)], folder.met).unique
-    uids = len(np.load(BalanceFolder(Path(making.options.run.path)).uids, mmap_mode="r"))
+    uids = len(map_array(BalanceFolder(Path(making.options.run.path)).uids))
     if met == 0:
         hint = "are these the tables that the run was made from, with the same URLs, captions and columns? uids are made of these"
         raise IncompleteError(f"none of the {rows:,} rows has a pair of the curated set's {uids:,}", hint)

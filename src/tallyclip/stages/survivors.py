@@ -24,8 +24,9 @@ from tallyclip.core.counts import add_to_counts
 from tallyclip.core.lookup import COMPILED, find_uids
 from tallyclip.core.uids import as_columns
 from tallyclip.errors import IncompleteError, OptionError, StaleError
-from tallyclip.io.arrays import read_array, read_arrays, write_array
+from tallyclip.io.arrays import map_array, read_array, read_arrays, write_array
 from tallyclip.io.files import replacing, write_json
+from tallyclip.io.mirror import fetched
 from tallyclip.match.matched_pairs import MatchWriter, read_matches
 from tallyclip.readers.ledger import NOT_DOWNLOADED, NOT_DRAWN
 from tallyclip.run.items import Work
@@ -83,7 +84,7 @@ def keep_survivors(job: SurvivorsJob, item: SurvivorsItem, folder: MatchFolder, 
     """Write the matched pairs of a shard that have an image, and how often each entry is matched by them, or by those they stand for."""
     before, key, drawn = MatchFolder(Path(job.matched)), item.key, job.drawn
     report = before.reports([key], MatchReport)[key]
-    uids = as_columns(np.load(job.uids, mmap_mode="r"))
+    uids = as_columns(map_array(job.uids))
     p = None if drawn is None else read_array(Path(job.before))
     counts, lengths = np.zeros(job.entries, np.int64), np.zeros(LONGEST_COUNTED + 1, np.int64)
     kept = left_out = matches = 0
@@ -193,7 +194,7 @@ def _finish(making: Making[MatchFolder, SurvivorsOptions]) -> Finished:
     shards = {key: with_fields(shard, matched=reports[key].matched) for key, shard in snapshot.shards.items()}
     write_json(folder.snapshot_file, msgspec.to_builtins(with_fields(snapshot, shards=shards)))
     with replacing(folder.schema) as part:
-        part.write_bytes(run.folder(MATCH).schema.read_bytes())
+        part.write_bytes(fetched(run.folder(MATCH).schema).read_bytes())
     totals = {reason: sum(report.drops.get(reason, 0) for report in reports.values()) for reason in (NOT_DOWNLOADED, NOT_DRAWN)}
     left_out = {reason: count for reason, count in totals.items() if count}
     result = before | {
@@ -211,7 +212,7 @@ def _finish(making: Making[MatchFolder, SurvivorsOptions]) -> Finished:
 
 def _common(some: Path, others: Path) -> int:
     """How many uids two files have in common; each has every uid once, sorted."""
-    ours, theirs = (as_columns(np.load(path, mmap_mode="r")) for path in (some, others))
+    ours, theirs = (as_columns(map_array(path)) for path in (some, others))
     starts = range(0, len(ours), UIDS_AT_ONCE)
     return sum(int(np.count_nonzero(find_uids(theirs, ours[start : start + UIDS_AT_ONCE]) >= 0)) for start in starts)
 

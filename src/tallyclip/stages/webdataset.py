@@ -25,8 +25,9 @@ from tallyclip.core.lookup import COMPILED, find_uids
 from tallyclip.core.uids import column_uids, uid_strings
 from tallyclip.errors import IncompleteError, StaleError
 from tallyclip.export.webdataset import TarShardWriter
-from tallyclip.io.arrays import read_array, write_array
+from tallyclip.io.arrays import map_array, read_array, write_array
 from tallyclip.io.files import replacing, write_json
+from tallyclip.io.mirror import fetched
 from tallyclip.readers.content import reading
 from tallyclip.readers.records import decode_json
 from tallyclip.readers.tar import member_key, open_tar
@@ -131,7 +132,7 @@ class ShardReport(Report):
 def find_curated(job: FindJob, item: FindItem, folder: ShardsFolder, tick: Callable[[int], None]) -> FindReport:
     """Write which pairs of a tar are curated: their rows among its samples, their rows in the table, and their samples, int64[n, 3]."""
     samples = samples_of(Path(job.samples), item.key)
-    places = find_uids(np.load(job.table, mmap_mode="r"), column_uids(samples["uid"].combine_chunks()))
+    places = find_uids(map_array(job.table), column_uids(samples["uid"].combine_chunks()))
     rows = np.flatnonzero(places >= 0)
     write_array(folder.found(item.key), np.column_stack([rows, places[rows], samples["sample"].to_numpy()[rows]]))
     tick(len(places))
@@ -144,9 +145,9 @@ def write_shard(job: ShardJob, item: ShardOfTars, folder: ShardsFolder, tick: Ca
     suffixes = Counter[str]()
     with replacing(folder.shard(item.name)) as out, TarShardWriter(out) as writer:
         for part in item.parts:
-            chosen = _of_samples(np.load(folder.chosen(part.key), mmap_mode="r"), part.start, part.stop)
+            chosen = _of_samples(map_array(folder.chosen(part.key)), part.start, part.stop)
             samples = samples_of(Path(job.samples), part.key).take(pa.array(chosen[:, 0]))
-            rows = _curated_rows(job.curated, np.load(job.table, mmap_mode="r")[chosen[:, 1], 2])
+            rows = _curated_rows(job.curated, map_array(job.table)[chosen[:, 1], 2])
             uids = uid_strings(column_uids(samples["uid"].combine_chunks())).to_pylist()
             texts = samples["text"].to_pylist()
             keys, places, of_images = (samples[name].to_pylist() for name in ("key", "sample_at", "suffix"))
@@ -334,10 +335,10 @@ def _finish(making: Making[ShardsFolder, ShardsOptions]) -> Finished:
 def _not_met(making: Making[ShardsFolder, ShardsOptions], met: Bool[np.ndarray, " V"]) -> dict[str, int]:
     """Why uids of the curated set have no sample, where something says it."""
     run, left = making.run, ~met
-    table = np.load(run.folder(LOOKUP).table, mmap_mode="r")
+    table = map_array(run.folder(LOOKUP).table)
     reasons = Counter[str]()
     for key in run.required(SAMPLES).pieces:
-        failed = pa.ipc.open_file(str(run.folder(SAMPLES).without_image(key))).read_all()
+        failed = pa.ipc.open_file(str(fetched(run.folder(SAMPLES).without_image(key)))).read_all()
         places = find_uids(table, column_uids(failed["uid"].combine_chunks()))
         first = np.flatnonzero(places >= 0)
         first = first[np.sort(np.unique(places[first], return_index=True)[1])]

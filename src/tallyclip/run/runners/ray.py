@@ -23,6 +23,7 @@ import pyarrow as pa
 from tallyclip.errors import IncompleteError, OptionError
 from tallyclip.extras import load
 from tallyclip.io.files import PART
+from tallyclip.io.mirror import discard, fetched, send
 from tallyclip.run.runners.attempts import Again, Attempts, Cause, Durations, Outcome, Waiting
 from tallyclip.run.runners.base import Event, Payload, Result, Task, Tick
 from tallyclip.run.runners.tries import STARTED, too_long, try_task
@@ -48,7 +49,7 @@ def do_task(function: Callable[[Payload, Tick], Result], payload: Payload) -> It
 def look(seen: str, expected: str) -> tuple[dict[str, str], bool]:
     """What a machine has: the versions of what computes, and whether it sees a file and what is in it."""
     try:
-        return versions(), Path(seen).read_text() == expected
+        return versions(), fetched(Path(seen)).read_text() == expected
     except OSError:
         return versions(), False
 
@@ -246,6 +247,7 @@ class RayWorkers:
             return
         seen, expected = self._folder / f".machines{PART}{os.getpid()}-{secrets.token_hex(4)}", secrets.token_hex(16)
         seen.write_text(expected)
+        send([seen])
         try:
             on = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
             ask = {
@@ -256,7 +258,7 @@ class RayWorkers:
             }
             found = [(machines[node], *self._reply(machines[node], asked)) for node, asked in ask.items()]
         finally:
-            seen.unlink(missing_ok=True)
+            discard(seen)
         ours = versions()
         for name, theirs, _ in found:
             other = [f"{what} {theirs.get(what, 'missing')}, here {ours[what]}" for what in ours if theirs.get(what) != ours[what]]

@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Callable
 
 from tallyclip.errors import OutputError, StepError, TallyclipError, shows_tracebacks
+from tallyclip.io.mirror import begin_task
 from tallyclip.run.runners.attempts import Cause, Outcome, cause_of
 from tallyclip.run.runners.base import Payload, Result, Tick
 
@@ -15,6 +16,7 @@ LONGEST_SAID = 2_000  # characters of why a task failed: an error of a library m
 
 def try_task(function: Callable[[Payload, Tick], Result], payload: Payload, tick: Tick) -> Outcome:
     """Do a task, whatever comes of it."""
+    begin_task()
     try:
         return ("done", function(payload, tick))
     except Exception as error:

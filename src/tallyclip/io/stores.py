@@ -1,0 +1,185 @@
+"""Folders on an object store, behind an fsspec URL such as ``s3://bucket/folder``: whole objects are written, read and deleted by name.
+
+An object store has no folders and renames nothing. What it promises is enough: an object is there as a whole or not at all, and one may be
+written on the condition that there is none of its name. Everything here may be repeated, and is, when the store refuses or a connection is
+cut.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar, cast
+
+from tallyclip.errors import OutputError, TallyclipError
+from tallyclip.io.files import replacing
+
+Value = TypeVar("Value")
+Given = TypeVar("Given")
+
+AT_ONCE = 32  # requests
+TRIES = 8
+FIRST_WAIT, LONGEST_WAIT = 0.1, 20.0  # seconds
+NOT_AGAIN = (FileNotFoundError, FileExistsError, PermissionError, TallyclipError)
+
+
+class Stored(NamedTuple):
+    """An object: its size in bytes, the tag that its content has, and when it was written, in seconds since 1970 by the store's clock."""
+
+    size: int
+    tag: str
+    written: float
+
+
+class Store:
+    """A folder on an object store. Names are relative to it, with ``/`` between their parts.
+
+    Args:
+        url: of the folder.
+
+    Raises:
+        MissingExtraError: the package for it is not installed.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+        from tallyclip.io.streams import filesystem  # of what else it needs, most folders need nothing
+
+        self._fs, inner = filesystem(self.url)
+        self._root = str(inner).rstrip("/")
+
+    def list(self, below: str = "") -> dict[str, Stored]:
+        """The objects in a folder, by name. It takes a request for each thousand."""
+
+        def found() -> dict[str, Stored]:
+            self._fs.invalidate_cache()
+            objects = cast(dict[str, Any], self._fs.find(self._path(below), detail=True))
+            start = len(self._root) + 1
+            return {path[start:]: _stored(about) for path, about in objects.items() if about["type"] == "file"}
+
+        return self._again(below, found)
+
+    def look(self, name: str) -> Stored | None:
+        """An object, or None if there is none of this name."""
+
+        def found() -> Stored:
+            self._fs.invalidate_cache()
+            return _stored(self._fs.info(self._path(name)))
+
+        with suppress(FileNotFoundError):
+            return self._again(name, found)
+        return None
+
+    def read(self, name: str) -> bytes | None:
+        """The content of a small object, or None if there is none of this name."""
+        with suppress(FileNotFoundError):
+            return self._again(name, lambda: cast(bytes, self._fs.cat_file(self._path(name))))
+        return None
+
+    def get(self, name: str, to: Path, size: int) -> None:
+        """Copy an object of that size to a file, which is whole or absent.
+
+        Raises:
+            FileNotFoundError: there is no such object.
+        """
+
+        def got() -> None:
+            with replacing(to) as part:
+                self._fs.get_file(self._path(name), str(part))
+                if part.stat().st_size != size:
+                    raise ConnectionError(f"{part.stat().st_size:,} of {size:,} bytes came")
+
+        self._again(name, got)
+
+    def put(self, name: str, path: Path) -> Stored:
+        """Write a file as an object, in place of any of its name."""
+        size = path.stat().st_size
+
+        def put() -> Stored:
+            self._fs.put_file(str(path), self._path(name))
+            self._fs.invalidate_cache()
+            there = _stored(self._fs.info(self._path(name)))
+            if there.size != size:
+                raise ConnectionError(f"{there.size:,} of {size:,} bytes arrived")
+            return there
+
+        return self._again(name, put)
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a small object."""
+        self._again(name, lambda: self._fs.pipe_file(self._path(name), content))
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Write a small object if there is none of its name; returns whether this wrote it.
+
+        Where the answer is lost and the request is sent again, the object that is there then is this one.
+        """
+
+        def created() -> bool:
+            try:
+                self._fs.pipe_file(self._path(name), content, mode="create")
+            except FileExistsError:
+                return self.read(name) == content
+            except OSError as error:
+                if "PreconditionFailed" in str(error) or "At least one of the pre-conditions" in str(error):
+                    return self.read(name) == content
+                raise
+            return True
+
+        return self._again(name, created)
+
+    def copy(self, name: str, to: str) -> None:
+        """Copy an object within the store."""
+        self._again(name, lambda: self._fs.cp_file(self._path(name), self._path(to)))
+
+    def delete(self, names: Sequence[str]) -> None:
+        """Delete objects; those that are gone already do not matter."""
+
+        def deleted() -> None:
+            with suppress(FileNotFoundError):
+                self._fs.rm([self._path(name) for name in names])
+
+        if names:
+            self._again(names[0], deleted)
+
+    def _path(self, name: str) -> str:
+        return f"{self._root}/{name}" if name else self._root
+
+    def _again(self, name: str, request: Callable[[], Value]) -> Value:
+        """Send a request, again and again while it is refused or cut.
+
+        Raises:
+            OutputError: the store does not take it.
+            FileNotFoundError: there is no such object.
+        """
+        for tried in range(TRIES):
+            try:
+                return request()
+            except PermissionError as error:
+                hint = "check that your credentials may list, read, write and delete there"
+                raise OutputError(f"{self.url}/{name}: the store refuses: {error}", hint) from error
+            except NOT_AGAIN:
+                raise
+            except Exception as error:  # every store's package has its own
+                if tried == TRIES - 1:
+                    hint = "check the URL, your access to it and the network; the same command goes on from here"
+                    raise OutputError(f"{self.url}/{name}: {type(error).__name__}: {error}", hint) from error
+                time.sleep(random.uniform(0.5, 1) * min(FIRST_WAIT * 2**tried, LONGEST_WAIT))
+        raise AssertionError(name)
+
+
+def at_once(work: Callable[[Given], Any], items: Iterable[Given]) -> None:
+    """Do small things that wait for the network, many at a time; the first error is raised."""
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        for _ in threads.map(work, items):
+            pass
+
+
+def _stored(about: dict[str, Any]) -> Stored:
+    tag = next((str(about[name]).strip('"') for name in ("ETag", "etag", "md5Hash") if about.get(name)), "")
+    written = next((about[name] for name in ("LastModified", "mtime", "updated") if about.get(name)), None)
+    return Stored(int(about["size"]), tag, 0.0 if written is None or isinstance(written, str) else written.timestamp())
