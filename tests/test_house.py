@@ -31,6 +31,7 @@ LATE_IMPORTS = [
     ("tallyclip.report.diff", "tallyclip.report.plots", "likewise"),
     ("tallyclip.stages.plan", "tallyclip.report.plots", "likewise"),
     ("tallyclip.experiment.report", "tallyclip.experiment.plots", "likewise"),
+    ("tallyclip.io.mirror", "tallyclip.io.stores", "start-up time: Arrow and fsspec, and most folders are on no store"),
     ("tallyclip.io.fetch", "requests", "an extra"),
     ("tallyclip.io.fetch", "urllib3*", "an extra: it comes with requests"),
 ]

@@ -66,6 +66,14 @@ class Lease:
         if not self._lost:
             self._store.delete([self._name])
 
+    def give_sign(self) -> bool:
+        """Show that this process is still there; returns whether it still holds the folder."""
+        self._lost = self._read(self._name).get("token") != self._sign["token"]
+        if not self._lost:
+            self._signs += 1
+            self._store.write(self._name, self._content())
+        return not self._lost
+
     def _take(self) -> str:
         others = self._store.list(LOCK)
         for name in others:
@@ -92,7 +100,9 @@ class Lease:
             InUseError: it is not.
         """
         holder = self._read(name)
-        if holder.get("machine") == _machine() and not _is_alive(int(str(holder.get("pid", 0)))):
+        if holder.get("machine") == _machine():
+            if _is_alive(int(str(holder.get("pid", 0)))):
+                raise self._in_use(holder)
             return
         who = f"process {holder.get('pid', '?')} on {holder.get('host', '?')}"
         since, first, said = time.monotonic(), self._store.read(name), False
@@ -123,12 +133,8 @@ class Lease:
         return json.dumps(sign).encode()
 
     def _keep(self) -> None:
-        while not self._ended.wait(SECONDS_BETWEEN_SIGNS):
-            if self._read(self._name).get("token") != self._sign["token"]:
-                self._lost = True
-                return
-            self._signs += 1
-            self._store.write(self._name, self._content())
+        while not self._ended.wait(SECONDS_BETWEEN_SIGNS) and self.give_sign():
+            pass
 
 
 def _machine() -> str:

@@ -17,19 +17,26 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
 from tallyclip.io.files import PART, replacing
 from tallyclip.io.locks import waiting_for
-from tallyclip.io.stores import Store, Stored, at_once
 from tallyclip.places import root_of, url_of
 
+if TYPE_CHECKING:
+    from tallyclip.io.stores import Store, Stored
+
+Given = TypeVar("Given")
+
 NOTES = "+notes"
+AT_ONCE = 32  # requests
 
 
 class Note(msgspec.Struct, frozen=True):
@@ -66,6 +73,8 @@ class Mirror:
     @cached_property
     def store(self) -> Store:
         """The folder on the store."""
+        from tallyclip.io.stores import Store  # with packages that take a while to load, and most folders are on no store
+
         return Store(self.url)
 
     # What the store has
@@ -98,7 +107,7 @@ class Mirror:
 
     def size_of(self, path: Path) -> int | None:
         """The size of a file, written here or on the store; None if there is none."""
-        if self._known is not None and path.exists() and self._note(path) is None:
+        if path.exists() and self._note(path) is None:
             return path.stat().st_size
         there = self.stored(path)
         return None if there is None else there.size
@@ -267,6 +276,17 @@ class Mirror:
         """Delete everything that is here."""
         shutil.rmtree(self.root, ignore_errors=True)
         shutil.rmtree(self._notes, ignore_errors=True)
+
+
+def at_once(work: Callable[[Given], Any], items: Iterable[Given]) -> None:
+    """Do small things that wait for the network, many at a time; the first error is raised."""
+    items = list(items)
+    if len(items) == 1:
+        work(items[0])
+        return
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        for _ in threads.map(work, items):
+            pass
 
 
 # For paths in any folder

@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
 
 from tallyclip.errors import OutputError, TallyclipError
 from tallyclip.io.files import replacing
+from tallyclip.io.streams import filesystem
 
 Value = TypeVar("Value")
-Given = TypeVar("Given")
 
-AT_ONCE = 32  # requests
 TRIES = 8
 FIRST_WAIT, LONGEST_WAIT = 0.1, 20.0  # seconds
 NOT_AGAIN = (FileNotFoundError, FileExistsError, PermissionError, TallyclipError)
@@ -47,8 +45,6 @@ class Store:
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
-        from tallyclip.io.streams import filesystem  # of what else it needs, most folders need nothing
-
         self._fs, inner = filesystem(self.url)
         self._root = str(inner).rstrip("/")
 
@@ -91,7 +87,7 @@ class Store:
             with replacing(to) as part:
                 self._fs.get_file(self._path(name), str(part))
                 if part.stat().st_size != size:
-                    raise ConnectionError(f"{part.stat().st_size:,} of {size:,} bytes came")
+                    raise ConnectionError(f"{part.stat().st_size:,} bytes came of {size:,}")
 
         self._again(name, got)
 
@@ -104,7 +100,7 @@ class Store:
             self._fs.invalidate_cache()
             there = _stored(self._fs.info(self._path(name)))
             if there.size != size:
-                raise ConnectionError(f"{there.size:,} of {size:,} bytes arrived")
+                raise ConnectionError(f"{there.size:,} bytes arrived of {size:,}")
             return there
 
         return self._again(name, put)
@@ -170,13 +166,6 @@ class Store:
                     raise OutputError(f"{self.url}/{name}: {type(error).__name__}: {error}", hint) from error
                 time.sleep(random.uniform(0.5, 1) * min(FIRST_WAIT * 2**tried, LONGEST_WAIT))
         raise AssertionError(name)
-
-
-def at_once(work: Callable[[Given], Any], items: Iterable[Given]) -> None:
-    """Do small things that wait for the network, many at a time; the first error is raised."""
-    with ThreadPoolExecutor(AT_ONCE) as threads:
-        for _ in threads.map(work, items):
-            pass
 
 
 def _stored(about: dict[str, Any]) -> Stored:

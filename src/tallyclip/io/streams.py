@@ -20,7 +20,6 @@ import pyarrow as pa
 
 from tallyclip.errors import MissingExtraError, OptionError
 from tallyclip.extras import install_line
-from tallyclip.io.mirror import best_place
 from tallyclip.io.suffixes import COMPRESSIONS
 
 if TYPE_CHECKING:
@@ -136,7 +135,6 @@ def open_file(path: str, *, ahead: bool = True) -> pa.NativeFile:
         path: local path or URL.
         ahead: may a read from a URL fetch more than was asked for? It helps callers that read on from there in small pieces.
     """
-    path = path if is_url(path) else best_place(path)
     if not is_url(path):
         return pa.OSFile(path)
     fs, inner = filesystem(path)

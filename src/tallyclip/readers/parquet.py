@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tallyclip.io.mirror import best_place
 from tallyclip.io.streams import CHUNK, is_url, open_file
 from tallyclip.readers.columns import distinct
 from tallyclip.readers.content import reading
@@ -49,7 +50,7 @@ def read_footer(path: str) -> Footer:
     Raises:
         SourceError: it is not a whole Parquet file.
     """
-    with reading(path), open_file(path, ahead=False) as file:
+    with reading(path), open_file(best_place(path), ahead=False) as file:
         size = file.size()
         tail = file.read_at(min(size, USUAL_FOOTER), max(0, size - USUAL_FOOTER))
         length = min(size, int.from_bytes(tail[-8:-4], "little") + 8)  # before the last eight bytes, which say how long it is
@@ -90,7 +91,7 @@ def read_records(
         footer: the file's, if it has been read.
     """
     metadata = (read_footer(path) if footer is None else footer).metadata
-    with reading(path), open_file(path, ahead=False) as source:
+    with reading(path), open_file(best_place(path), ahead=False) as source:
         # Not buffered ahead, which would hold all row groups until the last is read.
         read_at_once = CHUNK if is_url(path) else READ_AT_ONCE
         file = pq.ParquetFile(source, metadata=metadata, page_checksum_verification=True, pre_buffer=False, buffer_size=read_at_once)
