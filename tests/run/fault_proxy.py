@@ -24,6 +24,7 @@ from urllib.parse import parse_qs, quote, unquote, unquote_plus, urlsplit
 
 CHANGES = ("PUT", "COPY", "POST", "DELETE")
 OF_ONE_CONNECTION = {"connection", "keep-alive", "transfer-encoding", "content-length", "expect"}
+CONDITIONS = {"if-match", "if-none-match"}
 SLOW_DOWN = b'<?xml version="1.0" encoding="UTF-8"?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>'
 
 
@@ -40,6 +41,7 @@ class Faults(NamedTuple):
     lose_answer: float = 0  # of PUTs, COPYs, POSTs and DELETEs: done, but the connection ends without an answer
     late_list_seconds: float = 0  # a LIST has no keys that were new at this proxy so lately; others that are overwritten stay in it
     repeat_list: bool = False  # a LIST has each key, and each common prefix, twice
+    ignore_conditions: bool = False  # If-Match and If-None-Match are not passed on: some stores know none, and moto looks at no signature
     slow_seconds: float = 0.2
     keys: str = ""  # the shares are of requests whose bucket, key and query have this pattern in them
     times: int | None = None  # of each of the shares, at most so many requests
@@ -216,7 +218,8 @@ class Between(BaseHTTPRequestHandler):
         if "refuse" in fate:
             size = ("Content-Length", str(len(SLOW_DOWN)))
             return self.answer(503, [("Content-Type", "application/xml"), size], b"" if self.command == "HEAD" else SLOW_DOWN)
-        headers = {name: value for name, value in self.headers.items() if name.lower() not in OF_ONE_CONNECTION}
+        left_out = OF_ONE_CONNECTION | (CONDITIONS if self.server.rules.faults.ignore_conditions else set())
+        headers = {name: value for name, value in self.headers.items() if name.lower() not in left_out}
         status, more, content = self.server.forward(self.command, self.path, headers, body)
         if status < 300:
             self.server.rules.note(asked, body)

