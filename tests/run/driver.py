@@ -1,7 +1,7 @@
 """A driver of its own, for tests of several in one folder: ``python -m tests.run.driver RUN STAGE POOL SHARE AFTER [SIGNAL [WAIT]]``.
 
-It does its share (such as 0/2) of a stage's work, in its own process, and sends itself a signal, by default KILL, before the piece after the
-first AFTER, if that is not empty. With WAIT it waits so many seconds for ranks that are not at work.
+It does its share (such as 0/2) of a stage's work, in its own process, and sends itself a signal, by default KILL, before the piece after
+the first AFTER, if that is not empty. With WAIT it waits so many seconds for ranks that are not at work.
 """
 
 from __future__ import annotations
