@@ -1,4 +1,4 @@
-"""Which ranks are at work in a folder: those that hold their file, of any number of ranks."""
+"""Which ranks are at work in a folder: those that hold their file."""
 
 from __future__ import annotations
 
@@ -9,29 +9,23 @@ import pytest
 
 from tallyclip.errors import InUseError
 from tallyclip.io.locks import unlock
-from tallyclip.run.presence import AtWork, Seat, take_seat
+from tallyclip.run.presence import Seat, is_taken, take_seat
 
 
 def held_by(seat: Seat, folder: Path) -> int:
     return take_seat(folder / "ranks", seat, folder)
 
 
-def found(folder: Path, but: Seat) -> list[int]:
-    at_work = AtWork(folder / "ranks", but)
-    return [number for number in range(12) if at_work.have(number)]
+def test_a_seat_is_taken_as_long_as_it_is_held(tmp_path: Path) -> None:
+    def taken() -> list[Seat]:
+        return [seat for seat in ((0, 2), (1, 2), (1, 3)) if is_taken(tmp_path / "ranks", seat)]
 
-
-def test_the_pieces_of_ranks_of_any_number_are_at_work_as_long_as_these_are(tmp_path: Path) -> None:
-    me = (0, 2)
-    assert found(tmp_path, me) == []
-    mine, second, third = (held_by(seat, tmp_path) for seat in (me, (1, 3), (3, 4)))
-    assert found(tmp_path, me) == [1, 3, 4, 7, 10, 11]
-    unlock(second)
-    assert found(tmp_path, me) == [3, 7, 11]
-    assert found(tmp_path, (1, 2)) == [0, 2, 3, 4, 6, 7, 8, 10, 11]
-    unlock(third)
-    assert found(tmp_path, me) == []
-    unlock(mine)
+    assert taken() == []
+    held = [held_by(seat, tmp_path) for seat in ((0, 2), (1, 3))]
+    assert taken() == taken() == [(0, 2), (1, 3)]  # who looks takes nothing
+    for lock in held:
+        unlock(lock)
+    assert taken() == []
 
 
 def test_a_seat_is_for_one_and_says_whose_it_is(tmp_path: Path) -> None:
@@ -42,10 +36,3 @@ def test_a_seat_is_for_one_and_says_whose_it_is(tmp_path: Path) -> None:
     unlock(held_by((1, 3), tmp_path))
     unlock(first)
     unlock(held_by((1, 2), tmp_path))
-
-
-def test_those_who_look_keep_no_rank_from_its_seat(tmp_path: Path) -> None:
-    unlock(held_by((1, 2), tmp_path))
-    for _ in range(3):
-        assert found(tmp_path, (0, 2)) == []
-        unlock(held_by((1, 2), tmp_path))

@@ -12,13 +12,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import psutil
 import pytest
 
 from tallyclip.core.data import Metadata
 from tallyclip.errors import IncompleteError, StaleError
+from tallyclip.io.files import write_json
 from tallyclip.run.engine import make
-from tallyclip.run.ranks import SECONDS_BETWEEN_LOOKS, PartDone, Rank
+from tallyclip.run.items import Failure, StageFolder
+from tallyclip.run.ranks import SECONDS_BETWEEN_LOOKS, PartDone, Rank, number_of
 from tallyclip.run.workspace import Workspace
 from tallyclip.stages.counts import COUNTS
 from tallyclip.stages.metadata import METADATA, MetadataOptions
@@ -200,6 +203,19 @@ def test_a_rank_that_is_killed_is_waited_for_no_longer_and_named(case: Case, roo
     keys = {"apple", "berry", "cherry", "date", "elder"} - {*done(root, case.stage)}
     assert keys
     assert {line.strip() for line in said.splitlines() if "(rank" in line} == {f"{key} (rank 1)" for key in keys}
+
+
+@only_matching
+def test_a_failure_of_a_rank_at_work_is_not_waited_for_without_end(case: Case, root: Path, stopped: subprocess.Popen[str]) -> None:
+    """The rank may be done with it, and wait for this one in turn."""
+    (folder,) = map(StageFolder, root.glob(".work/match-*"))
+    keys = {"apple", "berry", "cherry", "date", "elder"} - {*done(root, case.stage)}
+    for key in keys:
+        if number_of(key) % 2:
+            write_json(folder.failed(key), msgspec.to_builtins(Failure("broken")))
+    said = ended([waiting(root, case)], 1)
+    assert said.count("broken") == sum(number_of(key) % 2 for key in keys) > 0
+    assert stopped.poll() is None
 
 
 @only_matching

@@ -42,22 +42,9 @@ def take_seat(folder: Path, seat: Seat, root: Path) -> int:
     return lock
 
 
-class AtWork:
-    """The ranks that are at work at a moment, of any number of ranks: each is looked up when it is first asked for."""
-
-    def __init__(self, folder: Path, but: Seat) -> None:
-        self._folder = folder
-        self._known: dict[Seat, bool] = {but: False}
-        self._counts = {int(path.name.rpartition("-")[2]) for path in folder.glob("*-of-*")}
-
-    def have(self, number: int) -> bool:
-        """Is the piece of work of this number (``ranks.number_of``) one of theirs?"""
-        return any(self._is_held((number % count, count)) for count in self._counts)
-
-    def _is_held(self, seat: Seat) -> bool:
-        if seat not in self._known:
-            self._known[seat] = is_locked(self._folder / _name(seat))
-        return self._known[seat]
+def is_taken(folder: Path, seat: Seat) -> bool:
+    """Does a process that lives hold a seat?"""
+    return is_locked(folder / _name(seat))
 
 
 def _name(seat: Seat) -> str:

@@ -13,13 +13,13 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tallyclip.errors import IncompleteError, OptionError
 from tallyclip.run.items import StageFolder, Work
-from tallyclip.run.presence import AtWork, Seat
+from tallyclip.run.presence import Seat, is_taken
 from tallyclip.run.progress import piece_of
 from tallyclip.run.record import StageOutline, command_in
 from tallyclip.wording import plural
@@ -181,8 +181,9 @@ class Rank:
     def _await(self, making: Making[Any, Any], stage: Stage, section: Section, work: Work, wait: float) -> None:
         """Wait until all pieces are done, or have failed; what failed before this process began may be about to be tried again.
 
-        A piece that a rank at work has may take its time. Else it is waited for only until ``wait`` is over, which begins again with each
-        piece that is done: a rank may be yet to start, or be on a machine to which locks do not reach.
+        Pieces whose ranks are all at work may take their time, but for those with a failure, which these ranks may be done with. Else they
+        are waited for only until ``wait`` is over, which begins again with each piece that is done: a rank may be yet to start, or be on a
+        machine to which locks do not reach.
         """
         folder: StageFolder = making.folder
         began = making.run.since
@@ -194,9 +195,8 @@ class Rank:
             pending = [key for key, failed_at in times.items() if key not in making.failures and failed_at < began]
             if not pending:
                 break
-            at_work = AtWork(making.run.seats, but=self.seat)  # this one has done what is its own
             settled = len(work.items) - len(pending)
-            if settled > known or all(at_work.have(number_of(key)) for key in pending):
+            if settled > known or self._are_at_work(making.run, {number_of(key) % self.ranks for key in pending if not times[key]}):
                 since, known = time.monotonic(), settled
             if time.monotonic() - since > wait:
                 if all(times[key] for key in pending):
@@ -216,6 +216,10 @@ class Rank:
         left = _left(making, work)
         if left:
             raise _missing(making.run, stage, section, work, left, self.ranks)
+
+    def _are_at_work(self, run: Workspace, ranks: Collection[int]) -> bool:
+        """Are there any, and all of them at work? What is left of this one's own pieces was lost, for it does them once."""
+        return bool(ranks) and self.rank not in ranks and all(is_taken(run.seats, (rank, self.ranks)) for rank in ranks)
 
 
 @dataclass
