@@ -1,6 +1,7 @@
-"""A driver of its own, for tests of several in one folder: ``python -m tests.run.driver RUN STAGE POOL SHARE DIES_AFTER``.
+"""A driver of its own, for tests of several in one folder: ``python -m tests.run.driver RUN STAGE POOL SHARE AFTER [SIGNAL [WAIT]]``.
 
-It does its share (such as 0/2) of a stage's work, in its own process, and kills itself before the piece after the first DIES_AFTER.
+It does its share (such as 0/2) of a stage's work, in its own process, and sends itself a signal, by default KILL, before the piece after
+the first AFTER, if that is not empty. With WAIT it waits so many seconds for ranks that are not at work.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from tallyclip.errors import TallyclipError
 from tallyclip.readers.columns import ColumnChoice
 from tallyclip.readers.sources import Pool, find_files
 from tallyclip.run.engine import make
@@ -35,14 +37,14 @@ class Inline:
 
     count = 1
 
-    def __init__(self, dies_after: int | None = None) -> None:
+    def __init__(self, after: int | None = None, sent: signal.Signals = signal.SIGKILL) -> None:
         self.done: list[str] = []
-        self._dies_after = dies_after
+        self._after, self._sent = after, sent
 
     def map(self, function: Callable[[Payload, Tick], Result], tasks: Iterable[Task[Payload]]) -> Iterator[Event]:
         for task in tasks:
-            if self._dies_after == len(self.done):
-                os.kill(os.getpid(), signal.SIGKILL)
+            if self._after == len(self.done):
+                os.kill(os.getpid(), self._sent)
             try:
                 yield Done(task.key, function(task.payload, lambda _: None))
             except Exception as error:
@@ -65,13 +67,17 @@ def options_of(run: Workspace, stage: Stage, pool: Path) -> Any:
             return None
 
 
-def main(root: str, name: str, pool: str, share: str, dies_after: str) -> None:
+def main(root: str, name: str, pool: str, share: str, after: str, sent: str = "SIGKILL", wait: str = "") -> None:
     rank, ranks = map(int, share.split("/"))
-    with Workspace(WITH_CROWDED, root, Inline(int(dies_after) if dies_after else None), role=Rank(rank, ranks, name)) as run:
-        run.open()
-        stage = run.stages[name]
-        with suppress(PartDone):
-            make(run, stage, options_of(run, stage, Path(pool)))
+    runner = Inline(int(after) if after else None, signal.Signals[sent])
+    try:
+        with Workspace(WITH_CROWDED, root, runner, role=Rank(rank, ranks, name, float(wait) if wait else None)) as run:
+            run.open()
+            stage = run.stages[name]
+            with suppress(PartDone):
+                make(run, stage, options_of(run, stage, Path(pool)))
+    except TallyclipError as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

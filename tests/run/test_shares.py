@@ -6,24 +6,29 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+import psutil
 import pytest
 
 from tallyclip.core.data import Metadata
 from tallyclip.errors import IncompleteError, StaleError
+from tallyclip.io.files import write_json
 from tallyclip.run.engine import make
-from tallyclip.run.ranks import PartDone, Rank
+from tallyclip.run.items import Failure, StageFolder
+from tallyclip.run.ranks import SECONDS_BETWEEN_LOOKS, PartDone, Rank, number_of
 from tallyclip.run.workspace import Workspace
 from tallyclip.stages.counts import COUNTS
 from tallyclip.stages.metadata import METADATA, MetadataOptions
 from tests.readers.crawl.tools import image, page, write_wat
 from tests.run.driver import WITH_CROWDED, Inline, options_of
 from tests.stages.test_failed_shards import flip_a_byte
-from tests.tools import PATIENCE, assert_calm, captions, leftovers, write_entries, write_pool
+from tests.tools import PATIENCE, assert_calm, captions, eventually, leftovers, write_entries, write_pool
 
 PIECES = 5
 
@@ -83,16 +88,20 @@ def content(root: Path) -> dict[str, bytes]:
     return {str(path.relative_to(root)): path.read_bytes() for path in files if path.name != "run.json" and path.parent.name != "_work"}
 
 
-def share(root: Path, case: Case, rank: str, dies_after: int | str = "") -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tests.run.driver", root, case.stage, case.pool, rank, str(dies_after)]
+def share(root: Path, case: Case, rank: str, after: int | str = "", sent: str = "SIGKILL", wait: float | str = "") -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tests.run.driver", root, case.stage, case.pool, rank, str(after), sent, str(wait)]
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 
 
-def ended(drivers: Sequence[subprocess.Popen[str]], code: int = 0) -> None:
+def ended(drivers: Sequence[subprocess.Popen[str]], code: int = 0) -> str:
+    """What they say on standard error, once they have ended with a code."""
+    all_said = ""
     for driver in drivers:
         _, said = driver.communicate(timeout=PATIENCE)
         assert driver.returncode == code, said
         assert_calm(said)
+        all_said += said
+    return all_said
 
 
 def done(root: Path, stage: str) -> list[str]:
@@ -122,7 +131,7 @@ def test_at_the_same_time(case: Case, root: Path) -> None:
 
 
 def test_one_that_dies_half_way_leaves_the_rest_of_its_share(case: Case, root: Path) -> None:
-    ended([share(root, case, "1/2", dies_after=1)], -signal.SIGKILL)
+    ended([share(root, case, "1/2", after=1)], -signal.SIGKILL)
     ended([share(root, case, "0/2")])
     before = done(root, case.stage)
     left = made(root, case.stage, case.pool)
@@ -152,6 +161,67 @@ def test_who_makes_a_stage_is_alone_in_its_folder(case: Case, root: Path) -> Non
         sharing.open()
         with pytest.raises(StaleError, match="another process is working on this run"), Workspace(WITH_CROWDED, root, Inline()) as run:
             run.open()
+
+
+@pytest.fixture
+def stopped(case: Case, root: Path) -> Iterator[subprocess.Popen[str]]:
+    """Rank 1 of 2, which stands still with a piece of its share done and others left."""
+    driver = share(root, case, "1/2", after=1, sent="SIGSTOP")
+    try:
+        eventually(lambda: psutil.Process(driver.pid).status() == psutil.STATUS_STOPPED, "rank 1 stands still")
+        yield driver
+    finally:
+        driver.kill()
+        driver.communicate()
+
+
+def waiting(root: Path, case: Case) -> subprocess.Popen[str]:
+    """Rank 0 of 2, whose patience has long been over if it counted."""
+    driver = share(root, case, "0/2", wait=0.1)
+    eventually(lambda: driver.poll() is not None or "waits for the others" in (root / "log.txt").read_text(), "rank 0 waits")
+    time.sleep(4 * SECONDS_BETWEEN_LOOKS)
+    return driver
+
+
+only_matching = pytest.mark.parametrize("case", ["match"], indirect=True)
+
+
+@only_matching
+def test_a_rank_at_work_is_waited_for_as_long_as_it_takes(case: Case, root: Path, stopped: subprocess.Popen[str]) -> None:
+    waits = waiting(root, case)
+    stopped.send_signal(signal.SIGCONT)
+    ended([waits, stopped])
+    assert content(root) == case.clean
+
+
+@only_matching
+def test_a_rank_that_is_killed_is_waited_for_no_longer_and_named(case: Case, root: Path, stopped: subprocess.Popen[str]) -> None:
+    waits = waiting(root, case)
+    assert waits.poll() is None
+    stopped.kill()
+    said = ended([waits], 1)
+    keys = {"apple", "berry", "cherry", "date", "elder"} - {*done(root, case.stage)}
+    assert keys
+    assert {line.strip() for line in said.splitlines() if "(rank" in line} == {f"{key} (rank 1)" for key in keys}
+
+
+@only_matching
+def test_a_failure_of_a_rank_at_work_is_not_waited_for_without_end(case: Case, root: Path, stopped: subprocess.Popen[str]) -> None:
+    """The rank may be done with it, and wait for this one in turn."""
+    (folder,) = map(StageFolder, root.glob(".work/match-*"))
+    keys = {"apple", "berry", "cherry", "date", "elder"} - {*done(root, case.stage)}
+    for key in keys:
+        if number_of(key) % 2:
+            write_json(folder.failed(key), msgspec.to_builtins(Failure("broken")))
+    said = ended([waiting(root, case)], 1)
+    assert said.count("broken") == sum(number_of(key) % 2 for key in keys) > 0
+    assert stopped.poll() is None
+
+
+@only_matching
+def test_a_rank_is_one_process_at_a_time(case: Case, root: Path, stopped: subprocess.Popen[str]) -> None:
+    said = ended([share(root, case, "1/2")], 1)
+    assert f"rank 1 of 2 is already at work in {root}: process {stopped.pid} on" in said
 
 
 @pytest.mark.parametrize("case", ["match", "balance"], indirect=True)

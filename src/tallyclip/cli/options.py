@@ -483,7 +483,7 @@ OPTIONS: dict[str, Any] = {
         typer.Option(
             "--wait",
             metavar="SECONDS",
-            help="Go on to the end with the other ranks, and wait so long for the next of their shards: longer than one takes. "
+            help="Go on to the end with the other ranks, and wait so long for those that are not at work: longer than one takes to start. "
             "Default: stop when the share is done, for 'tallyclip finish'.",
             rich_help_panel=RANKS,
             show_default=False,

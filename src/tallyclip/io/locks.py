@@ -1,4 +1,4 @@
-"""Folders that one process at a time may work in, or several that share it."""
+"""Folders that one process at a time may work in, or several that share it; and files that say that a process lives."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ LOCK = ".lock"  # the file in such a folder
 ALONE = ".alone"  # another, for those who share it
 _HELD: set[int] = set()  # by this process
 SECONDS_OF_THE_LAST = 10.0  # in which the last of those who shared it tidies up
+SECONDS_OF_LOOKS = 2.0  # in which those who look whether a file is held let it go, and a process that was just killed is gone
 
 
 @contextmanager
@@ -52,21 +53,55 @@ def lock_folder(folder: Path, noun: str, *, shared: bool) -> int:
         lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
         raise OptionError(f"{folder}: cannot be written: {error.strerror}", "check its permissions, or give another --out") from error
-    give_up = time.monotonic() + (SECONDS_OF_THE_LAST if shared else 0)
+    if not _takes(lock, fcntl.LOCK_SH if shared else fcntl.LOCK_EX, SECONDS_OF_THE_LAST if shared else 0):
+        raise InUseError(f"{folder}: another process is working on this {noun}", "wait for it, or stop it")
+    return lock
+
+
+def lock_file(path: Path) -> int | None:
+    """Lock a file, which is made if it is missing, until ``unlock`` of what is returned, or the end of this process.
+
+    None if another process holds it, and not only for the moment of a look (``is_locked``).
+
+    Raises:
+        OSError: it cannot be made or written.
+    """
+    lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    return lock if _takes(lock, fcntl.LOCK_EX, SECONDS_OF_LOOKS) else None
+
+
+def is_locked(path: Path) -> bool:
+    """Does a process hold a file, by ``lock_file``? Those who look do not get in each other's way."""
+    try:
+        lock = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
+def _takes(lock: int, how: int, seconds: float) -> bool:
+    """Take a lock, and try so long; close it if that is in vain."""
+    give_up = time.monotonic() + seconds
     while True:
         try:
-            fcntl.flock(lock, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+            fcntl.flock(lock, how | fcntl.LOCK_NB)
             _HELD.add(lock)
-            return lock
+            return True
         except BlockingIOError:
             if time.monotonic() >= give_up:
                 os.close(lock)
-                raise InUseError(f"{folder}: another process is working on this {noun}", "wait for it, or stop it") from None
+                return False
             time.sleep(0.1)
 
 
 def unlock(lock: int) -> None:
-    """Let a folder go."""
+    """Let a folder or file go."""
     _HELD.discard(lock)
     os.close(lock)
 

@@ -13,12 +13,13 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tallyclip.errors import IncompleteError, OptionError
 from tallyclip.run.items import StageFolder, Work
+from tallyclip.run.presence import Seat, is_taken
 from tallyclip.run.progress import piece_of
 from tallyclip.run.record import StageOutline, command_in
 from tallyclip.wording import plural
@@ -59,6 +60,11 @@ class Role(Protocol):
     @property
     def mends(self) -> bool:
         """May it take back what failed pieces turn out to be made of? Not while others are at work, who stand on it."""
+        ...
+
+    @property
+    def seat(self) -> Seat | None:
+        """The rank that only this process may be as long as it lives, if it is one."""
         ...
 
     def comes_to(self, run: Workspace, stage: Stage) -> None:
@@ -104,6 +110,7 @@ class Alone:
 
     shares = False
     mends = True
+    seat = None
 
     def comes_to(self, run: Workspace, stage: Stage) -> None: ...
 
@@ -124,7 +131,7 @@ class Rank:
     Attributes:
         rank, ranks: which of how many.
         until: the stage whose share it does, or None for the first that is not whole.
-        wait: for how many seconds it waits while no other rank does a piece of work; None not to wait.
+        wait: for how many seconds it waits while a rank that has pieces left is not at work and none gets done; None not to wait.
     """
 
     rank: int
@@ -133,6 +140,10 @@ class Rank:
     wait: float | None = None
     shares: bool = field(default=True, init=False)
     mends: bool = field(default=False, init=False)
+
+    @property
+    def seat(self) -> Seat:
+        return self.rank, self.ranks
 
     def comes_to(self, run: Workspace, stage: Stage) -> None:
         _stop_beyond(run, stage, self.until)
@@ -168,24 +179,29 @@ class Rank:
             raise PartDone
 
     def _await(self, making: Making[Any, Any], stage: Stage, section: Section, work: Work, wait: float) -> None:
-        """Wait until all pieces are done, or have failed; what failed before this process began may be about to be tried again."""
+        """Wait until all pieces are done, or have failed; what failed before this process began may be about to be tried again.
+
+        Pieces whose ranks are all at work may take their time, but for those with a failure, which these ranks may be done with. Else they
+        are waited for only until ``wait`` is over, which begins again with each piece that is done: a rank may be yet to start, or be on a
+        machine to which locks do not reach.
+        """
         folder: StageFolder = making.folder
         began = making.run.since
         since, known, said = time.monotonic(), -1, False
         while folder.path.exists():  # else another rank has put it in place
             looked = time.monotonic()
             marked = {*folder.marked()}
-            left = [key for key in work.items if key not in marked]
-            times = {key: failure_time(folder, key) for key in left}
-            failed = [key for key, failed_at in times.items() if key in making.failures or failed_at >= began]
-            if len(failed) == len(left):
+            times = {key: failure_time(folder, key) for key in work.items if key not in marked}
+            pending = [key for key, failed_at in times.items() if key not in making.failures and failed_at < began]
+            if not pending:
                 break
-            if len(work.items) - len(left) + len(failed) > known:
-                since, known = time.monotonic(), len(work.items) - len(left) + len(failed)
+            settled = len(work.items) - len(pending)
+            if settled > known or self._are_at_work(making.run, {number_of(key) % self.ranks for key in pending if not times[key]}):
+                since, known = time.monotonic(), settled
             if time.monotonic() - since > wait:
-                if all(times[key] for key in left if key not in failed):
+                if all(times[key] for key in pending):
                     break
-                raise _missing(making.run, stage, section, work, [key for key in left if key not in failed], self.ranks)
+                raise _missing(making.run, stage, section, work, pending, self.ranks)
             if not said:
                 making.run.progress.note(f"rank {self.rank} of {self.ranks}: waits for the others to end their share of {stage.name}")
                 said = True
@@ -201,6 +217,10 @@ class Rank:
         if left:
             raise _missing(making.run, stage, section, work, left, self.ranks)
 
+    def _are_at_work(self, run: Workspace, ranks: Collection[int]) -> bool:
+        """Are there any, and all of them at work? What is left of this one's own pieces was lost, for it does them once."""
+        return bool(ranks) and self.rank not in ranks and all(is_taken(run.seats, (rank, self.ranks)) for rank in ranks)
+
 
 @dataclass
 class Finish:
@@ -209,6 +229,7 @@ class Finish:
     stage: str
     shares: bool = field(default=True, init=False)
     mends: bool = field(default=True, init=False)
+    seat: None = field(default=None, init=False)
 
     def comes_to(self, run: Workspace, stage: Stage) -> None:
         _stop_beyond(run, stage, self.stage)

@@ -33,6 +33,7 @@ from tallyclip.io.mirror import Mirror, fetched, is_there, look_at, mirror_of, s
 from tallyclip.run.items import DONE, StageFolder
 from tallyclip.run.log import EVENTS, LOG, Logged
 from tallyclip.run.manifest import Manifest, read_manifest, write_manifest
+from tallyclip.run.presence import take_seat
 from tallyclip.run.progress import Progress, Silent
 from tallyclip.run.ranks import Alone, PartDone, Role
 from tallyclip.run.record import LAYOUT, FolderKind, Outline, Record, attempts, check_folder, check_layout, command_in, read_record
@@ -86,6 +87,7 @@ class Workspace:
         self.record_file = self.root / kind.record
         self.downloads = self.root / ".work" / "downloads"
         self.footers = self.root / ".work" / "footers"  # of files that were listed, until the end of the command
+        self.seats = self.root / ".work" / "ranks"  # a file for each rank, held as long as its process lives
         self.runner = runner
         self.role = role or Alone()
         self.progress = Logged(progress or Silent())
@@ -93,6 +95,7 @@ class Workspace:
         self._work = self.root / ".work"
         self._trash = self._work / "trash"
         self._lock: int | None = None
+        self._seat: int | None = None
         self._alone = False
         self.since = 0  # when this process took up the folder, by the clock of its file system
         self._cache: dict[str, tuple[str, Any]] = {}
@@ -106,10 +109,14 @@ class Workspace:
             if self._lease is not None:
                 self._send_own()
                 self._lease.release()
+            if self._seat is not None:
+                unlock(self._seat)
+                self._seat = None
             if not self.role.shares or is_last(self._lock):  # else what is there may be another's, who is at work
                 (self.root / ALONE).unlink(missing_ok=True)
                 shutil.rmtree(self._trash, ignore_errors=True)
                 shutil.rmtree(self.footers, ignore_errors=True)
+                shutil.rmtree(self.seats, ignore_errors=True)
                 for folder in (self.downloads, self._work):
                     with suppress(OSError):  # something is under way
                         folder.rmdir()
@@ -123,7 +130,7 @@ class Workspace:
 
         Raises:
             OptionError: the folder cannot be made or written, holds something else, or has another layout.
-            StaleError: another process is working in it.
+            StaleError: another process is working in it, or is the same rank.
         """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
@@ -142,6 +149,7 @@ class Workspace:
         self._take()
         if not is_there(self.record_file):
             self.record(sources, files)
+        self._take_seat()  # now that there is a record: without one, a folder with more than locks in it is refused
         self.progress.begin(self.root, self.command)
 
     def open(self) -> None:
@@ -150,10 +158,11 @@ class Workspace:
         Raises:
             ArtifactError: there is none.
             OptionError: it cannot be written, or has another layout.
-            StaleError: another process is working in it.
+            StaleError: another process is working in it, or is the same rank.
         """
         check_folder(self.kind, self.root)
         self._take()
+        self._take_seat()
         self.progress.begin(self.root, self.command)
 
     def _take(self) -> None:
@@ -173,6 +182,10 @@ class Workspace:
         if not self.role.shares:
             shutil.rmtree(self._trash, ignore_errors=True)
             clear_parts(self.root)
+
+    def _take_seat(self) -> None:
+        if self.role.seat is not None:
+            self._seat = take_seat(self.seats, self.role.seat, self.root)
 
     @contextmanager
     def alone(self) -> Generator[None]:
