@@ -102,8 +102,14 @@ class Mirror:
     def stored(self, path: Path) -> Stored | None:
         """The object of a path, or None if there is none."""
         name = self._name(path)
-        known = self._objects.get(name)
-        return known if known is not None else self.store.look(name)  # a list may be late
+        there = self._objects.get(name) or self.store.look(name)  # a list may be late
+        if there is not None and self._known is not None:
+            self._known[name] = there
+        return there
+
+    def expect(self, paths: Iterable[Path]) -> None:
+        """Know of files that are there, even if the list that was taken had them not yet."""
+        at_once(self.stored, paths)
 
     def size_of(self, path: Path) -> int | None:
         """The size of a file, written here or on the store; None if there is none."""
@@ -199,14 +205,14 @@ class Mirror:
         """
         start, target = f"{self._name(folder)}/", self._name(to)
         if start[:-1] in self._objects:  # a file
-            self.store.copy(start[:-1], target)
+            self.store.copy(start[:-1], target, self._objects[start[:-1]].size)
             self.know(to)
             return
         names = [name.removeprefix(start) for name in self._objects if name.startswith(start)]
         names = [name for name in names if name.split("/")[0] not in but]
         for part in (None, *last):
             some = [name for name in names if (name.split("/")[0] == part if part else name.split("/")[0] not in last)]
-            at_once(lambda name: self.store.copy(start + name, f"{target}/{name}"), some)
+            at_once(lambda name: self.store.copy(start + name, f"{target}/{name}", self._objects[start + name].size), some)
         self.know(to)
 
     def delete(self, path: Path, first: tuple[str, ...] = ()) -> None:

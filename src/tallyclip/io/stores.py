@@ -14,13 +14,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
 
+import fsspec
+
 from tallyclip.errors import OutputError, TallyclipError
 from tallyclip.io.files import replacing
 from tallyclip.io.streams import filesystem
+from tallyclip.wording import plural
 
 Value = TypeVar("Value")
 
 TRIES = 8
+LARGEST_COPIED = 5 << 30  # bytes, in one request
 FIRST_WAIT, LONGEST_WAIT = 0.1, 20.0  # seconds
 NOT_AGAIN = (FileNotFoundError, FileExistsError, PermissionError, TallyclipError)
 
@@ -45,14 +49,15 @@ class Store:
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
-        self._fs, inner = filesystem(self.url)
+        filesystem(self.url)  # says what is missing
+        self._fs, inner = fsspec.core.url_to_fs(self.url, use_listings_cache=False)
+        self._is_s3 = "s3" in self._fs.protocol
         self._root = str(inner).rstrip("/")
 
     def list(self, below: str = "") -> dict[str, Stored]:
         """The objects in a folder, by name. It takes a request for each thousand."""
 
         def found() -> dict[str, Stored]:
-            self._fs.invalidate_cache()
             objects = cast(dict[str, Any], self._fs.find(self._path(below), detail=True))
             start = len(self._root) + 1
             return {path[start:]: _stored(about) for path, about in objects.items() if about["type"] == "file"}
@@ -62,12 +67,8 @@ class Store:
     def look(self, name: str) -> Stored | None:
         """An object, or None if there is none of this name."""
 
-        def found() -> Stored:
-            self._fs.invalidate_cache()
-            return _stored(self._fs.info(self._path(name)))
-
         with suppress(FileNotFoundError):
-            return self._again(name, found)
+            return self._again(name, lambda: self._about(name))
         return None
 
     def read(self, name: str) -> bytes | None:
@@ -87,7 +88,7 @@ class Store:
             with replacing(to) as part:
                 self._fs.get_file(self._path(name), str(part))
                 if part.stat().st_size != size:
-                    raise ConnectionError(f"{part.stat().st_size:,} bytes came of {size:,}")
+                    raise ConnectionError(f"{plural(part.stat().st_size, 'byte')} came of {size:,}")
 
         self._again(name, got)
 
@@ -97,10 +98,9 @@ class Store:
 
         def put() -> Stored:
             self._fs.put_file(str(path), self._path(name))
-            self._fs.invalidate_cache()
-            there = _stored(self._fs.info(self._path(name)))
+            there = self._about(name)
             if there.size != size:
-                raise ConnectionError(f"{there.size:,} bytes arrived of {size:,}")
+                raise ConnectionError(f"{plural(there.size, 'byte')} arrived of {size:,}")
             return there
 
         return self._again(name, put)
@@ -120,17 +120,25 @@ class Store:
                 self._fs.pipe_file(self._path(name), content, mode="create")
             except FileExistsError:
                 return self.read(name) == content
-            except OSError as error:
-                if "PreconditionFailed" in str(error) or "At least one of the pre-conditions" in str(error):
-                    return self.read(name) == content
-                raise
+            except OSError as error:  # as s3fs says it of some stores
+                if "PreconditionFailed" not in f"{error} {error.__cause__}":
+                    raise
+                return self.read(name) == content
             return True
 
         return self._again(name, created)
 
-    def copy(self, name: str, to: str) -> None:
-        """Copy an object within the store."""
-        self._again(name, lambda: self._fs.cp_file(self._path(name), self._path(to)))
+    def copy(self, name: str, to: str, size: int) -> None:
+        """Copy an object of that size within the store."""
+
+        def copied() -> None:
+            if self._is_s3 and size < LARGEST_COPIED:  # in one request: in general, its size is asked for first
+                (bucket, key), (into, name_there) = (self._place(self._path(one)) for one in (name, to))
+                self._fs.call_s3("copy_object", Bucket=into, Key=name_there, CopySource={"Bucket": bucket, "Key": key})
+            else:
+                self._fs.cp_file(self._path(name), self._path(to))
+
+        self._again(name, copied)
 
     def delete(self, names: Sequence[str]) -> None:
         """Delete objects; those that are gone already do not matter."""
@@ -141,6 +149,17 @@ class Store:
 
         if names:
             self._again(names[0], deleted)
+
+    def _about(self, name: str) -> Stored:
+        if self._is_s3:  # in one request: in general, a list is taken, too, if there is no such object
+            bucket, key = self._place(self._path(name))
+            return _stored(self._fs.call_s3("head_object", Bucket=bucket, Key=key))
+        return _stored(self._fs.info(self._path(name)))
+
+    def _place(self, path: str) -> tuple[str, str]:
+        """The bucket and the key of a path."""
+        bucket, _, key = path.partition("/")
+        return bucket, key
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}" if name else self._root
@@ -171,4 +190,5 @@ class Store:
 def _stored(about: dict[str, Any]) -> Stored:
     tag = next((str(about[name]).strip('"') for name in ("ETag", "etag", "md5Hash") if about.get(name)), "")
     written = next((about[name] for name in ("LastModified", "mtime", "updated") if about.get(name)), None)
-    return Stored(int(about["size"]), tag, 0.0 if written is None or isinstance(written, str) else written.timestamp())
+    size = about["size"] if "size" in about else about["ContentLength"]
+    return Stored(int(size), tag, 0.0 if written is None or isinstance(written, str) else written.timestamp())

@@ -405,6 +405,7 @@ class Workspace:
         scratch = () if manifest.failed else stage.scratch
         if self._lease is not None:
             self._lease.check()
+        self._expect(stage)
         mirror.settle(under_way.path)
         for place in (folder, *(self.root / result for result in reversed(stage.results))):
             self._gone(place)
@@ -423,6 +424,7 @@ class Workspace:
         mirror.delete(under_way.path, first=(name,))
 
     def _remove(self, stage: Stage) -> None:
+        self._expect(stage)
         for name in (stage.name, *reversed(stage.results)):
             self._gone(self.root / name)
 
@@ -431,6 +433,13 @@ class Workspace:
         if self._mirror is not None:
             self._mirror.delete(path, first=(StageFolder(path).manifest.name,))
         remove(path, self._trash)
+
+    def _expect(self, stage: Stage) -> None:
+        """Know of all files of a stage in place, before they are taken away: one that was left would be read as a result."""
+        manifest = None if self._mirror is None else read_manifest(self.folder(stage))
+        if self._mirror is not None and manifest is not None:
+            places = {name: self.root if name.split("/")[0] in stage.results else self.root / stage.name for name in manifest.outputs}
+            self._mirror.expect(place / name for name, place in places.items())
 
     def _clear_attempts(self, stage: Stage, but: Path | None = None) -> None:
         for attempt in self.attempts(stage):
