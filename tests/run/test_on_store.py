@@ -27,17 +27,16 @@ from tallyclip.stages.gather import PoolOptions
 from tallyclip.stages.plan import Aim
 from tallyclip.stages.runs import RUN
 from tests.run.driver import Inline
-from tests.run.stores import client, moto_server, new_bucket, reach
+from tests.run.stores import client, environment_for, moto_server, new_bucket, reach, seaweed
 from tests.run.test_shares import write_crawl
 from tests.tools import PATIENCE, started, succeeds, tallyclip, write_entries, write_pool
 
 __all__ = ["reach"]
-SECRET = "a-secret-that-is-nowhere-written"
 
 
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    with moto_server() as found:
+@pytest.fixture(scope="module", params=[moto_server, seaweed], ids=["moto", "seaweed"])
+def endpoint(request: pytest.FixtureRequest) -> Iterator[str]:
+    with request.param() as found:
         yield found
 
 
@@ -45,7 +44,6 @@ def endpoint() -> Iterator[str]:
 def url(endpoint: str, reach: Callable[[str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Of a run folder, which this process and those that it starts can reach."""
     reach(endpoint)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
     monkeypatch.setenv("TALLYCLIP_SCRATCH", str(tmp_path / "scratch"))
     return f"s3://{new_bucket(endpoint)}/some/run"
 
@@ -151,10 +149,10 @@ def test_the_command_and_what_it_says(url: str, endpoint: str, tmp_path: Path, p
     assert json.loads(objects["run.json"])["command"][3] == url
     assert b"t = 30" in objects["card/card.md"]
     assert [name for name in objects if name.startswith((".work", LOCK))] == []
+    secret = environment_for(endpoint)["AWS_SECRET_ACCESS_KEY"].encode()
     for name, found in objects.items():
-        assert SECRET.encode() not in found, name
-        if not name.startswith("match/_work/"):  # workers on all machines have their copies under this path
-            assert FILES.encode() not in found or name.split("/")[-1] in ("_manifest.json",) or "_work/" in name, name
+        assert secret not in found, name
+        assert name.split("/")[-1].startswith("_") or "/_" in name or FILES.encode() not in found, name  # what people read
 
 
 @pytest.mark.parametrize(
@@ -168,7 +166,11 @@ def test_folders_that_cannot_be(where: str, tmp_path: Path, pool: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["pool"]
 
 
-@pytest.mark.parametrize("seen", [r"\.work/match-\w+/_done/", r"match/_done/", r"\.work/balance-\w+/_done/"])
+FIRST, *OTHERS = r"\.work/match-\w+/_done/", r"\.work/match-\w+/_manifest", r"match/_done/", r"\.work/balance-\w+/_done/"
+KILLED_AT = [FIRST, *(pytest.param(each, marks=pytest.mark.matrix) for each in OTHERS)]
+
+
+@pytest.mark.parametrize("seen", KILLED_AT)
 def test_a_driver_that_is_killed_goes_on_where_it_was(
     seen: str, url: str, endpoint: str, tmp_path: Path, pool: Path, entries: Path
 ) -> None:

@@ -88,7 +88,7 @@ def _described(run: Workspace, counts: Int64[np.ndarray, " V"]) -> ComparedRun:
     before, t = read_array(run.folder(COUNTS).counts), float(balanced.options["t"])
     read = match_part(run)
     return ComparedRun(
-        run=str(run.root),
+        run=run.place,
         kept=balanced.result["kept"],
         unique_uids=balanced.result["unique_uids"],
         candidates=balanced.result["candidates"],

@@ -30,6 +30,7 @@ from tallyclip.io.files import PART, clear_parts, remove, write_json
 from tallyclip.io.leases import Lease
 from tallyclip.io.locks import ALONE, LOCK, is_last, lock_folder, unlock, waiting_for
 from tallyclip.io.mirror import Mirror, fetched, is_there, look_at, mirror_of, send, size_of
+from tallyclip.places import shown
 from tallyclip.run.items import DONE, StageFolder
 from tallyclip.run.log import EVENTS, LOG, Logged
 from tallyclip.run.manifest import Manifest, read_manifest, write_manifest
@@ -99,6 +100,11 @@ class Workspace:
         self._alone = False
         self.since = 0  # when this process took up the folder, by the clock of its file system
         self._cache: dict[str, tuple[str, Any]] = {}
+
+    @property
+    def place(self) -> str:
+        """The folder as people know it: a path, or a URL."""
+        return shown(str(self.root))
 
     def __enter__(self) -> Workspace:
         return self

@@ -35,7 +35,7 @@ def _finish(making: Making[CardFolder, None]) -> Finished:
     balanced = run.required(BALANCE)
     parts = {stage.name: stage.card(run) for stage in run.stages if stage.card is not None and run.whole(stage) is not None}
     about = cards.About(
-        title=f"Data card of {run.root.name}",
+        title=f"Data card of {run.place.rpartition('/')[2]}",
         made=balanced.finished[:10],
         command=_commands(run.required(run.stages[name]) for name in parts),
         versions=versions(),
