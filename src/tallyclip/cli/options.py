@@ -91,7 +91,10 @@ WorkersCount = Annotated[
         show_default=False,
     ),
 ]
-RunFolder = Annotated[Path, typer.Argument(parser=checked(run_place), metavar="RUN", help="Run folder.", show_default=False)]
+RunFolder = Annotated[
+    Path,
+    typer.Argument(parser=checked(run_place), metavar="RUN", help="Run folder, or its URL on an object store.", show_default=False),
+]
 AllowFailed = Annotated[
     bool,
     typer.Option(
@@ -577,7 +580,10 @@ DryRun = Annotated[
 MaybePool = Annotated[
     list[str] | None, typer.Argument(parser=checked(pool_name), metavar="POOL", help="Input files, as for 'curate'.", show_default=False)
 ]
-MaybeOut = Annotated[Path | None, typer.Option("--out", parser=checked(run_place), metavar="RUN", help="Run folder.", show_default=False)]
+MaybeOut = Annotated[
+    Path | None,
+    typer.Option("--out", parser=checked(run_place), metavar="RUN", help="Run folder, or its URL on an object store.", show_default=False),
+]
 Text = Annotated[
     str | None,
     typer.Option("--text", metavar="CAPTION", help="Instead of a POOL: one caption, to show which entries it matches, or why none."),

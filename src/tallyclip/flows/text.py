@@ -14,6 +14,7 @@ from tallyclip.core.data import Metadata
 from tallyclip.errors import ArtifactError, IncompleteError
 from tallyclip.flows.asked import load_metadata
 from tallyclip.io.arrays import read_array
+from tallyclip.io.mirror import fetched, is_there
 from tallyclip.match.matcher import Matcher
 from tallyclip.match.near import NearMiss, near_misses, unlisted_words
 from tallyclip.match.reference import Mode
@@ -74,7 +75,7 @@ def text_odds(caption: str, run: Path) -> TextMatches:
         IncompleteError: the run is not counted.
     """
     odds = load_odds(run)
-    entries, matcher, counts = Metadata.load(str(odds.entries)), Matcher.open(odds.matcher), read_array(odds.counts)
+    entries, matcher, counts = Metadata.load(str(fetched(odds.entries))), Matcher.open(odds.matcher), read_array(odds.counts)
     found = _matched(caption, entries, matcher)
     p = entry_probability(counts, odds.t)
     for entry in found.entries:
@@ -110,7 +111,7 @@ def load_odds(run: Path) -> Odds:
     """
     root = run.resolve()
     check_layout(RUN, root)
-    if not (root / RUN.record).exists():
+    if not is_there(root / RUN.record):
         raise ArtifactError(f"{run} is not a run folder", f"start one with '{RUN.start}'")
     metadata, counts = MetadataFolder(root / METADATA.name), CountsFolder(root / COUNTS.name)
     if read_manifest(counts) is None:

@@ -49,6 +49,11 @@ class Lease:
         self._thread = threading.Thread(target=self._keep, daemon=True, name="lease")
         self._thread.start()
 
+    @property
+    def is_held(self) -> bool:
+        """Is the folder still this process's, as far as it knows?"""
+        return not self._lost
+
     def check(self) -> None:
         """Make sure that the folder is still held.
 

@@ -50,6 +50,12 @@ class Note(msgspec.Struct, frozen=True):
 _MIRRORS: dict[str, Mirror] = {}  # of this process, by their roots
 
 
+class _LatestTask:
+    """What this process did last, or is doing."""
+
+    inputs: str | None = None
+
+
 def mirror_of(path: Path) -> Mirror | None:
     """The local copy that a path is in, or None where it is in none."""
     root = root_of(str(path))
@@ -85,6 +91,7 @@ class Mirror:
         found = self.store.list(name)
         others = {other: one for other, one in self._objects.items() if name and other != name and not other.startswith(f"{name}/")}
         self._known = others | found
+        self._trusted.clear()
 
     def take_up(self) -> None:
         """Begin with the store's state: take its list, and delete what is here and not there, left by a process that was killed."""
@@ -279,7 +286,9 @@ class Mirror:
             yield from (Path(place) / name for name in names if PART not in name and not name.startswith(".lock"))
 
     def clear(self) -> None:
-        """Delete everything that is here."""
+        """Delete everything that is here; all of it is on the store."""
+        self._known = None
+        self._trusted.clear()
         shutil.rmtree(self.root, ignore_errors=True)
         shutil.rmtree(self._notes, ignore_errors=True)
 
@@ -298,10 +307,12 @@ def at_once(work: Callable[[Given], Any], items: Iterable[Given]) -> None:
 # For paths in any folder
 
 
-def begin_task() -> None:
-    """A task begins: what it reads may have changed since the one before."""
-    for mirror in _MIRRORS.values():
-        mirror.forget_states()
+def begin_task(inputs: str | None = None) -> None:
+    """A task begins: what it reads may have changed since the one before, unless that had the same ``inputs``."""
+    if inputs is None or inputs != _LatestTask.inputs:
+        for mirror in _MIRRORS.values():
+            mirror.forget_states()
+    _LatestTask.inputs = inputs
 
 
 def look_at(folder: Path) -> None:

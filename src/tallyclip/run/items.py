@@ -267,6 +267,11 @@ class Piece:
     key: str
     item: Any
 
+    @property
+    def inputs(self) -> str:
+        """Pieces with the same read the same state of what other stages and sections left: that stays while a section is done."""
+        return f"{self.path} {self.section}"
+
 
 def piece_of_work(work: Callable[..., Report], folder: StageFolder, section: str, key: str, item: Any) -> Piece:
     """A piece of a section whose work is written down."""

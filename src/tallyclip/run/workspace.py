@@ -112,9 +112,6 @@ class Workspace:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if self._lock is not None:
             self.progress.end(None if isinstance(error, PartDone) else error)
-            if self._lease is not None:
-                self._send_own()
-                self._lease.release()
             if self._seat is not None:
                 unlock(self._seat)
                 self._seat = None
@@ -128,6 +125,7 @@ class Workspace:
                         folder.rmdir()
             unlock(self._lock)
             self._lock = None
+            self._leave_store(cleanly=error is None)
 
     # Who may work in it
 
@@ -217,6 +215,18 @@ class Workspace:
         assert self._mirror is not None
         return sorted({path.relative_to(self.root).parts[0] for path in self._mirror.below(self.root)})
 
+    def _leave_store(self, *, cleanly: bool) -> None:
+        if self._mirror is None or self._lease is None:
+            return
+        lease, self._lease = self._lease, None
+        try:
+            if lease.is_held:
+                self._send_own()
+        finally:
+            lease.release()
+        if cleanly:  # else the copies are needed again soon
+            self._mirror.clear()
+
     def _send_own(self) -> None:
         """Have the files that no stage has made, such as the log, on the store."""
         assert self._mirror is not None
@@ -235,7 +245,7 @@ class Workspace:
     def whole(self, stage: Stage) -> Manifest | None:
         """The manifest of a stage in place, or None if the stage is not whole."""
         manifest = read_manifest(self.folder(stage))
-        return manifest if manifest is not None and self._is_whole(manifest, self.root / stage.name) else None
+        return manifest if manifest is not None and self._is_whole(stage, manifest, self.root / stage.name) else None
 
     def required(self, stage: Stage) -> Manifest:
         """The manifest of a stage in place.
@@ -276,10 +286,13 @@ class Workspace:
             known = self._cache[stage.name] = (fingerprint, load())
         return known[1]
 
-    def _is_whole(self, manifest: Manifest, folder: Path) -> bool:
+    def _is_whole(self, stage: Stage, manifest: Manifest, folder: Path) -> bool:
         """Are a stage's files all there, in its folder or among the results?"""
-        places = (folder, self.root)
-        return all(any(size_of(place / name) == size for place in places) for name, size in manifest.outputs.items())
+
+        def places(name: str) -> tuple[Path, ...]:
+            return (self.root, folder) if name.split("/")[0] in stage.results else (folder,)
+
+        return all(any(size_of(place / name) == size for place in places(name)) for name, size in manifest.outputs.items())
 
     # Stages under way
 
@@ -315,7 +328,7 @@ class Workspace:
             return manifest
         under_way = stage.folder(self.under_way(stage, fingerprint))
         manifest = read_manifest(under_way)
-        if manifest is None or not self._is_whole(manifest, under_way.path):
+        if manifest is None or not self._is_whole(stage, manifest, under_way.path):
             return None
         self.put_in_place(stage, under_way, manifest)
         return manifest

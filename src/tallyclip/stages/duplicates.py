@@ -20,7 +20,7 @@ from tallyclip.core.sorting import bucket_slice
 from tallyclip.errors import OptionError
 from tallyclip.io.arrays import map_array, write_array
 from tallyclip.io.files import write_json
-from tallyclip.io.mirror import fetched, is_there
+from tallyclip.io.mirror import fetch_all, fetched, is_there
 from tallyclip.readers.ledger import BOILERPLATE as BOILERPLATE_CAPTION
 from tallyclip.readers.ledger import IN_EARLIER_POOL, REPEATED_IN_POOL
 from tallyclip.run.items import Report, StageFolder, Work
@@ -115,6 +115,7 @@ def find_repeats(job: BucketJob, item: Bucket, folder: DuplicatesFolder, tick: C
 def _slices(job: BucketJob, bucket: Bucket, kind: str) -> tuple[list[np.ndarray], int]:
     """The records of a bucket from each file, with places that include the file; and their number."""
     runs: list[np.ndarray] = []
+    fetch_all(map(Path, key_files(job.runs)[kind]))
     for shard, path in enumerate(key_files(job.runs)[kind]):
         records = map_array(path)
         part = np.array(records[bucket_slice(records[:, 0], bucket.number, job.bits)])
@@ -169,6 +170,8 @@ def removed_of(run: Workspace) -> Removed:
 def _places(number: int, paths: Iterable[str]) -> Iterator[UInt64[np.ndarray, " _"]]:
     """The rows of one file, from files of places of all files' rows; one array for each."""
     first = np.uint64(number << ROW_BITS)
+    paths = list(paths)
+    fetch_all(map(Path, paths))
     for path in paths:
         places = map_array(path)
         low, high = np.searchsorted(places, first), np.searchsorted(places, first + np.uint64(MOST_ROWS))

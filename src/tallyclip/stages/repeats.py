@@ -19,6 +19,7 @@ from tallyclip.core.duplicates import bucket_bits, first_of_each
 from tallyclip.core.sorting import bucket_slice, sort_rows
 from tallyclip.io.arrays import map_array
 from tallyclip.io.files import write_json
+from tallyclip.io.mirror import fetch_all
 from tallyclip.report.card import Facts
 from tallyclip.report.numbers import percent, short
 from tallyclip.run.items import Report, StageFolder, Work
@@ -65,6 +66,7 @@ def count_bucket(job: BucketsJob, item: Bucket, _: RepeatsFolder, tick: Callable
     """Count the keys of a bucket."""
     counts: dict[str, tuple[int, int, int]] = {}
     for kind, paths in key_files(job.keys).items():
+        fetch_all(map(Path, paths))
         runs = [map_array(path) for path in paths]
         parts = [run[bucket_slice(run[:, 0], item.number, job.bits)] for run in runs]
         keys = sort_rows(np.concatenate([np.zeros((0, 2), np.uint64), *parts]))

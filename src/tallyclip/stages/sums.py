@@ -14,6 +14,7 @@ from jaxtyping import Int64
 
 from tallyclip.errors import ArtifactError, IncompleteError
 from tallyclip.io.arrays import read_array, read_arrays, write_array
+from tallyclip.io.mirror import fetch_all
 from tallyclip.run.runners.base import Task, collect
 from tallyclip.run.workspace import Workspace
 
@@ -64,6 +65,7 @@ def add_group(job: GroupJob, tick: Callable[[int], None]) -> None:
 
 def _sum(paths: Sequence[str], entries: int, tick: Callable[[int], None]) -> Int64[np.ndarray, " V"]:
     counts = np.zeros(entries, np.int64)
+    fetch_all(map(Path, paths))
     for path in paths:
         add_shard(counts, Path(path))
         tick(1)

@@ -266,7 +266,7 @@ class RayWorkers:
                 raise OptionError(f"{name} of the Ray cluster has {'; '.join(other)}", "the same versions must be everywhere")
         blind = [name for name, _, sees in found if not sees]
         if blind:
-            hint = "give an --out on a file system that all machines share, under the same path"
+            hint = "give an --out on a file system that all machines share, under the same path; or on an object store that all can reach"
             raise OptionError(f"{self._folder}: not to be seen from {', '.join(blind)} of the Ray cluster", hint)
         self._looked_at |= machines.keys()
 

@@ -16,7 +16,7 @@ LONGEST_SAID = 2_000  # characters of why a task failed: an error of a library m
 
 def try_task(function: Callable[[Payload, Tick], Result], payload: Payload, tick: Tick) -> Outcome:
     """Do a task, whatever comes of it."""
-    begin_task()
+    begin_task(getattr(payload, "inputs", None))
     try:
         return ("done", function(payload, tick))
     except Exception as error:
