@@ -19,7 +19,7 @@ from tallyclip.core.sorting import sample_of_run, sort_rows
 from tallyclip.core.uids import SUBSET, as_columns
 from tallyclip.io.arrays import map_array
 from tallyclip.io.files import replacing
-from tallyclip.io.mirror import is_there
+from tallyclip.io.mirror import fetch_all, is_there
 
 HELD = 1 << 22  # uids in memory, 64 MB
 SAMPLED = 1 << 16  # uids by which ranges are chosen
@@ -86,6 +86,7 @@ def merge_runs(paths: Sequence[Path], out: Path, *, columns: int = 2, repeats: b
     While there are more than ``RUNS_AT_ONCE`` runs, that many are merged into a longer run beside them, because the number of open files
     of a process is limited.
     """
+    fetch_all(paths)
     total = sum(len(map_array(path)) for path in paths)
     runs, longer = list(paths), 0
     while len(runs) > RUNS_AT_ONCE:

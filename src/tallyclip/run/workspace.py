@@ -405,6 +405,7 @@ class Workspace:
         scratch = () if manifest.failed else stage.scratch
         if self._lease is not None:
             self._lease.check()
+        mirror.know(under_way.path)  # workers have written since
         mirror.settle(under_way.path)
         for place in (folder, *(self.root / result for result in reversed(stage.results))):
             self._gone(place)
