@@ -131,6 +131,8 @@ class Mirror:
             self._get(path, name, there)
         if there is not None:
             self._trusted.add(name)
+        elif note is not None:  # a copy of what has been deleted
+            path.unlink(missing_ok=True)
         return path
 
     def is_current(self, path: Path) -> bool:
@@ -184,7 +186,7 @@ class Mirror:
 
     def below(self, folder: Path) -> list[Path]:
         """All files in a folder and in those in it."""
-        start = f"{self._name(folder)}/"
+        start = f"{self._name(folder)}/".lstrip("/")
         found = {self.root / name for name in self._objects if name.startswith(start)}
         return sorted(found | {*self._files(folder)})
 

@@ -207,8 +207,11 @@ class Workspace:
         send([self.record_file])
 
     def _listed(self) -> list[str]:
-        """What there is in the folder on the store."""
+        """What there is in the folder on the store; nothing is asked if it is a run's."""
         assert self._mirror is not None
+        if is_there(self.record_file):
+            return []
+        self._mirror.know()
         return sorted({path.relative_to(self.root).parts[0] for path in self._mirror.below(self.root)})
 
     def _send_own(self) -> None:
@@ -229,7 +232,7 @@ class Workspace:
     def whole(self, stage: Stage) -> Manifest | None:
         """The manifest of a stage in place, or None if the stage is not whole."""
         manifest = read_manifest(self.folder(stage))
-        return manifest if manifest is not None and self._is_whole(manifest, self.root / stage.name) else None
+        return manifest if manifest is not None and self._is_whole(stage, manifest, self.root / stage.name) else None
 
     def required(self, stage: Stage) -> Manifest:
         """The manifest of a stage in place.
@@ -270,10 +273,11 @@ class Workspace:
             known = self._cache[stage.name] = (fingerprint, load())
         return known[1]
 
-    def _is_whole(self, manifest: Manifest, folder: Path) -> bool:
-        """Are a stage's files all there, in its folder or among the results?"""
-        places = (folder, self.root)
-        return all(any(size_of(place / name) == size for place in places) for name, size in manifest.outputs.items())
+    def _is_whole(self, stage: Stage, manifest: Manifest, folder: Path) -> bool:
+        """Are a stage's files all there, its results beside its folder? On a store, to look where a file is not takes a request."""
+        results = (self.root,) if folder.parent == self.root else (folder, self.root)
+        places = {name: results if name.split("/")[0] in stage.results else (folder,) for name in manifest.outputs}
+        return all(any(size_of(place / name) == size for place in places[name]) for name, size in manifest.outputs.items())
 
     # Stages under way
 
@@ -309,7 +313,7 @@ class Workspace:
             return manifest
         under_way = stage.folder(self.under_way(stage, fingerprint))
         manifest = read_manifest(under_way)
-        if manifest is None or not self._is_whole(manifest, under_way.path):
+        if manifest is None or not self._is_whole(stage, manifest, under_way.path):
             return None
         self.put_in_place(stage, under_way, manifest)
         return manifest
@@ -338,9 +342,8 @@ class Workspace:
         self._gone(path)
         if self._mirror is not None:
             place = stage.folder(self.root / stage.name)
-            self._mirror.delete(place.manifest)
-            self._mirror.copy(place.path, path, last=(DONE,))
-            self._gone(place.path)
+            self._mirror.copy(place.path, path, last=(DONE,), but=(place.manifest.name,))
+            self._gone(place.path)  # not before all is copied: what is left under way without its place would be done again
             return path
         self._work.mkdir(exist_ok=True)
         (self.root / stage.name).rename(path)
@@ -403,8 +406,6 @@ class Workspace:
         """The same where nothing can be renamed: by copies within the store, of which the manifest is the last."""
         folder, name = self.root / stage.name, under_way.manifest.name
         scratch = () if manifest.failed else stage.scratch
-        if self._lease is not None:
-            self._lease.check()
         mirror.know(under_way.path)  # workers have written since
         mirror.settle(under_way.path)
         for place in (folder, *(self.root / result for result in reversed(stage.results))):
@@ -430,6 +431,8 @@ class Workspace:
     def _gone(self, path: Path) -> None:
         """Take a file or folder away, in one step; on a store what says that a stage is whole goes first."""
         if self._mirror is not None:
+            if self._lease is not None:
+                self._lease.check()
             self._mirror.delete(path, first=(StageFolder(path).manifest.name,))
         remove(path, self._trash)
 
