@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,8 @@ def test_matches_that_are_taken_back_are_in_place_until_all_are_copied(
         with monkeypatch.context() as broken, pytest.raises(OutputError, match="killed"):
             broken.setattr(Store, "copy", cannot)
             run.withdraw(MATCH, "f" * 64)
+    mirror._MIRRORS.clear()
+    shutil.rmtree(place_of(url).parent)  # as on another machine
     assert only_read(RUN, place_of(url)).whole(MATCH) is not None
 
 
