@@ -156,7 +156,17 @@ def test_the_command_and_what_it_says(url: str, endpoint: str, tmp_path: Path, p
 
 
 @pytest.mark.parametrize(
-    "where", ["s3://key:secret@bucket/run", "s3://bucket/run?X-Amz-Signature=1", "https://host/run", "memory://run", "s3:///run"]
+    "where",
+    [
+        "s3://key:secret@bucket/run",
+        "s3://bucket/run?X-Amz-Signature=1",
+        "https://host/run",
+        "memory://run",
+        "s3:///run",
+        "s3://b/run#2",
+        "s3://b/run*",
+        "s3://b/../run",
+    ],
 )
 def test_folders_that_cannot_be(where: str, tmp_path: Path, pool: Path) -> None:
     done = tallyclip("curate", pool, "--out", where, cwd=tmp_path)

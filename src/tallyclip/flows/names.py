@@ -47,6 +47,10 @@ def _check_url(url: str) -> None:
     parts = urlsplit(url)
     if parts.scheme not in SCHEMES or not parts.hostname:
         raise OptionError(f"{url}: a run folder cannot be there", "give a folder on this machine, or a URL such as s3://bucket/folder")
+    strange = re.search(r"[*?\[\]#]|//|(?<=/)\.\.?(?=/|$)", url.partition("://")[2].rstrip("/"))
+    if strange is not None and not parts.query:
+        what = f"{url}: the URL of a run folder has no {strange[0]!r} in it, which means something else to tools of stores"
+        raise OptionError(what, "give another --out")
     if parts.username is not None or parts.query or "::" in url:
         what = f"{parts.scheme}://{parts.hostname}{parts.path}: the URL of a run folder has no user, key or signature in it"
         raise OptionError(what, "give credentials as the tools of the store take them, such as AWS_ACCESS_KEY_ID or AWS_PROFILE")

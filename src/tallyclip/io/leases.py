@@ -14,9 +14,10 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
-from tallyclip.errors import InUseError, StaleError
+from tallyclip.errors import InUseError, OutputError, StaleError
 from tallyclip.io.locks import LOCK
 from tallyclip.io.stores import Store
 
@@ -46,6 +47,7 @@ class Lease:
         self._lost = False
         self._ended = threading.Event()
         self._name = self._take()
+        self._seen = time.monotonic()  # when this process last held the folder for certain
         self._thread = threading.Thread(target=self._keep, daemon=True, name="lease")
         self._thread.start()
 
@@ -55,12 +57,12 @@ class Lease:
         return not self._lost
 
     def check(self) -> None:
-        """Make sure that the folder is still held.
+        """Make sure that the folder is still held: the store is asked where the last sign is so old that another may have taken it.
 
         Raises:
             StaleError: another process has taken it over, because this one gave no sign for too long.
         """
-        if self._lost:
+        if self._lost or (time.monotonic() - self._seen > SECONDS_OF_SILENCE / 2 and not self.give_sign()):
             what = f"{self._store.url}: another process took over this {self._noun}: this one gave no sign for {SECONDS_OF_SILENCE:g} s"
             raise StaleError(what, "leave it to the other; or stop that, and run the same command again: finished work is kept")
 
@@ -68,16 +70,21 @@ class Lease:
         """Let the folder go."""
         self._ended.set()
         self._thread.join()
-        if not self._lost:
+        if self._holds():  # else the name may be another's by now
             self._store.delete([self._name])
 
     def give_sign(self) -> bool:
         """Show that this process is still there; returns whether it still holds the folder."""
-        self._lost = self._read(self._name).get("token") != self._sign["token"]
+        now = time.monotonic()
+        self._lost = self._lost or not self._holds()
         if not self._lost:
             self._signs += 1
             self._store.write(self._name, self._content())
+            self._seen = now
         return not self._lost
+
+    def _holds(self) -> bool:
+        return self._read(self._name).get("token") == self._sign["token"]
 
     def _take(self) -> str:
         others = self._store.list(LOCK)
@@ -138,8 +145,9 @@ class Lease:
         return json.dumps(sign).encode()
 
     def _keep(self) -> None:
-        while not self._ended.wait(SECONDS_BETWEEN_SIGNS) and self.give_sign():
-            pass
+        while not self._ended.wait(SECONDS_BETWEEN_SIGNS) and not self._lost:
+            with suppress(OutputError):  # the store may answer again; until then ``check`` asks
+                self.give_sign()
 
 
 def _machine() -> str:

@@ -89,8 +89,7 @@ class Mirror:
         """Take the list of all objects, or of those in one folder, and from now on go by it."""
         name = "" if below is None else self._name(below)
         found = self.store.list(name)
-        others = {other: one for other, one in self._objects.items() if name and other != name and not other.startswith(f"{name}/")}
-        self._known = others | found
+        self._known = (self._objects if name else {}) | found  # a list may be late, and what goes from a folder is deleted by this process
         self._trusted.clear()
 
     def take_up(self) -> None:
@@ -144,6 +143,8 @@ class Mirror:
             self._get(path, name, there)
         if there is not None:
             self._trusted.add(name)
+        elif note is not None:  # a copy of what has been deleted
+            path.unlink(missing_ok=True)
         return path
 
     def is_current(self, path: Path) -> bool:
@@ -197,7 +198,7 @@ class Mirror:
 
     def below(self, folder: Path) -> list[Path]:
         """All files in a folder and in those in it."""
-        start = f"{self._name(folder)}/"
+        start = f"{self._name(folder)}/".lstrip("/")
         found = {self.root / name for name in self._objects if name.startswith(start)}
         return sorted(found | {*self._files(folder)})
 

@@ -7,6 +7,7 @@ cut.
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -141,14 +142,24 @@ class Store:
         self._again(name, copied)
 
     def delete(self, names: Sequence[str]) -> None:
-        """Delete objects; those that are gone already do not matter."""
+        """Delete objects; those that are gone already do not matter. Of many, s3fs does not tell which the store refused: those that a
+        list still has are deleted again."""
+        if len(names) == 1:
+            with suppress(FileNotFoundError):
+                self._again(names[0], lambda: self._fs.rm_file(self._path(names[0])))
+            return
+        left = [*names]
 
         def deleted() -> None:
             with suppress(FileNotFoundError):
-                self._fs.rm([self._path(name) for name in names])
+                self._fs.rm([self._path(name) for name in left])
+            left[:] = [*self.list(below).keys() & left]
+            if left:
+                raise ConnectionError(f"{len(left):,} objects are still there")
 
-        if names:
-            self._again(names[0], deleted)
+        if left:
+            below = os.path.commonpath([os.path.dirname(name) for name in names])
+            self._again(below, deleted)
 
     def _about(self, name: str) -> Stored:
         if self._is_s3:  # in one request: in general, a list is taken, too, if there is no such object

@@ -217,7 +217,9 @@ def _changed(run: Workspace, stage: Stage, folder: StageFolder, sources: Mapping
     now = {source.path: source.fingerprint for source in sources.values()}
     broken = {failure.source.path for failure in folder.failures().values() if failure.source is not None}
     again: list[str] = []
-    for key in folder.marked():
+    marked = folder.marked()
+    fetch_all(map(folder.done, marked))
+    for key in marked:
         mark = folder.mark(key)
         if mark is None or mark.source is None:
             continue

@@ -287,8 +287,9 @@ def do_piece(piece: Piece, tick: Callable[[int], None]) -> int:
     write_json(running, msgspec.to_builtins(Running(socket.gethostname(), os.getpid(), round(time.time(), 3))))
     send([running])
     try:
+        before = {path: _state(path) for path in folder.outputs_of(piece.key)}
         report = piece.work(job, item, folder, tick)
-        written = [path for path in folder.outputs_of(piece.key) if path.exists()]
+        written = [path for path in folder.outputs_of(piece.key) if _state(path) not in (None, before.get(path))]
         send(written)
         outputs = {str(path.relative_to(folder.path)): path.stat().st_size for path in written}
         mark = Mark(outputs, round(time.perf_counter() - started, 3), getattr(item, "source", None), barrier, report)
@@ -297,6 +298,15 @@ def do_piece(piece: Piece, tick: Callable[[int], None]) -> int:
     finally:
         discard(running)
     return report.rows
+
+
+def _state(path: Path) -> tuple[int, int] | None:
+    """Which file is there, if there is one. What an earlier try left on this machine is none of this try's, which writes its own anew."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns
 
 
 def _read_piece(folder: StageFolder, piece: Piece) -> tuple[str, Any, Any]:

@@ -211,8 +211,11 @@ class Workspace:
         send([self.record_file])
 
     def _listed(self) -> list[str]:
-        """What there is in the folder on the store."""
+        """What there is in the folder on the store; nothing is asked if it is a run's."""
         assert self._mirror is not None
+        if is_there(self.record_file):
+            return []
+        self._mirror.know()
         return sorted({path.relative_to(self.root).parts[0] for path in self._mirror.below(self.root)})
 
     def _leave_store(self, *, cleanly: bool) -> None:
@@ -287,12 +290,10 @@ class Workspace:
         return known[1]
 
     def _is_whole(self, stage: Stage, manifest: Manifest, folder: Path) -> bool:
-        """Are a stage's files all there, in its folder or among the results?"""
-
-        def places(name: str) -> tuple[Path, ...]:
-            return (self.root, folder) if name.split("/")[0] in stage.results else (folder,)
-
-        return all(any(size_of(place / name) == size for place in places(name)) for name, size in manifest.outputs.items())
+        """Are a stage's files all there, its results beside its folder? On a store, to look where a file is not takes a request."""
+        results = (self.root,) if folder.parent == self.root else (folder, self.root)
+        places = {name: results if name.split("/")[0] in stage.results else (folder,) for name in manifest.outputs}
+        return all(any(size_of(place / name) == size for place in places[name]) for name, size in manifest.outputs.items())
 
     # Stages under way
 
@@ -357,9 +358,8 @@ class Workspace:
         self._gone(path)
         if self._mirror is not None:
             place = stage.folder(self.root / stage.name)
-            self._mirror.delete(place.manifest)
-            self._mirror.copy(place.path, path, last=(DONE,))
-            self._gone(place.path)
+            self._mirror.copy(place.path, path, last=(DONE,), but=(place.manifest.name,))
+            self._gone(place.path)  # not before all is copied: what is left under way without its place would be done again
             return path
         self._work.mkdir(exist_ok=True)
         (self.root / stage.name).rename(path)
@@ -422,9 +422,8 @@ class Workspace:
         """The same where nothing can be renamed: by copies within the store, of which the manifest is the last."""
         folder, name = self.root / stage.name, under_way.manifest.name
         scratch = () if manifest.failed else stage.scratch
-        if self._lease is not None:
-            self._lease.check()
         self._expect(stage)
+        mirror.know(under_way.path)  # workers have written since
         mirror.settle(under_way.path)
         for place in (folder, *(self.root / result for result in reversed(stage.results))):
             self._gone(place)
@@ -440,6 +439,9 @@ class Workspace:
                 remove(under_way.path / other, self._trash)
             under_way.path.rename(folder)
             mirror.adopt(folder)
+        there = {place: mirror.stored(place) for place in self._places(stage, manifest)}
+        if any(one is None or one.size != size for one, size in zip(there.values(), manifest.outputs.values(), strict=True)):
+            raise StaleError(f"{shown(str(folder))}: files went while they were put into place", "run the same command again")
         mirror.delete(under_way.path, first=(name,))
 
     def _remove(self, stage: Stage) -> None:
@@ -450,6 +452,8 @@ class Workspace:
     def _gone(self, path: Path) -> None:
         """Take a file or folder away, in one step; on a store what says that a stage is whole goes first."""
         if self._mirror is not None:
+            if self._lease is not None:
+                self._lease.check()
             self._mirror.delete(path, first=(StageFolder(path).manifest.name,))
         remove(path, self._trash)
 
@@ -457,8 +461,11 @@ class Workspace:
         """Know of all files of a stage in place, before they are taken away: one that was left would be read as a result."""
         manifest = None if self._mirror is None else read_manifest(self.folder(stage))
         if self._mirror is not None and manifest is not None:
-            places = {name: self.root if name.split("/")[0] in stage.results else self.root / stage.name for name in manifest.outputs}
-            self._mirror.expect(place / name for name, place in places.items())
+            self._mirror.expect(self._places(stage, manifest))
+
+    def _places(self, stage: Stage, manifest: Manifest) -> list[Path]:
+        """Where the files of a stage in place are."""
+        return [(self.root if name.split("/")[0] in stage.results else self.root / stage.name) / name for name in manifest.outputs]
 
     def _clear_attempts(self, stage: Stage, but: Path | None = None) -> None:
         for attempt in self.attempts(stage):

@@ -439,7 +439,9 @@ def _finish(making: Making[BalanceFolder, BalanceOptions]) -> Finished:
     counts = sum_of_shards(run, [folder.counts(key) for key in reports], len(entries), folder.groups)
     write_array(folder.counts_curated, counts)
     write_entry_counts(folder.entry_counts_curated, entries, counts)
-    merged = merge_runs([path for key in reports for path in runs_of(folder.uid_runs, key)], folder.uids)
+    marks = (folder.mark(key) for key in reports)  # which know all runs: to look for them, one by one, asks a store once a shard
+    names = (name for mark in marks if mark is not None for name in mark.outputs if name.startswith(f"{folder.uid_runs.name}/"))
+    merged = merge_runs([folder.path / name for name in names], folder.uids)
     expected = sum(report.expected_parts for report in reports.values()) / UNIT
     before = load_counts(run)
     warning = warning_of(before, options.aim, options.t, counts > 0)

@@ -27,7 +27,7 @@ from tallyclip.core.sorting import sort_rows
 from tallyclip.errors import ArtifactError
 from tallyclip.io.arrays import read_arrays, write_array
 from tallyclip.io.files import replacing, write_json
-from tallyclip.io.mirror import fetched, is_there
+from tallyclip.io.mirror import fetched, is_there, send
 from tallyclip.io.structs import read_struct
 from tallyclip.match.kernel import match_rows
 from tallyclip.match.matched_pairs import LanguageTags, MatchedPairs, MatchWriter
@@ -465,6 +465,7 @@ def unmatch(run: Workspace, failures: Mapping[str, Failure]) -> None:
         folder.forget(key)
         late = replace(failure, source=ShardItem(snapshot.shards[key].shard).source, late=True)
         write_json(folder.failed(key), msgspec.to_builtins(late))
+    send(map(folder.failed, failures))
 
 
 class MatchPart(Part):

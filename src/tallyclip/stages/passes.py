@@ -14,8 +14,9 @@ from tallyclip.core.balance import TextsPolicy, draw, entry_probability, keep_pr
 from tallyclip.core.exact import exact_threshold, threshold_rows
 from tallyclip.core.plan import expected_parts, parts_of
 from tallyclip.errors import IncompleteError
-from tallyclip.export.uids import RunWriter, merge_runs, runs_of
+from tallyclip.export.uids import RunWriter, merge_runs
 from tallyclip.io.arrays import map_array, read_array
+from tallyclip.io.mirror import send
 from tallyclip.match.matched_pairs import MatchedPairs, read_matches
 from tallyclip.run.runners.base import Task, collect
 from tallyclip.run.workspace import Workspace
@@ -95,8 +96,8 @@ def solve_exactly(run: Workspace, size: int, seed: int, policy: TextsPolicy, scr
         IncompleteError: the matches of a shard cannot be read.
     """
     runs, merged = scratch / "runs", scratch / "merged.npy"
-    _pass(run, find_thresholds, _jobs(run, ThresholdsJob, policy=policy, runs=str(runs), seed=seed))
-    merge_runs([path for key in run.required(MATCH).pieces for path in runs_of(runs, key)], merged, columns=3)
+    written = _pass(run, find_thresholds, _jobs(run, ThresholdsJob, policy=policy, runs=str(runs), seed=seed))
+    merge_runs([Path(path) for paths in written for path in paths], merged, columns=3)
     return exact_threshold(map_array(merged)[:, 2], size)
 
 
@@ -139,14 +140,16 @@ def draw_shard(job: DrawJob, tick: Callable[[int], None]) -> bytes:
     return np.packbits(kept).tobytes()
 
 
-def find_thresholds(job: ThresholdsJob, tick: Callable[[int], None]) -> None:
-    """Write for each pair of one shard that can be drawn its uid and the smallest t at which it is kept."""
+def find_thresholds(job: ThresholdsJob, tick: Callable[[int], None]) -> list[str]:
+    """Write for each pair of one shard that can be drawn its uid and the smallest t at which it is kept; returns the files."""
     counts = map_array(job.counts)
     with RunWriter(Path(job.runs), job.key, columns=3) as runs:
         for pairs in read_matches(Path(job.matches)):
             chosen = pairs.take(np.flatnonzero(job.candidates(pairs)))
             runs.add(threshold_rows(chosen.matches, counts, chosen.uids, job.seed))
             tick(len(pairs))
+    send(runs.paths)
+    return list(map(str, runs.paths))
 
 
 def _kept_again(

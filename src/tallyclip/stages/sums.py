@@ -14,7 +14,7 @@ from jaxtyping import Int64
 
 from tallyclip.errors import ArtifactError, IncompleteError
 from tallyclip.io.arrays import read_array, read_arrays, write_array
-from tallyclip.io.mirror import fetch_all
+from tallyclip.io.mirror import fetch_all, send
 from tallyclip.run.runners.base import Task, collect
 from tallyclip.run.workspace import Workspace
 
@@ -61,6 +61,7 @@ def sum_of_shards(run: Workspace, paths: Sequence[Path], entries: int, scratch: 
 def add_group(job: GroupJob, tick: Callable[[int], None]) -> None:
     """Add up the counts of one group."""
     write_array(Path(job.out), _sum(job.paths, job.entries, tick))
+    send([Path(job.out)])
 
 
 def _sum(paths: Sequence[str], entries: int, tick: Callable[[int], None]) -> Int64[np.ndarray, " V"]:

@@ -175,7 +175,7 @@ def _curated_rows(files: list[str], known: UInt64[np.ndarray, " N"]) -> list[tup
     numbers, rows = places_of_rows(known)
     found: list[tuple[list[int], float]] = [([], 0.0)] * len(known)
     for number in np.unique(numbers):
-        with reading(files[number]), pq.ParquetFile(files[number]) as file:
+        with reading(files[number]), pq.ParquetFile(str(fetched(Path(files[number])))) as file:
             of_file = np.flatnonzero(numbers == number)
             groups = [file.metadata.row_group(group).num_rows for group in range(file.metadata.num_row_groups)]
             ends = np.cumsum(groups)
