@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -34,9 +35,9 @@ from tests.tools import PATIENCE, started, succeeds, tallyclip, write_entries, w
 __all__ = ["reach"]
 
 
-@pytest.fixture(scope="module", params=[moto_server, seaweed], ids=["moto", "seaweed"])
-def endpoint(request: pytest.FixtureRequest) -> Iterator[str]:
-    with request.param() as found:
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    with moto_server() as found:
         yield found
 
 
@@ -180,20 +181,40 @@ FIRST, *OTHERS = r"\.work/match-\w+/_done/", r"\.work/match-\w+/_manifest", r"ma
 KILLED_AT = [FIRST, *(pytest.param(each, marks=pytest.mark.matrix) for each in OTHERS)]
 
 
-@pytest.mark.parametrize("seen", KILLED_AT)
-def test_a_driver_that_is_killed_goes_on_where_it_was(
-    seen: str, url: str, endpoint: str, tmp_path: Path, pool: Path, entries: Path
-) -> None:
-    """Killed at the first such object: while it matches, while it puts the matches into place, and while it balances."""
+def killed_and_taken_up(seen: str, url: str, endpoint: str, tmp_path: Path, pool: Path, entries: Path) -> None:
     command = ("curate", pool, "--metadata", entries, "--t", "20", "--workers", "2", "--out", url)
     with started(*command) as driver:
         while not any(re.match(seen, name) for name in names(endpoint, url)):
             assert driver.poll() is None, driver.communicate()
+            time.sleep(0.05)
         os.killpg(driver.pid, signal.SIGKILL)
         driver.communicate()
     succeeds(*command)
     succeeds("curate", pool, "--metadata", entries, "--t", "20", "--out", tmp_path / "run")
     assert content(stored(endpoint, url)) == content(on_disk(tmp_path / "run"))
+
+
+@pytest.mark.parametrize("seen", KILLED_AT)
+def test_a_driver_that_is_killed_goes_on_where_it_was(
+    seen: str, url: str, endpoint: str, tmp_path: Path, pool: Path, entries: Path
+) -> None:
+    """Killed at the first such object: as it matches, before the matches are put into place and while they are, and as it balances."""
+    killed_and_taken_up(seen, url, endpoint, tmp_path, pool, entries)
+
+
+def test_another_store_does_as_well(
+    reach: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, pool: Path, entries: Path
+) -> None:
+    with seaweed() as endpoint:
+        reach(endpoint)
+        monkeypatch.setenv("TALLYCLIP_SCRATCH", str(tmp_path / "scratch"))
+        url = f"s3://{new_bucket(endpoint)}/some/run"
+        killed_and_taken_up(FIRST, url, endpoint, tmp_path, pool, entries)
+        lease = Lease(Store(url), "run", note_nothing)
+        with pytest.raises(InUseError):
+            Lease(Store(url), "run", note_nothing)
+        lease.release()
+        assert Store(url).list(LOCK) == {}
 
 
 def note_nothing(_: str) -> None: ...

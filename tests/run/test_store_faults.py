@@ -25,7 +25,7 @@ from tests.run.stores import FaultProxy, fault_proxy, moto_server, new_bucket, r
 __all__ = ["reach"]
 INTERRUPTED = "interrupted"
 OBJECTS_OF_A_LIST = 1_000
-LISTS = 8  # of a command with few objects: for the lock, at its start, after the pieces, and for what it puts into place
+LISTS = 12  # of a command with few objects: for the lock, at its start, after the pieces, and for what it moves and deletes
 FAULTS = Faults(
     refuse=0.05, slow=0.02, cut_get=0.05, cut_put=0.05, lose_answer=0.05, late_list_seconds=2, repeat_list=True, slow_seconds=0.05
 )

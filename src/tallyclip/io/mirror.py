@@ -423,6 +423,12 @@ def discard_folder(folder: Path) -> None:
         mirror.delete(folder)
 
 
+def is_there_at_all(path: Path) -> bool:
+    """Is there a file or a folder?"""
+    mirror = mirror_of(path)
+    return path.exists() if mirror is None else path.exists() or bool(mirror.below(path)) or mirror.size_of(path) is not None
+
+
 def discard(path: Path) -> None:
     """Delete a file, if it is there."""
     path.unlink(missing_ok=True)
