@@ -24,7 +24,7 @@ from tallyclip.wording import plural
 
 Value = TypeVar("Value")
 
-TRIES = 8
+TRIES, TRIES_AT_FIRST = 8, 2  # at first, something is wrong with what was given rather than with the store
 LARGEST_COPIED = 5 << 30  # bytes, in one request
 FIRST_WAIT, LONGEST_WAIT = 0.1, 20.0  # seconds
 NOT_AGAIN = (FileNotFoundError, FileExistsError, PermissionError, TallyclipError)
@@ -52,6 +52,7 @@ class Store:
         self.url = url.rstrip("/")
         filesystem(self.url)  # says what is missing
         self._fs, inner = fsspec.core.url_to_fs(self.url, use_listings_cache=False)
+        self._has_answered = False
         self._is_s3 = "s3" in self._fs.protocol
         self._root = str(inner).rstrip("/")
 
@@ -63,7 +64,11 @@ class Store:
             start = len(self._root) + 1
             return {path[start:]: _stored(about) for path, about in objects.items() if about["type"] == "file"}
 
-        return self._again(below, found)
+        try:
+            return self._again(below, found)
+        except FileNotFoundError as error:
+            hint = "make it first, or check the name and your credentials"
+            raise OutputError(f"{self.url}: there is no such bucket, or it is not yours to see", hint) from error
 
     def look(self, name: str) -> Stored | None:
         """An object, or None if there is none of this name."""
@@ -182,17 +187,20 @@ class Store:
             OutputError: the store does not take it.
             FileNotFoundError: there is no such object.
         """
-        for tried in range(TRIES):
+        tries = TRIES if self._has_answered else TRIES_AT_FIRST
+        for tried in range(tries):
             try:
-                return request()
+                answer = request()
+                self._has_answered = True
+                return answer
             except PermissionError as error:
                 hint = "check that your credentials may list, read, write and delete there"
                 raise OutputError(f"{self.url}/{name}: the store refuses: {error}", hint) from error
             except NOT_AGAIN:
                 raise
             except Exception as error:  # every store's package has its own
-                if tried == TRIES - 1:
-                    hint = "check the URL, your access to it and the network; the same command goes on from here"
+                if tried == tries - 1:
+                    hint = "check the URL, your credentials and the network; the same command goes on from here"
                     raise OutputError(f"{self.url}/{name}: {type(error).__name__}: {error}", hint) from error
                 time.sleep(random.uniform(0.5, 1) * min(FIRST_WAIT * 2**tried, LONGEST_WAIT))
         raise AssertionError(name)
