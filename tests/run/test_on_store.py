@@ -30,7 +30,7 @@ from tallyclip.stages.runs import RUN
 from tests.run.driver import Inline
 from tests.run.stores import client, environment_for, moto_server, new_bucket, reach, seaweed
 from tests.run.test_shares import write_crawl
-from tests.tools import PATIENCE, started, succeeds, tallyclip, write_entries, write_pool
+from tests.tools import started, succeeds, tallyclip, write_entries, write_pool
 
 __all__ = ["reach"]
 
@@ -198,8 +198,23 @@ def killed_and_taken_up(seen: str, url: str, endpoint: str, tmp_path: Path, pool
 def test_a_driver_that_is_killed_goes_on_where_it_was(
     seen: str, url: str, endpoint: str, tmp_path: Path, pool: Path, entries: Path
 ) -> None:
-    """Killed at the first such object: as it matches, before the matches are put into place and while they are, and as it balances."""
+    """Killed at the first such object: as it matches, before and while the matches are put into place, and as it balances."""
     killed_and_taken_up(seen, url, endpoint, tmp_path, pool, entries)
+
+
+def test_workers_of_ray_go_to_the_store_themselves(url: str, endpoint: str, tmp_path: Path, pool: Path, entries: Path) -> None:
+    pytest.importorskip("ray", reason="the extra ray is not installed")
+    common = ("curate", pool, "--metadata", entries, "--t", "20", "--workers", "2", "--out")
+    succeeds(*common, url, "--runner", "ray")
+    succeeds(*common, tmp_path / "run")
+    assert content(stored(endpoint, url)) == content(on_disk(tmp_path / "run"))
+
+
+def test_a_bucket_that_is_not_there(url: str, pool: Path, entries: Path) -> None:
+    done = tallyclip("curate", pool, "--metadata", entries, "--out", url.replace("runs-", "no-"))
+    assert done.returncode == 1
+    assert "there is no such bucket" in done.stderr
+    assert "credentials" in done.stderr.split("Hint: ")[1]
 
 
 def test_another_store_does_as_well(
