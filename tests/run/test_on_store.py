@@ -30,7 +30,7 @@ from tallyclip.stages.runs import RUN
 from tests.run.driver import Inline
 from tests.run.stores import client, environment_for, moto_server, new_bucket, reach, seaweed
 from tests.run.test_shares import write_crawl
-from tests.tools import started, succeeds, tallyclip, write_entries, write_pool
+from tests.tools import PATIENCE, started, succeeds, tallyclip, write_entries, write_pool
 
 __all__ = ["reach"]
 

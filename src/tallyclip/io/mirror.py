@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import cached_property
@@ -224,7 +224,7 @@ class Mirror:
         self.know(to)
 
     def delete(self, path: Path, first: tuple[str, ...] = ()) -> None:
-        """Delete a file or folder from the store, and what is known of it here.
+        """Delete a file or folder from the store, of what is known to be there.
 
         Args:
             path: of the file or folder.
@@ -232,11 +232,16 @@ class Mirror:
         """
         name = self._name(path)
         names = [other for other in self._objects if other == name or other.startswith(f"{name}/")]
-        if self._known is None:
-            names = [name]
         before = [other for other in names if other.removeprefix(f"{name}/") in first]
-        self.store.delete(before)
-        self.store.delete([other for other in names if other not in before])
+        self._delete(before)
+        self._delete([other for other in names if other not in before])
+
+    def delete_file(self, path: Path) -> None:
+        """Delete a file from the store, if it is there."""
+        self._delete([self._name(path)])
+
+    def _delete(self, names: Sequence[str]) -> None:
+        self.store.delete(names)
         for other in names:
             self._objects.pop(other, None)
             self._trusted.discard(other)
@@ -434,4 +439,4 @@ def discard(path: Path) -> None:
     path.unlink(missing_ok=True)
     mirror = mirror_of(path)
     if mirror is not None:
-        mirror.delete(path)
+        mirror.delete_file(path)

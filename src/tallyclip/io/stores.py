@@ -12,6 +12,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -210,4 +211,5 @@ def _stored(about: dict[str, Any]) -> Stored:
     tag = next((str(about[name]).strip('"') for name in ("ETag", "etag", "md5Hash") if about.get(name)), "")
     written = next((about[name] for name in ("LastModified", "mtime", "updated") if about.get(name)), None)
     size = about["size"] if "size" in about else about["ContentLength"]
-    return Stored(int(size), tag, 0.0 if written is None or isinstance(written, str) else written.timestamp())
+    written = datetime.fromisoformat(written) if isinstance(written, str) else written
+    return Stored(int(size), tag, 0.0 if written is None else written.timestamp())

@@ -81,9 +81,9 @@ class Nowhere:
 def collect(
     runner: Runner, progress: Progress, function: Callable[[Payload, Tick], Result], tasks: Iterable[Task[Payload]], *, count: bool = True
 ) -> tuple[dict[str, Result], list[Failed]]:
-    """Run tasks whose results are small and kept in no file: what they return, by key, and those that failed.
+    """Run tasks whose results are small and come as answers: what they return, by key, and those that failed.
 
-    Such tasks are run where the driver is: an answer that is lost cannot be found in files.
+    They leave no marks: an answer that is lost cannot be found in files.
 
     Args:
         runner: where.
