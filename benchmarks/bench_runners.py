@@ -1,15 +1,20 @@
-"""Runners: what Ray costs beside processes on this machine, for a whole curate, for tasks that do nothing, and for very many of them.
+"""Runners: what Ray and ranks cost beside processes on this machine, for a whole curate, for tasks that do nothing, and for very many.
 
 python benchmarks/bench_runners.py --pool pool --entries entries.json
+
+A whole curate is a command with its start. Its cost for a shard is what it takes longer than two workers on this machine, for each shard
+of the pool, each of which is gone through twice: to match it, and to draw.
 """
 
 from __future__ import annotations
 
 import argparse
 import operator
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
@@ -24,9 +29,23 @@ MANY, FEW = 20_000, 1_000
 nothing = operator.is_  # a function that workers can import, which those of this script are not
 
 
-def timed(work: Callable[[], object]) -> float:
+RANKS = [["--workers", "1", "--rank", str(rank), "--ranks", "2", "--wait", "600"] for rank in range(2)]
+WAYS = {  # the options of each process
+    "local, 1 worker": [["--workers", "1"]],
+    "local, 2 workers": [["--workers", "2"]],
+    "ray, 2 workers": [["--workers", "2", "--runner", "ray"]],
+    "2 ranks, 1 worker each": RANKS,
+}
+BASE = "local, 2 workers"
+
+
+def curated(pool: str, entries: str, out: Path, ways: Sequence[Sequence[str]]) -> float:
+    """How many seconds it takes, from the start of the first process to the end of the last."""
+    command = [sys.executable, "-m", "tallyclip", "curate", pool, "--metadata", entries, "--out", str(out)]
     started = time.perf_counter()
-    work()
+    processes = [subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for options in ways]
+    codes = [process.wait() for process in processes]
+    assert codes == [0] * len(ways), codes
     return round(time.perf_counter() - started, 2)
 
 
@@ -55,16 +74,13 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for runner in ("local", "ray") if args.pool else ():
-            seconds = {
-                count: timed(
-                    lambda count=count, runner=runner: tc.curate(
-                        args.pool, out=folder / f"{runner}{count}", metadata=args.entries, workers=count, runner=runner
-                    )
-                )
-                for count in (1, 2)
-            }
-            record("runners: curate", libraries=("ray",), runner=runner, seconds=seconds, speed_up=round(seconds[1] / seconds[2], 2))
+        if args.pool:
+            curated(args.pool, args.entries, folder / "first", WAYS[BASE])  # so that all is compiled
+            seconds = {way: curated(args.pool, args.entries, folder / way, options) for way, options in WAYS.items()}
+            shards = tc.status(folder / BASE).stages[1].shards or 1
+            over = {way: round((each - seconds[BASE]) / shards * 1000, 1) for way, each in seconds.items() if "2" in way and way != BASE}
+            speed_up = round(seconds["local, 1 worker"] / seconds[BASE], 2)
+            record("runners: curate", libraries=("ray",), shards=shards, seconds=seconds, ms_per_shard=over, speed_up=speed_up)
         with Workers(2) as local:
             record("runners: tasks", libraries=("ray",), runner="local", **dispatched(local, FEW))
         with RayWorkers(None, 2, folder) as cluster:

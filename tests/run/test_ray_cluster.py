@@ -5,6 +5,8 @@ By default one machine is killed, in the stage match; ``scripts/test --all`` kil
 
 from __future__ import annotations
 
+import gzip
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,6 +22,7 @@ from tests.readers.crawl.tools import image, page, write_wat
 from tests.run.clusters import Cluster, add_machine, cluster_of, copy_with_version, curate, done, modules, on, ray, write_shards  # noqa: F401 - a fixture
 from tests.run.test_local import double
 from tests.run.test_shares import content
+from tests.stages.test_failed_shards import flip_a_byte
 from tests.tools import captions, eventually, fails, leftovers, started, succeeds, write_entries
 
 SHARDS = 60
@@ -115,6 +118,34 @@ def test_nor_does_one_that_is_killed_while_a_crawl_becomes_a_pool(stage: str, cr
     command = curate(crawl.pool, crawl.entries, tmp_path / "run", "--duplicates", "pair", *on(cluster))
     kill_one_during(stage, command, tmp_path / "run", cluster)
     assert made(tmp_path / "run") == crawl.clean
+
+
+def write_broken(pool: Path) -> None:
+    """Files of which each is broken in a way of its own."""
+    shards = sorted(pool.glob("*.parquet"))
+    content = shards[0].read_bytes()
+    (pool / "empty.parquet").write_bytes(b"")
+    (pool / "truncated.parquet").write_bytes(content[: len(content) // 2])
+    (pool / "flipped.parquet").write_bytes(content)
+    flip_a_byte(pool / "flipped.parquet", column=1, group=0)
+    packed = gzip.compress(b'{"url": "http://a.example/1.jpg", "caption": "a red dog"}\n' * 2_000)
+    (pool / "truncated.jsonl.gz").write_bytes(packed[: len(packed) // 2])
+    (pool / "broken.jsonl").write_bytes(b'{"url": "http://a.example/1.jpg", "caption": "a red dog"}\n\x00\x01 no JSON at all\n' * 20)
+
+
+def test_broken_files_fail_alone_and_say_the_same_on_all_runners(case: Case, cluster: Cluster, tmp_path: Path) -> None:
+    pool = write_shards(tmp_path / "pool", 6)
+    write_broken(pool)
+    said: list[list[str]] = []
+    for name, more in (("local", ["--workers", 2]), ("ray", on(cluster))):
+        refused = fails(1, *curate(pool, case.entries, tmp_path / name, *more))
+        assert "failed:" in refused
+        succeeds(*curate(pool, case.entries, tmp_path / name, *more, "--allow-failed-shards"))
+        stages = json.loads(succeeds("status", tmp_path / name, "--json"))["stages"]
+        said.append(sorted(f"{failure['shard']}: {failure['what']}" for stage in stages for failure in stage["failures"]))
+    assert said[0] == said[1]
+    assert len(said[0]) >= 4
+    assert made(tmp_path / "ray") == made(tmp_path / "local")
 
 
 def test_machines_with_another_version_are_refused_with_both_versions(case: Case, cluster: Cluster, tmp_path: Path) -> None:
