@@ -11,7 +11,7 @@ from pathlib import Path
 from tallyclip.extras import install_line
 
 ROOT = Path(__file__).parents[1]
-FILES = ("__init__.py", "extras.py", "errors.py", "escaping.py")
+FILES = ("__init__.py", "extras.py", "errors.py", "escaping.py", "places.py")
 ASK = "from tallyclip.extras import load\nfrom tallyclip.errors import MissingExtraError\n"
 ASK += "try: load('tallyclip_needs_this', 'this', 'crawl')\nexcept MissingExtraError as error: print(error.hint)"
 

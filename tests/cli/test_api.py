@@ -186,7 +186,7 @@ WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"pool": ""}, ValueError, "the input is an empty string"),
     ({"pool": None}, ValueError, "give either files or --crawl"),
     ({"out": 5}, TypeError, "out is str or PathLike"),
-    ({"out": "s3://a/b"}, ValueError, "must be on this machine"),
+    ({"out": "hf://a/b"}, ValueError, "a run folder cannot be there"),
     ({"t": "20"}, TypeError, r"t is float or None, not a str: '20'(.|\n)*help\(tc\.curate\)"),
     ({"t": -1}, ValueError, "t must be a number above 0"),
     ({"t": 5, "size": 5}, ValueError, "--t and --size each choose the threshold"),

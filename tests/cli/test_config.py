@@ -153,7 +153,7 @@ def test_one_file_describes_the_commands_of_a_run(example: Example, tmp_path: Pa
         ("exclude_pool = [5]", "exclude_pool cannot be [5]"),
         ("step = 5", "step cannot be 5\n\nHint: give text in quotes, or a list of text in quotes"),
         ('pool = ""', "pool: the input is an empty string"),
-        ('out = "s3://a/b"', "out: s3://a/b: a run folder must be on this machine"),
+        ('out = "hf://a/b"', "out: hf://a/b: a run folder cannot be there"),
         ("metadata = 1979-05-27", "metadata cannot be datetime.date"),
     ],
 )

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import tallyclip as tc
-from tallyclip.errors import ArtifactError, IncompleteError, OptionError, StaleError
+from tallyclip.errors import ArtifactError, IncompleteError, StaleError
 from tallyclip.run.workspace import Workspace
 from tallyclip.stages.plan import Aim
 from tallyclip.stages.runs import RUN
@@ -358,11 +358,6 @@ def test_two_hands_on_one_run_are_one_too_many(example: Example, run: Path, stag
             assert "Hint: wait for it, or stop it" in said
     assert_same(run, example.results)
     stages.run(run, example.pool)
-
-
-def test_a_url_is_no_run_folder(stages: Stages) -> None:
-    with pytest.raises(OptionError, match="must be on this machine"):
-        Workspace(RUN, "s3://bucket/run", stages.workers)
 
 
 def test_stages_out_of_turn_say_what_to_do_first(example: Example, tmp_path: Path) -> None:

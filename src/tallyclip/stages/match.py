@@ -27,7 +27,7 @@ from tallyclip.core.sorting import sort_rows
 from tallyclip.errors import ArtifactError
 from tallyclip.io.arrays import read_arrays, write_array
 from tallyclip.io.files import replacing, write_json
-from tallyclip.io.mirror import fetched, is_there, send
+from tallyclip.io.mirror import fetch_all, fetched, is_there, send
 from tallyclip.io.structs import read_struct
 from tallyclip.match.kernel import match_rows
 from tallyclip.match.matched_pairs import LanguageTags, MatchedPairs, MatchWriter
@@ -414,6 +414,7 @@ def _finish(making: Making[MatchFolder, MatchOptions]) -> Finished:
         languages=making.options.languages is not None or (kept is not None and run.required(GATHER).options["languages"] is not None),
     )
     write_json(folder.snapshot_file, msgspec.to_builtins(snapshot))
+    fetch_all(map(folder.counts, reports))
     schema = unify([_schema(read_arrays(folder.counts(key), "columns")["columns"].tobytes()) for key in reports])
     with replacing(folder.schema) as part:
         part.write_bytes(schema.serialize().to_pybytes())
