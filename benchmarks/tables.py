@@ -168,6 +168,22 @@ def loading() -> Rows:
     return rows
 
 
+def running() -> Rows:
+    """Seconds of a whole curate, by who does it and the rows of the pool."""
+    lines = lines_of("runners", "runners: curate")
+    rows = [["a whole curate", *(f"{line['rows'] / 1e6:.1f} M rows, s:" for line in lines)]]
+    return rows + [[way, *(f"{line['seconds'][way]:.1f}" for line in lines)] for way in lines[0]["seconds"]]
+
+
+def dispatching() -> Rows:
+    """Tasks that do nothing."""
+    rows = [["runner", "tasks:", "tasks a second:", "ms a task:", "memory of the driver, MB:"]]
+    for line in lines_of("runners", "runners: tasks"):
+        figures = [f"{line['tasks']:,}", rounded(line["tasks_per_second"]), str(line["ms_per_task"]), str(line["driver_rss_mb"])]
+        rows.append([line["runner"], *figures])
+    return rows
+
+
 def adversarial() -> Rows:
     """Exponents of time against size, by what the input is read as."""
     kinds: dict[str, Lines] = {}
@@ -193,6 +209,8 @@ TABLES: dict[str, Callable[[], Rows]] = {
     "duplicates": duplicates,
     "duplicates of tables": duplicates_of_tables,
     "loading": loading,
+    "running": running,
+    "dispatching": dispatching,
     "adversarial": adversarial,
 }
 

@@ -1,9 +1,8 @@
 """Runners: what Ray and ranks cost beside processes on this machine, for a whole curate, for tasks that do nothing, and for very many.
 
-python benchmarks/bench_runners.py --pool pool --entries entries.json
+python benchmarks/runners.py --pool pool --entries entries.json
 
-A whole curate is a command with its start. Its cost for a shard is what it takes longer than two workers on this machine, for each shard
-of the pool, each of which is gone through twice: to match it, and to draw.
+A whole curate is a command with its start, and of Ray with the start of a cluster; what that costs is seen by pools of two sizes.
 """
 
 from __future__ import annotations
@@ -77,10 +76,10 @@ def main() -> None:
         if args.pool:
             curated(args.pool, args.entries, folder / "first", WAYS[BASE])  # so that all is compiled
             seconds = {way: curated(args.pool, args.entries, folder / way, options) for way, options in WAYS.items()}
-            shards = tc.status(folder / BASE).stages[1].shards or 1
-            over = {way: round((each - seconds[BASE]) / shards * 1000, 1) for way, each in seconds.items() if "2" in way and way != BASE}
+            matched = next(stage for stage in tc.status(folder / BASE).stages if stage.stage == "match")
+            rows = matched.result["records"]
             speed_up = round(seconds["local, 1 worker"] / seconds[BASE], 2)
-            record("runners: curate", libraries=("ray",), shards=shards, seconds=seconds, ms_per_shard=over, speed_up=speed_up)
+            record("runners: curate", libraries=("ray",), shards=matched.shards, rows=rows, seconds=seconds, speed_up=speed_up)
         with Workers(2) as local:
             record("runners: tasks", libraries=("ray",), runner="local", **dispatched(local, FEW))
         with RayWorkers(None, 2, folder) as cluster:

@@ -1,6 +1,6 @@
 """The engine alone: a section of many shards that do nothing, made, taken up when all are done, and shown by ``status`` in between.
 
-python benchmarks/bench_replay.py --shards 100_000 --workers 2
+python benchmarks/replay.py --shards 100_000 --workers 2
 
 It says how many shards a second are given out and marked, how long the same command takes when all are done but nothing is published, and
 when all is in place, and the peak memory of the driver (a process of its own for each step).
@@ -80,7 +80,7 @@ def step(name: str, root: str, shards: str, workers: str, profiled: str) -> None
     if name == "status":
         read_status(KIND.outline, Path(root))
     else:
-        with suppress(KeyboardInterrupt), Workers(int(workers), ["bench_replay"]) as pool, Workspace(KIND, root, pool) as run:
+        with suppress(KeyboardInterrupt), Workers(int(workers), ["replay"]) as pool, Workspace(KIND, root, pool) as run:
             run.create([], int(shards))
             make(run, REPLAY, int(shards))
     seconds = time.perf_counter() - started
@@ -97,7 +97,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--profile", action="store_true", help="print where the driver's time goes in each step, to standard error")
     args = parser.parse_args()
-    code = "import sys, bench_replay; bench_replay.step(*sys.argv[1:])"  # so that workers find what it has, which they do not in __main__
+    code = "import sys, replay; replay.step(*sys.argv[1:])"  # so that workers find what it has, which they do not in __main__
     paths = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "run"
