@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 
 from tallyclip.escaping import printable
 from tallyclip.flows.names import check_unicode, run_place
-from tallyclip.io.mirror import fetched, look_at
 from tallyclip.places import shown
 
 if TYPE_CHECKING:
@@ -53,6 +52,17 @@ COLUMNS = ("caption_column", "url_column", "uid_column", "format", "header", "de
 _NOT_OPTIONS = ("progress",)  # of a command, which always shows it
 PART = ("rank", "ranks", "until", "wait", "finish")  # which part of the work a process does: not what is asked for
 HOW_TO_RUN = {"workers": None, "runner": "local", "ray_address": None, "shard_timeout": None}  # no result depends on it
+RESULTS = {  # where the properties of a run lead, in its folder
+    "pool": "pool",
+    "curated": "curated",
+    "uids": "uids.npy",
+    "entry_counts": "entry_counts.json",
+    "entry_counts_curated": "entry_counts_curated.json",
+    "probabilities": "probabilities",
+    "dropped": "dropped",
+    "retry": "retry",
+    "card": "card/card.html",
+}
 _FLAGS = ("images",)  # of a command, though functions take them by their place
 
 
@@ -83,47 +93,47 @@ class Run:
     @property
     def curated(self) -> Path:
         """The folder of Parquet files with the pairs that are kept."""
-        return self.path / "curated"
+        return self._place("curated")
 
     @property
     def uids(self) -> Path:
         """The uids of these, ``u8,u8[K]``, sorted, each once: ``numpy.load`` reads them."""
-        return fetched(self.path / "uids.npy")
+        return self._file("uids")
 
     @property
     def entry_counts(self) -> Path:
         """JSON: entry → count in the pool."""
-        return fetched(self.path / "entry_counts.json")
+        return self._file("entry_counts")
 
     @property
     def entry_counts_curated(self) -> Path:
         """JSON: entry → count in the curated set."""
-        return fetched(self.path / "entry_counts_curated.json")
+        return self._file("entry_counts_curated")
 
     @property
     def probabilities(self) -> Path:
         """The folder of Parquet files with the keep probability of every matched pair."""
-        return self.path / "probabilities"
+        return self._place("probabilities")
 
     @property
     def card(self) -> Path:
         """The data card as HTML; ``card.md`` and ``card.json`` are beside it."""
-        return fetched(self.path / "card" / "card.html")
+        return self._file("card")
 
     @property
     def dropped(self) -> Path:
         """With ``write_dropped``: the folder that has, for each reason, a folder of Parquet files with the pairs dropped for it."""
-        return self.path / "dropped"
+        return self._place("dropped")
 
     @property
     def pool(self) -> Path:
         """Of crawl files: the folder of Parquet files with the pool they became."""
-        return self.path / "pool"
+        return self._place("pool")
 
     @property
     def retry(self) -> Path:
         """Of survivors: the folder of Parquet files with the pairs that have no image, for img2dataset, with the reasons."""
-        return self.path / "retry"
+        return self._place("retry")
 
     @property
     def metadata(self) -> Metadata:
@@ -168,7 +178,8 @@ class Run:
         """What ``tallyclip curate`` prints at its end."""
         from tallyclip.stages.card import summary_of
 
-        places = [f"curated     {self.curated}/*.parquet", f"uids        {self.uids}", f"data card   {self.card}"]
+        uids, card = self._place("uids"), self._place("card")
+        places = [f"curated     {self.curated}/*.parquet", f"uids        {uids}", f"data card   {card}"]
         return "\n".join(printable(shown(line)) for line in [*summary_of(self._read()), *places])
 
     @property
@@ -181,6 +192,7 @@ class Run:
     @property
     def status(self) -> RunStatus:
         """The stages and how far each is, also while another process works on them; and the command that goes on."""
+        from tallyclip.io.mirror import look_at
         from tallyclip.run.status import read_status
         from tallyclip.stages.next_command import next_command
         from tallyclip.stages.outline import RUN_OUTLINE
@@ -189,9 +201,18 @@ class Run:
         status = read_status(RUN_OUTLINE, self.path.resolve())
         status.next = next_command(status)
         status.root = shown(status.root)
-        card = shown(str(self.path / "card" / "card.html"))
+        card = shown(str(self._place("card")))
         status.card = next((card for stage in status.stages if (stage.stage, stage.state) == ("card", "done")), None)
         return status
+
+    def _place(self, name: str) -> Path:
+        return self.path / RESULTS[name]
+
+    def _file(self, name: str) -> Path:
+        """The path of a file, which is here then, also of a run on an object store."""
+        from tallyclip.io.mirror import fetched
+
+        return fetched(self._place(name))
 
     def _read(self) -> Workspace:
         from tallyclip.run.workspace import only_read
