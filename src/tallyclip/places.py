@@ -14,11 +14,6 @@ COPIES, FILES = "tallyclip-copies", "+files"
 _IN_TEXT = re.compile(rf"""/(?:[^/\s'"]+/)*?{re.escape(COPIES)}/(?:[^/\s]+/)+?{re.escape(FILES)}(?=[^\w+-]|$)""")
 
 
-def is_on_store(name: str) -> bool:
-    """Is a folder one on an object store, by its name?"""
-    return "://" in name
-
-
 def place_of(url: str) -> Path:
     """Where the local copy of a folder on a store is: known from the URL alone."""
     parts = urlsplit(url.rstrip("/"))

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from tallyclip.errors import OptionError
-from tallyclip.places import SCHEMES, is_on_store, place_of
+from tallyclip.places import SCHEMES, place_of
 
 
 def check_unicode(arguments: Iterable[str]) -> None:
@@ -31,7 +31,7 @@ def run_place(name: str | Path) -> Path:
     Raises:
         OptionError: it is empty, not UTF-8, or no URL that a run can be at.
     """
-    if not is_on_store(str(name)):
+    if "://" not in str(name):
         return run_folder(name)
     check_unicode([str(name)])
     _check_url(str(name))

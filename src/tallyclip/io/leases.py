@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tallyclip.errors import InUseError, OutputError, StaleError
-from tallyclip.io.locks import LOCK
+from tallyclip.io.locks import LOCK, is_alive
 from tallyclip.io.stores import Store
 
 SECONDS_BETWEEN_SIGNS = 10.0
@@ -113,7 +113,7 @@ class Lease:
         """
         holder = self._read(name)
         if holder.get("machine") == _machine():
-            if _is_alive(int(str(holder.get("pid", 0)))):
+            if is_alive(int(str(holder.get("pid", 0)))):
                 raise self._in_use(holder)
             return
         who = f"process {holder.get('pid', '?')} on {holder.get('host', '?')}"
@@ -158,13 +158,3 @@ def _machine() -> str:
         except OSError:
             found.append(secrets.token_hex(8))  # no two are known to be the same
     return " ".join(found)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError):
-        return True
-    return True

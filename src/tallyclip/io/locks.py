@@ -106,6 +106,17 @@ def unlock(lock: int) -> None:
     os.close(lock)
 
 
+def is_alive(pid: int) -> bool:
+    """Is there a process of that number on this machine?"""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):  # another user's, or no number of a process: whose that is cannot be told
+        return True
+    return True
+
+
 def _let_go() -> None:
     """What a forked child, such as one that loads data, does first: else it would hold the folder after this process was killed."""
     for lock in _HELD:

@@ -115,7 +115,7 @@ class Mirror:
 
     def expect(self, paths: Iterable[Path]) -> None:
         """Know of files that are there, even if the list that was taken had them not yet."""
-        at_once(self.stored, paths)
+        at_once(self.stored, [path for path in paths if self._name(path) not in self._objects])
 
     def size_of(self, path: Path) -> int | None:
         """The size of a file, written here or on the store; None if there is none."""
@@ -182,9 +182,9 @@ class Mirror:
             self._known[name] = there
         self._trusted.add(name)
 
-    def unsent(self, folder: Path) -> list[Path]:
-        """The files in a folder that were written here and have not gone to the store."""
-        return [path for path in self._files(folder) if self._note(path) is None]
+    def unsent(self, folder: Path, *, below: bool = True) -> list[Path]:
+        """The files in a folder, and in those in it if ``below``, that were written here and have not gone to the store."""
+        return [path for path in self._files(folder, below=below) if self._note(path) is None]
 
     # Folders and files that go
 
@@ -193,7 +193,7 @@ class Mirror:
         start = f"{self._name(folder)}/"
         objects = self._objects if self._known is not None else self.store.list(start.rstrip("/"))
         found = {name[len(start) :]: one.written for name, one in objects.items() if name.startswith(start)}
-        found |= {path.name: path.stat().st_mtime for path in self._files(folder) if path.parent == folder}
+        found |= {path.name: path.stat().st_mtime for path in self._files(folder, below=False)}
         return {name: written for name, written in found.items() if "/" not in name}
 
     def below(self, folder: Path) -> list[Path]:
@@ -287,8 +287,10 @@ class Mirror:
         with replacing(note_file) as part:
             part.write_bytes(msgspec.json.encode(Note(there.tag, there.size, time)))
 
-    def _files(self, folder: Path) -> Iterator[Path]:
-        for place, _, names in os.walk(folder):
+    def _files(self, folder: Path, *, below: bool = True) -> Iterator[Path]:
+        for place, folders, names in os.walk(folder):
+            if not below:
+                folders.clear()
             yield from (Path(place) / name for name in names if PART not in name and not name.startswith(".lock"))
 
     def clear(self) -> None:
@@ -431,7 +433,7 @@ def discard_folder(folder: Path) -> None:
 def is_there_at_all(path: Path) -> bool:
     """Is there a file or a folder?"""
     mirror = mirror_of(path)
-    return path.exists() if mirror is None else path.exists() or bool(mirror.below(path)) or mirror.size_of(path) is not None
+    return path.exists() or (mirror is not None and (bool(mirror.below(path)) or mirror.size_of(path) is not None))
 
 
 def discard(path: Path) -> None:

@@ -125,10 +125,8 @@ class Store:
         def created() -> bool:
             try:
                 self._fs.pipe_file(self._path(name), content, mode="create")
-            except FileExistsError:
-                return self.read(name) == content
-            except OSError as error:  # as s3fs says it of some stores
-                if "PreconditionFailed" not in f"{error} {error.__cause__}":
+            except OSError as error:  # of some stores, s3fs says it otherwise
+                if not isinstance(error, FileExistsError) and "PreconditionFailed" not in f"{error} {error.__cause__}":
                     raise
                 return self.read(name) == content
             return True

@@ -31,6 +31,7 @@ DONE = "_done"
 FAILED = "_failed"
 RUNNING = "_running"
 WORK = "_work"
+MARK = ".json"
 Kind = TypeVar("Kind")
 
 
@@ -224,9 +225,6 @@ class StageFolder:
         except ArtifactError:
             job = None
         return "rows" if job is None else job.unit
-
-
-MARK = ".json"
 
 
 def _keys(folder: Path) -> Iterator[str]:

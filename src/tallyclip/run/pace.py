@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import heapq
-import os
 import socket
 from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from tallyclip.io.locks import is_alive
 from tallyclip.run.items import Mark, Running, StageFolder
 from tallyclip.run.runners.attempts import slow_from
 
@@ -77,12 +77,4 @@ def running_shards(running: Mapping[str, Running], marks: Sequence[Mark], now: f
 
 
 def _is_gone(running: Running) -> bool:
-    if running.host != socket.gethostname():
-        return False
-    try:
-        os.kill(running.pid, 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:  # another user's
-        return False
-    return False
+    return running.host == socket.gethostname() and not is_alive(running.pid)

@@ -233,7 +233,7 @@ class Workspace:
     def _send_own(self) -> None:
         """Have the files that no stage has made, such as the log, on the store."""
         assert self._mirror is not None
-        self._mirror.send(path for path in self._mirror.unsent(self.root) if path.parent == self.root and path.name not in (LOCK, ALONE))
+        self._mirror.send(self._mirror.unsent(self.root, below=False))
 
     # What is in it
 
@@ -422,11 +422,9 @@ class Workspace:
         """The same where nothing can be renamed: by copies within the store, of which the manifest is the last."""
         folder, name = self.root / stage.name, under_way.manifest.name
         scratch = () if manifest.failed else stage.scratch
-        self._expect(stage)
         mirror.know(under_way.path)  # workers have written since
         mirror.settle(under_way.path)
-        for place in (folder, *(self.root / result for result in reversed(stage.results))):
-            self._gone(place)
+        self._remove(stage)
         for result in stage.results:
             mirror.copy(under_way.path / result, self.root / result)
         mirror.copy(under_way.path, folder, last=(name,), but=(*stage.results, *scratch))
@@ -439,8 +437,8 @@ class Workspace:
                 remove(under_way.path / other, self._trash)
             under_way.path.rename(folder)
             mirror.adopt(folder)
-        there = {place: mirror.stored(place) for place in self._places(stage, manifest)}
-        if any(one is None or one.size != size for one, size in zip(there.values(), manifest.outputs.values(), strict=True)):
+        stored = map(mirror.stored, self._places(stage, manifest))
+        if any(one is None or one.size != size for one, size in zip(stored, manifest.outputs.values(), strict=True)):
             raise StaleError(f"{shown(str(folder))}: files went while they were put into place", "run the same command again")
         mirror.delete(under_way.path, first=(name,))
 
