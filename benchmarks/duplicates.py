@@ -38,7 +38,8 @@ from tallyclip.run.runners.base import Task, collect
 from tallyclip.run.runners.local import Workers
 from tallyclip.run.workspace import Workspace
 from tallyclip.stages import PRELOAD
-from tallyclip.stages.duplicates import DUPLICATES, ROWS_PER_BUCKET, Bucket, BucketJob, DuplicatesFolder, find_repeats
+from tallyclip.stages.buckets import ROWS_PER_BUCKET, Bucket, BucketJob, DuplicatesFolder, find_repeats
+from tallyclip.stages.duplicates import DUPLICATES
 from tallyclip.stages.gather import GATHER, GatherOptions, PoolOptions
 from tallyclip.stages.kept import KEPT
 from tallyclip.stages.runs import RUN

@@ -159,6 +159,16 @@ class Mirror:
         """The URL of a file."""
         return f"{self.url}/{self._name(path)}"
 
+    def read_range(self, path: Path, start: int, stop: int) -> bytes:
+        """Bytes of a file that is written once: from the store, unless all of it is here.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+        if path.exists():
+            return _read_range(path, start, stop)
+        return self.store.read_range(self._name(path), start, stop)
+
     def _get(self, path: Path, name: str, there: Stored) -> None:
         note_file = self._note_file(name)
         note_file.parent.mkdir(parents=True, exist_ok=True)
@@ -358,6 +368,25 @@ def files_below(folder: str) -> list[str] | None:
 def fetch_all(paths: Iterable[Path]) -> None:
     """Have files here before they are read one after the other, many at a time."""
     at_once(fetched, [path for path in paths if mirror_of(path) is not None])
+
+
+def read_range(path: Path, start: int, stop: int) -> bytes:
+    """The bytes of a file from one place to another; see ``Mirror.read_range``.
+
+    Raises:
+        OSError: it has none there.
+    """
+    mirror = mirror_of(path)
+    return _read_range(path, start, stop) if mirror is None else mirror.read_range(path, start, stop)
+
+
+def _read_range(path: Path, start: int, stop: int) -> bytes:
+    with path.open("rb") as file:
+        file.seek(start)
+        found = file.read(stop - start)
+    if len(found) != stop - start:
+        raise OSError(f"it ends before byte {stop:,}")
+    return found
 
 
 def send(paths: Iterable[Path]) -> None:

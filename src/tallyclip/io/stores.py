@@ -84,6 +84,21 @@ class Store:
             return self._again(name, lambda: cast(bytes, self._fs.cat_file(self._path(name))))
         return None
 
+    def read_range(self, name: str, start: int, stop: int) -> bytes:
+        """The bytes of an object from one place to another.
+
+        Raises:
+            FileNotFoundError: there is no such object.
+        """
+
+        def got() -> bytes:
+            found = cast(bytes, self._fs.cat_file(self._path(name), start=start, end=stop)) if start < stop else b""
+            if len(found) != stop - start:
+                raise ConnectionError(f"{plural(len(found), 'byte')} came of {stop - start:,}")
+            return found
+
+        return self._again(name, got)
+
     def get(self, name: str, to: Path, size: int) -> None:
         """Copy an object of that size to a file, which is whole or absent.
 

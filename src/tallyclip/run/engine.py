@@ -94,6 +94,7 @@ def _publish(making: Making[Any, Any], fingerprint: str, inputs: dict[str, str],
     run.progress.finish(finished.said)
     folder.rest()
     keys = [key for section in stage.sections for key in making.keys[section.name]]
+    last = next((some for some in reversed(making.keys.values()) if some), [])  # sections may have nothing to do
     marked: set[str] = set()
     outputs: dict[str, int] = {}
     seconds = 0.0
@@ -115,7 +116,7 @@ def _publish(making: Making[Any, Any], fingerprint: str, inputs: dict[str, str],
         fingerprint=fingerprint,
         inputs=inputs,
         options=making.asked,
-        pieces=[key for key in (making.keys[stage.sections[-1].name] if stage.sections else []) if key in marked],
+        pieces=[key for key in last if key in marked],
         failed={key: failure.what for key, failure in making.failures.items()},
         result=with_infinity(finished.result),
         outputs={name: size for name, size in outputs.items() if name.split("/")[0] not in stage.scratch},

@@ -1,13 +1,12 @@
 """The stage duplicates: finds duplicate pairs across all files. It waits for all files, and works on buckets of sorted keys.
 
-Boilerplate captions are found first, so that a pair removed as boilerplate does not cause the removal of its duplicates.
+Boilerplate captions are found first, so that a pair removed as boilerplate does not cause the removal of its duplicates. Of very many
+files the keys are merged in groups before (``stages/key_groups.py``), and the rows that are found are collected for each group after.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,130 +14,56 @@ import msgspec
 import numpy as np
 from jaxtyping import UInt64
 
-from tallyclip.core.duplicates import MOST_ROWS, ROW_BITS, bucket_bits, frequent, resolve, shard_places, without
-from tallyclip.core.sorting import bucket_slice
+from tallyclip.core.duplicates import MOST_ROWS, ROW_BITS, bucket_bits
 from tallyclip.errors import OptionError
-from tallyclip.io.arrays import map_array, write_array
+from tallyclip.io.arrays import map_array
 from tallyclip.io.files import write_json
-from tallyclip.io.mirror import fetch_all, fetched, is_there
+from tallyclip.io.mirror import fetch_all, is_there
 from tallyclip.readers.ledger import BOILERPLATE as BOILERPLATE_CAPTION
 from tallyclip.readers.ledger import IN_EARLIER_POOL, REPEATED_IN_POOL
-from tallyclip.run.items import Report, StageFolder, Work
+from tallyclip.run.items import Work
 from tallyclip.run.manifest import read_manifest
 from tallyclip.run.record import check_layout
 from tallyclip.run.stage import Finished, Making, Section, Stage
 from tallyclip.run.workspace import Workspace
+from tallyclip.stages.buckets import (
+    COLUMNS,
+    EXCLUDED,
+    REMOVED,
+    ROWS_PER_BUCKET,
+    SITES,
+    BucketJob,
+    BucketReport,
+    DuplicatesFolder,
+    bucket_key,
+    buckets_of,
+    find_boilerplate,
+    find_repeats,
+)
 from tallyclip.stages.gather import GATHER, PoolOptions
+from tallyclip.stages.key_groups import (
+    FILES_OF_A_GROUP,
+    GROUPS,
+    GroupsJob,
+    Places,
+    PlacesJob,
+    are_many,
+    collect_places,
+    group_key,
+    groups_of,
+    merge_keys,
+    places_of,
+)
 from tallyclip.wording import plural
 
-ROWS_PER_BUCKET = 4_000_000  # 128 MB of records, and some copies of them
-SITES = "sites-"  # prefix of the keys of boilerplate buckets
-
-
-class DuplicatesFolder(StageFolder):
-    """For each bucket of keys, the places of the rows to remove; and the list of key files."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self.runs = path / "_runs.json"
-
-    def removed(self, key: str) -> Path:
-        """The file with the places of the rows that are duplicates, or boilerplate, for the key of a bucket."""
-        return self.path / f"{key}.removed.npy"
-
-    def excluded(self, key: str) -> Path:
-        """The file with the places of the rows that are in earlier pools."""
-        return self.path / f"{key}.excluded.npy"
-
-    def outputs_of(self, key: str) -> Iterable[Path]:
-        return self.removed(key), self.excluded(key)
-
-
-class BucketJob(msgspec.Struct, frozen=True):
-    """What is the same for all buckets.
-
-    Attributes:
-        bits: number of leading bits of a key that choose its bucket.
-        runs: the file that lists the files of keys, in the order of the shards.
-        excluded: files of keys of earlier pools.
-        before: files of places of rows that are removed already; they do not cause the removal of others.
-        site_limit: most distinct images with the same caption on one host.
-    """
-
-    bits: int
-    runs: str
-    excluded: list[str] = []
-    before: list[str] = []
-    site_limit: int = 0
-
-
-class Bucket(msgspec.Struct, frozen=True):
-    """A slice of all keys, by their leading bits. ``rows`` is an estimate."""
-
-    number: int
-    rows: int
-
-
-class BucketReport(Report):
-    """How many rows are removed as duplicates or boilerplate, and how many because their key is in an earlier pool."""
-
-    removed: int
-    excluded: int = 0
-
-
-def find_boilerplate(job: BucketJob, item: Bucket, folder: DuplicatesFolder, tick: Callable[[int], None]) -> BucketReport:
-    """Find the boilerplate captions of a bucket, and write the places of their rows."""
-    runs, rows = _slices(job, item, "sites")
-    tick(rows)
-    removed = frequent(runs, job.site_limit)
-    write_array(folder.removed(_key(item.number, SITES)), removed)
-    return BucketReport(rows=rows, removed=len(removed))
-
-
-def find_repeats(job: BucketJob, item: Bucket, folder: DuplicatesFolder, tick: Callable[[int], None]) -> BucketReport:
-    """Find the duplicate pairs of a bucket, and write the places of their rows."""
-    runs, rows = _slices(job, item, "pairs")
-    tick(rows)
-    excluded: list[np.ndarray] = []
-    for path in job.excluded:
-        keys = map_array(path)
-        excluded.append(keys[bucket_slice(keys[:, 0], item.number, job.bits)])
-    for path in job.before:
-        removed = map_array(path)
-        runs = [without(run, removed) for run in runs]
-    repeated, of_excluded = resolve(runs, excluded)
-    write_array(folder.removed(_key(item.number)), repeated)
-    write_array(folder.excluded(_key(item.number)), of_excluded)
-    return BucketReport(rows=rows, removed=len(repeated), excluded=len(of_excluded))
-
-
-def _slices(job: BucketJob, bucket: Bucket, kind: str) -> tuple[list[np.ndarray], int]:
-    """The records of a bucket from each file, with places that include the file; and their number."""
-    runs: list[np.ndarray] = []
-    fetch_all(map(Path, key_files(job.runs)[kind]))
-    for shard, path in enumerate(key_files(job.runs)[kind]):
-        records = map_array(path)
-        part = np.array(records[bucket_slice(records[:, 0], bucket.number, job.bits)])
-        if len(part):
-            part[:, 3] = shard_places(shard, part[:, 3])
-            runs.append(part)
-    return runs, sum(map(len, runs))
-
-
-@lru_cache(maxsize=1)
-def key_files(path: str) -> dict[str, list[str]]:
-    """The files of keys, by their kind, that a stage has listed for its buckets; read once by each worker."""
-    return json.loads(fetched(Path(path)).read_text(encoding="utf-8"))
-
-
-def _key(number: int, kind: str = "") -> str:
-    return f"{kind}{number:05d}"
+MERGING, COLLECTING = "duplicates: merge keys", "duplicates: collect"
+BOILERPLATE_ROWS = "boilerplate"  # what is found of rows by site
 
 
 class Removed(msgspec.Struct, frozen=True):
-    """What is removed of gathered files: for each reason, files of places."""
+    """What is removed of gathered files: for each reason, files of places of all of them, or of groups."""
 
-    places: dict[str, list[str]]
+    places: dict[str, list[str] | Places]
 
     def of_file(self, number: int, repeats: UInt64[np.ndarray, " _"]) -> dict[str, UInt64[np.ndarray, " _"]]:
         """For each reason the rows of one file to remove, ascending.
@@ -147,24 +72,36 @@ class Removed(msgspec.Struct, frozen=True):
             number: the position of the file among all that were gathered.
             repeats: the rows that are duplicates of others in the same file.
         """
-        own = {REPEATED_IN_POOL: [repeats]}
-        none = np.zeros(0, np.uint64)
-        return {
-            reason: np.sort(np.concatenate([none, *own.get(reason, []), *_places(number, paths)])) for reason, paths in self.places.items()
-        }
+        found: dict[str, UInt64[np.ndarray, " _"]] = {}
+        for reason, places in self.places.items():
+            parts = [places.of_file(number)] if isinstance(places, Places) else [*_places(number, places)]
+            own = [repeats] if reason == REPEATED_IN_POOL else []
+            found[reason] = np.sort(np.concatenate([np.zeros(0, np.uint64), *own, *parts]))
+        return found
 
 
 def removed_of(run: Workspace) -> Removed:
     """What the stage in place has found."""
     folder, found = run.folder(DUPLICATES), run.required(DUPLICATES).result
-    buckets = [_key(number) for number in range(found["buckets"])]
+    files, size = len(run.required(GATHER).pieces), found.get("files_of_a_group")
+    if size is not None:
+        off = run.required(DUPLICATES).options["duplicates"] == "off"
+        kinds = {} if off else {REPEATED_IN_POOL: REMOVED, IN_EARLIER_POOL: EXCLUDED}
+        kinds |= {BOILERPLATE_CAPTION: BOILERPLATE_ROWS} if found["site_buckets"] else {}
+        return Removed({reason: _collected(folder, kind, files, size) for reason, kind in kinds.items()})
+    buckets = [bucket_key(number) for number in range(found["buckets"])]
     return Removed(
         {
             REPEATED_IN_POOL: [str(folder.removed(key)) for key in buckets],
             IN_EARLIER_POOL: [str(folder.excluded(key)) for key in buckets],
-            BOILERPLATE_CAPTION: [str(folder.removed(_key(number, SITES))) for number in range(found["site_buckets"])],
+            BOILERPLATE_CAPTION: [str(folder.removed(bucket_key(number, SITES))) for number in range(found["site_buckets"])],
         }
     )
+
+
+def _collected(folder: DuplicatesFolder, kind: str, files: int, size: int) -> Places:
+    """The rows of one kind, as they were collected for groups of files."""
+    return Places([str(folder.places(group_key(kind, number))) for number in range(-(-files // size))], size)
 
 
 def _places(number: int, paths: Iterable[str]) -> Iterator[UInt64[np.ndarray, " _"]]:
@@ -223,36 +160,95 @@ def _asked(run: Workspace, options: PoolOptions) -> dict[str, Any]:
     }
 
 
+def _bits(making: Making[DuplicatesFolder, PoolOptions], *, by_site: bool) -> int:
+    """How many bits of a key choose its bucket."""
+    gathered = making.run.required(GATHER).result
+    rows = gathered["pairs"] if by_site else gathered["pairs"] - gathered["repeats"]
+    return bucket_bits(rows, ROWS_PER_BUCKET)
+
+
+def _key_files(making: Making[DuplicatesFolder, PoolOptions]) -> dict[str, list[str]]:
+    """The files of keys, by their kind; those of the pool in the order of its files."""
+    run, options = making.run, making.options
+    gathered, keys = run.folder(GATHER), run.required(GATHER).pieces
+    return {
+        "pairs": [] if options.key == "off" else [str(gathered.keys(key)) for key in keys],
+        "sites": [str(gathered.sites(key)) for key in keys],
+        "known": [path for folder in options.exclude for path in earlier_pool(run, Path(folder), options.key)[1]],
+    }
+
+
+def _are_merged(making: Making[DuplicatesFolder, PoolOptions], files: Mapping[str, list[str]]) -> bool:
+    """Are the files merged in groups? All kinds are, or none."""
+    return are_many(len(files["sites"]) + len(files["known"]), _bits(making, by_site=True))
+
+
+def _cut_groups_by_site(making: Making[DuplicatesFolder, PoolOptions]) -> Work:
+    files = _key_files(making)
+    if making.options.max_site_repeats is None or not _are_merged(making, files):
+        return Work({})
+    groups = groups_of("sites", files["sites"], making.run.required(GATHER).result["pairs"])
+    return Work(groups, GroupsJob(_bits(making, by_site=True), COLUMNS))
+
+
 def _cut_sites(making: Making[DuplicatesFolder, PoolOptions]) -> Work:
     limit = making.options.max_site_repeats
     if limit is None:
         return Work({})
-    pairs = making.run.required(GATHER).result["pairs"]
-    bits = bucket_bits(pairs, ROWS_PER_BUCKET)
-    return Work(buckets_of(bits, pairs, SITES), BucketJob(bits, _write_runs(making), site_limit=limit))
+    bits, pairs = _bits(making, by_site=True), making.run.required(GATHER).result["pairs"]
+    return Work(buckets_of(bits, pairs, SITES), _bucket_job(making, bits, ("sites",), site_limit=limit))
+
+
+def _cut_boilerplate(making: Making[DuplicatesFolder, PoolOptions]) -> Work:
+    if not making.keys[GROUPS_BY_SITE.name]:
+        return Work({})
+    return _collecting(making, {BOILERPLATE_ROWS: (REMOVED, BOILERPLATE)})
+
+
+def _cut_groups(making: Making[DuplicatesFolder, PoolOptions]) -> Work:
+    files = _key_files(making)
+    if not files["pairs"] or not _are_merged(making, files):
+        return Work({})
+    gathered = making.run.required(GATHER).result
+    groups = groups_of("pairs", files["pairs"], gathered["pairs"] - gathered["repeats"]) | groups_of("known", files["known"], 0)
+    of_site = making.options.max_site_repeats is not None
+    removed = {"pairs": _collected(making.folder, BOILERPLATE_ROWS, len(files["pairs"]), FILES_OF_A_GROUP)} if of_site else {}
+    return Work(groups, GroupsJob(_bits(making, by_site=False), COLUMNS, removed))
 
 
 def _cut_pairs(making: Making[DuplicatesFolder, PoolOptions]) -> Work:
-    run, options = making.run, making.options
-    gathered = run.required(GATHER).result
-    rows = gathered["pairs"] - gathered["repeats"] if options.key != "off" else 0
+    gathered = making.run.required(GATHER).result
+    rows = gathered["pairs"] - gathered["repeats"] if making.options.key != "off" else 0
     bits = bucket_bits(rows, ROWS_PER_BUCKET)
-    excluded = [path for folder in options.exclude for path in earlier_pool(run, Path(folder), options.key)[1]]
-    before = [str(making.folder.removed(key)) for key in making.keys[BOILERPLATE.name]]
-    return Work(buckets_of(bits, rows), BucketJob(bits, _write_runs(making), excluded, before))
+    return Work(buckets_of(bits, rows), _bucket_job(making, bits, ("pairs", "known")))
 
 
-def buckets_of(bits: int, rows: int, kind: str = "") -> dict[str, Bucket]:
-    """The buckets that some leading bits choose, of about so many rows together."""
-    return {_key(number, kind): Bucket(number, rows >> bits) for number in range(1 << bits)}
+def _cut_places(making: Making[DuplicatesFolder, PoolOptions]) -> Work:
+    if not making.keys[GROUPS_OF_PAIRS.name]:
+        return Work({})
+    return _collecting(making, {REMOVED: (REMOVED, REPEATS), EXCLUDED: (EXCLUDED, REPEATS)})
 
 
-def _write_runs(making: Making[DuplicatesFolder, PoolOptions]) -> str:
-    gathered = making.run.folder(GATHER)
-    keys = making.run.required(GATHER).pieces
-    runs = {"pairs": [str(gathered.keys(key)) for key in keys], "sites": [str(gathered.sites(key)) for key in keys]}
-    write_json(making.folder.runs, runs)
-    return str(making.folder.runs)
+def _bucket_job(making: Making[DuplicatesFolder, PoolOptions], bits: int, kinds: Sequence[str], site_limit: int = 0) -> BucketJob:
+    """What the buckets of a section have in common; the list of their files is written for it."""
+    files, folder = _key_files(making), making.folder
+    merged = _are_merged(making, files)
+    before = [] if merged or site_limit else [str(folder.removed(key)) for key in making.keys[BOILERPLATE.name]]
+    if not merged:
+        write_json(folder.runs, files)
+        return BucketJob(bits, str(folder.runs), before, site_limit)
+    runs = folder.group_runs(kinds[0])
+    write_json(runs, {kind: [str(folder.group(key)) for key in groups_of(kind, files[kind], 0)] for kind in kinds})
+    starts = [*range(0, len(making.run.required(GATHER).pieces), FILES_OF_A_GROUP)]
+    return BucketJob(bits, str(runs), before, site_limit, starts)
+
+
+def _collecting(making: Making[DuplicatesFolder, PoolOptions], kinds: Mapping[str, tuple[str, Section]]) -> Work:
+    """To collect what was found in the buckets of sections, by kind."""
+    folder, files = making.folder, len(making.run.required(GATHER).pieces)
+    found = {kind: [str(folder.found(key, of)) for key in making.keys[section.name]] for kind, (of, section) in kinds.items()}
+    groups = {key: group for kind in kinds for key, group in places_of(kind, files).items()}
+    return Work(groups, PlacesJob(found))
 
 
 def _finish(making: Making[DuplicatesFolder, PoolOptions]) -> Finished:
@@ -267,20 +263,31 @@ def _finish(making: Making[DuplicatesFolder, PoolOptions]) -> Finished:
         "buckets": len(making.keys[REPEATS.name]),
         "site_buckets": len(making.keys[BOILERPLATE.name]),
     }
+    if _are_merged(making, _key_files(making)):
+        result["files_of_a_group"] = FILES_OF_A_GROUP
     summary = f"{removed + excluded:,} of {plural(gathered['pairs'], 'pair')} are duplicates" if making.options.key != "off" else "kept"
-    return Finished(result, summary, (making.folder.runs,))
+    return Finished(result, summary)
 
 
-BOILERPLATE = Section(_cut_sites, find_boilerplate, "sites", rows=lambda _, bucket: bucket.rows, said="boilerplate captions found")
-REPEATS = Section(_cut_pairs, find_repeats, "pairs", rows=lambda _, bucket: bucket.rows)
+def _rows(_: object, item: Any) -> int:
+    return item.rows
+
+
+GROUPS_BY_SITE = Section(_cut_groups_by_site, merge_keys, "site_groups", rows=_rows, shown=MERGING)
+BOILERPLATE = Section(_cut_sites, find_boilerplate, "sites", rows=_rows, said="boilerplate captions found")
+BOILERPLATE_OF_GROUPS = Section(_cut_boilerplate, collect_places, "site_places", shown=COLLECTING)
+GROUPS_OF_PAIRS = Section(_cut_groups, merge_keys, "groups", rows=_rows, shown=MERGING)
+REPEATS = Section(_cut_pairs, find_repeats, "pairs", rows=_rows)
+REPEATS_OF_GROUPS = Section(_cut_places, collect_places, "places", shown=COLLECTING)
 DUPLICATES = Stage(
     name="duplicates",
     version=2,
     command="tallyclip pool CRAWL... --out RUN",
     needs=("gather",),
-    sections=(BOILERPLATE, REPEATS),
+    sections=(GROUPS_BY_SITE, BOILERPLATE, BOILERPLATE_OF_GROUPS, GROUPS_OF_PAIRS, REPEATS, REPEATS_OF_GROUPS),
     folder=DuplicatesFolder,
     asked=_asked,
     finish=_finish,
+    scratch=(GROUPS,),
     optional=True,
 )

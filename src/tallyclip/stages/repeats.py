@@ -8,7 +8,7 @@ in the sample together, or neither is.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,15 @@ from tallyclip.core.sorting import bucket_slice, sort_rows
 from tallyclip.io.arrays import map_array
 from tallyclip.io.files import write_json
 from tallyclip.io.mirror import fetch_all
+from tallyclip.io.slices import read_slices
 from tallyclip.report.card import Facts
 from tallyclip.report.numbers import percent, short
-from tallyclip.run.items import Report, StageFolder, Work
+from tallyclip.run.items import Report, Work
 from tallyclip.run.manifest import Manifest
 from tallyclip.run.stage import Finished, Making, Section, Stage
 from tallyclip.run.workspace import Workspace
-from tallyclip.stages.duplicates import ROWS_PER_BUCKET, Bucket, buckets_of, key_files
+from tallyclip.stages.buckets import ROWS_PER_BUCKET, Bucket, buckets_of, key_files
+from tallyclip.stages.key_groups import GROUPS, GroupsJob, KeyGroupsFolder, are_many, groups_of, merge_keys
 from tallyclip.stages.match import MATCH, SAMPLED
 from tallyclip.wording import plural
 
@@ -34,19 +36,24 @@ KINDS = {"pair": "by URL and caption", "url": "by URL"}
 BY_UID = "by uid"  # in place of URL and caption, where the pool has uids of its own
 
 
-class RepeatsFolder(StageFolder):
-    """The list of key files."""
+class RepeatsFolder(KeyGroupsFolder):
+    """The list of key files, or of those of groups."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self.keys = path / "_keys.json"
 
+    def outputs_of(self, key: str) -> Iterable[Path]:
+        return (self.group(key),)
+
 
 class BucketsJob(msgspec.Struct, frozen=True):
-    """What is the same for all buckets: how many leading bits of a key choose one, and the list of key files by kind."""
+    """What is the same for all buckets: how many leading bits of a key choose one, the list of key files by kind, and whether these are of
+    groups."""
 
     bits: int
     keys: str
+    merged: bool
 
 
 class RepeatsReport(Report):
@@ -66,9 +73,12 @@ def count_bucket(job: BucketsJob, item: Bucket, _: RepeatsFolder, tick: Callable
     """Count the keys of a bucket."""
     counts: dict[str, tuple[int, int, int]] = {}
     for kind, paths in key_files(job.keys).items():
-        fetch_all(map(Path, paths))
-        runs = [map_array(path) for path in paths]
-        parts = [run[bucket_slice(run[:, 0], item.number, job.bits)] for run in runs]
+        if job.merged:
+            parts = read_slices(map(Path, paths), item.number, 2)
+        else:
+            fetch_all(map(Path, paths))
+            runs = [map_array(path) for path in paths]
+            parts = [run[bucket_slice(run[:, 0], item.number, job.bits)] for run in runs]
         keys = sort_rows(np.concatenate([np.zeros((0, 2), np.uint64), *parts]))
         times = np.diff(np.append(np.flatnonzero(first_of_each(keys)), len(keys)))
         counts[kind] = len(keys), len(times), int((times**2).sum())
@@ -100,16 +110,32 @@ def estimated(pairs: int, keys: int, different: int, squares: int) -> Repetition
     return by_share if is_as_by_chance and by_share.error <= by_keys.error else by_keys
 
 
-def _cut(making: Making[RepeatsFolder, None]) -> Work:
+def _files(making: Making[RepeatsFolder, None]) -> tuple[dict[str, list[str]], int, int]:
+    """The files of keys by kind, the number of keys of a kind, and how many bits of one choose its bucket."""
     run = making.run
     folder, matched = run.folder(MATCH), run.required(MATCH)
     names = {"pair": [str(folder.pair_keys(key)) for key in matched.pieces]}
     if matched.result["has_urls"]:
         names["url"] = [str(folder.url_keys(key)) for key in matched.pieces]
-    write_json(making.folder.keys, names)
     rows = matched.result["texts"] // (1 if _is_exact(matched) else SAMPLED)
-    bits = bucket_bits(rows, ROWS_PER_BUCKET)
-    return Work(buckets_of(bits, len(names) * rows), BucketsJob(bits, str(making.folder.keys)))
+    return names, rows, bucket_bits(rows, ROWS_PER_BUCKET)
+
+
+def _cut_groups(making: Making[RepeatsFolder, None]) -> Work:
+    files, rows, bits = _files(making)
+    if not are_many(len(files["pair"]), bits):
+        return Work({})
+    groups = {key: group for kind, paths in files.items() for key, group in groups_of(kind, paths, rows).items()}
+    return Work(groups, GroupsJob(bits, dict.fromkeys(files, 2)))
+
+
+def _cut(making: Making[RepeatsFolder, None]) -> Work:
+    files, rows, bits = _files(making)
+    merged = bool(making.keys[GROUPS_OF_KEYS.name])
+    if merged:
+        files = {kind: [str(making.folder.group(key)) for key in groups_of(kind, paths, 0)] for kind, paths in files.items()}
+    write_json(making.folder.keys, files)
+    return Work(buckets_of(bits, len(files) * rows), BucketsJob(bits, str(making.folder.keys), merged))
 
 
 def _is_exact(matched: Manifest) -> bool:
@@ -125,7 +151,7 @@ def _finish(making: Making[RepeatsFolder, None]) -> Finished:
         found[kind] = Repetition(keys - different, 0) if _is_exact(matched) else estimated(pairs, keys, different, squares)
     has_uids = matched.result["own_uids"] > 0 and "pool" not in matched.inputs  # those of the run's own pool are hashes
     result = {"pairs": pairs, "exact": _is_exact(matched), "has_uids": has_uids, "repeats": msgspec.to_builtins(found)}
-    return Finished(result, _line(_facts(result)), (making.folder.keys,))
+    return Finished(result, _line(_facts(result)))
 
 
 class RepeatsFacts(Facts):
@@ -168,15 +194,17 @@ def _card(run: Workspace) -> RepeatsFacts:
     return RepeatsFacts(title=title, facts=_facts(result), pairs=result["pairs"], exact=result["exact"], repeats=repeats)
 
 
+GROUPS_OF_KEYS = Section(_cut_groups, merge_keys, "groups", rows=lambda _, group: group.rows, unit="keys", shown="repeats: merge keys")
 BUCKETS = Section(_cut, count_bucket, "buckets", rows=lambda _, bucket: bucket.rows, unit="keys")
 REPEATS = Stage(
     name="repeats",
     version=1,
     command="tallyclip match POOL... --out RUN",
     needs=("match",),
-    sections=(BUCKETS,),
+    sections=(GROUPS_OF_KEYS, BUCKETS),
     folder=RepeatsFolder,
     finish=_finish,
+    scratch=(GROUPS,),
     optional=True,
     card=_card,
 )
