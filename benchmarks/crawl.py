@@ -102,7 +102,7 @@ def pooled(path: Path, folder: Path) -> int:
     shard, gathered, pool = Shard("wat", find_files([str(path)])[0][0]), GatherFolder(folder / "gather"), RemainingFolder(folder / "pool")
     job = GatherJob(ColumnChoice(), CrawlReading(str(folder)), "pair", Filters(), by_site=False, collapse=True, languages=None)
     report = gather_shard(job, ShardItem(shard), gathered, lambda _: None)
-    into = PoolJob(str(gathered.path), removed=Removed([], []), languages=None, detected=False, duplicates="pair")
+    into = PoolJob(str(gathered.path), removed=Removed({}), languages=None, detected=False, duplicates="pair")
     return write_pairs(into, GatheredFile("wat", 0, report.rows), pool, lambda _: None).kept
 
 

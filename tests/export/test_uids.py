@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest.mock import patch
@@ -58,7 +57,7 @@ def test_of_rows_with_one_uid_the_smallest_is_kept_or_with_repeats_all(
     first: dict[tuple[int, int], int] = {}
     for high, low, known in sorted(rows):
         first.setdefault((high, low), known)
-    with TemporaryDirectory() as folder, patch.object(module, "HELD", held), patch.object(module, "RUNS_AT_ONCE", 5):
+    with TemporaryDirectory() as folder, patch.object(module, "HELD", held):
         paths = [Path(folder) / f"{number}.npy" for number in range(len(runs))]
         for path, run in zip(paths, runs, strict=True):
             np.save(path, sort_rows(np.array(run, np.uint64).reshape(len(run), 3)))
@@ -133,29 +132,6 @@ def _own_memory(process: psutil.Process) -> int:
     return memory.rss - memory.shared
 
 
-def test_more_runs_are_merged_than_a_process_may_have_open(tmp_path: Path) -> None:
-    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)
-    runs = [[[(number, part) for number in range(9)]] for part in range(300)]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (psutil.Process().num_fds() + 100, allowed[1]))
-    try:
-        found, said = merged(tmp_path, runs, held=100)
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, allowed)
-    assert said == Merged(2700, 2700)
-    assert found.tolist() == [(number, part) for number in range(9) for part in range(300)]
-
-
-def test_a_shard_may_have_any_name_however_many_the_runs(tmp_path: Path) -> None:
-    """Shards are called what their files are, and longer runs are written beside theirs."""
-    runs: list[Path] = []
-    for number, key in enumerate([*(f"a{i:03d}" for i in range(3 * module.RUNS_AT_ONCE)), "merged", "merged.0", "uids"]):
-        with RunWriter(tmp_path / "runs", key) as writer:
-            writer.add(as_array([(number, 0)]))
-        runs += writer.paths
-    assert merge_runs(runs, tmp_path / "uids.npy") == Merged(len(runs), len(runs))
-    assert np.load(tmp_path / "uids.npy").tolist() == [(number, 0) for number in range(len(runs))]
-
-
 def test_no_range_is_much_larger_than_it_should_be_however_many_the_runs(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     runs = [[rng.integers(0, 2**63, (50, 2)).tolist()] for _ in range(500)]
@@ -165,7 +141,7 @@ def test_no_range_is_much_larger_than_it_should_be_however_many_the_runs(tmp_pat
         sizes.append(len(uids))
         return sort_rows(uids)
 
-    with patch.object(module, "RUNS_AT_ONCE", 500), patch.object(module, "sort_rows", watched):
+    with patch.object(module, "sort_rows", watched):
         found, _ = merged(tmp_path, runs, held=1000, sampled=1000)
     assert len(found) == 25_000
     assert max(sizes) <= 2000

@@ -11,14 +11,16 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tallyclip.core.data import Metadata
-from tallyclip.errors import InUseError, StaleError
+from tallyclip.errors import ArtifactError, InUseError, StaleError
 from tallyclip.flows.curate import curate
 from tallyclip.io import leases, mirror
 from tallyclip.io.leases import Lease
 from tallyclip.io.locks import LOCK
+from tallyclip.io.slices import read_slice, read_slices, write_slices
 from tallyclip.io.stores import Store
 from tallyclip.places import COPIES, FILES, place_of
 from tallyclip.readers.columns import ColumnChoice
@@ -30,6 +32,7 @@ from tallyclip.stages.runs import RUN
 from tests.run.driver import Inline
 from tests.run.stores import client, environment_for, moto_server, new_bucket, reach, seaweed
 from tests.run.test_shares import write_crawl
+from tests.stages.merged_keys import merge_keys_of
 from tests.tools import PATIENCE, started, succeeds, tallyclip, write_entries, write_pool
 
 __all__ = ["reach"]
@@ -115,13 +118,18 @@ def curate_into(root: str | Path, pool: Path, entries: Path, runner: Inline | No
 KINDS = {
     "tables": PoolOptions(),
     "tables, repeats dropped": PoolOptions(duplicates="pair", write_dropped=True),
+    "tables, keys merged": PoolOptions(duplicates="pair", write_dropped=True),
     "crawl": PoolOptions(),
 }
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_pieces_that_other_machines_do_come_to_the_same_bytes(kind: str, url: str, endpoint: str, tmp_path: Path, entries: Path) -> None:
+def test_pieces_that_other_machines_do_come_to_the_same_bytes(
+    kind: str, url: str, endpoint: str, tmp_path: Path, entries: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pool = write_crawl(tmp_path / "crawl") if kind == "crawl" else write_pool(tmp_path / "pool")
+    if kind == "tables, keys merged":
+        merge_keys_of(monkeypatch, files=2, rows_per_bucket=500)
     curate_into(tmp_path / "run", pool, entries, options=KINDS[kind])
     runner = FarAway()
     curate_into(url, pool, entries, runner, KINDS[kind])
@@ -135,6 +143,21 @@ def test_pieces_that_other_machines_do_come_to_the_same_bytes(kind: str, url: st
     again = FarAway()
     curate_into(url, pool, entries, again, KINDS[kind])
     assert again.done == []
+
+
+def test_of_a_file_of_slices_only_a_slice_comes(url: str, endpoint: str) -> None:
+    path = place_of(url) / ".work" / "some.slices"
+    slices = [np.full((rows, 2), rows, np.uint64) for rows in (0, 5, 1000)]
+    write_slices(path, slices, len(slices))
+    mirror.send([path])
+    assert names(endpoint, url) == [".work/some.slices"]
+    path.unlink()
+    for number, rows in enumerate(slices):
+        assert read_slice(path, number, 2).tolist() == rows.tolist()
+    assert [len(rows) for rows in read_slices([path] * 3, 1, 2)] == [5] * 3
+    with pytest.raises(ArtifactError, match=r"other\.slices: broken"):
+        read_slice(path.with_name("other.slices"), 0, 2)
+    assert not path.exists()
 
 
 def test_the_command_and_what_it_says(url: str, endpoint: str, tmp_path: Path, pool: Path, entries: Path) -> None:

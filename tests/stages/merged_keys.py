@@ -14,3 +14,4 @@ def merge_keys_of(patch: pytest.MonkeyPatch, files: int, rows_per_bucket: int) -
     for module in (duplicates, key_groups):
         patch.setattr(module, "FILES_OF_A_GROUP", files)
     patch.setattr(key_groups, "MOST_SLICES", 0)
+    patch.setattr(key_groups, "ROWS_OF_A_SLICE", 1 << 40)

@@ -12,15 +12,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tallyclip.core.duplicates import first_of_each, sorted_records
+from tallyclip.core.duplicates import bucket_bits, first_of_each, sorted_records
 from tallyclip.errors import ArtifactError
 from tallyclip.io.arrays import write_array
 from tallyclip.io.files import write_json
 from tallyclip.io.slices import read_slice, read_slices, write_slices
 from tallyclip.run.runners.local import Workers
 from tallyclip.stages import PRELOAD, key_groups
-from tallyclip.stages.buckets import COLUMNS, Bucket, BucketJob, DuplicatesFolder, bucket_key, find_boilerplate, find_repeats
-from tallyclip.stages.key_groups import GroupsJob, Places, PlacesJob, collect_places, groups_of, merge_keys, places_of
+from tallyclip.stages.buckets import (
+    COLUMNS,
+    ROWS_PER_BUCKET,
+    Bucket,
+    BucketJob,
+    DuplicatesFolder,
+    bucket_key,
+    find_boilerplate,
+    find_repeats,
+)
+from tallyclip.stages.key_groups import GroupsJob, Places, PlacesJob, are_many, collect_places, groups_of, merge_keys, places_of
 from tests.stages.merged_keys import merge_keys_of
 from tests.stages.test_crawl import made as made_pool
 from tests.stages.test_crawl import rows_of, write_crawl
@@ -202,6 +211,13 @@ def test_repeats_are_counted_the_same(tmp_path: Path, workers: Workers, monkeypa
     assert found_repeats(second) == found_repeats(first)
     assert len(list((second / "repeats" / "_done").glob("*-group-*"))) == 2 * 3
     assert not (second / "repeats" / "_groups").exists()
+
+
+def test_keys_are_merged_where_slices_are_many_and_short() -> None:
+    assert not are_many(files=1_000, bits=bucket_bits(10**9, ROWS_PER_BUCKET), rows=10**9)
+    assert are_many(files=10_000, bits=bucket_bits(10**10, ROWS_PER_BUCKET), rows=10**10)
+    assert are_many(files=100_000, bits=bucket_bits(10**8, ROWS_PER_BUCKET), rows=10**8)  # of which each has a thousand
+    assert not are_many(files=10_000, bits=bucket_bits(10**6, ROWS_PER_BUCKET), rows=10**6)
 
 
 def test_slices_are_read_as_they_were_written_and_broken_files_named(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ Uids are written in sorted runs, which are merged range by range, so no step hol
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
@@ -16,14 +16,13 @@ from jaxtyping import UInt64
 
 from tallyclip.core.duplicates import first_of_each
 from tallyclip.core.sorting import sample_of_run, sort_rows
-from tallyclip.core.uids import SUBSET, as_columns
+from tallyclip.core.uids import SUBSET
 from tallyclip.io.arrays import map_array
 from tallyclip.io.files import replacing
 from tallyclip.io.mirror import fetch_all, is_there
 
 HELD = 1 << 22  # uids in memory, 64 MB
 SAMPLED = 1 << 16  # uids by which ranges are chosen
-RUNS_AT_ONCE = 64  # files open at the same time
 
 
 class Merged(NamedTuple):
@@ -82,47 +81,37 @@ def merge_runs(paths: Sequence[Path], out: Path, *, columns: int = 2, repeats: b
         out: of dtype ``u8,u8`` if it has uids alone, else uint64[N, columns].
         columns: of a row.
         repeats: keep all rows.
-
-    While there are more than ``RUNS_AT_ONCE`` runs, that many are merged into a longer run beside them, because the number of open files
-    of a process is limited.
     """
     fetch_all(paths)
-    total = sum(len(map_array(path)) for path in paths)
-    runs, longer = list(paths), 0
-    while len(runs) > RUNS_AT_ONCE:
-        target = runs[0].with_name(f"_merged.{longer}.npy")  # no shard's name: their keys do not begin with an underscore
-        _merge(runs[:RUNS_AT_ONCE], target, columns, repeats=repeats)
-        runs, longer = [*runs[RUNS_AT_ONCE:], target], longer + 1
-    return Merged(_merge(runs, out, columns, repeats=repeats), total)
-
-
-def _merge(paths: Sequence[Path], out: Path, columns: int, *, repeats: bool) -> int:
-    """Merge a few runs, range by range, and return the number of unique uids. Equal uids are always in the same range."""
-    loaded = [map_array(path) for path in paths]
-    runs = [as_columns(run) if columns == 2 else run for run in loaded]  # a longer run of uids is u8,u8
-    bounds = _bounds(runs)
-    unique = written = 0
-    with replacing(out) as part, part.open("wb") as file:
-        _write_header(file, 0, columns)
-        for low, high in zip([None, *bounds], [*bounds, None], strict=True):
-            slices = [run[_position(run, low) : _position(run, high)] for run in runs]
-            merged = sort_rows(np.concatenate([np.zeros((0, columns), np.uint64), *slices]))
-            is_first = first_of_each(merged)
-            chosen = merged if repeats else merged[is_first]
-            chosen.tofile(file)
-            unique, written = unique + int(np.count_nonzero(is_first)), written + len(chosen)
-        file.seek(0)
-        _write_header(file, written, columns)
-    return unique
-
-
-def _bounds(runs: Sequence[UInt64[np.ndarray, "_ K"]]) -> list[tuple[int, int]]:
-    """The ends of ranges of about HELD uids, from a sample of the runs."""
+    runs = [map_array(path) for path in paths]
     total = sum(map(len, runs))
-    ranges = -(-total // HELD)
+    unique = 0
+
+    def chosen() -> Iterator[UInt64[np.ndarray, "_ K"]]:
+        nonlocal unique
+        for rows in merged_ranges(runs, bounds_of(runs, -(-total // HELD)), columns):
+            is_first = first_of_each(rows)
+            unique += int(np.count_nonzero(is_first))
+            yield rows if repeats else rows[is_first]
+
+    write_rows(out, chosen(), columns)
+    return Merged(unique, total)
+
+
+def merged_ranges(
+    runs: Sequence[UInt64[np.ndarray, "_ K"]], bounds: Sequence[tuple[int, int]], columns: int
+) -> Iterator[UInt64[np.ndarray, "_ K"]]:
+    """The rows of sorted runs in ascending order, range by range. Equal uids are always in the same range."""
+    for low, high in zip([None, *bounds], [*bounds, None], strict=True):
+        slices = [run[_position(run, low) : _position(run, high)] for run in runs]
+        yield sort_rows(np.concatenate([np.zeros((0, columns), np.uint64), *slices]))
+
+
+def bounds_of(runs: Sequence[UInt64[np.ndarray, "_ K"]], ranges: int) -> list[tuple[int, int]]:
+    """The ends of so many ranges of about equally many uids, but for the last, from a sample of the runs."""
     if ranges <= 1:
         return []
-    step = max(1, total // SAMPLED)
+    step = max(1, sum(map(len, runs)) // SAMPLED)
     sample = sort_rows(np.concatenate([sample_of_run(run, number, step) for number, run in enumerate(runs)]))
     if len(sample) == 0:
         return []
@@ -138,6 +127,18 @@ def _position(run: UInt64[np.ndarray, "n K"], bound: tuple[int, int] | None) -> 
     first = int(np.searchsorted(run[:, 0], np.uint64(high)))
     last = int(np.searchsorted(run[:, 0], np.uint64(high), side="right"))
     return first + int(np.searchsorted(run[first:last, 1], np.uint64(low)))
+
+
+def write_rows(out: Path, parts: Iterable[UInt64[np.ndarray, "_ K"]], columns: int) -> None:
+    """Write rows as ``.npy``, part by part: uids alone as ``u8,u8``, other rows as they are."""
+    written = 0
+    with replacing(out) as part, part.open("wb") as file:
+        _write_header(file, 0, columns)
+        for rows in parts:
+            file.write(np.ascontiguousarray(rows).data)
+            written += len(rows)
+        file.seek(0)
+        _write_header(file, written, columns)
 
 
 def _write_header(file: object, size: int, columns: int) -> None:

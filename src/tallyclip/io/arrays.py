@@ -31,8 +31,13 @@ def read_array(path: Path) -> np.ndarray[Any, Any]:
 
 
 def map_array(path: str | Path) -> np.ndarray[Any, Any]:
-    """The array of a ``.npy`` file, whose pages are read when they are used."""
-    return np.load(fetched(Path(path)), mmap_mode="r", allow_pickle=False)
+    """The array of a ``.npy`` file of a stage, whose pages are read when they are used.
+
+    Raises:
+        ArtifactError: the file is gone or broken.
+    """
+    with _reading(Path(path)):
+        return np.load(fetched(Path(path)), mmap_mode="r", allow_pickle=False)
 
 
 def read_arrays(path: Path, *names: str) -> dict[str, np.ndarray[Any, Any]]:

@@ -34,7 +34,7 @@ from tallyclip.core.uids import make_uids
 from tallyclip.errors import IncompleteError, OptionError, SourceError, StaleError
 from tallyclip.export.curated import ENTRY_IDS_PATH, CuratedColumns, CuratedRows
 from tallyclip.export.entry_counts import write_entry_counts
-from tallyclip.export.uids import RunWriter, merge_runs, runs_of
+from tallyclip.export.uids import RunWriter, runs_of
 from tallyclip.io.arrays import map_array, read_array, write_array
 from tallyclip.io.files import replacing
 from tallyclip.io.tables import TableWriter
@@ -57,6 +57,7 @@ from tallyclip.run.stage import Finished, Making, Section, Stage
 from tallyclip.run.workspace import Workspace
 from tallyclip.stages.counts import load_counts
 from tallyclip.stages.match import MATCH, MatchReport, SnapshotShard, read_schema, smallest_uids, snapshot_of, unmatch
+from tallyclip.stages.merged_uids import merge_uids
 from tallyclip.stages.metadata import entries_of
 from tallyclip.stages.plan import Aim, resolve, steps_to, tabulate, warning_of
 from tallyclip.stages.sums import sum_of_shards
@@ -441,7 +442,7 @@ def _finish(making: Making[BalanceFolder, BalanceOptions]) -> Finished:
     write_entry_counts(folder.entry_counts_curated, entries, counts)
     marks = (folder.mark(key) for key in reports)  # which know all runs: to look for them, one by one, asks a store once a shard
     names = (name for mark in marks if mark is not None for name in mark.outputs if name.startswith(f"{folder.uid_runs.name}/"))
-    merged = merge_runs([folder.path / name for name in names], folder.uids)
+    merged = merge_uids(run, [folder.path / name for name in names], folder.uids)
     expected = sum(report.expected_parts for report in reports.values()) / UNIT
     before = load_counts(run)
     warning = warning_of(before, options.aim, options.t, counts > 0)

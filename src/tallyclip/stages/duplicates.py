@@ -180,7 +180,8 @@ def _key_files(making: Making[DuplicatesFolder, PoolOptions]) -> dict[str, list[
 
 def _are_merged(making: Making[DuplicatesFolder, PoolOptions], files: Mapping[str, list[str]]) -> bool:
     """Are the files merged in groups? All kinds are, or none."""
-    return are_many(len(files["sites"]) + len(files["known"]), _bits(making, by_site=True))
+    rows = making.run.required(GATHER).result["pairs"]
+    return are_many(len(files["sites"]) + len(files["known"]), _bits(making, by_site=True), rows)
 
 
 def _cut_groups_by_site(making: Making[DuplicatesFolder, PoolOptions]) -> Work:

@@ -1,8 +1,8 @@
 """Sorted keys of very many files, merged in groups of files, so that a bucket of keys is a slice of each group and not of each file.
 
-A pool of 10^11 pairs has 10^5 files and 10^4 buckets: 10^9 slices of a few kilobytes, which no file system and no store likes to read. A
+A pool of 10^10 pairs has 10^4 files and 10^3 buckets: 10^7 slices of a few kilobytes, which no file system and no store likes to read. A
 group of files is one file with all buckets one after the other (``io/slices.py``), and what is found in buckets goes back to the files the
-same way. Where there are fewer slices (``are_many``), merging would take longer than it saves.
+same way. Where slices are fewer, or longer (``are_many``), merging would take longer than it saves.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from tallyclip.io.mirror import fetch_all
 from tallyclip.io.slices import read_slice, read_slices, write_slices
 from tallyclip.run.items import Report, StageFolder
 
-MOST_SLICES = 1 << 20  # that are read without groups
+MOST_SLICES = 1 << 16  # that are read without groups, however few rows they have
+ROWS_OF_A_SLICE = 1000  # to open a file takes about as long as to merge so many rows
 FILES_OF_A_GROUP = 256
 ROWS_AT_ONCE = 4_000_000  # in memory: 128 MB, and some copies of them
 GROUPS = "_groups"  # the folder of what only the making of a stage needs
@@ -93,9 +94,10 @@ class PlacesJob(msgspec.Struct, frozen=True):
     found: dict[str, list[str]]
 
 
-def are_many(files: int, bits: int) -> bool:
-    """Are there so many slices of files that they are worth merging?"""
-    return files << bits > MOST_SLICES
+def are_many(files: int, bits: int, rows: int) -> bool:
+    """Do files of so many rows together have so many and so short slices that it is faster to merge them?"""
+    slices = files << bits
+    return slices > MOST_SLICES and rows < slices * ROWS_OF_A_SLICE
 
 
 def group_key(kind: str, number: int) -> str:

@@ -19,7 +19,6 @@ from tallyclip.core.duplicates import ROW_BITS, shard_places
 from tallyclip.core.sorting import sort_rows
 from tallyclip.core.uids import parse_uids
 from tallyclip.errors import StaleError
-from tallyclip.export.uids import merge_runs
 from tallyclip.io.arrays import write_array
 from tallyclip.io.mirror import fetched
 from tallyclip.readers.content import reading
@@ -28,6 +27,7 @@ from tallyclip.run.items import Report, Source, StageFolder, Work
 from tallyclip.run.stage import Finished, Making, Section, Stage
 from tallyclip.run.workspace import Workspace
 from tallyclip.stages.balance import BALANCE, BalanceFolder
+from tallyclip.stages.merged_uids import merge_uids
 from tallyclip.wording import plural
 
 Looked = Literal["curated", "probabilities"]
@@ -116,7 +116,7 @@ def _finish(making: Making[LookupFolder, LookupOptions]) -> Finished:
     folder = making.folder
     if not all(folder.is_done(key, source) for key, source in _cut(making).sources.items()):
         raise StaleError(f"{Path(making.options.files[0]).parent} was written anew while it was read", "run the same command again")
-    merged = merge_runs([folder.run(key) for key in making.reports(FILES)], folder.table, columns=COLUMNS)
+    merged = merge_uids(making.run, [folder.run(key) for key in making.reports(FILES)], folder.table, columns=COLUMNS)
     result = {"uids": merged.unique, "pairs": merged.total}
     return Finished(result, f"{plural(merged.unique, 'uid')} of the run", (folder.table,))
 

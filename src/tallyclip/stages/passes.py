@@ -14,7 +14,7 @@ from tallyclip.core.balance import TextsPolicy, draw, entry_probability, keep_pr
 from tallyclip.core.exact import exact_threshold, threshold_rows
 from tallyclip.core.plan import expected_parts, parts_of
 from tallyclip.errors import IncompleteError
-from tallyclip.export.uids import RunWriter, merge_runs
+from tallyclip.export.uids import RunWriter
 from tallyclip.io.arrays import map_array, read_array
 from tallyclip.io.mirror import send
 from tallyclip.match.matched_pairs import MatchedPairs, read_matches
@@ -22,6 +22,7 @@ from tallyclip.run.runners.base import Task, collect
 from tallyclip.run.workspace import Workspace
 from tallyclip.stages.counts import COUNTS, load_counts
 from tallyclip.stages.match import MATCH
+from tallyclip.stages.merged_uids import merge_uids
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -97,7 +98,7 @@ def solve_exactly(run: Workspace, size: int, seed: int, policy: TextsPolicy, scr
     """
     runs, merged = scratch / "runs", scratch / "merged.npy"
     written = _pass(run, find_thresholds, _jobs(run, ThresholdsJob, policy=policy, runs=str(runs), seed=seed))
-    merge_runs([Path(path) for paths in written for path in paths], merged, columns=3)
+    merge_uids(run, [Path(path) for paths in written for path in paths], merged, columns=3)
     return exact_threshold(map_array(merged)[:, 2], size)
 
 

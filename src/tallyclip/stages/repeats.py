@@ -123,7 +123,7 @@ def _files(making: Making[RepeatsFolder, None]) -> tuple[dict[str, list[str]], i
 
 def _cut_groups(making: Making[RepeatsFolder, None]) -> Work:
     files, rows, bits = _files(making)
-    if not are_many(len(files["pair"]), bits):
+    if not are_many(len(files["pair"]), bits, rows):
         return Work({})
     groups = {key: group for kind, paths in files.items() for key, group in groups_of(kind, paths, rows).items()}
     return Work(groups, GroupsJob(bits, dict.fromkeys(files, 2)))

@@ -16,7 +16,6 @@ from tallyclip.core.lookup import COMPILED, find_uids
 from tallyclip.core.sorting import sort_rows
 from tallyclip.core.uids import as_columns, column_uids
 from tallyclip.errors import StaleError
-from tallyclip.export.uids import merge_runs
 from tallyclip.io.arrays import map_array, write_array
 from tallyclip.io.files import replacing
 from tallyclip.io.mirror import fetched
@@ -30,6 +29,7 @@ from tallyclip.stages.balance import BALANCE
 from tallyclip.stages.curated import PAIRS, CuratedFile, curated_files
 from tallyclip.stages.lookup import LOOKUP
 from tallyclip.stages.match import MATCH
+from tallyclip.stages.merged_uids import merge_uids
 from tallyclip.stages.samples import NO_SAMPLE, SAMPLES, SamplesFolder, SamplesReport, not_read
 from tallyclip.wording import plural
 
@@ -135,7 +135,7 @@ def _cut_failed(making: Making[RetryFolder, RetryOptions]) -> Work:
 
 def _cut_files(making: Making[RetryFolder, RetryOptions]) -> Work:
     folder, failed = making.folder, _cut_failed(making)
-    merge_runs([folder.reasons(key) for key in failed.items], folder.table, columns=COLUMNS)
+    merge_uids(making.run, [folder.reasons(key) for key in failed.items], folder.table, columns=COLUMNS)
     uids, curated = str(making.run.folder(SAMPLES).uids), str(making.run.folder(LOOKUP).table)
     return Work(curated_files(making.options.run), RetryJob(uids, curated, str(folder.table), failed.job.reasons))
 

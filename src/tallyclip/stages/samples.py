@@ -24,7 +24,7 @@ from jaxtyping import Int64
 
 from tallyclip.core.uids import UID, column_uids, parse_uids, uid_column
 from tallyclip.errors import IncompleteError
-from tallyclip.export.uids import RunWriter, merge_runs, runs_of
+from tallyclip.export.uids import RunWriter, runs_of
 from tallyclip.io.files import replacing
 from tallyclip.io.mirror import fetched
 from tallyclip.readers.columns import ColumnChoice, Columns
@@ -38,6 +38,7 @@ from tallyclip.readers.tar import PLACES, is_empty, read_records
 from tallyclip.run.items import Report, Source, StageFolder, Work
 from tallyclip.run.stage import Finished, Making, Section, Stage
 from tallyclip.run.workspace import Workspace
+from tallyclip.stages.merged_uids import merge_uids
 from tallyclip.wording import plural
 
 pc: Any = pyarrow.compute
@@ -293,7 +294,7 @@ def _finish(making: Making[SamplesFolder, SamplesOptions]) -> Finished:
         said = ", ".join(f"{count:,} {reason}" for reason, count in drops.items()) or "the tars are empty"
         hint = "a sample has members with one key, one after another: an image, such as KEY.jpg, and KEY.txt or KEY.json with its caption"
         raise IncompleteError(f"no sample with an image and a caption among {samples:,} of {plural(len(reports), 'tar')} ({said})", hint)
-    merged = merge_runs([path for key in reports for path in runs_of(folder.runs, key)], folder.uids)
+    merged = merge_uids(making.run, [path for key in reports for path in runs_of(folder.runs, key)], folder.uids)
     result = {
         "sources": making.options.names,
         "files": len(reports),

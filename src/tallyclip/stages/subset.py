@@ -15,7 +15,7 @@ from tallyclip.core.lookup import COMPILED, find_uids
 from tallyclip.core.uids import as_columns
 from tallyclip.errors import IncompleteError
 from tallyclip.export.curated import repetitive
-from tallyclip.export.uids import RunWriter, merge_runs, runs_of
+from tallyclip.export.uids import RunWriter, runs_of
 from tallyclip.io.arrays import map_array
 from tallyclip.io.files import replacing
 from tallyclip.io.tables import TableWriter
@@ -33,6 +33,7 @@ from tallyclip.run.workspace import Workspace
 from tallyclip.stages.balance import BalanceFolder, footer_as_matched
 from tallyclip.stages.exported import ExportedRun, finished_unchanged
 from tallyclip.stages.match import MATCH, snapshot_of
+from tallyclip.stages.merged_uids import merge_uids
 from tallyclip.wording import plural
 
 
@@ -176,7 +177,7 @@ def _finish(making: Making[SubsetFolder, SubsetOptions]) -> Finished:
     folder = making.folder
     reports: dict[str, SubsetReport] = making.reports(SHARDS)
     rows, written = sum(report.rows for report in reports.values()), sum(report.written for report in reports.values())
-    met = merge_runs([path for key in reports for path in runs_of(folder.runs, key)], folder.met).unique
+    met = merge_uids(making.run, [path for key in reports for path in runs_of(folder.runs, key)], folder.met).unique
     uids = len(map_array(BalanceFolder(Path(making.options.run.path)).uids))
     if met == 0:
         hint = "are these the tables that the run was made from, with the same URLs, captions and columns? uids are made of these"

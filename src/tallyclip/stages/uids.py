@@ -11,13 +11,14 @@ import numpy as np
 
 from tallyclip.core.uids import parse_uids
 from tallyclip.errors import ArtifactError
-from tallyclip.export.uids import RunWriter, merge_runs, runs_of
+from tallyclip.export.uids import RunWriter, runs_of
 from tallyclip.readers.parquet import read_records
 from tallyclip.run.items import Report, StageFolder, Work
 from tallyclip.run.manifest import Manifest
 from tallyclip.run.stage import Finished, Making, Section, Stage
 from tallyclip.stages.curated import CuratedFile, curated_files
 from tallyclip.stages.exported import ExportedRun, asked_of_run, finished_unchanged
+from tallyclip.stages.merged_uids import merge_uids
 from tallyclip.wording import plural
 
 IMG2DATASET_SHARDS = "--shard-format '{:05d}.tar' --shard-stats-format '{:05d}_stats.json'"  # their names
@@ -62,7 +63,9 @@ def _cut(making: Making[UidsFolder, UidsOptions]) -> Work:
 
 def _finish(making: Making[UidsFolder, UidsOptions]) -> Finished:
     folder, repeats = making.folder, making.options.repeats
-    merged = merge_runs([path for key in making.reports(FILES) for path in runs_of(folder.runs, key)], folder.uids, repeats=repeats)
+    merged = merge_uids(
+        making.run, [path for key in making.reports(FILES) for path in runs_of(folder.runs, key)], folder.uids, repeats=repeats
+    )
     result = {"uids": merged.unique, "pairs": merged.total, "repeats": repeats}
     return finished_unchanged(making, Finished(result, f"{plural(merged.unique, 'uid')} of {plural(merged.total, 'pair')}", (folder.uids,)))
 
