@@ -9,9 +9,11 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from tallyclip.core.data import Metadata
@@ -135,6 +137,10 @@ def test_pieces_that_other_machines_do_come_to_the_same_bytes(
     curate_into(url, pool, entries, runner, KINDS[kind])
     assert len(runner.done) > 10
     ours, theirs = content(stored(endpoint, url)), content(on_disk(tmp_path / "run"))
+    tables = [pq.read_table(BytesIO(each)) for name, each in ours.items() if name.startswith("probabilities/")]
+    files = {file for table in tables for file in table["file"].to_pylist()}
+    start = f"{url}/pool/" if kind == "crawl" else f"{pool}/"
+    assert [file for file in files if file.removeprefix(start) != Path(file).name] == []  # where the pool is, and no copy of it
     if kind == "crawl":  # these say where the run's own pool is
         for name in [name for name in ours if name.startswith(("probabilities/", "match/_shards"))]:
             del ours[name], theirs[name]

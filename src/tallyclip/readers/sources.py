@@ -19,6 +19,7 @@ import msgspec
 from tallyclip.errors import OptionError, SourceError
 from tallyclip.io.mirror import state_on_store
 from tallyclip.io.streams import chain_of, exists, file_name, filesystem, forget, is_url, real_path, without_compression
+from tallyclip.places import shown
 from tallyclip.readers import parquet
 from tallyclip.readers.columns import ColumnChoice
 from tallyclip.readers.content import reading
@@ -61,6 +62,11 @@ class PoolFile(msgspec.Struct, frozen=True):
     fingerprint: str
     rows: int | None = None
     groups: list[int] | None = None
+
+    @property
+    def named(self) -> str:
+        """The file as results and people name it: its path, or its URL, also where it is read from a copy on this machine."""
+        return shown(self.path)
 
     @property
     def is_gathered(self) -> bool:

@@ -176,7 +176,7 @@ def balance_shard(job: BalanceJob, item: SnapshotShard, folder: BalanceFolder, t
         ) as probabilities,
         TableWriter(curated_part, rows.schema, repetitive=rows.repetitive, rising=[ENTRY_IDS_PATH]) as curated,
     ):
-        draws = _Draws(job, key, file.path, probabilities, uid_runs)
+        draws = _Draws(job, key, file.named, probabilities, uid_runs)
         for records in read_shard(shard, columns, job.choice, everything=True, schema=schema, footer=footer):
             if len(records.rows):
                 captions, last = Texts(records, columns), int(records.rows[-1])
@@ -562,7 +562,7 @@ def _by_file(run: Workspace, reports: Mapping[str, BalanceReport]) -> list[FileC
     matched: dict[str, MatchReport] = run.reports(MATCH)
     files: dict[str, FileCounts] = {}
     for key, item in snapshot_of(run).shards.items():
-        counts = files.setdefault(item.shard.file.path, FileCounts(item.shard.file.path))
+        counts = files.setdefault(item.shard.file.named, FileCounts(item.shard.file.named))
         counts.captions += matched[key].texts
         counts.matched += matched[key].matched
         counts.kept += reports[key].kept

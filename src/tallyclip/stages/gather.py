@@ -207,7 +207,7 @@ def gather_shard(job: GatherJob, item: ShardItem, folder: GatherFolder, tick: Ca
     with (
         replacing(folder.pairs(key)) as part,
         TableWriter(part, schema, repetitive) as writer,
-        dropped_pairs(folder.dropped(key), wanted=job.write_dropped, file=shard.file.path) as dropped,
+        dropped_pairs(folder.dropped(key), wanted=job.write_dropped, file=shard.file.named) as dropped,
     ):
         for records in read_shard(shard, opened.columns, job.choice, more=more, how=job.how):
             seen.update(records.seen)
@@ -221,7 +221,7 @@ def gather_shard(job: GatherJob, item: ShardItem, folder: GatherFolder, tick: Ca
                     raise StepError(f"{error.what}; in {shard.file.path}, {rows}", error.hint) from error
                 keys.add(table)
                 if job.write_dropped and not of_crawl:
-                    table = table.append_column("file", pa.array([shard.file.path] * len(table)))
+                    table = table.append_column("file", pa.array([shard.file.named] * len(table)))
                 writer.write(table.select(schema.names).cast(schema))
             tick(len(records.rows))
     found, repeats = keys.resolved(collapse=job.collapse)

@@ -178,7 +178,7 @@ def match_shard(job: MatchJob, item: ShardItem, folder: MatchFolder, tick: Calla
     with (
         replacing(folder.matches(key)) as part,
         MatchWriter(part, with_languages=with_languages) as writer,
-        dropped_pairs(folder.dropped(key), wanted=job.write_dropped, file=shard.file.path) as dropped,
+        dropped_pairs(folder.dropped(key), wanted=job.write_dropped, file=shard.file.named) as dropped,
     ):
         for records in read_shard(shard, opened.columns, job.choice, footer=opened.footer):
             tally.add_records(records)
