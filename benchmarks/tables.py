@@ -141,6 +141,16 @@ def duplicates() -> Rows:
     return rows
 
 
+def duplicates_of_many_files() -> Rows:
+    """Slices of each file, and of groups of files that are merged."""
+    rows = [["files:", "buckets:", "rows of a slice:", "read from", "seconds:", "peak memory, all processes:"]]
+    for line in lines_of("duplicates-files", "duplicates of many files"):
+        slices = f"{line['pairs'] / (line['files'] * line['buckets']):,.0f}"
+        figures = [f"{line['seconds']:.1f}", f"{line['peak_pss_megabytes']:,} MB"]
+        rows.append([f"{line['files']:,}", str(line["buckets"]), slices, "groups" if line["merged"] else "each file", *figures])
+    return rows
+
+
 def duplicates_of_tables() -> Rows:
     """The stages that choose the pairs of a table."""
     labels = {"gather": "gather: read, hash, sort each file's keys"}
@@ -184,6 +194,20 @@ def dispatching() -> Rows:
     return rows
 
 
+def replaying() -> Rows:
+    """A section of shards that do nothing."""
+    labels = {
+        "make": "all shards done and marked, until the first is missing its result",
+        "status": "`status` of it",
+        "resume": "the same command: all are done; the result is made",
+        "again": "the same command: nothing to do",
+    }
+    rows = [["shards:", "step", "seconds:", "memory of the driver, MB:"]]
+    for line in lines_of("replay", "replay"):
+        rows.append([f"{line['shards']:,}", labels[line["step"]], f"{line['seconds']:,.0f}", f"{line['peak_MB']:,.0f}"])
+    return rows
+
+
 def adversarial() -> Rows:
     """Exponents of time against size, by what the input is read as."""
     kinds: dict[str, Lines] = {}
@@ -207,10 +231,12 @@ TABLES: dict[str, Callable[[], Rows]] = {
     "stages of curating": stages_of_curating,
     "crawling": crawling,
     "duplicates": duplicates,
+    "duplicates of many files": duplicates_of_many_files,
     "duplicates of tables": duplicates_of_tables,
     "loading": loading,
     "running": running,
     "dispatching": dispatching,
+    "replaying": replaying,
     "adversarial": adversarial,
 }
 
