@@ -26,6 +26,7 @@ CHANGES = ("PUT", "COPY", "POST", "DELETE")
 OF_ONE_CONNECTION = {"connection", "keep-alive", "transfer-encoding", "content-length", "expect"}
 CONDITIONS = {"if-match", "if-none-match"}
 SLOW_DOWN = b'<?xml version="1.0" encoding="UTF-8"?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>'
+DENIED = b'<?xml version="1.0" encoding="UTF-8"?><Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>'
 
 
 class Faults(NamedTuple):
@@ -43,7 +44,8 @@ class Faults(NamedTuple):
     repeat_list: bool = False  # a LIST has each key, and each common prefix, twice
     ignore_conditions: bool = False  # If-Match and If-None-Match are not passed on: some stores know none, and moto looks at no signature
     slow_seconds: float = 0.2
-    keys: str = ""  # the shares are of requests whose bucket, key and query have this pattern in them
+    denied: tuple[str, ...] = ()  # of all, those that take one of these rights, "list", "read", "write" or "delete": 403 AccessDenied
+    keys: str = ""  # what is denied, and the shares, are of requests whose bucket, key and query have this pattern in them
     times: int | None = None  # of each of the shares, at most so many requests
     seed: int = 0
 
@@ -65,6 +67,15 @@ class Asked(NamedTuple):
     @property
     def query(self) -> dict[str, list[str]]:
         return parse_qs(urlsplit(self.target).query, keep_blank_values=True)
+
+    @property
+    def right(self) -> str:
+        """What the credentials of who asks this must allow."""
+        if self.kind in ("LIST", "DELETE"):
+            return self.kind.lower()
+        if self.kind == "POST" and "delete" in self.query:
+            return "delete"
+        return "read" if self.kind in ("GET", "HEAD") else "write"
 
     @classmethod
     def of(cls, method: str, target: str, headers: Message) -> Asked:
@@ -93,8 +104,9 @@ class Rules:
         with self.lock:
             faults = self.faults
             self.made[asked] += 1
-            found: list[str] = []
-            for name in kinds if re.search(faults.keys, asked.target) else ():
+            is_meant = re.search(faults.keys, asked.target) is not None
+            found = ["denied"] if is_meant and asked.right in faults.denied else []
+            for name in kinds if is_meant and not found else ():
                 drawn = random.Random(f"{faults.seed} {name} {asked} {self.made[asked]}").random()
                 is_left = faults.times is None or self.done[name] < faults.times
                 if kinds[name] == asked.kind and drawn < getattr(faults, name) and is_left:
@@ -206,6 +218,10 @@ class Between(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body[: len(body) // 2] if is_cut else body)
 
+    def answer_xml(self, status: int, body: bytes) -> None:
+        headers = [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))]
+        self.answer(status, headers, b"" if self.command == "HEAD" else body)
+
     def serve(self) -> None:
         asked = Asked.of(self.command, self.path, self.headers)
         fate = self.server.rules.fate(asked)
@@ -216,8 +232,10 @@ class Between(BaseHTTPRequestHandler):
         if "slow" in fate:
             time.sleep(self.server.rules.faults.slow_seconds)
         if "refuse" in fate:
-            size = ("Content-Length", str(len(SLOW_DOWN)))
-            return self.answer(503, [("Content-Type", "application/xml"), size], b"" if self.command == "HEAD" else SLOW_DOWN)
+            return self.answer_xml(503, SLOW_DOWN)
+        if "denied" in fate:
+            is_of_many = (asked.kind, asked.right) == ("POST", "delete")
+            return self.answer_xml(200, denied_each(body)) if is_of_many else self.answer_xml(403, DENIED)
         left_out = OF_ONE_CONNECTION | (CONDITIONS if self.server.rules.faults.ignore_conditions else set())
         headers = {name: value for name, value in self.headers.items() if name.lower() not in left_out}
         status, more, content = self.server.forward(self.command, self.path, headers, body)
@@ -234,6 +252,13 @@ class Between(BaseHTTPRequestHandler):
         return self.cut() if "cut_get" in fate else None
 
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = serve  # noqa: N815 - the names that the server calls
+
+
+def denied_each(body: bytes) -> bytes:
+    """The answer to a request to delete many keys of which none may be: that is said of each, in an answer that is no error."""
+    keys = re.findall(rb"<Key>.*?</Key>", body, re.DOTALL)
+    errors = b"".join(b"<Error>%s<Code>AccessDenied</Code><Message>Access Denied</Message></Error>" % key for key in keys)
+    return b'<?xml version="1.0" encoding="UTF-8"?><DeleteResult>%s</DeleteResult>' % errors
 
 
 def main(port: int) -> None:

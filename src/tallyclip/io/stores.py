@@ -66,7 +66,7 @@ class Store:
             return {path[start:]: _stored(about) for path, about in objects.items() if about["type"] == "file"}
 
         try:
-            return self._again(below, found)
+            return self._again(below, "listed", found)
         except FileNotFoundError as error:
             hint = "make it first, or check the name and your credentials"
             raise OutputError(f"{self.url}: there is no such bucket, or it is not yours to see", hint) from error
@@ -75,13 +75,13 @@ class Store:
         """An object, or None if there is none of this name."""
 
         with suppress(FileNotFoundError):
-            return self._again(name, lambda: self._about(name))
+            return self._again(name, "read", lambda: self._about(name))
         return None
 
     def read(self, name: str) -> bytes | None:
         """The content of a small object, or None if there is none of this name."""
         with suppress(FileNotFoundError):
-            return self._again(name, lambda: cast(bytes, self._fs.cat_file(self._path(name))))
+            return self._again(name, "read", lambda: cast(bytes, self._fs.cat_file(self._path(name))))
         return None
 
     def get(self, name: str, to: Path, size: int) -> None:
@@ -97,7 +97,7 @@ class Store:
                 if part.stat().st_size != size:
                     raise ConnectionError(f"{plural(part.stat().st_size, 'byte')} came of {size:,}")
 
-        self._again(name, got)
+        self._again(name, "read", got)
 
     def put(self, name: str, path: Path) -> Stored:
         """Write a file as an object, in place of any of its name."""
@@ -110,11 +110,11 @@ class Store:
                 raise ConnectionError(f"{plural(there.size, 'byte')} arrived of {size:,}")
             return there
 
-        return self._again(name, put)
+        return self._again(name, "written", put)
 
     def write(self, name: str, content: bytes) -> None:
         """Write a small object."""
-        self._again(name, lambda: self._fs.pipe_file(self._path(name), content))
+        self._again(name, "written", lambda: self._fs.pipe_file(self._path(name), content))
 
     def create(self, name: str, content: bytes) -> bool:
         """Write a small object if there is none of its name; returns whether this wrote it.
@@ -131,7 +131,7 @@ class Store:
                 return self.read(name) == content
             return True
 
-        return self._again(name, created)
+        return self._again(name, "written", created)
 
     def copy(self, name: str, to: str, size: int) -> None:
         """Copy an object of that size within the store."""
@@ -143,14 +143,14 @@ class Store:
             else:
                 self._fs.cp_file(self._path(name), self._path(to))
 
-        self._again(name, copied)
+        self._again(to, "written", copied)
 
     def delete(self, names: Sequence[str]) -> None:
         """Delete objects; those that are gone already do not matter. Of many, s3fs does not tell which the store refused: those that a
         list still has are deleted again."""
         if len(names) == 1:
             with suppress(FileNotFoundError):
-                self._again(names[0], lambda: self._fs.rm_file(self._path(names[0])))
+                self._again(names[0], "deleted", lambda: self._fs.rm_file(self._path(names[0])))
             return
         left = [*names]
 
@@ -159,11 +159,12 @@ class Store:
                 self._fs.rm([self._path(name) for name in left])
             left[:] = [*self.list(below).keys() & left]
             if left:
-                raise ConnectionError(f"{len(left):,} objects are still there")
+                self._fs.rm_file(self._path(left[0]))  # of one, it is said why, if it is refused for good
+                raise ConnectionError(f"{plural(len(left), 'object')} refused to go")
 
         if left:
             below = os.path.commonpath([os.path.dirname(name) for name in names])
-            self._again(below, deleted)
+            self._again(below, "deleted", deleted)
 
     def _about(self, name: str) -> Stored:
         if self._is_s3:  # in one request: in general, a list is taken, too, if there is no such object
@@ -179,13 +180,19 @@ class Store:
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}" if name else self._root
 
-    def _again(self, name: str, request: Callable[[], Value]) -> Value:
-        """Send a request, again and again while it is refused or cut.
+    def _again(self, name: str, done: str, request: Callable[[], Value]) -> Value:
+        """Send a request, again and again while it is refused or cut, but not where the credentials do not allow it.
+
+        Args:
+            name: of the object or folder.
+            done: what is to be done to it.
+            request: sends it.
 
         Raises:
-            OutputError: the store does not take it.
+            OutputError: the store does not take it; raised from a PermissionError where that is not allowed.
             FileNotFoundError: there is no such object.
         """
+        where = f"{self.url}/{name}".rstrip("/")
         tries = TRIES if self._has_answered else TRIES_AT_FIRST
         for tried in range(tries):
             try:
@@ -194,13 +201,13 @@ class Store:
                 return answer
             except PermissionError as error:
                 hint = "check that your credentials may list, read, write and delete there"
-                raise OutputError(f"{self.url}/{name}: the store refuses: {error}", hint) from error
+                raise OutputError(f"{where}: may not be {done}: the store says '{error}'", hint) from error
             except NOT_AGAIN:
                 raise
             except Exception as error:  # every store's package has its own
                 if tried == tries - 1:
                     hint = "check the URL, your credentials and the network; the same command goes on from here"
-                    raise OutputError(f"{self.url}/{name}: {type(error).__name__}: {error}", hint) from error
+                    raise OutputError(f"{where}: {type(error).__name__}: {error}", hint) from error
                 time.sleep(random.uniform(0.5, 1) * min(FIRST_WAIT * 2**tried, LONGEST_WAIT))
         raise AssertionError(name)
 
