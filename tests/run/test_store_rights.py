@@ -110,3 +110,13 @@ def test_copies_that_are_denied_are_named_by_where_they_go(proxy: FaultProxy, ur
     place.write_text("y")
     with pytest.raises(OutputError, match=f"{url}/b: may not be written"):
         store.put("b", place)
+
+
+@pytest.mark.parametrize(("ahead", "how"), [(3600, "ahead of"), (-3600, "behind")])
+def test_a_clock_that_the_store_does_not_believe_is_named(
+    ahead: float, how: str, proxy: FaultProxy, url: str, pool: Path, entries: Path
+) -> None:
+    proxy.inject(Faults(clock=ahead, is_strict=True))
+    said = curate_here(url, pool, entries)
+    assert "run.json: may not be read" in said
+    assert f"Hint: the store's clock is 60 minutes {how} this machine's: set this one right" in said

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -28,6 +29,7 @@ Value = TypeVar("Value")
 TRIES, TRIES_AT_FIRST = 8, 2  # at first, something is wrong with what was given rather than with the store
 LARGEST_COPIED = 5 << 30  # bytes, in one request
 FIRST_WAIT, LONGEST_WAIT = 0.1, 20.0  # seconds
+LARGEST_SKEW = 15  # minutes; S3 allows no more
 NOT_AGAIN = (FileNotFoundError, FileExistsError, PermissionError, TallyclipError)
 
 
@@ -200,8 +202,7 @@ class Store:
                 self._has_answered = True
                 return answer
             except PermissionError as error:
-                hint = "check that your credentials may list, read, write and delete there"
-                raise OutputError(f"{where}: may not be {done}: the store says '{error}'", hint) from error
+                raise OutputError(f"{where}: may not be {done}: the store says '{error}'", _hint(error)) from error
             except NOT_AGAIN:
                 raise
             except Exception as error:  # every store's package has its own
@@ -210,6 +211,17 @@ class Store:
                     raise OutputError(f"{where}: {type(error).__name__}: {error}", hint) from error
                 time.sleep(random.uniform(0.5, 1) * min(FIRST_WAIT * 2**tried, LONGEST_WAIT))
         raise AssertionError(name)
+
+
+def _hint(error: PermissionError) -> str:
+    """What may help where something is not allowed. S3 believes no signature of a clock that is wrong, and to HEAD gives no reason."""
+    headers = getattr(error.__cause__, "response", {}).get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    with suppress(KeyError, ValueError):
+        minutes = round((parsedate_to_datetime(headers["date"]).timestamp() - time.time()) / 60)
+        if abs(minutes) >= LARGEST_SKEW:
+            how = "ahead of" if minutes > 0 else "behind"
+            return f"the store's clock is {plural(abs(minutes), 'minute')} {how} this machine's: set this one right"
+    return "check that your credentials may list, read, write and delete there"
 
 
 def _stored(about: dict[str, Any]) -> Stored:
