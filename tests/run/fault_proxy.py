@@ -16,7 +16,9 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from email.message import Message
+from email.utils import format_datetime, parsedate_to_datetime
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
@@ -24,8 +26,15 @@ from urllib.parse import parse_qs, quote, unquote, unquote_plus, urlsplit
 
 CHANGES = ("PUT", "COPY", "POST", "DELETE")
 OF_ONE_CONNECTION = {"connection", "keep-alive", "transfer-encoding", "content-length", "expect"}
+TIMES = {"date", "last-modified"}
 CONDITIONS = {"if-match", "if-none-match"}
 SLOW_DOWN = b'<?xml version="1.0" encoding="UTF-8"?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>'
+DENIED = b'<?xml version="1.0" encoding="UTF-8"?><Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>'
+SKEWED = (
+    b'<?xml version="1.0" encoding="UTF-8"?><Error><Code>RequestTimeTooSkewed</Code>'
+    b"<Message>The difference between the request time and the current time is too large.</Message></Error>"
+)
+LARGEST_SKEW = 900  # seconds
 
 
 class Faults(NamedTuple):
@@ -43,7 +52,10 @@ class Faults(NamedTuple):
     repeat_list: bool = False  # a LIST has each key, and each common prefix, twice
     ignore_conditions: bool = False  # If-Match and If-None-Match are not passed on: some stores know none, and moto looks at no signature
     slow_seconds: float = 0.2
-    keys: str = ""  # the shares are of requests whose bucket, key and query have this pattern in them
+    clock: float = 0  # seconds that the store's clock is ahead, in all times that it says
+    is_strict: bool = False  # requests that are signed over a quarter of an hour away from that are answered 403 RequestTimeTooSkewed
+    denied: tuple[str, ...] = ()  # of all, those that take one of these rights, "list", "read", "write" or "delete": 403 AccessDenied
+    keys: str = ""  # what is denied, and the shares, are of requests whose bucket, key and query have this pattern in them
     times: int | None = None  # of each of the shares, at most so many requests
     seed: int = 0
 
@@ -65,6 +77,15 @@ class Asked(NamedTuple):
     @property
     def query(self) -> dict[str, list[str]]:
         return parse_qs(urlsplit(self.target).query, keep_blank_values=True)
+
+    @property
+    def right(self) -> str:
+        """What the credentials of who asks this must allow."""
+        if self.kind in ("LIST", "DELETE"):
+            return self.kind.lower()
+        if self.kind == "POST" and "delete" in self.query:
+            return "delete"
+        return "read" if self.kind in ("GET", "HEAD") else "write"
 
     @classmethod
     def of(cls, method: str, target: str, headers: Message) -> Asked:
@@ -93,8 +114,9 @@ class Rules:
         with self.lock:
             faults = self.faults
             self.made[asked] += 1
-            found: list[str] = []
-            for name in kinds if re.search(faults.keys, asked.target) else ():
+            is_meant = re.search(faults.keys, asked.target) is not None
+            found = ["denied"] if is_meant and asked.right in faults.denied else []
+            for name in kinds if is_meant and not found else ():
                 drawn = random.Random(f"{faults.seed} {name} {asked} {self.made[asked]}").random()
                 is_left = faults.times is None or self.done[name] < faults.times
                 if kinds[name] == asked.kind and drawn < getattr(faults, name) and is_left:
@@ -206,6 +228,11 @@ class Between(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body[: len(body) // 2] if is_cut else body)
 
+    def answer_xml(self, status: int, body: bytes) -> None:
+        now = format_datetime(datetime.fromtimestamp(time.time() + self.server.rules.faults.clock, UTC), usegmt=True)
+        headers = [("Content-Type", "application/xml"), ("Content-Length", str(len(body))), ("Date", now)]
+        self.answer(status, headers, b"" if self.command == "HEAD" else body)
+
     def serve(self) -> None:
         asked = Asked.of(self.command, self.path, self.headers)
         fate = self.server.rules.fate(asked)
@@ -216,8 +243,13 @@ class Between(BaseHTTPRequestHandler):
         if "slow" in fate:
             time.sleep(self.server.rules.faults.slow_seconds)
         if "refuse" in fate:
-            size = ("Content-Length", str(len(SLOW_DOWN)))
-            return self.answer(503, [("Content-Type", "application/xml"), size], b"" if self.command == "HEAD" else SLOW_DOWN)
+            return self.answer_xml(503, SLOW_DOWN)
+        clock = self.server.rules.faults.clock
+        if self.server.rules.faults.is_strict and abs(signed_at(self.headers) - time.time() - clock) > LARGEST_SKEW:
+            return self.answer_xml(403, SKEWED)
+        if "denied" in fate:
+            is_of_many = (asked.kind, asked.right) == ("POST", "delete")
+            return self.answer_xml(200, denied_each(body)) if is_of_many else self.answer_xml(403, DENIED)
         left_out = OF_ONE_CONNECTION | (CONDITIONS if self.server.rules.faults.ignore_conditions else set())
         headers = {name: value for name, value in self.headers.items() if name.lower() not in left_out}
         status, more, content = self.server.forward(self.command, self.path, headers, body)
@@ -227,6 +259,11 @@ class Between(BaseHTTPRequestHandler):
             return self.cut()
         if asked.kind == "LIST":
             content = self.server.listed(asked, headers, content)
+        if clock:
+            more, content = (
+                [(name, at_clock(value, clock) if name.lower() in TIMES else value) for name, value in more],
+                in_xml(content, clock),
+            )
         if self.command != "HEAD" and status not in (204, 304):
             more = [*((name, value) for name, value in more if name.lower() != "content-length"), ("Content-Length", str(len(content)))]
         more = [(name, value) for name, value in more if name.lower() not in OF_ONE_CONNECTION - {"content-length"}]
@@ -234,6 +271,32 @@ class Between(BaseHTTPRequestHandler):
         return self.cut() if "cut_get" in fate else None
 
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = serve  # noqa: N815 - the names that the server calls
+
+
+def denied_each(body: bytes) -> bytes:
+    """The answer to a request to delete many keys of which none may be: that is said of each, in an answer that is no error."""
+    keys = re.findall(rb"<Key>.*?</Key>", body, re.DOTALL)
+    errors = b"".join(b"<Error>%s<Code>AccessDenied</Code><Message>Access Denied</Message></Error>" % key for key in keys)
+    return b'<?xml version="1.0" encoding="UTF-8"?><DeleteResult>%s</DeleteResult>' % errors
+
+
+def signed_at(headers: Message) -> float:
+    return datetime.strptime(headers["x-amz-date"], "%Y%m%dT%H%M%S%z").timestamp()
+
+
+def at_clock(said: str, ahead: float) -> str:
+    """A time of a header by a clock that is so many seconds ahead."""
+    return format_datetime(parsedate_to_datetime(said) + timedelta(seconds=ahead), usegmt=True)
+
+
+def in_xml(content: bytes, ahead: float) -> bytes:
+    """Likewise of all times in a listing."""
+
+    def later(found: re.Match[bytes]) -> bytes:
+        time = datetime.fromisoformat(found[1].decode()) + timedelta(seconds=ahead)
+        return b"<LastModified>%s</LastModified>" % time.isoformat(timespec="milliseconds").replace("+00:00", "Z").encode()
+
+    return re.sub(rb"<LastModified>(.*?)</LastModified>", later, content)
 
 
 def main(port: int) -> None:

@@ -21,6 +21,7 @@ from tests.tools import (
     assert_calm,
     assert_same,
     captions,
+    environment,
     eventually,
     fails,
     modified,
@@ -188,14 +189,23 @@ def test_a_shard_that_fails_is_blamed_by_its_rank_and_at_the_barrier(tables: Cur
     assert_same(run, results(tmp_path / "clean"))
 
 
-def test_waiting_ranks_all_say_what_failed(tables: Curated, tmp_path: Path) -> None:
+def at_clock(ahead: int, folder: Path) -> dict[str, str]:
+    """The environment of a machine whose clock is so many seconds ahead of the file system's."""
+    place = folder / f"clock {ahead}"
+    place.mkdir(exist_ok=True)
+    (place / "sitecustomize.py").write_text(f"import time\nright = time.time\ntime.time = lambda: right() + {ahead}\n")
+    return environment(PYTHONPATH=os.pathsep.join([str(place), os.environ.get("PYTHONPATH", "")]))
+
+
+def test_waiting_ranks_all_say_what_failed_whatever_their_clocks_say(tables: Curated, tmp_path: Path) -> None:
     pool, run = tmp_path / "pool", tmp_path / "run"
     shutil.copytree(tables.folder / "pool", pool)
     flip_a_byte(pool / "berry.parquet", column=1, group=1)
     asked = ["curate", pool, "--metadata", tables.folder / "entries.json", "--t", 20, "--workers", 1]
 
     def both(code: int) -> list[str]:
-        return ended([started(*asked, "--out", run, "--wait", 60, "--rank", rank, "--ranks", 2) for rank in (0, 1)], code)
+        common = [*asked, "--out", run, "--wait", 60, "--ranks", 2]
+        return ended([started(*common, "--rank", rank, env=at_clock(ahead, tmp_path)) for rank, ahead in ((0, 3600), (1, -3600))], code)
 
     for said in both(1):
         assert "berry.parquet" in said

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import resource
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,10 +51,10 @@ def test_a_task_that_raises_fails_alone_and_says_why(workers: RayWorkers, error:
     assert outcomes(workers.map(raise_it, [Task("bad", error)])) == {"bad": Failed("bad", what, hint)}
 
 
-def test_a_task_that_cannot_write_stops_the_work(workers: RayWorkers) -> None:
+def test_a_task_that_cannot_write_stops_the_work_and_its_machine_is_named(workers: RayWorkers) -> None:
     with pytest.raises(OutputError) as raised:
         outcomes(workers.map(raise_it, [Task("full", OutputError("/run/x: no room", "free some"))]))
-    assert (raised.value.what, raised.value.hint) == ("/run/x: no room", "free some")
+    assert (raised.value.what, raised.value.hint) == (f"/run/x: no room (on {socket.gethostname()})", "free some")
 
 
 def test_a_task_that_kills_its_workers_is_blamed_and_all_others_finish(workers: RayWorkers) -> None:

@@ -9,7 +9,7 @@ import gzip
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ import pytest
 from tallyclip.errors import OptionError
 from tallyclip.run.runners.base import Task
 from tallyclip.run.runners.ray import RayWorkers
-from tests.readers.crawl.tools import image, page, write_wat
+from tests.readers.crawl.tools import image, packed, page, record, write_wat
 from tests.run.clusters import Cluster, add_machine, cluster_of, copy_with_version, curate, done, modules, on, ray, write_shards  # noqa: F401 - a fixture
 from tests.run.test_local import double
 from tests.run.test_shares import content
@@ -131,32 +131,69 @@ def test_nor_does_one_that_is_killed_while_a_crawl_becomes_a_pool(stage: str, cr
     assert without_places(made(tmp_path / "run")) == without_places(crawl.clean)
 
 
-def write_broken(pool: Path) -> None:
-    """Files of which each is broken in a way of its own."""
+def write_broken_tables(pool: Path) -> None:
+    """Tables, and files of which each is broken in a way of its own."""
+    write_shards(pool, 6)
     shards = sorted(pool.glob("*.parquet"))
     content = shards[0].read_bytes()
     (pool / "empty.parquet").write_bytes(b"")
     (pool / "truncated.parquet").write_bytes(content[: len(content) // 2])
     (pool / "flipped.parquet").write_bytes(content)
     flip_a_byte(pool / "flipped.parquet", column=1, group=0)
-    packed = gzip.compress(b'{"url": "http://a.example/1.jpg", "caption": "a red dog"}\n' * 2_000)
-    (pool / "truncated.jsonl.gz").write_bytes(packed[: len(packed) // 2])
+    lines = gzip.compress(b'{"url": "http://a.example/1.jpg", "caption": "a red dog"}\n' * 2_000)
+    (pool / "truncated.jsonl.gz").write_bytes(lines[: len(lines) // 2])
     (pool / "broken.jsonl").write_bytes(b'{"url": "http://a.example/1.jpg", "caption": "a red dog"}\n\x00\x01 no JSON at all\n' * 20)
 
 
-def test_broken_files_fail_alone_and_say_the_same_on_all_runners(case: Case, cluster: Cluster, tmp_path: Path) -> None:
-    pool = write_shards(tmp_path / "pool", 6)
-    write_broken(pool)
+def write_broken_crawl(pool: Path) -> None:
+    """WAT and WARC files, whole and with one record that is broken: as an archive, or, in those named so, only in what it says."""
+    pool.mkdir()
+    for number, name in enumerate(("whole", "flipped", "header", "said")):
+        texts = captions(100, number)
+        wat = [page(f"http://{n}.example/", [image(f"{n % 40}.jpg", alt=text)]) for n, text in enumerate(texts)]
+        said = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n"
+        warc = [
+            record("response", said + f'<img src="{n}.jpg" alt="{text}">'.encode(), f"http://{n}.example/w") for n, text in enumerate(texts)
+        ]
+        for records, suffix in ((wat, "warc.wat.gz"), (warc, "warc.gz")):
+            members = [packed([each]) for each in records]
+            match name:
+                case "flipped":
+                    members[50] = members[50][:-8] + bytes([members[50][-8] ^ 1]) + members[50][-7:]
+                case "header":
+                    members[50] = packed([records[50].replace(b"Content-Length: ", b"Content-Length: x")])
+                case "said":
+                    members[50] = packed([record("metadata" if suffix == "warc.wat.gz" else "response", b"\x00\xff{", "http://x.example/")])
+                case _:
+                    pass
+            (pool / f"{name}.{suffix}").write_bytes(b"".join(members))
+
+
+@pytest.mark.parametrize(
+    ("write", "failing"),
+    [
+        (write_broken_tables, {"empty", "flipped", "truncated"}),
+        (write_broken_crawl, {"flipped", "header"}),
+    ],
+    ids=["tables", "crawl"],
+)
+def test_broken_files_fail_alone_and_say_the_same_on_all_runners(
+    write: Callable[[Path], None], failing: set[str], case: Case, cluster: Cluster, tmp_path: Path
+) -> None:
+    write(pool := tmp_path / "pool")
     said: list[list[str]] = []
+    results: list[list[object]] = []
     for name, more in (("local", ["--workers", 2]), ("ray", on(cluster))):
         refused = fails(1, *curate(pool, case.entries, tmp_path / name, *more))
         assert "failed:" in refused
         succeeds(*curate(pool, case.entries, tmp_path / name, *more, "--allow-failed-shards"))
         stages = json.loads(succeeds("status", tmp_path / name, "--json"))["stages"]
         said.append(sorted(f"{failure['shard']}: {failure['what']}" for stage in stages for failure in stage["failures"]))
+        results.append([stage["result"] for stage in stages])
     assert said[0] == said[1]
-    assert len(said[0]) >= 4
-    assert made(tmp_path / "ray") == made(tmp_path / "local")
+    assert {line.partition(":")[0].partition(".")[0] for line in said[0]} == failing
+    assert results[0] == results[1]  # with what was dropped
+    assert without_places(made(tmp_path / "ray")) == without_places(made(tmp_path / "local"))
 
 
 def test_machines_with_another_version_are_refused_with_both_versions(case: Case, cluster: Cluster, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import pytest
@@ -26,6 +27,8 @@ from tallyclip.run.workspace import Kind, Workspace
 from tests.run.driver import Inline
 
 HERE = socket.gethostname()
+HOUR = 3600.0
+CLOCKS = (0.0, HOUR, -HOUR)
 
 
 class Numbered(msgspec.Struct, frozen=True):
@@ -61,15 +64,26 @@ def mark(seconds: float, rows: int = 10) -> Mark:
     return Mark({}, seconds, None, "", {"rows": rows})
 
 
-def under_way(run: Workspace, keys: list[str], done: dict[str, float], running: dict[str, Running], seconds: float = 2.0) -> StageStatus:
-    """The status of a stage some of whose pieces were done so many seconds ago."""
+class Begun(NamedTuple):
+    """A piece that has been under way for so many seconds, on a host whose clock is so many ahead of this one's."""
+
+    ago: float
+    host: str = "elsewhere"
+    pid: int = 1
+    ahead: float = 0.0
+
+
+def under_way(run: Workspace, keys: list[str], done: dict[str, float], running: dict[str, Begun], ahead: float = 0.0) -> StageStatus:
+    """The status of a stage some of whose pieces were done so many seconds ago, where the clock of the file system is so many ahead."""
     folder = StageFolder(run.under_way(STAGE, "0" * 64))
     write_work(folder, "items", Work({key: Numbered(0) for key in keys}), "")
     for key, ago in done.items():
-        write_json(folder.done(key), msgspec.to_builtins(mark(seconds)))
-        os.utime(folder.done(key), (time.time() - ago,) * 2)
+        write_json(folder.done(key), msgspec.to_builtins(mark(2.0)))
+        os.utime(folder.done(key), (at := time.time() + ahead - ago, at))
     for key, each in running.items():
-        write_json(folder.running(key), msgspec.to_builtins(each))
+        began = time.time() - each.ago
+        write_json(folder.running(key), msgspec.to_builtins(Running(each.host, each.pid, began + each.ahead)))
+        os.utime(folder.running(key), (began + ahead, began + ahead))
     return read_status(KIND.outline, run.root).stages[0]
 
 
@@ -97,17 +111,19 @@ def test_what_a_killed_process_left_is_replaced_or_goes_with_the_publication(run
     assert read_status(KIND.outline, run.root).stages[0].running == []  # it is done
 
 
-def test_pace_and_time_left_are_of_the_marks_of_the_last_ten_minutes(run: Workspace) -> None:
+@pytest.mark.parametrize("ahead", CLOCKS)
+def test_pace_and_time_left_are_of_the_marks_of_the_last_ten_minutes(run: Workspace, ahead: float) -> None:
     keys = [f"p{n}" for n in range(40)]
     done = {f"p{n}": 98.0 - n for n in range(10)} | {f"p{n}": 3 * WINDOW for n in range(10, 15)}
-    found = under_way(run, keys, done, {})
+    found = under_way(run, keys, done, {"p20": Begun(2.0)}, ahead)
     assert (found.shards_done, found.shards, found.unit) == (15, 40, "rows")
     assert found.rows_per_second == pytest.approx(10 * 10 / 100, rel=0.05)  # the first of them took two seconds
     assert found.eta_seconds == pytest.approx(25 / (10 / 100), rel=0.05)
 
 
-def test_a_job_that_stands_still_has_no_pace(run: Workspace) -> None:
-    found = under_way(run, ["p1", "p2"], {"p1": 2 * WINDOW}, {})
+@pytest.mark.parametrize("ahead", CLOCKS)
+def test_a_job_that_stands_still_has_no_pace(run: Workspace, ahead: float) -> None:
+    found = under_way(run, ["p1", "p2"], {"p1": 2 * WINDOW}, {"p2": Begun(2 * WINDOW)}, ahead)
     assert (found.rows_per_second, found.eta_seconds) == (None, None)
 
 
@@ -119,32 +135,49 @@ def test_a_full_window_is_ten_minutes_long() -> None:
     assert pace_of(marked_at, [mark(5.0)], 990.0) == pace  # the clock of the file system is ahead
 
 
-def test_what_runs_is_shown_the_longest_first_without_what_is_done_failed_or_of_a_process_that_is_gone(run: Workspace) -> None:
+@pytest.mark.parametrize("ahead", CLOCKS)
+def test_what_runs_is_shown_the_longest_first_without_what_is_done_failed_or_of_a_process_that_is_gone(
+    run: Workspace, ahead: float
+) -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    now = time.time()
     running = {
-        "p1": Running(HERE, os.getpid(), now - 5),
-        "p2": Running("elsewhere", gone.pid, now - 50),
-        "p3": Running(HERE, gone.pid, now - 500),
-        "p4": Running("elsewhere", 1, now - 500),
-        "p5": Running("elsewhere", 1, now - 500),
-        "p6": Running("ahead", 1, now + 50),
+        "p1": Begun(5, HERE, os.getpid()),
+        "p2": Begun(50, pid=gone.pid),
+        "p3": Begun(500, HERE, gone.pid),
+        "p4": Begun(500),
+        "p5": Begun(500),
+        "p6": Begun(20, "an hour ahead", ahead=HOUR),
+        "p8": Begun(30, "an hour behind", ahead=-HOUR),
     }
     folder = StageFolder(run.under_way(STAGE, "0" * 64))
     write_json(folder.failed("p5"), {"what": "broken"})
     write_json(folder.running("p7"), {"host": "half"})
-    found = under_way(run, [f"p{n}" for n in range(8)], {"p4": 1.0}, running)
-    assert [(each.shard, each.host) for each in found.running] == [("p2", "elsewhere"), ("p1", HERE), ("p6", "ahead")]
-    assert [each.seconds for each in found.running] == [pytest.approx(50, abs=5), pytest.approx(5, abs=5), 0.0]
+    found = under_way(run, [f"p{n}" for n in range(9)], {"p4": 1.0}, running, ahead)
+    assert [(each.shard, each.host) for each in found.running] == [
+        ("p2", "elsewhere"),
+        ("p8", "an hour behind"),
+        ("p6", "an hour ahead"),
+        ("p1", HERE),
+    ]
+    assert [each.seconds for each in found.running] == [pytest.approx(seconds, abs=5) for seconds in (50, 30, 20, 5)]
     assert [each.shard for each in found.failures] == ["p5"]
+
+
+@pytest.mark.parametrize("ahead", CLOCKS)
+def test_where_only_others_work_the_clock_of_most_of_them_counts_and_no_time_is_below_nothing(run: Workspace, ahead: float) -> None:
+    running = {"p1": Begun(40), "p2": Begun(30), "p3": Begun(20, "an hour ahead", ahead=HOUR)}
+    found = under_way(run, [f"p{n}" for n in range(4)], {}, running, ahead)
+    assert [each.seconds for each in found.running] == [pytest.approx(seconds, abs=5) for seconds in (40, 30, 20)]
+    alone = under_way(run, [f"p{n}" for n in range(4)], {}, {key: Begun(40, ahead=HOUR) for key in running}, ahead)
+    assert [each.seconds for each in alone.running] == [pytest.approx(0, abs=5)] * 3
 
 
 @pytest.mark.parametrize(("known", "slow"), [(20, ["a", "b"]), (19, [])])
 def test_a_straggler_takes_four_times_as_long_as_nearly_all_others_if_enough_are_known(known: int, slow: list[str]) -> None:
     marks = [mark(1000.0), *(mark(float(n)) for n in range(1, known))]  # the 95th percentile is 19
-    running = {key: Running("x", 1, 1000.0 - seconds) for key, seconds in {"a": 900.0, "b": 77.0, "c": 76.0, "d": 1.0}.items()}
-    found = running_shards(running, marks, 1000.0)
+    began_at = {key: 1000.0 - seconds for key, seconds in {"a": 900.0, "b": 77.0, "c": 76.0, "d": 1.0}.items()}
+    found = running_shards({key: Running("x", 1, 0.0) for key in began_at}, began_at, marks, 1000.0)
     assert [each.shard for each in found] == ["a", "b", "c", "d"]
     assert [each.shard for each in found if each.straggler] == slow
 

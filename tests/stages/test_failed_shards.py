@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -29,6 +31,7 @@ from tests.tools import (
     write_parquet,
 )
 
+ROOM = 3 << 29  # bytes of addresses: a process that loads all it needs takes half of it
 AFTER_MATCHING = ("counts", "plan", "balance", "card", *RESULTS)
 
 
@@ -328,3 +331,25 @@ def test_hostile_tars_fail_and_the_other_files_are_read(tmp_path: Path) -> None:
     )
     assert "2 records" in succeeds(*command, "--allow-failed-shards")
     assert "unreadable" in succeeds(*command, "--dry-run")
+
+
+def test_a_file_that_takes_more_memory_than_there_is_fails_alone_and_of_that(example: Example, tmp_path: Path, stages: Stages) -> None:
+    """A small file of captions that are one and the same, and written once: read, they are 5 GB."""
+    pool, run = tmp_path / "pool", tmp_path / "run"
+    shutil.copytree(example.pool, pool)
+    texts = pa.DictionaryArray.from_arrays(pa.array([0] * 300, pa.int32()), ["word1 " * 2_800_000])
+    urls = [f"https://a.example/{number}.jpg" for number in range(len(texts))]
+    pq.write_table(pa.table({"url": urls, "caption": texts}), pool / "greedy.parquet", compression="zstd", store_schema=False)
+    assert (pool / "greedy.parquet").stat().st_size < 1_000_000
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_AS, (ROOM, ROOM))
+
+    said = fails(1, *curated(example, pool, run, "--workers", 2), preexec_fn=limit)
+    assert f"  greedy: {pool}/greedy.parquet: out of memory while reading it (tried 2 times)\n" in said
+    assert "Hint: try fewer --workers" in said
+    match = state(run, "match")
+    assert (match["shards_done"], [failure["shard"] for failure in match["failures"]]) == (match["shards"] - 1, ["greedy"])
+    (pool / "greedy.parquet").unlink()
+    stages.run(run, pool)
+    assert_same(run, stages.run(tmp_path / "clean", pool))

@@ -21,6 +21,7 @@ from tallyclip.errors import InUseError, OutputError, StaleError
 from tallyclip.io.locks import LOCK, is_alive
 from tallyclip.io.stores import Store
 
+UNUSED = f"{LOCK}/unused"  # of this name there is never anything
 SECONDS_BETWEEN_SIGNS = 10.0
 SECONDS_OF_SILENCE = 60.0  # after which a process counts as gone
 SECONDS_BETWEEN_LOOKS = 2.0
@@ -90,6 +91,7 @@ class Lease:
         others = self._store.list(LOCK)
         for name in others:
             self._await_end(name)
+        self._store.delete([UNUSED])  # who may not would only notice after the first work was done
         mine = f"{LOCK}/{max((int(name.rpartition('/')[2]) for name in others), default=0) + 1:08}"
         if not self._store.create(mine, self._content()):
             raise self._in_use({})

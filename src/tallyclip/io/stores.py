@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -28,6 +29,7 @@ Value = TypeVar("Value")
 TRIES, TRIES_AT_FIRST = 8, 2  # at first, something is wrong with what was given rather than with the store
 LARGEST_COPIED = 5 << 30  # bytes, in one request
 FIRST_WAIT, LONGEST_WAIT = 0.1, 20.0  # seconds
+LARGEST_SKEW = 15  # minutes; S3 allows no more
 NOT_AGAIN = (FileNotFoundError, FileExistsError, PermissionError, TallyclipError)
 
 
@@ -66,7 +68,7 @@ class Store:
             return {path[start:]: _stored(about) for path, about in objects.items() if about["type"] == "file"}
 
         try:
-            return self._again(below, found)
+            return self._again(below, "listed", found)
         except FileNotFoundError as error:
             hint = "make it first, or check the name and your credentials"
             raise OutputError(f"{self.url}: there is no such bucket, or it is not yours to see", hint) from error
@@ -75,13 +77,13 @@ class Store:
         """An object, or None if there is none of this name."""
 
         with suppress(FileNotFoundError):
-            return self._again(name, lambda: self._about(name))
+            return self._again(name, "read", lambda: self._about(name))
         return None
 
     def read(self, name: str) -> bytes | None:
         """The content of a small object, or None if there is none of this name."""
         with suppress(FileNotFoundError):
-            return self._again(name, lambda: cast(bytes, self._fs.cat_file(self._path(name))))
+            return self._again(name, "read", lambda: cast(bytes, self._fs.cat_file(self._path(name))))
         return None
 
     def read_range(self, name: str, start: int, stop: int) -> bytes:
@@ -112,7 +114,7 @@ class Store:
                 if part.stat().st_size != size:
                     raise ConnectionError(f"{plural(part.stat().st_size, 'byte')} came of {size:,}")
 
-        self._again(name, got)
+        self._again(name, "read", got)
 
     def put(self, name: str, path: Path) -> Stored:
         """Write a file as an object, in place of any of its name."""
@@ -125,11 +127,11 @@ class Store:
                 raise ConnectionError(f"{plural(there.size, 'byte')} arrived of {size:,}")
             return there
 
-        return self._again(name, put)
+        return self._again(name, "written", put)
 
     def write(self, name: str, content: bytes) -> None:
         """Write a small object."""
-        self._again(name, lambda: self._fs.pipe_file(self._path(name), content))
+        self._again(name, "written", lambda: self._fs.pipe_file(self._path(name), content))
 
     def create(self, name: str, content: bytes) -> bool:
         """Write a small object if there is none of its name; returns whether this wrote it.
@@ -146,7 +148,7 @@ class Store:
                 return self.read(name) == content
             return True
 
-        return self._again(name, created)
+        return self._again(name, "written", created)
 
     def copy(self, name: str, to: str, size: int) -> None:
         """Copy an object of that size within the store."""
@@ -158,14 +160,14 @@ class Store:
             else:
                 self._fs.cp_file(self._path(name), self._path(to))
 
-        self._again(name, copied)
+        self._again(to, "written", copied)
 
     def delete(self, names: Sequence[str]) -> None:
         """Delete objects; those that are gone already do not matter. Of many, s3fs does not tell which the store refused: those that a
         list still has are deleted again."""
         if len(names) == 1:
             with suppress(FileNotFoundError):
-                self._again(names[0], lambda: self._fs.rm_file(self._path(names[0])))
+                self._again(names[0], "deleted", lambda: self._fs.rm_file(self._path(names[0])))
             return
         left = [*names]
 
@@ -174,11 +176,12 @@ class Store:
                 self._fs.rm([self._path(name) for name in left])
             left[:] = [*self.list(below).keys() & left]
             if left:
-                raise ConnectionError(f"{len(left):,} objects are still there")
+                self._fs.rm_file(self._path(left[0]))  # of one, it is said why, if it is refused for good
+                raise ConnectionError(f"{plural(len(left), 'object')} refused to go")
 
         if left:
             below = os.path.commonpath([os.path.dirname(name) for name in names])
-            self._again(below, deleted)
+            self._again(below, "deleted", deleted)
 
     def _about(self, name: str) -> Stored:
         if self._is_s3:  # in one request: in general, a list is taken, too, if there is no such object
@@ -194,13 +197,19 @@ class Store:
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}" if name else self._root
 
-    def _again(self, name: str, request: Callable[[], Value]) -> Value:
-        """Send a request, again and again while it is refused or cut.
+    def _again(self, name: str, done: str, request: Callable[[], Value]) -> Value:
+        """Send a request, again and again while it is refused or cut, but not where the credentials do not allow it.
+
+        Args:
+            name: of the object or folder.
+            done: what is to be done to it.
+            request: sends it.
 
         Raises:
-            OutputError: the store does not take it.
+            OutputError: the store does not take it; raised from a PermissionError where that is not allowed.
             FileNotFoundError: there is no such object.
         """
+        where = f"{self.url}/{name}".rstrip("/")
         tries = TRIES if self._has_answered else TRIES_AT_FIRST
         for tried in range(tries):
             try:
@@ -208,16 +217,26 @@ class Store:
                 self._has_answered = True
                 return answer
             except PermissionError as error:
-                hint = "check that your credentials may list, read, write and delete there"
-                raise OutputError(f"{self.url}/{name}: the store refuses: {error}", hint) from error
+                raise OutputError(f"{where}: may not be {done}: the store says '{error}'", _hint(error)) from error
             except NOT_AGAIN:
                 raise
             except Exception as error:  # every store's package has its own
                 if tried == tries - 1:
                     hint = "check the URL, your credentials and the network; the same command goes on from here"
-                    raise OutputError(f"{self.url}/{name}: {type(error).__name__}: {error}", hint) from error
+                    raise OutputError(f"{where}: {type(error).__name__}: {error}", hint) from error
                 time.sleep(random.uniform(0.5, 1) * min(FIRST_WAIT * 2**tried, LONGEST_WAIT))
         raise AssertionError(name)
+
+
+def _hint(error: PermissionError) -> str:
+    """What may help where something is not allowed. S3 believes no signature of a clock that is wrong, and to HEAD gives no reason."""
+    headers = getattr(error.__cause__, "response", {}).get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    with suppress(KeyError, ValueError):
+        minutes = round((parsedate_to_datetime(headers["date"]).timestamp() - time.time()) / 60)
+        if abs(minutes) >= LARGEST_SKEW:
+            how = "ahead of" if minutes > 0 else "behind"
+            return f"the store's clock is {plural(abs(minutes), 'minute')} {how} this machine's: set this one right"
+    return "check that your credentials may list, read, write and delete there"
 
 
 def _stored(about: dict[str, Any]) -> Stored:

@@ -74,7 +74,7 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class Running(msgspec.Struct, frozen=True):
-    """A piece is being done: on which host, by which process, since when, in seconds since 1970."""
+    """A piece is being done: on which host, by which process, since when by the host's clock, in seconds since 1970."""
 
     host: str
     pid: int
@@ -146,8 +146,8 @@ class StageFolder:
         return sorted(_keys(self.path / DONE))
 
     def marked_at(self) -> dict[str, float]:
-        """The same, and when the mark was made, in seconds since 1970; in any order."""
-        return {name.removesuffix(MARK): time for name, time in times_in(self.path / DONE).items() if name.endswith(MARK)}
+        """The same, and when the mark was made, in seconds since 1970, by the clock of the file system or store; in any order."""
+        return _times(self.path / DONE)
 
     def left(self, keys: Iterable[str], sources: Mapping[str, Source], barrier: str) -> list[str]:
         """Those of some pieces that are not done; see ``is_done``. A mark is read only where one is there: on a file system that is far
@@ -171,6 +171,10 @@ class StageFolder:
             if running is not None:
                 found[key] = running
         return found
+
+    def began_at(self) -> dict[str, float]:
+        """When they began, in seconds since 1970, by the clock of the file system or store; in any order."""
+        return _times(self.path / RUNNING)
 
     def rest(self) -> None:
         """All pieces are done, or failed: take away what is said of those being done."""
@@ -230,6 +234,11 @@ class StageFolder:
 def _keys(folder: Path) -> Iterator[str]:
     """The keys of the marks in a folder."""
     return (name.removesuffix(MARK) for name in names_in(folder) if name.endswith(MARK))
+
+
+def _times(folder: Path) -> dict[str, float]:
+    """The same, and when the marks were made."""
+    return {name.removesuffix(MARK): time for name, time in times_in(folder).items() if name.endswith(MARK)}
 
 
 class _Snapshot(msgspec.Struct):

@@ -1,10 +1,14 @@
-"""How fast the work of a stage gets on, and which of it takes long: from when its marks were made, and a sample of what is in them."""
+"""How fast the work of a stage gets on, and which of it takes long: from when its marks were made, and a sample of what is in them.
+
+Marks are dated by one clock, that of the file system or store, which may be another than that of this machine or those that work.
+"""
 
 from __future__ import annotations
 
 import heapq
 import socket
 from collections.abc import Mapping, Sequence
+from statistics import median
 
 import msgspec
 
@@ -40,6 +44,17 @@ class Pace(msgspec.Struct, frozen=True):
     rows: float
 
 
+def clock_ahead(running: Mapping[str, Running], began_at: Mapping[str, float]) -> float:
+    """By how many seconds the clock that dates marks is ahead of this machine's.
+
+    What is being done says when it began by the clock of its machine, and its mark is dated. If none of it is done here, the clock of this
+    machine is taken for that of most.
+    """
+    ahead = [(each.host, began_at[key] - each.started) for key, each in running.items() if key in began_at]
+    here = [seconds for host, seconds in ahead if host == socket.gethostname()]
+    return median(here or [seconds for _, seconds in ahead] or [0.0])
+
+
 def sample(folder: StageFolder, marked_at: Mapping[str, float]) -> list[Mark]:
     """The marks that were made last."""
     last = heapq.nlargest(SAMPLED, marked_at, key=marked_at.__getitem__)
@@ -54,9 +69,9 @@ def pace_of(marked_at: Mapping[str, float], marks: Sequence[Mark], now: float) -
     Args:
         marked_at: when pieces were done, in seconds since 1970.
         marks: of some of them.
-        now: in seconds since 1970.
+        now: in seconds since 1970, by the same clock, as far as that is known.
     """
-    now = max([now, *marked_at.values()])  # the clock of a file system may be ahead
+    now = max([now, *marked_at.values()])
     recent = [at for at in marked_at.values() if at > now - WINDOW]
     if not recent or not marks:
         return None
@@ -65,13 +80,20 @@ def pace_of(marked_at: Mapping[str, float], marks: Sequence[Mark], now: float) -
     return Pace(pieces, pieces * sum(mark.report["rows"] for mark in marks) / len(marks))
 
 
-def running_shards(running: Mapping[str, Running], marks: Sequence[Mark], now: float) -> list[RunningShard]:
-    """What is being done, the longest first; without what a process of this host left that is gone."""
+def running_shards(running: Mapping[str, Running], began_at: Mapping[str, float], marks: Sequence[Mark], now: float) -> list[RunningShard]:
+    """What is being done, the longest first; without what a process of this host left that is gone.
+
+    Args:
+        running: what is being done.
+        began_at: since when, in seconds since 1970.
+        marks: of some that were done.
+        now: in seconds since 1970, by the same clock, as far as that is known.
+    """
     slow = slow_from(sorted(mark.seconds for mark in marks))
+    known = {key: each for key, each in running.items() if key in began_at and not _is_gone(each)}
+    now = max([now, *(began_at[key] for key in known)])
     found = [
-        RunningShard(key, each.host, each.pid, round(seconds := max(0.0, now - each.started), 1), seconds > slow)
-        for key, each in running.items()
-        if not _is_gone(each)
+        RunningShard(key, each.host, each.pid, round(seconds := now - began_at[key], 1), seconds > slow) for key, each in known.items()
     ]
     return sorted(found, key=lambda each: (-each.seconds, each.shard))
 

@@ -9,7 +9,7 @@ import msgspec
 
 from tallyclip.run.items import StageFolder
 from tallyclip.run.manifest import Manifest, read_manifest
-from tallyclip.run.pace import RunningShard, pace_of, running_shards, sample
+from tallyclip.run.pace import RunningShard, clock_ahead, pace_of, running_shards, sample
 from tallyclip.run.record import Outline, StageOutline, attempts, read_record
 
 
@@ -96,11 +96,11 @@ def _under_way(stage: StageOutline, folder: StageFolder) -> StageStatus:
     known = {section: len(keys) for section in stage.sections if (keys := folder.snapshot(section)) is not None}
     shards = sum(known.values()) if known else None
     unit = folder.unit([*known][-1]) if known else "rows"
-    at_work = folder.at_work()  # before the marks: what ends in between is done, not lost
+    at_work, began_at = folder.at_work(), folder.began_at()  # before the marks: what ends in between is done, not lost
     failures = folder.failures()
     marked_at = folder.marked_at()
-    marks, now = sample(folder, marked_at), time.time()
-    running = running_shards({key: each for key, each in at_work.items() if key not in marked_at and key not in failures}, marks, now)
+    marks, now = sample(folder, marked_at), time.time() + clock_ahead(at_work, began_at)
+    running = {key: each for key, each in at_work.items() if key not in marked_at and key not in failures}
     pace = pace_of(marked_at, marks, now)
     left = None if shards is None else max(0, shards - len(marked_at) - len(failures))
     return StageStatus(
@@ -110,7 +110,7 @@ def _under_way(stage: StageOutline, folder: StageFolder) -> StageStatus:
         shards,
         failures=[FailedShard(key, failure.what) for key, failure in failures.items()],
         command=stage.command,
-        running=running,
+        running=running_shards(running, began_at, marks, now),
         unit=unit,
         rows_per_second=None if pace is None else round(pace.rows, 3),
         eta_seconds=None if pace is None or left is None else round(left / pace.pieces, 1),

@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from tallyclip.errors import ArtifactError, IncompleteError, OptionError, StaleError
+from tallyclip.errors import ArtifactError, IncompleteError, OptionError, OutputError, StaleError
 from tallyclip.io.files import PART, clear_parts, remove, write_json
 from tallyclip.io.leases import Lease
 from tallyclip.io.locks import ALONE, LOCK, is_last, lock_folder, unlock, waiting_for
@@ -136,25 +136,20 @@ class Workspace:
             OptionError: the folder cannot be made or written, holds something else, or has another layout.
             StaleError: another process is working in it, or is the same rank.
         """
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            there = [name for name in (os.listdir(self.root) if self._mirror is None else self._listed()) if PART not in name]
-        except OSError as error:
-            raise OptionError(f"{self.root}: cannot be a {self.kind.noun} folder: {error.strerror}", "give another --out") from error
-        strangers = sorted(name for name in there if name not in (LOCK, ALONE))
-        if strangers and not is_there(self.record_file):
-            if LOCK in there and self.kind.names.issuperset(strangers):
-                what = f"{self.root}: a {self.kind.noun} folder without its {self.kind.record}: an earlier version of tallyclip made it,"
-                raise OptionError(f"{what} or the file was deleted", "give a new or empty --out; what is there stays as it is")
-            what = f"{self.root} holds files but no {self.kind.noun} ({', '.join(strangers[:3])})"
-            raise OptionError(what, "give a new or empty --out")
-        with suppress(ArtifactError):  # a broken record is written anew
-            check_layout(self.kind, self.root)
-        self._take()
-        if not is_there(self.record_file):
-            self.record(sources, files)
-        self._take_seat()  # now that there is a record: without one, a folder with more than locks in it is refused
-        self.progress.begin(self.root, self.command)
+        with self._permitted():
+            try:
+                self.root.mkdir(parents=True, exist_ok=True)
+                there = [name for name in (os.listdir(self.root) if self._mirror is None else self._listed()) if PART not in name]
+            except OSError as error:
+                raise OptionError(f"{self.root}: cannot be a {self.kind.noun} folder: {error.strerror}", "give another --out") from error
+            self._refuse_strangers(there)
+            with suppress(ArtifactError):  # a broken record is written anew
+                check_layout(self.kind, self.root)
+            self._take()
+            if not is_there(self.record_file):
+                self.record(sources, files)
+            self._take_seat()  # now that there is a record: without one, a folder with more than locks in it is refused
+            self.progress.begin(self.root, self.command)
 
     def open(self) -> None:
         """Take up a folder that is there.
@@ -164,10 +159,32 @@ class Workspace:
             OptionError: it cannot be written, or has another layout.
             StaleError: another process is working in it, or is the same rank.
         """
-        check_folder(self.kind, self.root)
-        self._take()
-        self._take_seat()
-        self.progress.begin(self.root, self.command)
+        with self._permitted():
+            check_folder(self.kind, self.root)
+            self._take()
+            self._take_seat()
+            self.progress.begin(self.root, self.command)
+
+    def _refuse_strangers(self, there: Sequence[str]) -> None:
+        """A folder that holds something else is none for this."""
+        strangers = sorted(name for name in there if name not in (LOCK, ALONE))
+        if strangers and not is_there(self.record_file):
+            if LOCK in there and self.kind.names.issuperset(strangers):
+                what = f"{self.root}: a {self.kind.noun} folder without its {self.kind.record}: an earlier version of tallyclip made it,"
+                raise OptionError(f"{what} or the file was deleted", "give a new or empty --out; what is there stays as it is")
+            what = f"{self.root} holds files but no {self.kind.noun} ({', '.join(strangers[:3])})"
+            raise OptionError(what, "give a new or empty --out")
+
+    @contextmanager
+    def _permitted(self) -> Generator[None]:
+        """Nothing has begun yet: if a store does not allow something, it is the folder that was given that cannot be used."""
+        try:
+            yield
+        except OutputError as error:
+            if self._mirror is None or not isinstance(error.__cause__, PermissionError):
+                raise
+            what = f"{self.place}: cannot be a {self.kind.noun} folder: {error.what.removeprefix(self.place).lstrip('/: ')}"
+            raise OptionError(what, f"{error.hint}, or give another folder") from error
 
     def _take(self) -> None:
         self._lock = lock_folder(self.root, self.kind.noun, shared=self.role.shares)

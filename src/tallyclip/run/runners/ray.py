@@ -20,7 +20,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from tallyclip.errors import IncompleteError, OptionError
+from tallyclip.errors import IncompleteError, OptionError, OutputError
 from tallyclip.extras import load
 from tallyclip.io.files import PART
 from tallyclip.io.mirror import discard, fetched, send
@@ -43,7 +43,10 @@ def do_task(function: Callable[[Payload, Tick], Result], payload: Payload) -> It
     """What a machine does: it says that it begins, for until then the task waited for a processor, and then how the task ended."""
     yield STARTED
     pa.set_cpu_count(1)  # a task is given one processor; its neighbours have the others
-    yield try_task(function, payload, lambda _: None)
+    outcome = try_task(function, payload, lambda _: None)
+    if outcome[0] == "stop" and isinstance(outcome[1], OutputError):  # what cannot be written may be a disk of this machine alone
+        outcome = ("stop", OutputError(f"{outcome[1].what} (on {socket.gethostname()})", outcome[1].hint), *outcome[2:])
+    yield outcome
 
 
 def look(seen: str, expected: str) -> tuple[dict[str, str], bool]:
