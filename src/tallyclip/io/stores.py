@@ -99,7 +99,7 @@ class Store:
                 raise ConnectionError(f"{plural(len(found), 'byte')} came of {stop - start:,}")
             return found
 
-        return self._again(name, got)
+        return self._again(name, "read", got)
 
     def get(self, name: str, to: Path, size: int) -> None:
         """Copy an object of that size to a file, which is whole or absent.
