@@ -79,11 +79,24 @@ class OutputError(TallyclipError):
         """The error with the path and the system's message."""
         reason = error.strerror or str(error)
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            return cls(
-                f"{path}: no room to write: {reason}",
-                "free some space and run the same command again: finished work is kept",
-            )
+            return NoRoomError(path, reason)
         return cls(f"{path}: cannot be written: {reason}", "check the folder's permissions, or give another --out")
+
+
+class NoRoomError(OutputError):
+    """A disk is full, or a quota used up.
+
+    Attributes:
+        path: what was to be written.
+    """
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path}: no room to write: {reason}", "free some space and run the same command again: finished work is kept")
+        self.path = path
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[NoRoomError], tuple[Path, str]]:
+        return NoRoomError, (self.path, self.reason)
 
 
 class StepError(TallyclipError):

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from tallyclip.errors import OutputError, SourceError
+from tallyclip.io.files import writing
 from tallyclip.run.runners.attempts import AGAIN, FIRST_DELAY, Cause
 from tallyclip.run.runners.base import Advanced, Done, Event, Failed, Task
 from tallyclip.run.runners.local import Workers
@@ -56,6 +57,11 @@ def unsendable(_: int, tick: Tick) -> object:
 
 def raise_it(error: BaseException, tick: Tick) -> None:
     raise error
+
+
+def write_something(path: Path, tick: Tick) -> int:
+    with writing(path), path.open("w") as file:
+        return file.write("something")
 
 
 def die(how: str, tick: Tick) -> str:

@@ -13,11 +13,22 @@ from pathlib import Path
 import pytest
 
 from tallyclip.errors import OptionError, OutputError, SourceError
+from tallyclip.places import SCRATCH, place_of
+from tallyclip.run.runners import attempts
 from tallyclip.run.runners.attempts import AGAIN, FIRST_DELAY, STRAGGLER_DONE, Cause
 from tallyclip.run.runners.base import Done, Failed, Task, Tick
 from tallyclip.run.runners.ray import RayWorkers
 from tests.run.clusters import MODULES
-from tests.run.test_local import die, die_the_first_times, double, fail_the_first_times, outcomes, raise_it, sleep_or_double
+from tests.run.test_local import (
+    die,
+    die_the_first_times,
+    double,
+    fail_the_first_times,
+    outcomes,
+    raise_it,
+    sleep_or_double,
+    write_something,
+)
 from tests.tools import PATIENCE
 
 
@@ -55,6 +66,27 @@ def test_a_task_that_cannot_write_stops_the_work_and_its_machine_is_named(worker
     with pytest.raises(OutputError) as raised:
         outcomes(workers.map(raise_it, [Task("full", OutputError("/run/x: no room", "free some"))]))
     assert (raised.value.what, raised.value.hint) == (f"/run/x: no room (on {socket.gethostname()})", "free some")
+
+
+def test_a_task_on_a_machine_whose_own_disk_is_full_fails_alone_and_all_others_finish(
+    workers: RayWorkers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a run on a store, machines write to copies of their own. A file that is always full stands for such a disk."""
+    monkeypatch.setenv(SCRATCH, str(tmp_path))
+    monkeypatch.setattr(attempts, "FIRST_DELAY", 0.01)
+    full = place_of("s3://bucket/run") / "full"
+    full.parent.mkdir(parents=True)
+    full.symlink_to("/dev/full")
+    tasks = [Task(str(n), full if n == 2 else tmp_path / str(n)) for n in range(5)]
+    events = outcomes(workers.map(write_something, tasks))
+    said = (
+        f"s3://bucket/run/full: no room to write: No space left on device (on {socket.gethostname()}) (tried {AGAIN[Cause.IO] + 1} times)"
+    )
+    assert events.pop("2") == Failed("2", said, "free some space and run the same command again: finished work is kept")
+    assert events == {str(n): Done(str(n), 9) for n in (0, 1, 3, 4)}
+    with pytest.raises(OutputError) as raised:  # the disk of the results, which is all machines'
+        outcomes(workers.map(write_something, [Task("full", Path("/dev/full"))]))
+    assert raised.value.what == f"/dev/full: {why}"
 
 
 def test_a_task_that_kills_its_workers_is_blamed_and_all_others_finish(workers: RayWorkers) -> None:

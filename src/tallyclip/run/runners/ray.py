@@ -20,10 +20,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from tallyclip.errors import IncompleteError, OptionError, OutputError
+from tallyclip.errors import IncompleteError, NoRoomError, OptionError, OutputError
 from tallyclip.extras import load
 from tallyclip.io.files import PART
 from tallyclip.io.mirror import discard, fetched, send
+from tallyclip.places import root_of
 from tallyclip.run.runners.attempts import Again, Attempts, Cause, Durations, Outcome, Waiting
 from tallyclip.run.runners.base import Event, Payload, Result, Task, Tick
 from tallyclip.run.runners.tries import STARTED, too_long, try_task
@@ -43,10 +44,19 @@ def do_task(function: Callable[[Payload, Tick], Result], payload: Payload) -> It
     """What a machine does: it says that it begins, for until then the task waited for a processor, and then how the task ended."""
     yield STARTED
     pa.set_cpu_count(1)  # a task is given one processor; its neighbours have the others
-    outcome = try_task(function, payload, lambda _: None)
-    if outcome[0] == "stop" and isinstance(outcome[1], OutputError):  # what cannot be written may be a disk of this machine alone
-        outcome = ("stop", OutputError(f"{outcome[1].what} (on {socket.gethostname()})", outcome[1].hint), *outcome[2:])
-    yield outcome
+    yield _of_this_machine(try_task(function, payload, lambda _: None))
+
+
+def _of_this_machine(outcome: Outcome) -> Outcome:
+    """How a try ended, with the name of the machine where something could not be written. A full disk that is this machine's alone, such as
+    that of the copies of what is on a store, fails the task, and stops no others: other machines may have room."""
+    match outcome:
+        case ("stop", NoRoomError() as error, _) if root_of(str(error.path)) is not None:
+            return ("failed", f"{error.what} (on {socket.gethostname()})", error.hint, Cause.IO)
+        case ("stop", OutputError() as error, cause):
+            return ("stop", OutputError(f"{error.what} (on {socket.gethostname()})", error.hint), cause)
+        case _:
+            return outcome
 
 
 def look(seen: str, expected: str) -> tuple[dict[str, str], bool]:
