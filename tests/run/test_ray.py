@@ -79,9 +79,8 @@ def test_a_task_on_a_machine_whose_own_disk_is_full_fails_alone_and_all_others_f
     full.symlink_to("/dev/full")
     tasks = [Task(str(n), full if n == 2 else tmp_path / str(n)) for n in range(5)]
     events = outcomes(workers.map(write_something, tasks))
-    said = (
-        f"s3://bucket/run/full: no room to write: No space left on device (on {socket.gethostname()}) (tried {AGAIN[Cause.IO] + 1} times)"
-    )
+    why = f"no room to write: No space left on device (on {socket.gethostname()})"
+    said = f"s3://bucket/run/full: {why} (tried {AGAIN[Cause.IO] + 1} times)"
     assert events.pop("2") == Failed("2", said, "free some space and run the same command again: finished work is kept")
     assert events == {str(n): Done(str(n), 9) for n in (0, 1, 3, 4)}
     with pytest.raises(OutputError) as raised:  # the disk of the results, which is all machines'
