@@ -175,13 +175,8 @@ class Rank:
             return  # the barrier says so
         left = _left(making, work)
         if left:
-            self._end(
-                making,
-                section.shown or stage.name,
-                work.items,
-                section.unit,
-                f"{plural(len(left), piece_of(section.unit))} of other ranks are left",
-            )
+            then = f"{plural(len(left), piece_of(section.unit))} of other ranks are left"
+            self._end(making, section.shown or stage.name, work.items, section.unit, then)
 
     def did_all(self, making: Making[Any, Any], stage: Stage) -> None:
         if self.wait is None:
