@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import tallyclip as tc
+from tallyclip.errors import ArtifactError
+from tallyclip.io.arrays import map_array
 from tests.nasties import NASTIES, acts
 from tests.tools import fails, succeeds
 
@@ -112,6 +115,18 @@ def test_a_run_that_is_not_balanced_cannot_be_compared(runs: tuple[Path, Path], 
         tc.diff(runs[0], matched)
     assert "tallyclip count" in str(caught.value.hint)
     assert "is not a run folder" in fails(2, "diff", str(runs[0]), str(tmp_path / "none"))
+
+
+def test_uids_that_are_broken_are_named_and_made_again_and_nothing_else_is(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(runs[0], run)
+    (run / "uids.npy").write_bytes(bytes((run / "uids.npy").stat().st_size))
+    with pytest.raises(ArtifactError, match=r"run/uids\.npy: broken: ") as raised:
+        tc.diff(run, runs[1])
+    assert raised.value.hint == f"delete it and run 'tallyclip balance {run}' again"
+    with pytest.raises(ArtifactError) as raised:
+        map_array(run / "uids.npy")
+    assert str(run) not in str(raised.value.hint)  # a file may lie beside what is still needed
 
 
 def test_seeds_and_policies_that_differ_are_said(runs: tuple[Path, Path], tmp_path: Path) -> None:

@@ -13,10 +13,13 @@ from tallyclip.errors import IncompleteError
 from tallyclip.run.engine import make
 from tallyclip.run.items import Report, Source, StageFolder, Work
 from tallyclip.run.progress import Silent
+from tallyclip.run.ranks import PartDone, Rank
 from tallyclip.run.runners.base import Done, Event, Payload, Result, Task, collect
 from tallyclip.run.runners.local import Workers
 from tallyclip.run.stage import Finished, Making, Section, Stage, Stages
 from tallyclip.run.workspace import Kind, Workspace
+from tests.run.driver import Inline
+from tests.tools import leftovers
 
 Tick = Callable[[int], None]
 
@@ -169,3 +172,41 @@ def test_progress_never_goes_beyond_what_was_estimated(tmp_path: Path, estimates
         run.create([], 0)
         make(run, stage)
     assert (told.total, told.done) == (sum(estimates), done)
+
+
+NO_MORE = Section(lambda _: Work({}), add, "more")  # has nothing to do, as far as is known when all before it is done
+TAILED = Stage(name="tailed", version=1, command="a test", sections=(FILES, SUMS, NO_MORE), asked=nothing_asked, finish=finish)
+TAILED_KIND = Kind(noun="test", record="test.json", stages=Stages(TAILED), start="a test")
+
+
+class Overtaken(Rank):
+    """A rank that comes from a section only when another process has made the whole stage."""
+
+    by: Callable[[], object]
+
+    def did(self, making: Making[Any, Any], stage: Stage, section: Section, work: Work) -> None:  # noqa: ARG002 - of one stage
+        if section is SUMS:
+            self.by()
+
+
+def shared(root: Path, role: Rank) -> Workspace:
+    return Workspace(TAILED_KIND, root, Inline(), role=role)
+
+
+def test_a_stage_that_another_has_made_before_its_last_section_is_left_as_it_is(tmp_path: Path) -> None:
+    role = Overtaken(0, 1, wait=60)
+    with shared(tmp_path / "run", role) as run, shared(tmp_path / "run", Rank(0, 1, wait=60)) as other:
+        run.create([], 0)
+        role.by = lambda: make(other, TAILED, [1, 3])
+        assert make(run, TAILED, [1, 3]).result == {"sum": 4}
+        assert (run.root / "tailed" / "_done" / "sum.json").exists()
+    assert leftovers(tmp_path / "run") == []
+
+
+def test_a_rank_that_does_not_wait_makes_no_result_though_the_last_section_has_nothing_to_do(tmp_path: Path) -> None:
+    with shared(tmp_path / "run", Rank(0, 1)) as run:
+        run.create([], 0)
+        with pytest.raises(PartDone):
+            make(run, TAILED, [1, 3])
+        assert run.whole(TAILED) is None
+        assert (run.root / "log.txt").read_text().count("its share of tailed, 3 shards, is done; next: tallyclip finish") == 1

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tallyclip.core.data import Metadata
@@ -15,6 +16,7 @@ from tallyclip.flows.curate import curate
 from tallyclip.io import leases, mirror
 from tallyclip.io.leases import Lease
 from tallyclip.io.mirror import fetched, send
+from tallyclip.io.slices import read_slice, write_slices
 from tallyclip.io.stores import Store
 from tallyclip.places import place_of
 from tallyclip.readers.columns import ColumnChoice
@@ -85,6 +87,18 @@ def test_a_copy_of_what_was_deleted_is_not_read(url: str) -> None:
     Store(url).delete(["a"])
     mirror.begin_task()
     assert not fetched(path).exists()
+
+
+@pytest.mark.parametrize("sent", [True, False], ids=["copies", "what was not sent"])
+def test_a_slice_is_of_the_file_on_the_store_whatever_an_earlier_try_left_on_a_machine(url: str, tmp_path: Path, *, sent: bool) -> None:
+    here, there = place_of(url) / "some.slices", tmp_path / "there.slices"
+    write_slices(here, [np.zeros((3, 2), np.uint64)], 1)
+    if sent:
+        send([here])
+    write_slices(there, [np.ones((2, 2), np.uint64)], 1)
+    Store(url).put("some.slices", there)  # by another machine
+    mirror.begin_task()
+    assert read_slice(here, 0, 2).tolist() == [[1, 1]] * 2
 
 
 def test_a_folder_of_other_things_is_refused(url: str, pool: Path, entries: Path) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import tallyclip as tc
 from tallyclip.flows.slurm import shared_stages
 from tests.run.test_ranks import Curated, write_crawl
+from tests.stages.merged_keys import merge_keys_of
 from tests.tools import COMMAND, PATIENCE, assert_same, environment, eventually, fails, succeeds, write_pool
 
 SBATCH = """#!/usr/bin/env python3
@@ -147,6 +151,25 @@ def test_the_stages_that_are_shared_are_those_that_the_command_makes(
     succeeds(*words)
     root = typer.main.get_command(app)
     assert shared_stages(name, parsed(root, words)) == made(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("more", "stage"),
+    [({}, "duplicates"), ({"max_site_repeats": 5}, "duplicates"), ({"duplicates": "report"}, "repeats")],
+)
+def test_there_is_an_array_for_each_section_that_may_have_something_to_do(
+    more: dict[str, Any], stage: str, tables: Curated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ranks that do not wait end after a section."""
+    pool = tables.folder / "pool" if stage == "repeats" else write_crawl(tmp_path / "crawl")
+    entries, words = tables.folder / "entries.json", [f"--{name.replace('_', '-')}={value}" for name, value in more.items()]
+    succeeds("slurm", tmp_path / "jobs", "--ranks", 1, "--", "match", pool, "--metadata", entries, *words, "--out", tmp_path / "slurm")
+    arrays = sum(job.name.endswith(f"-{stage}.sh") and "finish" not in job.name for job in (tmp_path / "jobs").iterdir())
+    merge_keys_of(monkeypatch, files=2, rows_per_bucket=30)
+    tc.match_pool(pool, metadata=entries, out=tmp_path / "run", workers=1, **more)
+    sections = [path for path in (tmp_path / "run" / stage / "_work").iterdir() if not path.name.endswith(".job.json")]
+    busy = [path for path in sections if json.loads(path.read_bytes())["items"]]
+    assert arrays == len(busy) > 1
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tallyclip.core.duplicates import bucket_bits, first_of_each, sorted_records
-from tallyclip.errors import ArtifactError
+from tallyclip.errors import ArtifactError, IncompleteError
+from tallyclip.flows.curate import make_pool
 from tallyclip.io.arrays import write_array
 from tallyclip.io.files import write_json
 from tallyclip.io.slices import read_slice, read_slices, write_slices
+from tallyclip.run.ranks import Alone, Finish, PartDone, Rank, Role
+from tallyclip.run.runners.base import Event, Payload, Result, Task, Tick
 from tallyclip.run.runners.local import Workers
+from tallyclip.run.workspace import Workspace
 from tallyclip.stages import PRELOAD, key_groups
 from tallyclip.stages.buckets import (
     COLUMNS,
@@ -29,7 +34,10 @@ from tallyclip.stages.buckets import (
     find_boilerplate,
     find_repeats,
 )
+from tallyclip.stages.gather import PoolOptions
 from tallyclip.stages.key_groups import GroupsJob, Places, PlacesJob, are_many, collect_places, groups_of, merge_keys, places_of
+from tallyclip.stages.runs import RUN
+from tests.run.driver import Inline
 from tests.stages.merged_keys import merge_keys_of
 from tests.stages.test_crawl import made as made_pool
 from tests.stages.test_crawl import rows_of, write_crawl
@@ -234,3 +242,45 @@ def test_slices_are_read_as_they_were_written_and_broken_files_named(tmp_path: P
         read_slice(path, 5, 3)
     with pytest.raises(ArtifactError, match=r"gone.slices: broken: .*No such file"):
         read_slice(tmp_path / "gone.slices", 0, 3)
+
+
+class Impatient(Inline):
+    """Is interrupted after some tasks."""
+
+    def map(self, function: Callable[[Payload, Tick], Result], tasks: Iterable[Task[Payload]]) -> Iterator[Event]:
+        for event in super().map(function, tasks):
+            yield event
+            if len(self.done) >= 2:
+                raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("ranks", [0, 2], ids=["interrupted", "ranks"])
+def test_what_is_made_bit_by_bit_is_the_same(tmp_path: Path, workers: Workers, monkeypatch: pytest.MonkeyPatch, ranks: int) -> None:
+    crawl = write_crawl(tmp_path / "crawl")
+    made_pool(tmp_path / "earlier", workers, crawl / "apple.warc.wat.gz")
+    options = PoolOptions(max_site_repeats=2, exclude=[str(tmp_path / "earlier")])
+    merge_keys_of(monkeypatch, files=2, rows_per_bucket=30)
+    with Workspace(RUN, tmp_path / "at once", workers, command=["test"]) as run:
+        make_pool(run, [str(crawl)], options)
+
+    def attempt(role: Role, runner: Inline) -> None:
+        ends = suppress(KeyboardInterrupt, PartDone, IncompleteError)
+        with ends, Workspace(RUN, tmp_path / "bits", runner, command=["test"], role=role) as run:
+            make_pool(run, [str(crawl)], options)
+
+    attempts = 0
+    while not (tmp_path / "bits" / "pool").exists():
+        attempts += 1
+        assert attempts < 100
+        if not ranks:
+            attempt(Alone(), Impatient())
+            continue
+        for number in range(ranks):
+            attempt(Rank(number, ranks), Inline())
+        for stage in ("gather", "duplicates", "pool"):
+            attempt(Finish(stage), Inline())
+    assert attempts > 3
+    assert rows_of(tmp_path / "bits" / "pool") == rows_of(tmp_path / "at once" / "pool")
+    of_bits, at_once = (manifest(tmp_path / name, "duplicates")["result"] for name in ("bits", "at once"))
+    assert of_bits == at_once
+    assert at_once["files_of_a_group"] == 2

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import json
 import random
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
 import numpy as np
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from tallyclip.core.duplicates import preferences
 from tallyclip.core.uids import make_uids
+from tallyclip.io.arrays import write_array
+from tallyclip.io.files import write_json
 from tallyclip.run.runners.local import Workers
 from tallyclip.stages import PRELOAD, repeats
-from tallyclip.stages.repeats import estimated
+from tallyclip.stages.buckets import Bucket
+from tallyclip.stages.repeats import BucketsJob, RepeatsFolder, count_bucket, estimated
 from tallyclip.steps.filters import Filters
 from tests.stages.test_crawl import write_crawl
 from tests.stages.test_steps_for_tables import made, some_pairs, write_as
@@ -157,3 +162,18 @@ def test_pairs_of_crawl_files_are_counted_when_they_are_matched(tmp_path: Path) 
     out = succeeds("curate", crawl, "--metadata", entries, "--t", "inf", "--duplicates", "report", "--out", tmp_path / "run")
     assert found(tmp_path / "run")["pair"] == dropped > 0
     assert f"repeats     by URL and caption: {dropped:,} pairs" in out
+
+
+def test_more_files_are_counted_than_a_process_may_have_open(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{number}.npy" for number in range(300)]
+    for number, path in enumerate(paths):
+        write_array(path, np.array([[number // 2, 0]], np.uint64))
+    write_json(tmp_path / "keys.json", {"pair": list(map(str, paths))})
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (psutil.Process().num_fds() + 100, allowed[1]))
+    try:
+        job = BucketsJob(0, str(tmp_path / "keys.json"), merged=False)
+        report = count_bucket(job, Bucket(0, 300), RepeatsFolder(tmp_path / "stage"), lambda _: None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, allowed)
+    assert report.counts == {"pair": (300, 150, 600)}

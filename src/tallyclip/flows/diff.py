@@ -15,6 +15,7 @@ from tallyclip.errors import ArtifactError, OutputError
 from tallyclip.io.arrays import map_array, read_array
 from tallyclip.io.files import replacing
 from tallyclip.report.diff import ComparedRun, EntryShift, RunDifference, Shared
+from tallyclip.run.record import command_in
 from tallyclip.run.workspace import Workspace
 from tallyclip.stages.balance import BALANCE
 from tallyclip.stages.counts import COUNTS
@@ -131,11 +132,10 @@ def _pairs(a: Workspace, b: Workspace) -> Shared:
 
 
 def _uids(run: Workspace) -> np.ndarray:
-    path = run.root / "uids.npy"
     try:
-        return as_columns(map_array(path))
-    except (OSError, ValueError) as error:
-        raise ArtifactError(f"{path}: cannot be read: {error}", f"run '{BALANCE.command}' again") from error
+        return as_columns(map_array(run.root / "uids.npy"))
+    except ArtifactError as error:
+        raise ArtifactError(error.what, f"delete it and run '{command_in(BALANCE.command, run.root)}' again") from error
 
 
 def _files(a: Workspace, b: Workspace) -> Shared:

@@ -17,8 +17,10 @@ from tallyclip.flows.crawl import Crawl
 from tallyclip.io.files import replacing
 from tallyclip.places import root_of, shown
 from tallyclip.readers.sources import find_files
+from tallyclip.stages.outline import RUN_OUTLINE
 
 SUBMIT = "submit.sh"
+SECTIONS = {stage.name: len(stage.sections) for stage in RUN_OUTLINE.stages}
 
 
 @dataclass(frozen=True)
@@ -99,8 +101,10 @@ def _steps(command: str, given: Mapping[str, Any], ranks: int) -> list[tuple[str
         before = {"match": "metadata", "balance": "plan"}.get(stage)
         steps += [] if before is None else [(before, True, 1)]
         sampled = stage == "repeats" and given["duplicates"] != "report"
-        sections = 2 if stage == "duplicates" and given["max_site_repeats"] is not None else 1
-        steps += [(stage, False, 1 if sampled else ranks)] * sections + [(stage, True, 1)]
+        sections = SECTIONS[stage]  # which of them have something to do is known when those before are done
+        sections = sections // 2 if stage == "duplicates" and given["max_site_repeats"] is None else sections
+        steps += [(stage, False, 1)] if sampled else [(stage, False, ranks)] * sections
+        steps += [(stage, True, 1)]
     return [*steps, ("card", True, 1)] if command == "curate" else steps
 
 

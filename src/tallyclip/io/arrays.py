@@ -26,7 +26,8 @@ def read_array(path: Path) -> np.ndarray[Any, Any]:
     Raises:
         ArtifactError: the file is broken.
     """
-    with _reading(path), fetched(path).open("rb") as file:
+    here = fetched(path)
+    with _reading(here), here.open("rb") as file:
         return np.load(file, allow_pickle=False)
 
 
@@ -36,8 +37,9 @@ def map_array(path: str | Path) -> np.ndarray[Any, Any]:
     Raises:
         ArtifactError: the file is gone or broken.
     """
-    with _reading(Path(path)):
-        return np.load(fetched(Path(path)), mmap_mode="r", allow_pickle=False)
+    here = fetched(Path(path))  # a store that does not answer breaks no file
+    with _reading(here):
+        return np.load(here, mmap_mode="r", allow_pickle=False)
 
 
 def read_arrays(path: Path, *names: str) -> dict[str, np.ndarray[Any, Any]]:
@@ -46,7 +48,8 @@ def read_arrays(path: Path, *names: str) -> dict[str, np.ndarray[Any, Any]]:
     Raises:
         ArtifactError: the file is broken.
     """
-    with _reading(path), fetched(path).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+    here = fetched(path)
+    with _reading(here), here.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         return {name: arrays[name] for name in names if name in arrays}
 
 
@@ -56,5 +59,5 @@ def _reading(path: Path) -> Generator[None]:
     try:
         yield
     except Exception as error:
-        hint = f"delete {path.parent} and run the same command again"
+        hint = "delete it and run the command that made it again"
         raise ArtifactError(f"{path}: broken: {' '.join(str(error).split())}", hint) from error

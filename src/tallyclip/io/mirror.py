@@ -160,13 +160,13 @@ class Mirror:
         return f"{self.url}/{self._name(path)}"
 
     def read_range(self, path: Path, start: int, stop: int) -> bytes:
-        """Bytes of a file that is written once: from the store, unless all of it is here.
+        """Bytes of a file: from the store, unless all of it is here, which is then brought into its present state.
 
         Raises:
             FileNotFoundError: there is none.
         """
         if path.exists():
-            return _read_range(path, start, stop)
+            return _read_range(self.fetched(path), start, stop)
         return self.store.read_range(self._name(path), start, stop)
 
     def _get(self, path: Path, name: str, there: Stored) -> None:

@@ -61,6 +61,9 @@ def _make(
         run.progress.compiling()
     for number, section in enumerate(stage.sections):
         with run.alone():
+            made = _of_another(making, stage, inputs)  # who may have found nothing to do in what is left
+            if made is not None:
+                return made
             work = _cut(making, section)
         if not work.items:
             continue
@@ -71,6 +74,8 @@ def _make(
             _refuse(making, stage, section, work)
         if section.said:
             run.progress.finish(section.said)
+    if stage.sections:
+        run.role.did_all(making, stage)
     with run.alone():
         return _of_another(making, stage, inputs) or _publish(making, fingerprint, inputs, sources, stage)
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -96,6 +96,14 @@ class Role(Protocol):
         """
         ...
 
+    def did_all(self, making: Making[Any, Any], stage: Stage) -> None:
+        """All pieces of a stage are done, and its result is next.
+
+        Raises:
+            PartDone: that is another's to make.
+        """
+        ...
+
     def made(self, run: Workspace, stage: Stage) -> None:
         """The stage is in place.
 
@@ -120,6 +128,8 @@ class Alone:
         return True
 
     def did(self, making: Making[Any, Any], stage: Stage, section: Section, work: Work) -> None: ...
+
+    def did_all(self, making: Making[Any, Any], stage: Stage) -> None: ...
 
     def made(self, run: Workspace, stage: Stage) -> None: ...
 
@@ -164,13 +174,18 @@ class Rank:
         if not making.accepts and any(key in making.failures for key in work.items):
             return  # the barrier says so
         left = _left(making, work)
-        if not left and section is not stage.sections[-1]:
-            return
-        mine = plural(sum(map(self.has, work.items)), piece_of(section.unit))
-        then = (
-            f"{plural(len(left), piece_of(section.unit))} of other ranks are left" if left else f"next: {finish_command(making.run, stage)}"
-        )
-        making.run.progress.note(f"rank {self.rank} of {self.ranks}: its share of {section.shown or stage.name}, {mine}, is done; {then}")
+        if left:
+            then = f"{plural(len(left), piece_of(section.unit))} of other ranks are left"
+            self._end(making, section.shown or stage.name, work.items, section.unit, then)
+
+    def did_all(self, making: Making[Any, Any], stage: Stage) -> None:
+        if self.wait is None:
+            keys = [key for some in making.keys.values() for key in some]
+            self._end(making, stage.name, keys, stage.sections[0].unit, f"next: {finish_command(making.run, stage)}")
+
+    def _end(self, making: Making[Any, Any], of: str, keys: Iterable[str], unit: str, then: str) -> None:
+        mine = plural(sum(map(self.has, keys)), piece_of(unit))
+        making.run.progress.note(f"rank {self.rank} of {self.ranks}: its share of {of}, {mine}, is done; {then}")
         raise PartDone
 
     def made(self, run: Workspace, stage: Stage) -> None:
@@ -244,6 +259,8 @@ class Finish:
         left = _left(making, work)
         if left:
             raise _missing(making.run, stage, section, work, left, None)
+
+    def did_all(self, making: Making[Any, Any], stage: Stage) -> None: ...
 
     def made(self, run: Workspace, stage: Stage) -> None:  # noqa: ARG002 - that it is made has been said
         if stage.name == self.stage:

@@ -88,8 +88,8 @@ def merge_uids(run: Workspace, paths: Sequence[Path], out: Path, *, columns: int
         for number in range(len(bounds) + 1)
     ]
     unique = _by_workers(run, merge_range, ranges)
+    read_again(scratch)  # in which an earlier try may have left others of the same names
     write_rows(out, (read_slice(Path(job.out), 0, columns) for job in ranges), columns)
-    read_again(scratch)
     discard_folder(scratch)
     return Merged(sum(unique), sum(totals))
 

@@ -11,7 +11,12 @@ RUN_OUTLINE = Outline(
     start="tallyclip curate POOL... --out RUN",
     stages=(
         StageOutline("gather", "tallyclip match POOL... --out RUN", ("shards",), optional=True),
-        StageOutline("duplicates", "tallyclip pool CRAWL... --out RUN", ("sites", "pairs"), optional=True),
+        StageOutline(
+            "duplicates",
+            "tallyclip pool CRAWL... --out RUN",
+            ("site_groups", "sites", "site_places", "groups", "pairs", "places"),
+            optional=True,
+        ),
         StageOutline("pool", "tallyclip pool CRAWL... --out RUN", ("files",), optional=True),
         StageOutline("kept", "tallyclip match POOL... --out RUN", ("shards",), optional=True),
         StageOutline("samples", "tallyclip survivors RUN --images IMAGES --out RUN2", ("tars",), optional=True),
@@ -20,7 +25,7 @@ RUN_OUTLINE = Outline(
         StageOutline("metadata", "tallyclip match POOL... --out RUN"),
         StageOutline("match", "tallyclip match POOL... --out RUN", ("shards",)),
         StageOutline("dropped", "tallyclip curate POOL... --write-dropped --out RUN", ("files",), optional=True),
-        StageOutline("repeats", "tallyclip match POOL... --out RUN", ("buckets",), optional=True),
+        StageOutline("repeats", "tallyclip match POOL... --out RUN", ("groups", "buckets"), optional=True),
         StageOutline("counts", "tallyclip count RUN"),
         StageOutline("plan", "tallyclip plan RUN"),
         StageOutline("balance", "tallyclip balance RUN", ("shards",)),

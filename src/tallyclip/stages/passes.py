@@ -16,7 +16,7 @@ from tallyclip.core.plan import expected_parts, parts_of
 from tallyclip.errors import IncompleteError
 from tallyclip.export.uids import RunWriter
 from tallyclip.io.arrays import map_array, read_array
-from tallyclip.io.mirror import send
+from tallyclip.io.mirror import read_again, send
 from tallyclip.match.matched_pairs import MatchedPairs, read_matches
 from tallyclip.run.runners.base import Task, collect
 from tallyclip.run.workspace import Workspace
@@ -98,6 +98,7 @@ def solve_exactly(run: Workspace, size: int, seed: int, policy: TextsPolicy, scr
     """
     runs, merged = scratch / "runs", scratch / "merged.npy"
     written = _pass(run, find_thresholds, _jobs(run, ThresholdsJob, policy=policy, runs=str(runs), seed=seed))
+    read_again(runs)  # now, for to ask the store for each of very many files takes long
     merge_uids(run, [Path(path) for paths in written for path in paths], merged, columns=3)
     return exact_threshold(map_array(merged)[:, 2], size)
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from jaxtyping import UInt64
 
 from tallyclip.core.duplicates import bucket_bits, first_of_each
 from tallyclip.core.sorting import bucket_slice, sort_rows
@@ -77,13 +78,18 @@ def count_bucket(job: BucketsJob, item: Bucket, _: RepeatsFolder, tick: Callable
             parts = read_slices(map(Path, paths), item.number, 2)
         else:
             fetch_all(map(Path, paths))
-            runs = [map_array(path) for path in paths]
-            parts = [run[bucket_slice(run[:, 0], item.number, job.bits)] for run in runs]
+            parts = [_bucket_of(path, item.number, job.bits) for path in paths]
         keys = sort_rows(np.concatenate([np.zeros((0, 2), np.uint64), *parts]))
         times = np.diff(np.append(np.flatnonzero(first_of_each(keys)), len(keys)))
         counts[kind] = len(keys), len(times), int((times**2).sum())
         tick(len(keys))
     return RepeatsReport(rows=sum(keys for keys, _, _ in counts.values()), counts=counts)
+
+
+def _bucket_of(path: str, number: int, bits: int) -> UInt64[np.ndarray, "n 2"]:
+    """The keys of a file that are in a bucket: a copy, since a file that is mapped is open."""
+    keys = map_array(path)
+    return np.array(keys[bucket_slice(keys[:, 0], number, bits)])
 
 
 def estimated(pairs: int, keys: int, different: int, squares: int) -> Repetition:
