@@ -46,11 +46,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is slow."""
+    """Mark what is slow, and let it come first: of two processes none is to work at the end while the other has nothing to do."""
     root = Path(__file__).parent
     for item in items:
         if any(item.path == root / name or (root / name) in item.path.parents for name in SLOW):
             item.add_marker("slow")
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -20,6 +20,8 @@ import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tests.warm import run_warm
+
 COMMAND = Path(sys.executable).with_name("tallyclip")
 PATIENCE = 120.0  # seconds; far more than anything here takes
 RESULTS = ("curated", "probabilities", "uids.npy", "entry_counts.json", "entry_counts_curated.json")
@@ -70,9 +72,15 @@ def write_pool(folder: Path) -> Path:
     return folder
 
 
-def tallyclip(*arguments: object, timeout: float = PATIENCE, **options: Any) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end."""
-    return subprocess.run([COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=timeout, check=False, **options)
+def tallyclip(
+    *arguments: object, timeout: float = PATIENCE, cwd: Path | str | None = None, **options: Any
+) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end. Without further options it need not import what the one before has: see ``warm.py``."""
+    done = None if options else run_warm(COMMAND, [*map(str, arguments)], timeout, cwd or Path.cwd())
+    if done is not None:
+        return done
+    command = [COMMAND, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, cwd=cwd, **options)
 
 
 def started(*arguments: object, **options: Any) -> subprocess.Popen[str]:
