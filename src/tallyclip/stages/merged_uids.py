@@ -30,7 +30,7 @@ ROWS_OF_A_RANGE = 1 << 23  # 128 MB of uids, and some copies of them
 RUNS_SAMPLED = 64  # by which ranges are chosen
 
 
-class GroupJob(msgspec.Struct, frozen=True):
+class RunsJob(msgspec.Struct, frozen=True):
     """Runs whose rows go to the file ``out``, with a slice for each range; of rows with one uid only the smallest, unless repeats stay."""
 
     key: str
@@ -71,7 +71,7 @@ def merge_uids(run: Workspace, paths: Sequence[Path], out: Path, *, columns: int
     bounds = bounds_of([map_array(path) for path in some], -(-rows // ROWS_OF_A_RANGE))
     starts = range(0, len(paths), RUNS_OF_A_GROUP)
     groups = [
-        GroupJob(
+        RunsJob(
             key=f"group-{number:05}",
             paths=[*map(str, paths[start : start + RUNS_OF_A_GROUP])],
             bounds=bounds,
@@ -94,7 +94,7 @@ def merge_uids(run: Workspace, paths: Sequence[Path], out: Path, *, columns: int
     return Merged(sum(unique), sum(totals))
 
 
-def merge_group(job: GroupJob, _: Callable[[int], None]) -> int:
+def merge_group(job: RunsJob, _: Callable[[int], None]) -> int:
     """Merge the runs of a group; returns how many rows they have."""
     paths = list(map(Path, job.paths))
     fetch_all(paths)
@@ -119,7 +119,7 @@ def merge_range(job: RangeJob, _: Callable[[int], None]) -> int:
     return int(np.count_nonzero(is_first))
 
 
-def _by_workers(run: Workspace, work: Callable[..., int], jobs: Sequence[GroupJob] | Sequence[RangeJob]) -> list[int]:
+def _by_workers(run: Workspace, work: Callable[..., int], jobs: Sequence[RunsJob] | Sequence[RangeJob]) -> list[int]:
     """What the jobs return."""
     results, failures = collect(run.runner, run.progress, work, [Task(job.key, job) for job in jobs], count=False)
     if failures:
