@@ -161,6 +161,28 @@ def test_ranks_that_were_started_with_other_options_are_told_so(tables: Curated,
     assert_same(run, tables.clean)
 
 
+def test_a_rank_that_drops_no_pairs_does_not_delete_what_others_do_that_drop_some(tables: Curated, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    succeeds(*tables.command(run, "--duplicates", "pair", "--rank", 0, "--ranks", 2))
+    done = sorted(run.glob(".work/gather-*/_done/*.json"))
+    assert done
+    assert "'gather' is under way with other options" in fails(2, *tables.command(run, "--rank", 1, "--ranks", 2))
+    assert sorted(run.glob(".work/gather-*/_done/*.json")) == done
+    succeeds(*tables.command(run))  # one process alone may give it up
+    assert_same(run, tables.clean)
+
+
+def test_what_is_deleted_under_a_rank_that_waits_is_no_empty_result(tables: Curated, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    rank = started(*tables.command(run, "--rank", 0, "--ranks", 2, "--wait", 60))
+    eventually(lambda: (run / "log.txt").exists() and "waits for the others" in (run / "log.txt").read_text(), "it waits")
+    (attempt,) = run.glob(".work/match-*")
+    shutil.rmtree(attempt)
+    (said,) = ended([rank], 2)
+    assert f"{attempt} was deleted by another process" in said
+    assert not (run / "match").exists()
+
+
 def test_a_shard_that_fails_is_blamed_by_its_rank_and_at_the_barrier(tables: Curated, tmp_path: Path) -> None:
     pool, run = tmp_path / "pool", tmp_path / "run"
     shutil.copytree(tables.folder / "pool", pool)

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from tallyclip.core.compiled import is_compiled
-from tallyclip.errors import IncompleteError, OptionError, StaleError
+from tallyclip.errors import IncompleteError, StaleError
 from tallyclip.io.files import with_infinity, write_json
 from tallyclip.io.mirror import fetch_all, read_again, send, send_folder, size_of
 from tallyclip.io.structs import fingerprint_of
@@ -81,12 +81,17 @@ def _make(
 
 
 def _of_another(making: Making[Any, Any], stage: Stage, inputs: dict[str, str]) -> Manifest | None:
-    """The manifest of the stage, if another who shares the folder has made it."""
+    """The manifest of the stage, if another who shares the folder has made it.
+
+    Raises:
+        StaleError: what was done of it was deleted; else a result would be made of nothing.
+    """
     if making.folder.path.exists():
         return None
     manifest = making.run.whole(stage)
-    same = manifest is not None and (manifest.version, manifest.inputs, manifest.options) == (stage.version, inputs, making.asked)
-    return manifest if same else None
+    if manifest is not None and (manifest.version, manifest.inputs, manifest.options) == (stage.version, inputs, making.asked):
+        return manifest
+    raise StaleError(f"{making.folder.path} was deleted by another process: it may have been started with other options", SAME_COMMAND)
 
 
 def _publish(making: Making[Any, Any], fingerprint: str, inputs: dict[str, str], sources: dict[str, Source], stage: Stage) -> Manifest:
@@ -207,10 +212,7 @@ def _take_up(run: Workspace, stage: Stage, folder: StageFolder, fingerprint: str
     Raises:
         OptionError: others who share the folder work on the same stage with other options.
     """
-    others = [path.name for path in run.attempts(stage) if path != folder.path] if run.role.shares else []
-    if others:
-        what = f"{run.root}: the stage '{stage.name}' is under way with other options, another pool or another version"
-        raise OptionError(what, f"{SAME_COMMAND}, or delete {run.root}/.work/{others[0]} if nothing works on it")
+    run.refuse_others(stage, but=folder.path)
     run.begin(stage, fingerprint)
 
 

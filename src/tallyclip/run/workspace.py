@@ -36,7 +36,7 @@ from tallyclip.run.log import EVENTS, LOG, Logged
 from tallyclip.run.manifest import Manifest, read_manifest, write_manifest
 from tallyclip.run.presence import take_seat
 from tallyclip.run.progress import Progress, Silent
-from tallyclip.run.ranks import Alone, PartDone, Role
+from tallyclip.run.ranks import SAME_COMMAND, Alone, PartDone, Role
 from tallyclip.run.record import LAYOUT, FolderKind, Outline, Record, attempts, check_folder, check_layout, command_in, read_record
 from tallyclip.run.runners.base import Nowhere, Runner
 from tallyclip.run.stage import Stage, Stages
@@ -322,6 +322,17 @@ class Workspace:
         """The folders in which a stage is, or was, under way."""
         return attempts(self.root, stage.name)
 
+    def refuse_others(self, stage: Stage, but: Path | None = None) -> None:
+        """See that none who share the folder work on a stage with other options.
+
+        Raises:
+            OptionError: some do, or did.
+        """
+        others = [path.name for path in self.attempts(stage) if path != but] if self.role.shares else []
+        if others:
+            what = f"{self.root}: the stage '{stage.name}' is under way with other options, another pool or another version"
+            raise OptionError(what, f"{SAME_COMMAND}, or delete {self.root}/.work/{others[0]} if nothing works on it")
+
     def begin(self, stage: Stage, fingerprint: str) -> Path:
         """The folder to make a stage in, with what earlier attempts finished in it."""
         path = self.under_way(stage, fingerprint)
@@ -383,11 +394,18 @@ class Workspace:
         return path
 
     def discard(self, stage: Stage) -> None:
-        """Remove a stage, and what was made from it, because the run does without it now."""
+        """Remove a stage, and what was made from it, because the run does without it now.
+
+        Raises:
+            OptionError: others who share the folder work on it, or on what is made from it.
+        """
         with self.alone():
             if self.whole(stage) is None and not self.attempts(stage):
                 return
-            for later in reversed([stage.name, *self.stages.built_on(stage.name)]):
+            affected = [stage.name, *self.stages.built_on(stage.name)]
+            for name in affected:
+                self.refuse_others(self.stages[name])
+            for later in reversed(affected):
                 self._clear_attempts(self.stages[later])
                 self._remove(self.stages[later])
 
