@@ -344,6 +344,7 @@ def test_quiet_shows_no_progress_and_verbose_names_shards_and_the_log_has_all_of
     assert all("apple done" in text for text in (said, "\n".join(log)))
     for stage in ("metadata", "match", "counts", "plan", "balance", "card"):
         assert any(line.split()[1] == stage and " finished: " in line for line in log)
+    assert any(line.endswith("started, 1 shard of which 0 are done") for line in log)
     begun = [line for line in log if line.split()[1] == "begin"]
     assert [line.split(str(run))[1].strip() for line in begun[1:]] == ["--t 0", "--t 30"]
     events = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]

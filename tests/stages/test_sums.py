@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tallyclip.errors import ArtifactError, IncompleteError
+from tallyclip.run.progress import Silent
 from tallyclip.run.runners.local import Workers
 from tallyclip.run.workspace import Workspace
 from tallyclip.stages import sums
@@ -45,6 +46,20 @@ def test_the_sum_is_that_of_all_shards(shards: int, tmp_path: Path, workers: Wor
     assert np.array_equal(found, total)
     assert np.array_equal(sum_of_shards(run, paths[::-1], ENTRIES, tmp_path / "groups"), total)
     assert (tmp_path / "groups").exists() == (shards > SHARDS_OF_A_GROUP)
+
+
+@pytest.mark.parametrize("shards", [5, SHARDS_OF_A_GROUP + 1])
+def test_shards_are_not_counted_as_rows(shards: int, tmp_path: Path, workers: Workers) -> None:
+    class Rows(Silent):
+        seen = 0
+
+        def advance(self, rows: int) -> None:
+            self.seen += rows
+
+    paths, _ = write(tmp_path, shards)
+    progress = Rows()
+    sum_of_shards(Workspace(RUN, tmp_path / "run", workers, progress), paths, ENTRIES, tmp_path / "groups")
+    assert progress.seen == 0
 
 
 @pytest.mark.parametrize("group", [2, 100])

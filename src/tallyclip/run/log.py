@@ -19,6 +19,7 @@ from tallyclip.errors import TallyclipError
 from tallyclip.escaping import printable
 from tallyclip.places import shown
 from tallyclip.run.progress import Progress, piece_of
+from tallyclip.wording import plural
 
 LOG = "log.txt"
 EVENTS = "events.jsonl"
@@ -59,7 +60,7 @@ class Logged:
         self._shown.start(stage, shards, shards_done, rows, unit)
         self._stage, self._unit = stage, unit
         amount = "" if rows is None else f", {rows:,} {unit}"
-        pieces = f", {shards:,} {piece_of(unit)}s of which {shards_done:,} are done" if shards else ""
+        pieces = f", {plural(shards, piece_of(unit))} of which {shards_done:,} are done" if shards else ""
         numbers = {"shards": shards, "shards_done": shards_done} | ({} if rows is None else {"rows": rows, "unit": unit})
         self._write("stage", stage, f"started{amount}{pieces}", stage=stage, **numbers)
 

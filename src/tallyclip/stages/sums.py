@@ -45,7 +45,7 @@ def sum_of_shards(run: Workspace, paths: Sequence[Path], entries: int, scratch: 
     """
     groups = [paths[start : start + SHARDS_OF_A_GROUP] for start in range(0, len(paths), SHARDS_OF_A_GROUP)]
     if len(groups) < 2:
-        return _sum(list(map(str, paths)), entries, run.progress.advance)
+        return _sum(list(map(str, paths)), entries)
     jobs = [
         GroupJob(f"{number:05}", list(map(str, group)), entries, str(scratch / f"{number:05}.npy")) for number, group in enumerate(groups)
     ]
@@ -58,18 +58,17 @@ def sum_of_shards(run: Workspace, paths: Sequence[Path], entries: int, scratch: 
     return total
 
 
-def add_group(job: GroupJob, tick: Callable[[int], None]) -> None:
+def add_group(job: GroupJob, _: Callable[[int], None]) -> None:
     """Add up the counts of one group."""
-    write_array(Path(job.out), _sum(job.paths, job.entries, tick))
+    write_array(Path(job.out), _sum(job.paths, job.entries))
     send([Path(job.out)])
 
 
-def _sum(paths: Sequence[str], entries: int, tick: Callable[[int], None]) -> Int64[np.ndarray, " V"]:
+def _sum(paths: Sequence[str], entries: int) -> Int64[np.ndarray, " V"]:
     counts = np.zeros(entries, np.int64)
     fetch_all(map(Path, paths))
     for path in paths:
         add_shard(counts, Path(path))
-        tick(1)
     return counts
 
 
