@@ -230,7 +230,7 @@ def survivors(
 @app.command(rich_help_panel="Single stages")
 @reports_errors
 def finish(
-    run: options.RunFolder,
+    run: options.RanksFolder,
     stage: options.FinishedStage,
     allow_failed_shards: options.AllowFailed = False,
     quiet: options.Quiet = False,

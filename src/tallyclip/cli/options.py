@@ -95,6 +95,10 @@ RunFolder = Annotated[
     Path,
     typer.Argument(parser=checked(run_place), metavar="RUN", help="Run folder, or its URL on an object store.", show_default=False),
 ]
+RanksFolder = Annotated[
+    Path,
+    typer.Argument(parser=checked(run_place), metavar="RUN", help="Run folder, on a file system that all ranks see.", show_default=False),
+]
 AllowFailed = Annotated[
     bool,
     typer.Option(
