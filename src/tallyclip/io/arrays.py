@@ -59,5 +59,5 @@ def _reading(path: Path) -> Generator[None]:
     try:
         yield
     except Exception as error:
-        hint = "delete it and run the command that made it again"
+        hint = f"delete {path} and run the command that made it again"
         raise ArtifactError(f"{path}: broken: {' '.join(str(error).split())}", hint) from error

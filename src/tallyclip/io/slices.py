@@ -56,7 +56,7 @@ def read_slice(path: Path, number: int, columns: int) -> UInt64[np.ndarray, "n K
         start, stop = np.frombuffer(read_range(path, number * size, (number + 2) * size), NUMBER).tolist()
         return np.frombuffer(read_range(path, start, stop), NUMBER).reshape(-1, columns).astype(np.uint64, copy=False)
     except (OSError, ValueError) as error:
-        hint = "delete it and run the command that made it again"
+        hint = f"delete {path} and run the command that made it again"
         raise ArtifactError(f"{path}: broken: {error}", hint) from error
 
 
