@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import time
@@ -25,7 +26,9 @@ def test_the_command_shows_a_running_job_on_a_narrow_screen_and_writes_metrics(e
     write_work(folder, "shards", Work({f"{n:03}": Mark({}, 0.0, None, "", None) for n in range(100)}), "")
     for n in range(50):
         write_json(folder.done(f"{n:03}"), msgspec.to_builtins(Mark({}, 2.0, None, "", {"rows": 1000})))
-    write_json(folder.running("060"), msgspec.to_builtins(Running("node7", 1, time.time() - 600)))
+    began = time.time() - 600
+    write_json(folder.running("060"), msgspec.to_builtins(Running("node7", 1, began)))
+    os.utime(folder.running("060"), (began, began))
     file = tmp_path / "match.prom"
     shown = tallyclip("status", tmp_path / "run", "--metrics", file, env=environment(COLUMNS="40")).stdout
     assert max(map(len, shown.split("card  ")[0].splitlines()[1:])) <= 40
