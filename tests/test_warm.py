@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="no command is f
 
 
 def warm(*arguments: str, timeout: float = 60.0) -> subprocess.CompletedProcess[str]:
-    done = run_warm(COMMAND, arguments, timeout, Path.cwd())
+    done = run_warm(COMMAND, arguments, timeout)
     assert done is not None
     return done
 
@@ -65,5 +65,5 @@ def test_one_that_takes_too_long_is_killed(tmp_path: Path) -> None:
 def test_in_another_environment_a_command_is_started_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     warm("--version")
     monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
-    assert run_warm(COMMAND, ["--version"], 60.0, Path.cwd()) is None
+    assert run_warm(COMMAND, ["--version"], 60.0) is None
     assert "import time:" in tallyclip("--version").stderr

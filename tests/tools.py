@@ -72,15 +72,12 @@ def write_pool(folder: Path) -> Path:
     return folder
 
 
-def tallyclip(
-    *arguments: object, timeout: float = PATIENCE, cwd: Path | str | None = None, **options: Any
-) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end. Without further options it need not import what the one before has: see ``warm.py``."""
-    done = None if options else run_warm(COMMAND, [*map(str, arguments)], timeout, cwd or Path.cwd())
+def tallyclip(*arguments: object, timeout: float = PATIENCE, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end. Without any options it need not import what the one before has: see ``warm.py``."""
+    done = None if options else run_warm(COMMAND, [*map(str, arguments)], timeout)
     if done is not None:
         return done
-    command = [COMMAND, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, cwd=cwd, **options)
+    return subprocess.run([COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=timeout, check=False, **options)
 
 
 def started(*arguments: object, **options: Any) -> subprocess.Popen[str]:

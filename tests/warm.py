@@ -16,7 +16,7 @@ from pathlib import Path
 from signal import SIGKILL
 
 PROCESS = Path(__file__).with_name("warm_process.py")
-LATE = ("PYTEST_CURRENT_TEST", "TALLYCLIP_SCRATCH", "AWS_")  # how the names begin of variables that no module looks at as it is imported
+BESIDES = {"PYTEST_CURRENT_TEST"}  # what a test may have in its environment that the process had not
 _alone = threading.Lock()
 
 
@@ -45,9 +45,9 @@ class _Warm:
         """Was it started in the environment of now, which commands may look at while they import?"""
         return self._environment == _environment()
 
-    def run(self, command: Sequence[str], timeout: float, folder: Path | str) -> subprocess.CompletedProcess[str]:
+    def run(self, command: Sequence[str], timeout: float) -> subprocess.CompletedProcess[str]:
         (out, its_out), (err, its_err) = os.pipe(), os.pipe()
-        asked = {"command": command, "folder": str(folder), "environment": dict(os.environ)}
+        asked = {"command": command, "folder": os.getcwd(), "environment": dict(os.environ)}
         socket.send_fds(self._asking, [json.dumps(asked).encode()], [its_out, its_err])
         os.close(its_out)
         os.close(its_err)
@@ -79,7 +79,7 @@ class _Warm:
 
 
 def _environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith(LATE)}
+    return {name: value for name, value in os.environ.items() if name not in BESIDES}
 
 
 @cache
@@ -87,7 +87,7 @@ def _warm(command: Path) -> _Warm:
     return _Warm(command)
 
 
-def run_warm(command: Path, arguments: Sequence[str], timeout: float, folder: Path | str) -> subprocess.CompletedProcess[str] | None:
+def run_warm(command: Path, arguments: Sequence[str], timeout: float) -> subprocess.CompletedProcess[str] | None:
     """Run a command to its end, and return what came of it; or None, with nothing done, where it is to be started as any other.
 
     So it is where it would see another environment, while another runs, and off Linux, where a process that has run compiled code had
@@ -97,6 +97,6 @@ def run_warm(command: Path, arguments: Sequence[str], timeout: float, folder: Pa
         return None
     try:
         warm = _warm(command)
-        return warm.run([str(command), *arguments], timeout, Path.cwd() / folder) if warm.can_run() else None
+        return warm.run([str(command), *arguments], timeout) if warm.can_run() else None
     finally:
         _alone.release()
