@@ -20,8 +20,6 @@ import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tests.warm import run_warm
-
 COMMAND = Path(sys.executable).with_name("tallyclip")
 PATIENCE = 120.0  # seconds; far more than anything here takes
 RESULTS = ("curated", "probabilities", "uids.npy", "entry_counts.json", "entry_counts_curated.json")
@@ -73,10 +71,7 @@ def write_pool(folder: Path) -> Path:
 
 
 def tallyclip(*arguments: object, timeout: float = PATIENCE, **options: Any) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end. Without any options it need not import what the one before has: see ``warm.py``."""
-    done = None if options else run_warm(COMMAND, [*map(str, arguments)], timeout)
-    if done is not None:
-        return done
+    """Run the command to its end."""
     return subprocess.run([COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=timeout, check=False, **options)
 
 
