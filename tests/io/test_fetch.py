@@ -25,7 +25,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tallyclip
-from tallyclip.errors import MissingExtraError, OptionError, OutputError, SourceError, StaleError
+from tallyclip.errors import MissingExtraError, NoRoomError, OptionError, OutputError, SourceError, StaleError
 from tallyclip.extras import install_line
 from tallyclip.io.fetch import MissingFileError, fetch, local_copy
 from tallyclip.io.streams import filesystem
@@ -525,7 +525,7 @@ def test_a_full_disk_is_an_error_that_says_so_and_the_part_is_gone_on_with(serve
     )
     server.answers(Answer())
     done = subprocess.run([sys.executable, "-c", code, f"{server.url}/a.bin", str(target)], capture_output=True, text=True, check=False)
-    assert f"{OutputError.__name__}: {target}: no room to write" in done.stderr
+    assert f"{NoRoomError.__name__}: {target}: no room to write" in done.stderr
     assert len(server.asked) == 1
     assert not target.exists()
     assert fetched(server, target, Answer()) == CONTENT

@@ -134,7 +134,7 @@ def test_a_file_that_is_not_an_array_is_broken_and_the_hint_says_what_to_delete(
     with pytest.raises(ArtifactError, match="broken") as caught:
         reader(path)
     assert str(path) in caught.value.what
-    assert f"delete {path.parent} and" in str(caught.value.hint)
+    assert f"delete {path} and" in str(caught.value.hint)
 
 
 def test_any_damage_to_arrays_is_noticed_or_harmless(tmp_path: Path) -> None:
