@@ -16,12 +16,11 @@ from jaxtyping import UInt64
 
 from tallyclip.core.duplicates import first_of_each
 from tallyclip.core.sorting import sort_rows
-from tallyclip.errors import IncompleteError
 from tallyclip.export.uids import Merged, bounds_of, merge_runs, merged_ranges, write_rows
 from tallyclip.io.arrays import map_array
 from tallyclip.io.mirror import discard_folder, fetch_all, read_again, send, size_of
 from tallyclip.io.slices import read_slice, read_slices, write_slices
-from tallyclip.run.runners.base import Task, collect
+from tallyclip.run.runners.base import answers
 from tallyclip.run.workspace import Workspace
 
 MOST_RUNS, MOST_ROWS = 64, 1 << 26  # that this process merges
@@ -81,13 +80,13 @@ def merge_uids(run: Workspace, paths: Sequence[Path], out: Path, *, columns: int
         )
         for number, start in enumerate(starts)
     ]
-    totals = _by_workers(run, merge_group, groups)
+    totals = answers(run.runner, run.progress, merge_group, groups)
     merged = [group.out for group in groups]
     ranges = [
         RangeJob(f"range-{number:05}", number, merged, columns, repeats, str(scratch / f"range-{number:05}.slices"))
         for number in range(len(bounds) + 1)
     ]
-    unique = _by_workers(run, merge_range, ranges)
+    unique = answers(run.runner, run.progress, merge_range, ranges)
     read_again(scratch)  # in which an earlier try may have left others of the same names
     write_rows(out, (read_slice(Path(job.out), 0, columns) for job in ranges), columns)
     discard_folder(scratch)
@@ -117,11 +116,3 @@ def merge_range(job: RangeJob, _: Callable[[int], None]) -> int:
     write_slices(Path(job.out), [rows if job.repeats else rows[is_first]], 1)
     send([Path(job.out)])
     return int(np.count_nonzero(is_first))
-
-
-def _by_workers(run: Workspace, work: Callable[..., int], jobs: Sequence[RunsJob] | Sequence[RangeJob]) -> list[int]:
-    """What the jobs return."""
-    results, failures = collect(run.runner, run.progress, work, [Task(job.key, job) for job in jobs], count=False)
-    if failures:
-        raise IncompleteError(failures[0].what, failures[0].hint)
-    return list(results.values())

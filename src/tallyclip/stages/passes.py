@@ -13,12 +13,11 @@ from jaxtyping import Bool, Float64, Int64
 from tallyclip.core.balance import TextsPolicy, draw, entry_probability, keep_probability, pick_one, second_probability
 from tallyclip.core.exact import exact_threshold, threshold_rows
 from tallyclip.core.plan import expected_parts, parts_of
-from tallyclip.errors import IncompleteError
 from tallyclip.export.uids import RunWriter
 from tallyclip.io.arrays import map_array, read_array
 from tallyclip.io.mirror import read_again, send
 from tallyclip.match.matched_pairs import MatchedPairs, read_matches
-from tallyclip.run.runners.base import Task, collect
+from tallyclip.run.runners.base import answers
 from tallyclip.run.workspace import Workspace
 from tallyclip.stages.counts import COUNTS, load_counts
 from tallyclip.stages.match import MATCH
@@ -69,7 +68,9 @@ def expect(run: Workspace, thresholds: Sequence[float], policy: TextsPolicy) -> 
         IncompleteError: the matches of a shard cannot be read.
     """
     before = run.folder(MATCH).earlier_draw
-    parts = _pass(run, expect_shard, _jobs(run, ExpectJob, policy=policy, thresholds=list(thresholds), before=before))
+    parts = answers(
+        run.runner, run.progress, expect_shard, _jobs(run, ExpectJob, policy=policy, thresholds=list(thresholds), before=before)
+    )
     return [sum(column) for column in zip(*parts, strict=True)] or [0] * len(thresholds)
 
 
@@ -82,7 +83,7 @@ def entries_kept(run: Workspace, t: float, seed: int, policy: TextsPolicy) -> Bo
     kept = np.zeros(len(load_counts(run)), np.bool_)
     jobs = _jobs(run, DrawJob, policy=policy, t=t, seed=seed)
     for start in range(0, len(jobs), SHARDS_AT_ONCE):
-        for bits in _pass(run, draw_shard, jobs[start : start + SHARDS_AT_ONCE]):
+        for bits in answers(run.runner, run.progress, draw_shard, jobs[start : start + SHARDS_AT_ONCE]):
             kept |= np.unpackbits(np.frombuffer(bits, np.uint8), count=len(kept)).astype(np.bool_)
     return kept
 
@@ -97,7 +98,7 @@ def solve_exactly(run: Workspace, size: int, seed: int, policy: TextsPolicy, scr
         IncompleteError: the matches of a shard cannot be read.
     """
     runs, merged = scratch / "runs", scratch / "merged.npy"
-    written = _pass(run, find_thresholds, _jobs(run, ThresholdsJob, policy=policy, runs=str(runs), seed=seed))
+    written = answers(run.runner, run.progress, find_thresholds, _jobs(run, ThresholdsJob, policy=policy, runs=str(runs), seed=seed))
     read_again(runs)  # now, for to ask the store for each of very many files takes long
     merge_uids(run, [Path(path) for paths in written for path in paths], merged, columns=3)
     return exact_threshold(map_array(merged)[:, 2], size)
@@ -106,13 +107,6 @@ def solve_exactly(run: Workspace, size: int, seed: int, policy: TextsPolicy, scr
 def _jobs(run: Workspace, kind: Callable[..., Job], **more: Any) -> list[Job]:
     matches, counts = run.folder(MATCH), str(run.folder(COUNTS).counts)
     return [kind(key=key, matches=str(matches.matches(key)), counts=counts, **more) for key in run.required(MATCH).pieces]
-
-
-def _pass(run: Workspace, work: Callable[[Any, Callable[[int], None]], Result], jobs: Sequence[Any]) -> list[Result]:
-    results, failures = collect(run.runner, run.progress, work, [Task(job.key, job) for job in jobs], count=False)
-    if failures:
-        raise IncompleteError(failures[0].what, failures[0].hint)
-    return list(results.values())
 
 
 def expect_shard(job: ExpectJob, tick: Callable[[int], None]) -> list[int]:

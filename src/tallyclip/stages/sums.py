@@ -12,10 +12,10 @@ import msgspec
 import numpy as np
 from jaxtyping import Int64
 
-from tallyclip.errors import ArtifactError, IncompleteError
+from tallyclip.errors import ArtifactError
 from tallyclip.io.arrays import read_array, read_arrays, write_array
 from tallyclip.io.mirror import fetch_all, send
-from tallyclip.run.runners.base import Task, collect
+from tallyclip.run.runners.base import answers
 from tallyclip.run.workspace import Workspace
 
 SHARDS_OF_A_GROUP = 256
@@ -49,9 +49,7 @@ def sum_of_shards(run: Workspace, paths: Sequence[Path], entries: int, scratch: 
     jobs = [
         GroupJob(f"{number:05}", list(map(str, group)), entries, str(scratch / f"{number:05}.npy")) for number, group in enumerate(groups)
     ]
-    _, failures = collect(run.runner, run.progress, add_group, [Task(job.key, job) for job in jobs], count=False)
-    if failures:
-        raise IncompleteError(failures[0].what, failures[0].hint)
+    answers(run.runner, run.progress, add_group, jobs)
     total = np.zeros(entries, np.int64)
     for job in jobs:
         total += read_array(Path(job.out))

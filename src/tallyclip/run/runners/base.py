@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -115,3 +115,15 @@ def collect(
             f"{len(tasks) - len(results) - len(failures):,} of {plural(len(tasks), 'task')} did not answer", "run the same command again"
         )
     return results, failures
+
+
+def answers(runner: Runner, progress: Progress, function: Callable[[Any, Tick], Result], jobs: Sequence[Any]) -> list[Result]:
+    """What small jobs return, each of which has a ``key``, in their order; see ``collect``.
+
+    Raises:
+        IncompleteError: one failed, or the runner lost an answer.
+    """
+    results, failures = collect(runner, progress, function, [Task(job.key, job) for job in jobs], count=False)
+    if failures:
+        raise IncompleteError(failures[0].what, failures[0].hint)
+    return [results[job.key] for job in jobs]
