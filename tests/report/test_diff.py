@@ -126,7 +126,7 @@ def test_uids_that_are_broken_are_named_and_made_again_and_nothing_else_is(runs:
     assert raised.value.hint == f"delete it and run 'tallyclip balance {run}' again"
     with pytest.raises(ArtifactError) as raised:
         map_array(run / "uids.npy")
-    assert str(run) not in str(raised.value.hint)  # a file may lie beside what is still needed
+    assert raised.value.hint == f"delete {run / 'uids.npy'} and run the command that made it again"  # and not the whole folder
 
 
 def test_seeds_and_policies_that_differ_are_said(runs: tuple[Path, Path], tmp_path: Path) -> None:
