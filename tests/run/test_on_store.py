@@ -313,9 +313,3 @@ def test_of_two_that_come_at_once_one_works(url: str, pool: Path, entries: Path)
     codes = sorted(driver.returncode for driver in both)
     assert codes in ([0, 0], [0, 2]), ends
     assert codes == [0, 0] or any("is working on this run" in said for _, said in ends)
-
-
-def test_ranks_need_a_file_system(url: str, pool: Path, entries: Path) -> None:
-    done = tallyclip("curate", pool, "--metadata", entries, "--rank", "0", "--ranks", "2", "--out", url)
-    assert done.returncode == 2
-    assert "ranks cannot share" in done.stderr

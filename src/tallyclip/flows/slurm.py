@@ -11,11 +11,9 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from tallyclip.errors import OptionError
 from tallyclip.flows import asked
 from tallyclip.flows.crawl import Crawl
 from tallyclip.io.files import replacing
-from tallyclip.places import root_of, shown
 from tallyclip.readers.sources import find_files
 from tallyclip.stages.outline import RUN_OUTLINE
 
@@ -70,8 +68,6 @@ def write_jobs(folder: Path, command: Sequence[str], given: Mapping[str, Any], s
         OptionError: there is nothing to read, or an option is invalid.
         OutputError: the folder cannot be written.
     """
-    if root_of(str(given["out"])) is not None:
-        raise OptionError(f"{shown(str(given['out']))}: ranks cannot share a folder on an object store", "give one that all nodes see")
     about = {
         "command": shlex.join(["tallyclip", *command]),
         "folder": shlex.quote(os.getcwd()),

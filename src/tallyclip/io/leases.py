@@ -1,30 +1,37 @@
-"""Folders on an object store that one process at a time may work in.
+"""Folders on an object store that one process at a time may work in, or several that share it.
 
 A store has no locks, but it writes an object on the condition that there is none of its name. A process that holds a folder has an object
 in ``.lock/`` and writes it anew every few seconds. One whose object stays as it is for longer has been killed, or cut off; another may then
 take the folder under the next number. The first sees that when it is there again, and stops before it puts anything into place.
+
+Each of those who share a folder has an object in a folder of its own in ``.lock/ranks/``, and for what only one of them may do, takes
+turns with the others in ``.lock/turn/``.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import random
 import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from tallyclip.errors import InUseError, OutputError, StaleError
 from tallyclip.io.locks import LOCK, is_alive
-from tallyclip.io.stores import Store
+from tallyclip.io.stores import Store, Stored
 
+SHARERS = f"{LOCK}/ranks"
+TURN = f"{LOCK}/turn"
 UNUSED = f"{LOCK}/unused"  # of this name there is never anything
 SECONDS_BETWEEN_SIGNS = 10.0
 SECONDS_OF_SILENCE = 60.0  # after which a process counts as gone
 SECONDS_BETWEEN_LOOKS = 2.0
+SECONDS_BETWEEN_TURNS = 0.5
 MACHINE = (Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid"))  # what makes a process number that of one machine
 
 
@@ -35,14 +42,15 @@ class Lease:
         store: the folder.
         noun: what is made in it, for messages.
         note: is told what people should know.
+        place: where the object is that says so; who has one in another place does not count.
 
     Raises:
         InUseError: another process holds it.
         OutputError: it cannot be written.
     """
 
-    def __init__(self, store: Store, noun: str, note: Callable[[str], None]) -> None:
-        self._store, self._noun, self._note = store, noun, note
+    def __init__(self, store: Store, noun: str, note: Callable[[str], None], place: str = LOCK) -> None:
+        self._store, self._noun, self._note, self._place = store, noun, note, place
         self._sign = {"host": socket.gethostname(), "pid": os.getpid(), "machine": _machine(), "token": secrets.token_hex(8)}
         self._signs = 0
         self._lost = False
@@ -88,59 +96,110 @@ class Lease:
         return self._read(self._name).get("token") == self._sign["token"]
 
     def _take(self) -> str:
-        others = self._store.list(LOCK)
-        for name in others:
-            self._await_end(name)
+        gone = self._await_others()
         self._store.delete([UNUSED])  # who may not would only notice after the first work was done
-        mine = f"{LOCK}/{max((int(name.rpartition('/')[2]) for name in others), default=0) + 1:08}"
+        mine = self._next(gone)
         if not self._store.create(mine, self._content()):
-            raise self._in_use({})
+            raise self._in_use(mine, {})
         if self._store.create(mine, self._content(token="")):  # which it had to refuse
-            self._note(
-                f"warning: {self._store.url}: this store cannot keep others out; work in the {self._noun} with one command at a time"
-            )
-            self._store.write(mine, self._content())
-        since = [name for name in self._store.list(LOCK) if name not in (mine, *others)]
+            self._cannot_keep_out(mine)
+        since = self._but(mine, gone)
         if since:
             self._store.delete([mine])
-            raise self._in_use(self._read(since[0]))
-        self._store.delete([*others])
+            raise self._in_use(since[0], self._read(since[0]))
+        self._store.delete([*gone])
         return mine
 
-    def _await_end(self, name: str) -> None:
-        """Return when the process that holds the folder under a name is gone.
+    def _await_others(self) -> dict[str, bytes | None]:
+        """Return when those who hold the folder are gone, with what their objects last were.
+
+        Raises:
+            InUseError: one is not.
+        """
+        return {name: self._await_end(name) for name in self._in(self._place)}
+
+    def _next(self, gone: Collection[str]) -> str:
+        return f"{self._place}/{max((int(name.rpartition('/')[2]) for name in gone), default=0) + 1:08}"
+
+    def _but(self, mine: str, gone: Mapping[str, bytes | None]) -> list[str]:
+        """The objects of others than those who are gone. A name may be another's by now: one begins to count anew when all are gone."""
+        return [name for name in self._in(self._place) if name != mine and self._store.read(name) not in (None, gone.get(name))]
+
+    def _cannot_keep_out(self, mine: str) -> None:
+        self._note(f"warning: {self._store.url}: this store cannot keep others out; work in the {self._noun} with one command at a time")
+        self._store.write(mine, self._content())
+
+    def refuse_those_in(self, place: str) -> None:
+        """See that nobody has an object in another place whose process is not gone; what those who are gone left is taken away.
+
+        Of two who do so at once, at least one is refused.
+
+        Raises:
+            InUseError: somebody has.
+        """
+        try:
+            while alive := next((name for name, about in self._in(place).items() if self.is_there(name, about)), None):
+                self._await_end(alive)
+                self.give_sign()
+            self._store.delete([*self._in(place)])
+        except BaseException:
+            self.release()
+            raise
+
+    def _in(self, place: str) -> dict[str, Stored]:
+        """The objects that say who holds a place; those of ranks are in a folder for each."""
+        below = 3 if place == SHARERS else place.count("/") + 1
+        return {name: about for name, about in self._store.list(place).items() if name.count("/") == below}
+
+    def is_there(self, name: str, about: Stored) -> bool:
+        """Does a process that has an object still give signs?
+
+        Times are those of the store: when the object was written, and when this process last wrote its own.
+        """
+        holder = self._read(name)
+        if holder.get("machine") == _machine():
+            return is_alive(int(str(holder.get("pid", 0))))
+        mine = self._store.look(self._name)
+        return mine is None or mine.written - about.written < SECONDS_OF_SILENCE
+
+    @property
+    def since(self) -> float:
+        """When the folder was taken, or a little later, in seconds since 1970 by the store's clock."""
+        mine = self._store.look(self._name)
+        return 0.0 if mine is None else mine.written
+
+    def _await_end(self, name: str) -> bytes | None:
+        """Return when the process that has an object is gone, with what that last was; None where it has taken it away.
 
         Raises:
             InUseError: it is not.
         """
-        holder = self._read(name)
+        first = self._store.read(name)
+        holder = _parsed(first)
         if holder.get("machine") == _machine():
             if is_alive(int(str(holder.get("pid", 0)))):
-                raise self._in_use(holder)
-            return
+                raise self._in_use(name, holder)
+            return first
         who = f"process {holder.get('pid', '?')} on {holder.get('host', '?')}"
-        since, first, said = time.monotonic(), self._store.read(name), False
+        since, said = time.monotonic(), False
         while time.monotonic() - since < SECONDS_OF_SILENCE:
             now = self._store.read(name)
             if now is None:
-                return
+                return None
             if now != first:
-                raise self._in_use(holder)
+                raise self._in_use(name, holder)
             if not said and time.monotonic() - since > SECONDS_BETWEEN_LOOKS:
                 self._note(f"{who} holds this {self._noun}: waiting for {SECONDS_OF_SILENCE:g} s to see if it still works")
                 said = True
             time.sleep(SECONDS_BETWEEN_LOOKS)
+        return first
 
-    def _in_use(self, holder: dict[str, object]) -> InUseError:
+    def _in_use(self, name: str, holder: Mapping[str, object]) -> InUseError:  # noqa: ARG002 - for those who share
         who = f", {holder['pid']} on {holder['host']}," if "pid" in holder and "host" in holder else ""
         return InUseError(f"{self._store.url}: another process{who} is working on this {self._noun}", "wait for it, or stop it")
 
     def _read(self, name: str) -> dict[str, object]:
-        try:
-            found = json.loads(self._store.read(name) or b"{}")
-        except ValueError:
-            return {}
-        return found if isinstance(found, dict) else {}
+        return _parsed(self._store.read(name))
 
     def _content(self, token: str | None = None) -> bytes:
         sign = self._sign | {"signs": self._signs} | ({} if token is None else {"token": token})
@@ -150,6 +209,46 @@ class Lease:
         while not self._ended.wait(SECONDS_BETWEEN_SIGNS) and not self._lost:
             with suppress(OutputError):  # the store may answer again; until then ``check`` asks
                 self.give_sign()
+
+
+class Turn(Lease):
+    """What one of those who share a folder has at a time: who wants it waits until the one that has it lets it go, or is gone."""
+
+    def __init__(self, store: Store, noun: str, note: Callable[[str], None]) -> None:
+        super().__init__(store, noun, note, TURN)
+
+    def _take(self) -> str:
+        while True:
+            gone = self._await_others()
+            mine = self._next(gone)
+            if self._store.create(mine, self._content()):
+                if not self._but(mine, gone):
+                    self._store.delete([*gone])
+                    return mine
+                self._store.delete([mine])
+            time.sleep(random.uniform(0, SECONDS_BETWEEN_TURNS))  # else those who meet would meet again
+
+    def _await_end(self, name: str) -> bytes | None:
+        latest, since = b"", time.monotonic()
+        while time.monotonic() - since < SECONDS_OF_SILENCE:
+            now = self._store.read(name)
+            if now is None:
+                return None
+            holder = _parsed(now)
+            if holder.get("machine") == _machine() and not is_alive(int(str(holder.get("pid", 0)))):
+                return now
+            if now != latest:
+                latest, since = now, time.monotonic()
+            time.sleep(random.uniform(0.5, 1) * SECONDS_BETWEEN_TURNS)
+        return latest
+
+
+def _parsed(content: bytes | None) -> dict[str, object]:
+    try:
+        found = json.loads(content or b"{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _machine() -> str:

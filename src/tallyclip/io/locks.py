@@ -127,8 +127,13 @@ def _let_go() -> None:
 os.register_at_fork(after_in_child=_let_go)
 
 
+def share_again(lock: int) -> None:
+    """Let others share the lock that this process had for itself (``is_last``)."""
+    fcntl.flock(lock, fcntl.LOCK_SH)
+
+
 def is_last(lock: int) -> bool:
-    """Does no other process hold the lock that this one shares? Then none can from now on."""
+    """Does no other process hold the lock that this one shares? Then none can from now on, unless it is shared again."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -75,6 +75,7 @@ class Mirror:
         self._notes = root.with_name(NOTES)
         self._known: dict[str, Stored] | None = None
         self._trusted: set[str] = set()
+        self.is_shared = False  # do others write and delete there, too, while this process works in the folder?
 
     @cached_property
     def store(self) -> Store:
@@ -88,13 +89,29 @@ class Mirror:
     def know(self, below: Path | None = None) -> None:
         """Take the list of all objects, or of those in one folder, and from now on go by it."""
         name = "" if below is None else self._name(below)
-        found = self.store.list(name)
-        self._known = (self._objects if name else {}) | found  # a list may be late, and what goes from a folder is deleted by this process
+        found, before = self.store.list(name), self._objects
+        start = f"{name}/" if name else ""
+        gone = {other for other in before.keys() - found.keys() if other.startswith(start)} if self.is_shared else set[str]()
+        for other in gone:  # where nobody else deletes, the list is late
+            self._forget(other, before[other])
+        self._known = {other: there for other, there in (before if name else {}).items() if other not in gone} | found
         self._trusted.clear()
+
+    def _forget(self, name: str, there: Stored) -> None:
+        """Delete the copy of an object that is gone."""
+        path = self.root / name
+        note = self._note(path)
+        if note is not None and note.tag == there.tag:
+            path.unlink(missing_ok=True)
+            self._note_file(name).unlink(missing_ok=True)
 
     def take_up(self) -> None:
         """Begin with the store's state: take its list, and delete what is here and not there, left by a process that was killed."""
         self.know()
+        self.tidy()
+
+    def tidy(self) -> None:
+        """Delete what is here and not there, or is another there, as far as is known."""
         for path in self._files(self.root):
             name, note = self._name(path), self._note(path)
             if note is None or name not in self._objects or self._objects[name].tag != note.tag:
@@ -203,14 +220,20 @@ class Mirror:
         start = f"{self._name(folder)}/"
         objects = self._objects if self._known is not None else self.store.list(start.rstrip("/"))
         found = {name[len(start) :]: one.written for name, one in objects.items() if name.startswith(start)}
-        found |= {path.name: path.stat().st_mtime for path in self._files(folder, below=False)}
+        for path in self._files(folder, below=False):
+            if not self.is_shared or self._note(path) is not None:  # what another left that was killed is not there for all
+                with suppress(FileNotFoundError):  # it has just been taken away
+                    found[path.name] = path.stat().st_mtime
         return {name: written for name, written in found.items() if "/" not in name}
 
     def below(self, folder: Path) -> list[Path]:
-        """All files in a folder and in those in it."""
+        """All files in a folder and in those in it, on the store or here."""
+        return sorted({*self.stored_below(folder), *self._files(folder)})
+
+    def stored_below(self, folder: Path) -> Iterator[Path]:
+        """Those that are on the store, as far as is known, in any order."""
         start = f"{self._name(folder)}/".lstrip("/")
-        found = {self.root / name for name in self._objects if name.startswith(start)}
-        return sorted(found | {*self._files(folder)})
+        return (self.root / name for name in self._objects if name.startswith(start))
 
     def copy(self, folder: Path, to: Path, last: tuple[str, ...] = (), but: tuple[str, ...] = ()) -> None:
         """Copy a file, or the objects of a folder, within the store.

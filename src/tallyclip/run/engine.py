@@ -86,11 +86,14 @@ def _of_another(making: Making[Any, Any], stage: Stage, inputs: dict[str, str]) 
     Raises:
         StaleError: what was done of it was deleted; else a result would be made of nothing.
     """
-    if making.folder.path.exists():
+    if making.run.has(making.folder.path):
         return None
     manifest = making.run.whole(stage)
     if manifest is not None and (manifest.version, manifest.inputs, manifest.options) == (stage.version, inputs, making.asked):
         return manifest
+    if not making.keys:  # nothing was written of it yet
+        making.folder.path.mkdir(parents=True, exist_ok=True)
+        return None
     raise StaleError(f"{making.folder.path} was deleted by another process: it may have been started with other options", SAME_COMMAND)
 
 

@@ -26,6 +26,7 @@ from tallyclip.errors import ArtifactError
 from tallyclip.io.files import replacing, with_infinity, write_json
 from tallyclip.io.mirror import discard, discard_folder, fetch_all, fetched, names_in, send, size_of, times_in
 from tallyclip.io.structs import read_struct
+from tallyclip.places import root_of
 
 DONE = "_done"
 FAILED = "_failed"
@@ -176,6 +177,10 @@ class StageFolder:
         """When they began, in seconds since 1970, by the clock of the file system or store; in any order."""
         return _times(self.path / RUNNING)
 
+    def failed_at(self) -> dict[str, float]:
+        """The pieces that failed last time, and when, in seconds since 1970, by the clock of the file system or store; in any order."""
+        return _times(self.path / FAILED)
+
     def rest(self) -> None:
         """All pieces are done, or failed: take away what is said of those being done."""
         discard_folder(self.path / RUNNING)
@@ -246,14 +251,18 @@ class _Snapshot(msgspec.Struct):
 
 
 class _Job(msgspec.Struct):
+    """``copy`` is where the run's files were for who wrote it, if the run is on a store."""
+
     barrier: str
     unit: str
     job: Any
+    copy: str | None = None
 
 
 def write_work(folder: StageFolder, section: str, work: Work, barrier: str, unit: str = "rows") -> None:
     """Write down all pieces of a section, before any is done; one a line, and never all in memory."""
-    write_json(folder.job(section), with_infinity({"barrier": barrier, "unit": unit, "job": msgspec.to_builtins(work.job)}))
+    job = {"barrier": barrier, "unit": unit, "job": msgspec.to_builtins(work.job), "copy": root_of(str(folder.path))}
+    write_json(folder.job(section), with_infinity(job))
     with replacing(folder.work(section)) as part, part.open("wb") as file:
         file.write(b'{"items": {')
         for number, (key, item) in enumerate(work.items.items()):
@@ -337,5 +346,13 @@ def _convert(value: Any, kind: Any) -> Any:
 
 @lru_cache(maxsize=2)
 def _read_job(path: str, _: int) -> _Job:
-    """What a section's pieces have in common; read once by each process, until it is written anew."""
-    return msgspec.convert(json.loads(Path(path).read_bytes()), _Job)
+    """What a section's pieces have in common; read once by each process, until it is written anew.
+
+    Paths in it are of the copy of who wrote it, so on a store, where ranks have copies in places of their own, they are made to be here.
+    """
+    content = Path(path).read_bytes()
+    job, here = msgspec.convert(json.loads(content), _Job), root_of(path)
+    if job.copy is None or here is None or job.copy == here:
+        return job
+    theirs, ours = (json.dumps(each, ensure_ascii=False)[1:-1].encode() for each in (job.copy, here))
+    return msgspec.convert(json.loads(content.replace(theirs, ours)), _Job)

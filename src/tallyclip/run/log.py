@@ -9,6 +9,7 @@ import json
 import os
 import shlex
 import socket
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -105,3 +106,14 @@ class Logged:
             for _, said in self._waiting:
                 events.write(said)
         self._waiting.clear()
+
+
+def merged(log: bytes, other: bytes) -> bytes:
+    """One log, or file of events, of two that have some lines in common, by their times."""
+    ours, theirs = (Counter(each.splitlines(keepends=True)) for each in (log, other))
+    return b"".join(sorted((ours | theirs).elements(), key=_time_of))
+
+
+def _time_of(line: bytes) -> bytes:
+    """What its time is ordered by: a line begins with it, or, in a file of events, with the same few letters and it."""
+    return line[:40].partition(b"  ")[0]

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tallyclip.errors import IncompleteError, OptionError
 from tallyclip.run.items import StageFolder, Work
-from tallyclip.run.presence import Seat, is_taken
+from tallyclip.run.presence import Seat
 from tallyclip.run.progress import piece_of
 from tallyclip.run.record import StageOutline, command_in
 from tallyclip.wording import plural
@@ -203,11 +203,13 @@ class Rank:
         folder: StageFolder = making.folder
         began = making.run.since
         since, known, said = time.monotonic(), -1, False
-        while folder.path.exists():  # else another rank has put it in place
+        while True:
             looked = time.monotonic()
-            marked = {*folder.marked()}
-            times = {key: failure_time(folder, key) for key in work.items if key not in marked}
-            pending = [key for key, failed_at in times.items() if key not in making.failures and failed_at < began]
+            if not making.run.still_has(folder.path):  # another rank has put it in place
+                return
+            marked, failed_at = {*folder.marked()}, folder.failed_at()
+            times = {key: failed_at.get(key, 0.0) for key in work.items if key not in marked}
+            pending = [key for key, failed in times.items() if key not in making.failures and failed < began]
             if not pending:
                 break
             settled = len(work.items) - len(pending)
@@ -221,20 +223,20 @@ class Rank:
                 making.run.progress.note(f"rank {self.rank} of {self.ranks}: waits for the others to end their share of {stage.name}")
                 said = True
             time.sleep(max(SECONDS_BETWEEN_LOOKS, 10 * (time.monotonic() - looked)))  # of a great many marks the list takes a while
-        _take_failures(making, work)
-        if not folder.path.exists():
-            return
-        if {*work.items} != {*(folder.snapshot(section.name) or ())}:
-            raise OptionError(
-                f"{folder.path}: ranks list other {piece_of(section.unit)}s than this one: the pool changed, or is another", SAME_COMMAND
-            )
-        left = _left(making, work)
-        if left:
-            raise _missing(making.run, stage, section, work, left, self.ranks)
+        with making.run.alone():  # else another rank may be about to put it in place
+            _take_failures(making, work)
+            if not making.run.has(folder.path):
+                return
+            if {*work.items} != {*(folder.snapshot(section.name) or ())}:
+                what = f"{folder.path}: ranks list other {piece_of(section.unit)}s than this one: the pool changed, or is another"
+                raise OptionError(what, SAME_COMMAND)
+            left = _left(making, work)
+            if left:
+                raise _missing(making.run, stage, section, work, left, self.ranks)
 
     def _are_at_work(self, run: Workspace, ranks: Collection[int]) -> bool:
         """Are there any, and all of them at work? What is left of this one's own pieces was lost, for it does them once."""
-        return bool(ranks) and self.rank not in ranks and all(is_taken(run.seats, (rank, self.ranks)) for rank in ranks)
+        return bool(ranks) and self.rank not in ranks and all(run.is_at_work((rank, self.ranks)) for rank in ranks)
 
 
 @dataclass
@@ -328,14 +330,6 @@ def _of_scheduler(ranks: int | None) -> tuple[int, int | None]:
 def finish_command(run: Workspace, stage: Stage) -> str:
     """The command that makes a stage of what ranks have done."""
     return f"{command_in('tallyclip finish RUN', run.root)} {stage.name}"
-
-
-def failure_time(folder: StageFolder, key: str) -> int:
-    """When a piece of work failed last, in nanoseconds; 0 if it did not."""
-    try:
-        return folder.failed(key).stat().st_mtime_ns
-    except OSError:
-        return 0
 
 
 def _stop_beyond(run: Workspace, stage: Stage, last: str | None) -> None:

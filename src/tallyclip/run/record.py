@@ -126,5 +126,5 @@ def attempts(root: Path, stage: str) -> list[Path]:
     if mirror is None:
         return sorted((root / ".work").glob(f"{stage}-*"))
     below = root / ".work"
-    found = {below / path.relative_to(below).parts[0] for path in mirror.below(below)}
+    found = {below / path.relative_to(below).parts[0] for path in mirror.stored_below(below)}
     return sorted(path for path in found if path.name.startswith(f"{stage}-"))

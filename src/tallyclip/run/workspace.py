@@ -27,14 +27,14 @@ import msgspec
 
 from tallyclip.errors import ArtifactError, IncompleteError, OptionError, OutputError, StaleError
 from tallyclip.io.files import PART, clear_parts, remove, write_json
-from tallyclip.io.leases import Lease
-from tallyclip.io.locks import ALONE, LOCK, is_last, lock_folder, unlock, waiting_for
-from tallyclip.io.mirror import Mirror, fetched, is_there, look_at, mirror_of, send, size_of
+from tallyclip.io.leases import SHARERS, Lease, Turn
+from tallyclip.io.locks import ALONE, LOCK, is_last, lock_folder, share_again, unlock, waiting_for
+from tallyclip.io.mirror import Mirror, fetched, is_there, look_at, mirror_of, read_again, send, size_of
 from tallyclip.places import shown
 from tallyclip.run.items import DONE, StageFolder
-from tallyclip.run.log import EVENTS, LOG, Logged
+from tallyclip.run.log import EVENTS, LOG, Logged, merged
 from tallyclip.run.manifest import Manifest, read_manifest, write_manifest
-from tallyclip.run.presence import take_seat
+from tallyclip.run.presence import Seat, Sharing, is_taken, take_seat
 from tallyclip.run.progress import Progress, Silent
 from tallyclip.run.ranks import SAME_COMMAND, Alone, PartDone, Role
 from tallyclip.run.record import LAYOUT, FolderKind, Outline, Record, attempts, check_folder, check_layout, command_in, read_record
@@ -84,7 +84,8 @@ class Workspace:
         self.stages = kind.stages
         self.root = Path(root).resolve()
         self._mirror = mirror_of(self.root)
-        self._lease: Lease | None = None
+        self._lease: Lease | None = None  # of a folder on a store
+        self._turn: Turn | None = None  # likewise, while this process is alone there
         self.record_file = self.root / kind.record
         self.downloads = self.root / ".work" / "downloads"
         self.footers = self.root / ".work" / "footers"  # of files that were listed, until the end of the command
@@ -98,7 +99,7 @@ class Workspace:
         self._lock: int | None = None
         self._seat: int | None = None
         self._alone = False
-        self.since = 0  # when this process took up the folder, by the clock of its file system
+        self.since = 0.0  # when this process took up the folder, in seconds since 1970 by the clock of its file system or store
         self._cache: dict[str, tuple[str, Any]] = {}
 
     @property
@@ -110,22 +111,31 @@ class Workspace:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if self._lock is not None:
-            self.progress.end(None if isinstance(error, PartDone) else error)
+        if self._lock is None:
+            return
+        is_done = error is None or isinstance(error, PartDone)
+        self.progress.end(None if is_done else error)
+        try:
+            self._leave_store()
+        finally:
             if self._seat is not None:
                 unlock(self._seat)
                 self._seat = None
             if not self.role.shares or is_last(self._lock):  # else what is there may be another's, who is at work
-                (self.root / ALONE).unlink(missing_ok=True)
-                shutil.rmtree(self._trash, ignore_errors=True)
-                shutil.rmtree(self.footers, ignore_errors=True)
-                shutil.rmtree(self.seats, ignore_errors=True)
-                for folder in (self.downloads, self._work):
-                    with suppress(OSError):  # something is under way
-                        folder.rmdir()
+                self._clear(is_done=is_done)
             unlock(self._lock)
             self._lock = None
-            self._leave_store(cleanly=error is None)
+
+    def _clear(self, *, is_done: bool) -> None:
+        """Take away what is only needed while somebody works in the folder."""
+        (self.root / ALONE).unlink(missing_ok=True)
+        for folder in (self._trash, self.footers, self.seats):
+            shutil.rmtree(folder, ignore_errors=True)
+        for folder in (self.downloads, self._work):
+            with suppress(OSError):  # something is under way
+                folder.rmdir()
+        if self._mirror is not None and is_done:  # else the copies are needed again soon
+            self._mirror.clear()
 
     # Who may work in it
 
@@ -189,24 +199,38 @@ class Workspace:
     def _take(self) -> None:
         self._lock = lock_folder(self.root, self.kind.noun, shared=self.role.shares)
         os.utime(self.root / LOCK)
-        self.since = (self.root / LOCK).stat().st_mtime_ns
+        self.since = (self.root / LOCK).stat().st_mtime
         if self._mirror is not None:
-            if self.role.shares:
-                unlock(self._lock)
-                self._lock = None
-                what = f"{self._mirror.url}: ranks cannot share a folder on an object store"
-                raise OptionError(what, "give --runner ray, or a folder on a file system that all ranks share")
-            self._lease = Lease(self._mirror.store, self.kind.noun, self.progress.note)
-            self._mirror.take_up()
-            for name in (LOG, EVENTS):
-                fetched(self.root / name)
+            self._take_on(self._mirror, self._lock)
         if not self.role.shares:
             shutil.rmtree(self._trash, ignore_errors=True)
             clear_parts(self.root)
 
+    def _take_on(self, mirror: Mirror, lock: int) -> None:
+        """Hold a folder on a store, or share it, and begin with its state."""
+        mirror.is_shared = self.role.shares
+        if not self.role.shares:
+            lease = Lease(mirror.store, self.kind.noun, self.progress.note)
+            lease.refuse_those_in(SHARERS)
+            self._lease = lease
+            mirror.take_up()
+            for name in (LOG, EVENTS):
+                fetched(self.root / name)
+            return
+        sharing = Sharing(mirror.store, self.role.seat, self.kind.noun, self.progress.note)
+        self._lease, self.since = sharing, sharing.since
+        mirror.know()
+        if is_last(lock):  # the first on this machine: what is here was left by processes that were killed
+            mirror.tidy()
+            share_again(lock)
+
     def _take_seat(self) -> None:
-        if self.role.seat is not None:
+        if self.role.seat is not None and self._mirror is None:
             self._seat = take_seat(self.seats, self.role.seat, self.root)
+
+    def is_at_work(self, seat: Seat) -> bool:
+        """Is a rank at work, as far as can be seen from here?"""
+        return self._lease.sees(seat) if isinstance(self._lease, Sharing) else is_taken(self.seats, seat)
 
     @contextmanager
     def alone(self) -> Generator[None]:
@@ -214,12 +238,34 @@ class Workspace:
         if not self.role.shares or self._alone:
             yield
             return
-        with waiting_for(self.root / ALONE):
+        with waiting_for(self.root / ALONE) if self._mirror is None else self._having_the_turn(self._mirror):
             self._alone = True
             try:
                 yield
             finally:
                 self._alone = False
+
+    @contextmanager
+    def _having_the_turn(self, mirror: Mirror) -> Generator[None]:
+        """Be alone in a folder on a store, and know what others have done in it."""
+        self._turn = Turn(mirror.store, self.kind.noun, self.progress.note)
+        try:
+            mirror.know()
+            yield
+        finally:
+            self._turn.release()
+            self._turn = None
+
+    def has(self, folder: Path) -> bool:
+        """Is there something for all who share the run in a folder in it, as far as is known?"""
+        if self._mirror is None or not self.role.shares:
+            return folder.exists()
+        return any(True for _ in self._mirror.stored_below(folder))
+
+    def still_has(self, folder: Path) -> bool:
+        """The same, where what others have done is read again."""
+        read_again(folder)
+        return self.has(folder)
 
     def record(self, sources: Sequence[str], files: int) -> None:
         """Write down what was asked for."""
@@ -235,22 +281,27 @@ class Workspace:
         self._mirror.know()
         return sorted({path.relative_to(self.root).parts[0] for path in self._mirror.below(self.root)})
 
-    def _leave_store(self, *, cleanly: bool) -> None:
-        if self._mirror is None or self._lease is None:
+    def _leave_store(self) -> None:
+        if self._lease is None:
             return
         lease, self._lease = self._lease, None
         try:
             if lease.is_held:
-                self._send_own()
+                with self.alone():
+                    self._send_own()
         finally:
             lease.release()
-        if cleanly:  # else the copies are needed again soon
-            self._mirror.clear()
 
     def _send_own(self) -> None:
         """Have the files that no stage has made, such as the log, on the store."""
         assert self._mirror is not None
-        self._mirror.send(self._mirror.unsent(self.root, below=False))
+        unsent = self._mirror.unsent(self.root, below=False)
+        if self.role.shares:  # then the log here is only what was done on this machine
+            for path in unsent:
+                if path.name in (LOG, EVENTS):
+                    self._mirror.store.write(path.name, merged(self._mirror.store.read(path.name) or b"", path.read_bytes()))
+            unsent = [path for path in unsent if path.name not in (LOG, EVENTS)]
+        self._mirror.send(unsent)
 
     # What is in it
 
@@ -485,8 +536,9 @@ class Workspace:
     def _gone(self, path: Path) -> None:
         """Take a file or folder away, in one step; on a store what says that a stage is whole goes first."""
         if self._mirror is not None:
-            if self._lease is not None:
-                self._lease.check()
+            for lease in (self._lease, self._turn):
+                if lease is not None:
+                    lease.check()
             self._mirror.delete(path, first=(StageFolder(path).manifest.name,))
         remove(path, self._trash)
 
