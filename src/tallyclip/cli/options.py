@@ -97,7 +97,12 @@ RunFolder = Annotated[
 ]
 RanksFolder = Annotated[
     Path,
-    typer.Argument(parser=checked(run_place), metavar="RUN", help="Run folder, on a file system that all ranks see.", show_default=False),
+    typer.Argument(
+        parser=checked(run_place),
+        metavar="RUN",
+        help="Run folder, on a file system or object store that all ranks see.",
+        show_default=False,
+    ),
 ]
 AllowFailed = Annotated[
     bool,

@@ -107,14 +107,22 @@ def unlock(lock: int) -> None:
 
 
 def is_alive(pid: int) -> bool:
-    """Is there a process of that number on this machine?"""
+    """Is there a process of that number on this machine, which has not ended?"""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except (PermissionError, OverflowError):  # another user's, or no number of a process: whose that is cannot be told
         return True
-    return True
+    return not _has_ended(pid)
+
+
+def _has_ended(pid: int) -> bool:
+    """Does a process only keep its number, until the one that started it asks how it ended? Where there is no /proc, none is known to."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] == b"Z"
+    except (OSError, IndexError):
+        return False
 
 
 def _let_go() -> None:
