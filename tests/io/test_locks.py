@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import signal
+import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -12,7 +15,7 @@ import pytest
 
 from tallyclip.errors import InUseError
 from tallyclip.io import locks
-from tallyclip.io.locks import held, is_last, lock_folder, unlock, waiting_for
+from tallyclip.io.locks import held, is_alive, is_last, lock_folder, unlock, waiting_for
 from tests.tools import eventually
 
 FORK = multiprocessing.get_context("fork")
@@ -75,3 +78,30 @@ def test_of_those_who_wait_one_at_a_time_has_its_turn(tmp_path: Path) -> None:
         process.join()
     turns = (tmp_path / "turns").read_text().splitlines()
     assert sorted(turns) == sorted(f"{name}+{name}-" for name in "abc" for _ in range(20))
+
+
+def test_who_waited_for_a_folder_that_was_taken_away_has_the_new_one(tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    folder.mkdir()
+    first = lock_folder(folder, "run", shared=True)
+    assert is_last(first)
+    second: list[int] = []
+    waits = threading.Thread(target=lambda: second.append(lock_folder(folder, "run", shared=True)))
+    waits.start()
+    time.sleep(0.3)
+    shutil.rmtree(folder)
+    unlock(first)
+    waits.join()
+    third = lock_folder(folder, "run", shared=True)
+    assert not is_last(third)
+    unlock(second[0])
+    assert is_last(third)
+    unlock(third)
+
+
+def test_a_process_that_only_keeps_its_number_is_not_alive() -> None:
+    child = subprocess.Popen(["true"])
+    assert is_alive(os.getpid())
+    eventually(lambda: not is_alive(child.pid), "it ended, though nobody asked how")
+    child.wait()
+    assert not is_alive(child.pid)

@@ -49,13 +49,25 @@ def lock_folder(folder: Path, noun: str, *, shared: bool) -> int:
         noun: what is made in it, for messages.
         shared: with others who share it.
     """
+    while True:
+        try:
+            lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise OptionError(f"{folder}: cannot be written: {error.strerror}", "check its permissions, or give another --out") from error
+        if not _takes(lock, fcntl.LOCK_SH if shared else fcntl.LOCK_EX, SECONDS_OF_THE_LAST if shared else 0):
+            raise InUseError(f"{folder}: another process is working on this {noun}", "wait for it, or stop it")
+        if _is_at(folder / LOCK, lock):
+            return lock
+        unlock(lock)  # the process that had it took the folder away, as the copy of one on a store is when all is done
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+def _is_at(path: Path, lock: int) -> bool:
+    """Is it still this file that is there?"""
     try:
-        lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise OptionError(f"{folder}: cannot be written: {error.strerror}", "check its permissions, or give another --out") from error
-    if not _takes(lock, fcntl.LOCK_SH if shared else fcntl.LOCK_EX, SECONDS_OF_THE_LAST if shared else 0):
-        raise InUseError(f"{folder}: another process is working on this {noun}", "wait for it, or stop it")
-    return lock
+        return os.path.samestat(os.fstat(lock), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def lock_file(path: Path) -> int | None:
