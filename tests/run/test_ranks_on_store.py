@@ -28,8 +28,8 @@ from tallyclip.readers.columns import ColumnChoice
 from tallyclip.run import ranks
 from tallyclip.run.engine import make
 from tallyclip.run.log import merged
-from tallyclip.run.presence import Sharing
 from tallyclip.run.ranks import Finish, PartDone, Rank, Role
+from tallyclip.run.sharing import Sharing
 from tallyclip.run.workspace import Workspace
 from tallyclip.stages.gather import PoolOptions
 from tallyclip.stages.plan import Aim
@@ -241,8 +241,7 @@ def test_ranks_that_were_killed_elsewhere_are_waited_for_all_at_once(url: str, m
     monkeypatch.setattr(leases, "SECONDS_OF_SILENCE", 2.0)
     monkeypatch.setattr(leases, "SECONDS_BETWEEN_LOOKS", 0.1)
     lease = Lease(store, "run", said.append)
-    lease.refuse_those_in(SHARERS)
-    assert len(said) <= 2
+    assert 0 < len(said) < 10
     assert len(store.list(LOCK)) == 1
     lease.release()
 

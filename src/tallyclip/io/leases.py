@@ -42,21 +42,23 @@ class Lease:
         store: the folder.
         noun: what is made in it, for messages.
         note: is told what people should know.
-        place: where the object is that says so; who has one in another place does not count.
+        place: where the object is that says so.
+        beside: another place, in which nobody may have one either: of two who come at once, each to its own, at least one is refused.
 
     Raises:
         InUseError: another process holds it.
         OutputError: it cannot be written.
     """
 
-    def __init__(self, store: Store, noun: str, note: Callable[[str], None], place: str = LOCK) -> None:
-        self._store, self._noun, self._note, self._place = store, noun, note, place
+    def __init__(self, store: Store, noun: str, note: Callable[[str], None], place: str = LOCK, beside: str | None = SHARERS) -> None:
+        self._store, self._noun, self._note, self._place, self._beside = store, noun, note, place, beside
         self._sign = {"host": socket.gethostname(), "pid": os.getpid(), "machine": _machine(), "token": secrets.token_hex(8)}
         self._signs = 0
         self._lost = False
         self._ended = threading.Event()
-        self._name = self._take()
-        self._seen = time.monotonic()  # when this process last held the folder for certain
+        self._name, self._seen = "", 0.0  # of the object, and when this process last held the folder for certain
+        self._take()
+        self._seen = time.monotonic()
         self._thread = threading.Thread(target=self._keep, daemon=True, name="lease")
         self._thread.start()
 
@@ -95,20 +97,23 @@ class Lease:
     def _holds(self) -> bool:
         return self._read(self._name).get("token") == self._sign["token"]
 
-    def _take(self) -> str:
+    def _take(self) -> None:
         gone = self._await_others()
         self._store.delete([UNUSED])  # who may not would only notice after the first work was done
-        mine = self._next(gone)
-        if not self._store.create(mine, self._content()):
-            raise self._in_use(mine, {})
-        if self._store.create(mine, self._content(token="")):  # which it had to refuse
-            self._cannot_keep_out(mine)
-        since = self._but(mine, gone)
-        if since:
-            self._store.delete([mine])
-            raise self._in_use(since[0], self._read(since[0]))
+        self._name = self._next(gone)
+        if not self._store.create(self._name, self._content()):
+            raise self._in_use(self._name, {})
+        try:
+            if self._store.create(self._name, self._content(token="")):  # which it had to refuse
+                self._cannot_keep_out()
+            found = self._store.list(LOCK)
+            for name in self._but(gone, found):
+                raise self._in_use(name, self._read(name))
+            self._refuse_beside(found)
+        except BaseException:
+            self._store.delete([self._name])
+            raise
         self._store.delete([*gone])
-        return mine
 
     def _await_others(self) -> dict[str, bytes | None]:
         """Return when those who hold the folder are gone, with what their objects last were.
@@ -116,40 +121,34 @@ class Lease:
         Raises:
             InUseError: one is not.
         """
-        return {name: self._await_end(name) for name in self._in(self._place)}
+        return {name: self._await_end(name) for name in _those_in(self._place, self._store.list(self._place))}
 
     def _next(self, gone: Collection[str]) -> str:
         return f"{self._place}/{max((int(name.rpartition('/')[2]) for name in gone), default=0) + 1:08}"
 
-    def _but(self, mine: str, gone: Mapping[str, bytes | None]) -> list[str]:
+    def _but(self, gone: Mapping[str, bytes | None], found: Mapping[str, Stored]) -> list[str]:
         """The objects of others than those who are gone. A name may be another's by now: one begins to count anew when all are gone."""
-        return [name for name in self._in(self._place) if name != mine and self._store.read(name) not in (None, gone.get(name))]
+        others = [name for name in _those_in(self._place, found) if name != self._name]
+        return [name for name in others if self._store.read(name) not in (None, gone.get(name))]
 
-    def _cannot_keep_out(self, mine: str) -> None:
+    def _cannot_keep_out(self) -> None:
         self._note(f"warning: {self._store.url}: this store cannot keep others out; work in the {self._noun} with one command at a time")
-        self._store.write(mine, self._content())
+        self._store.write(self._name, self._content())
 
-    def refuse_those_in(self, place: str) -> None:
-        """See that nobody has an object in another place whose process is not gone; what those who are gone left is taken away.
-
-        Of two who do so at once, at least one is refused.
+    def _refuse_beside(self, found: Mapping[str, Stored]) -> None:
+        """See that nobody is in the other place whose process is not gone; what those who are gone left is taken away.
 
         Raises:
-            InUseError: somebody has.
+            InUseError: somebody is.
         """
-        try:
-            while alive := next((name for name, about in self._in(place).items() if self.is_there(name, about)), None):
-                self._await_end(alive)
-                self.give_sign()
-            self._store.delete([*self._in(place)])
-        except BaseException:
-            self.release()
-            raise
-
-    def _in(self, place: str) -> dict[str, Stored]:
-        """The objects that say who holds a place; those of ranks are in a folder for each."""
-        below = 3 if place == SHARERS else place.count("/") + 1
-        return {name: about for name, about in self._store.list(place).items() if name.count("/") == below}
+        if self._beside is None:
+            return
+        there = _those_in(self._beside, found)
+        while alive := next((name for name, about in there.items() if self.is_there(name, about)), None):
+            self._await_end(alive)
+            self.give_sign()
+            there = _those_in(self._beside, self._store.list(self._beside))
+        self._store.delete([*there])
 
     def is_there(self, name: str, about: Stored) -> bool:
         """Does a process that has an object still give signs?
@@ -215,17 +214,17 @@ class Turn(Lease):
     """What one of those who share a folder has at a time: who wants it waits until the one that has it lets it go, or is gone."""
 
     def __init__(self, store: Store, noun: str, note: Callable[[str], None]) -> None:
-        super().__init__(store, noun, note, TURN)
+        super().__init__(store, noun, note, TURN, None)
 
-    def _take(self) -> str:
+    def _take(self) -> None:
         while True:
             gone = self._await_others()
-            mine = self._next(gone)
-            if self._store.create(mine, self._content()):
-                if not self._but(mine, gone):
+            self._name = self._next(gone)
+            if self._store.create(self._name, self._content()):
+                if not self._but(gone, self._store.list(TURN)):
                     self._store.delete([*gone])
-                    return mine
-                self._store.delete([mine])
+                    return
+                self._store.delete([self._name])
             time.sleep(random.uniform(0, SECONDS_BETWEEN_TURNS))  # else those who meet would meet again
 
     def _await_end(self, name: str) -> bytes | None:
@@ -241,6 +240,12 @@ class Turn(Lease):
                 latest, since = now, time.monotonic()
             time.sleep(random.uniform(0.5, 1) * SECONDS_BETWEEN_TURNS)
         return latest
+
+
+def _those_in(place: str, found: Mapping[str, Stored]) -> dict[str, Stored]:
+    """Of the objects in ``.lock/`` those that say who holds a place; those of ranks are in a folder for each."""
+    below = 3 if place == SHARERS else place.count("/") + 1
+    return {name: about for name, about in found.items() if name.startswith(f"{place}/") and name.count("/") == below}
 
 
 def _parsed(content: bytes | None) -> dict[str, object]:

@@ -148,12 +148,12 @@ os.register_at_fork(after_in_child=_let_go)
 
 
 def share_again(lock: int) -> None:
-    """Let others share the lock that this process had for itself (``is_last``)."""
+    """Let others share the lock that this process had for itself. The other way round would not do: in vain, it loses what it shared."""
     fcntl.flock(lock, fcntl.LOCK_SH)
 
 
 def is_last(lock: int) -> bool:
-    """Does no other process hold the lock that this one shares? Then none can from now on, unless it is shared again."""
+    """Does no other process hold the lock that this one shares? Then none can from now on; else this one has lost it."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -25,20 +25,21 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from tallyclip.errors import ArtifactError, IncompleteError, OptionError, OutputError, StaleError
+from tallyclip.errors import ArtifactError, IncompleteError, InUseError, OptionError, OutputError, StaleError
 from tallyclip.io.files import PART, clear_parts, remove, write_json
-from tallyclip.io.leases import SHARERS, Lease, Turn
+from tallyclip.io.leases import Lease, Turn
 from tallyclip.io.locks import ALONE, LOCK, is_last, lock_folder, share_again, unlock, waiting_for
 from tallyclip.io.mirror import Mirror, fetched, is_there, look_at, mirror_of, read_again, send, size_of
 from tallyclip.places import shown
 from tallyclip.run.items import DONE, StageFolder
 from tallyclip.run.log import EVENTS, LOG, Logged, merged
 from tallyclip.run.manifest import Manifest, read_manifest, write_manifest
-from tallyclip.run.presence import Seat, Sharing, is_taken, take_seat
+from tallyclip.run.presence import Seat, is_taken, take_seat
 from tallyclip.run.progress import Progress, Silent
 from tallyclip.run.ranks import SAME_COMMAND, Alone, PartDone, Role
 from tallyclip.run.record import LAYOUT, FolderKind, Outline, Record, attempts, check_folder, check_layout, command_in, read_record
 from tallyclip.run.runners.base import Nowhere, Runner
+from tallyclip.run.sharing import Sharing
 from tallyclip.run.stage import Stage, Stages
 from tallyclip.run.versions import versions
 
@@ -197,32 +198,40 @@ class Workspace:
             raise OptionError(what, f"{error.hint}, or give another folder") from error
 
     def _take(self) -> None:
-        self._lock = lock_folder(self.root, self.kind.noun, shared=self.role.shares)
+        if self._mirror is None or not self.role.shares:
+            self._lock = lock_folder(self.root, self.kind.noun, shared=self.role.shares)
+        else:
+            self._lock = self._lock_copy(self._mirror)
         os.utime(self.root / LOCK)
         self.since = (self.root / LOCK).stat().st_mtime
         if self._mirror is not None:
-            self._take_on(self._mirror, self._lock)
+            self._take_on(self._mirror)
         if not self.role.shares:
             shutil.rmtree(self._trash, ignore_errors=True)
             clear_parts(self.root)
 
-    def _take_on(self, mirror: Mirror, lock: int) -> None:
+    def _lock_copy(self, mirror: Mirror) -> int:
+        """Share the local copy of a folder on a store. The first who does on this machine takes away what killed processes left."""
+        mirror.know()
+        try:
+            lock = lock_folder(self.root, self.kind.noun, shared=False)
+        except InUseError:
+            return lock_folder(self.root, self.kind.noun, shared=True)
+        mirror.tidy()
+        share_again(lock)
+        return lock
+
+    def _take_on(self, mirror: Mirror) -> None:
         """Hold a folder on a store, or share it, and begin with its state."""
         mirror.is_shared = self.role.shares
-        if not self.role.shares:
-            lease = Lease(mirror.store, self.kind.noun, self.progress.note)
-            lease.refuse_those_in(SHARERS)
-            self._lease = lease
-            mirror.take_up()
-            for name in (LOG, EVENTS):
-                fetched(self.root / name)
+        if self.role.shares:
+            sharing = Sharing(mirror.store, self.role.seat, self.kind.noun, self.progress.note)
+            self._lease, self.since = sharing, sharing.since
             return
-        sharing = Sharing(mirror.store, self.role.seat, self.kind.noun, self.progress.note)
-        self._lease, self.since = sharing, sharing.since
-        mirror.know()
-        if is_last(lock):  # the first on this machine: what is here was left by processes that were killed
-            mirror.tidy()
-            share_again(lock)
+        self._lease = Lease(mirror.store, self.kind.noun, self.progress.note)
+        mirror.take_up()
+        for name in (LOG, EVENTS):
+            fetched(self.root / name)
 
     def _take_seat(self) -> None:
         if self.role.seat is not None and self._mirror is None:
