@@ -231,7 +231,7 @@ def run_kind() -> Kind:
 class OpenFolder:
     """A context manager: an open folder with its workers, and with its progress on standard error if it is to be shown.
 
-    What else is needed is imported inside the block, while the workers start.
+    What else is needed is imported inside the block: where all is still to be done, workers start meanwhile.
 
     Args:
         folder: a run folder, or of another kind.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -22,12 +23,27 @@ from tests.tools import PATIENCE, assert_same, fails, tallyclip
 HEAVY = ("numpy", "numba", "pyarrow", "pandas", "matplotlib", "jaxtyping", "fsspec")
 LOADED = "import sys\nfrom tallyclip.cli import main\ntry:\n    main()\nfinally:\n    print('loaded', *sys.modules, file=sys.stderr)\n"
 
+BESIDE = """import sys, psutil
+from tallyclip.cli import main
+try:
+    main()
+finally:
+    print("beside it", *(process.pid for process in psutil.Process().children(recursive=True)), file=sys.stderr)
+"""
+
 
 def loaded(*arguments: object) -> set[str]:
     """The modules that a command has loaded when it ends."""
     command = [sys.executable, "-c", LOADED, *map(str, arguments)]
     said = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False).stderr
     return set(said[said.index("loaded ") :].split())
+
+
+def beside(*arguments: object) -> list[str]:
+    """The processes that a command has beside itself when it ends: that which workers are forked from stays until then."""
+    command = [sys.executable, "-c", BESIDE, *map(str, arguments)]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False).stderr
+    return said[said.index("beside it") :].split()[2:]
 
 
 @pytest.mark.parametrize(
@@ -61,6 +77,16 @@ def test_status_loads_nothing_that_computes(example: Example) -> None:
         found = loaded("status", example.run, *more)
         assert "tallyclip.run.status" in found
         assert not found & set(HEAVY)
+
+
+def test_a_command_that_finds_nothing_to_do_starts_no_other_process(example: Example, tmp_path: Path) -> None:
+    run = shutil.copytree(example.run, tmp_path / "run")
+    again = (*example.arguments, "--out", run)
+    for arguments in (("count", run), ("plan", run, "--t", 20), ("card", run), again, (*again, "--caption-column", "none")):
+        assert beside(*arguments) == [], arguments
+    assert_same(run, example.results)
+    assert beside("balance", run, "--t", 5) != []
+    assert beside(*example.arguments, "--out", tmp_path / "new") != []
 
 
 def test_what_is_said_of_stages_without_loading_them_is_what_they_say() -> None:

@@ -323,3 +323,29 @@ def test_ctrl_c_reaches_the_driver_alone(tmp_path: Path) -> None:
     printed, said = driver.communicate(timeout=PATIENCE)
     assert (printed, said, driver.returncode) == ("interrupted\n", "", 0)
     assert_gone(processes)
+
+
+BESIDE = """import sys, psutil
+from pathlib import Path
+from tallyclip.run.runners.base import Task
+from tallyclip.run.runners.choose import runner_of
+from tests.run.test_local import double
+with runner_of(2, "local", None, None, folder=Path(sys.argv[1]), preload=()) as runner:
+    for tasks in ([], [], [Task("one", 1)]):
+        print(bool(psutil.Process().children()), end=" ")
+        list(runner.map(double, tasks))
+    print(bool(psutil.Process().children()))
+"""
+
+
+@pytest.mark.parametrize("there", ["nothing", "a folder", "a folder with something"])
+def test_processes_start_at_once_in_a_new_folder_and_else_with_the_first_task(there: str, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    if there != "nothing":
+        folder.mkdir()
+    if there == "a folder with something":
+        (folder / "something").touch()
+    path = os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])
+    command = [sys.executable, "-c", BESIDE, folder]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True, env={**os.environ, "PYTHONPATH": path})
+    assert done.stdout.split() == (["False"] * 3 + ["True"] if there == "a folder with something" else ["True"] * 4)

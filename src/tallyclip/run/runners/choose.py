@@ -41,7 +41,17 @@ def runner_of(
         raise OptionError(f"--shard-timeout {shard_timeout:g}: not a time", "give a number of seconds above 0, or leave it away")
     count = count_of(workers)
     if runner == "local":
-        return Workers(count, preload, shard_timeout)
+        return Workers(count, preload, shard_timeout, certain=_is_new(folder))
     from tallyclip.run.runners.ray import RayWorkers
 
     return RayWorkers(ray_address, count if ray_address is None else workers, folder, shard_timeout)
+
+
+def _is_new(folder: Path) -> bool:
+    """Whether all work is still to be done: in a folder that holds something, it may be in place."""
+    try:
+        return not any(folder.iterdir())
+    except FileNotFoundError:
+        return True
+    except OSError:  # it will be refused
+        return False

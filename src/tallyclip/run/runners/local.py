@@ -66,19 +66,22 @@ class _Worker:
 class Workers:
     """A number of worker processes, started when first needed and used until the block ends.
 
-    ``preload`` names modules that every worker needs; they are imported once and shared. ``longest`` is how many seconds a task may take.
+    ``preload`` names modules that every worker needs; they are imported once, by the process that workers are forked from, and shared.
+    ``longest`` is how many seconds a task may take. That there is work may be ``certain``: then what is to be preloaded is imported while
+    the driver prepares the work; else with the first task, so that a driver that finds nothing to do has not paid for it.
     """
 
-    def __init__(self, count: int, preload: Sequence[str] = (), longest: float | None = None) -> None:
+    def __init__(self, count: int, preload: Sequence[str] = (), longest: float | None = None, *, certain: bool = False) -> None:
         self.count = count
+        self._preload = list(preload)
         self._longest = longest
+        self._certain = certain
         self._context = get_context("forkserver")
-        self._context.set_forkserver_preload(list(preload))
         self._workers: list[_Worker] = []
 
     def __enter__(self) -> Workers:
-        with _blind_to_the_folder(), _deaf_to_interrupts():
-            forkserver.ensure_running()  # it imports what is to be preloaded while the driver prepares the work
+        if self._certain:
+            self._start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -97,7 +100,7 @@ class Workers:
         waiting = Waiting(tasks)
         self._dismiss([worker for worker in self._workers if not worker.process.is_alive()])
         while len(self._workers) < waiting.up_to(self.count):
-            self._workers.append(_Worker(self._context))
+            self._workers.append(self._fresh())
         try:
             yield from self._run(function, waiting)
         finally:  # a worker that has not finished would give its answer to the next call
@@ -155,9 +158,19 @@ class Workers:
 
     def _replace(self, dead: _Worker) -> _Worker:
         dead.close()
-        fresh = _Worker(self._context)
+        fresh = self._fresh()
         self._workers[self._workers.index(dead)] = fresh
         return fresh
+
+    def _fresh(self) -> _Worker:
+        self._start()
+        return _Worker(self._context)
+
+    def _start(self) -> None:
+        """Start the process that workers are forked from, unless it runs."""
+        with _blind_to_the_folder(), _deaf_to_interrupts():
+            self._context.set_forkserver_preload(self._preload)
+            forkserver.ensure_running()
 
     def _dismiss(self, leaving: list[_Worker]) -> None:
         for worker in leaving:
