@@ -6,14 +6,12 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-import psutil
 import pytest
 
 from tallyclip.core.data import Metadata
@@ -36,7 +34,7 @@ from tallyclip.stages.plan import Aim
 from tallyclip.stages.runs import RUN
 from tests.run.driver import WITH_CROWDED, Inline, options_of
 from tests.run.test_on_store import content, curate_into, endpoint, entries, note_nothing, on_disk, pool, reach, stored, url
-from tests.run.test_shares import write_crawl
+from tests.run.test_shares import driven, ended, standing_still, write_crawl
 from tests.tools import PATIENCE, eventually, started, succeeds
 
 __all__ = ["endpoint", "entries", "pool", "reach", "url"]
@@ -124,16 +122,8 @@ def test_ranks_that_wait_for_each_other(url: str, endpoint: str, tmp_path: Path,
     assert files["log.txt"].count(b"end        done") > 0
 
 
-def driven(url: str, pool: Path, rank: str, after: int | str = "", sent: str = "SIGKILL", wait: float | str = "") -> subprocess.Popen[str]:
-    """A rank's share of matching, in a process of its own; see ``driver.py``."""
-    command = [sys.executable, "-m", "tests.run.driver", place_of(url), "match", pool, rank, str(after), sent, str(wait)]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-
-
-def ended(driver: subprocess.Popen[str], code: int = 0) -> str:
-    _, said = driver.communicate(timeout=PATIENCE)
-    assert driver.returncode == code, said
-    return said
+def share(url: str, pool: Path, rank: str, after: int | str = "", sent: str = "SIGKILL", wait: float | str = "") -> subprocess.Popen[str]:
+    return driven(place_of(url), "match", pool, rank, after, sent, wait)
 
 
 def matched(url: str, pool: Path, role: Role | None = None) -> list[str]:
@@ -155,10 +145,10 @@ def begun(url: str, pool: Path, entries: Path) -> str:
 def test_a_rank_that_was_killed_comes_again_at_once_and_does_the_rest(
     begun: str, endpoint: str, tmp_path: Path, pool: Path, entries: Path
 ) -> None:
-    ended(driven(begun, pool, "1/2", after=1), -signal.SIGKILL)
+    ended([share(begun, pool, "1/2", after=1)], -signal.SIGKILL)
     assert [name.split("/")[2] for name in Store(begun).list(SHARERS)] == ["1-of-2"]
     for rank in ("1/2", "0/2"):
-        ended(driven(begun, pool, rank))
+        ended([share(begun, pool, rank)])
     assert Store(begun).list(LOCK) == {}
     curate_into(tmp_path / "run", pool, entries)
     assert matched(begun, pool) == []  # nothing is left but to publish
@@ -170,23 +160,17 @@ def test_a_rank_that_was_killed_comes_again_at_once_and_does_the_rest(
 @pytest.fixture
 def stopped(begun: str, pool: Path) -> Iterator[subprocess.Popen[str]]:
     """Rank 1 of 2, which stands still with a piece of its share done and others left."""
-    driver = driven(begun, pool, "1/2", after=1, sent="SIGSTOP")
-    try:
-        eventually(lambda: psutil.Process(driver.pid).status() == psutil.STATUS_STOPPED, "rank 1 stands still")
-        yield driver
-    finally:
-        driver.kill()
-        driver.communicate()
+    yield from standing_still(share(begun, pool, "1/2", after=1, sent="SIGSTOP"))
 
 
 def test_a_rank_at_work_is_waited_for_and_one_that_is_killed_no_longer(begun: str, pool: Path, stopped: subprocess.Popen[str]) -> None:
-    waits = driven(begun, pool, "0/2", wait=0.1)
+    waits = share(begun, pool, "0/2", wait=0.1)
     log = place_of(begun) / "log.txt"
     eventually(lambda: waits.poll() is not None or (log.exists() and "waits for the others" in log.read_text()), "rank 0 waits")
     time.sleep(4 * ranks.SECONDS_BETWEEN_LOOKS)
     assert waits.poll() is None
     stopped.kill()
-    assert "(rank 1)" in ended(waits, 1)
+    assert "(rank 1)" in ended([waits], 1)
 
 
 def test_a_rank_is_one_process_at_a_time_and_nobody_works_alone_beside_it(
@@ -198,7 +182,7 @@ def test_a_rank_is_one_process_at_a_time_and_nobody_works_alone_beside_it(
     with pytest.raises(InUseError, match=f"another process, {stopped.pid} on .*, is working on this run"):
         matched(begun, pool)
     stopped.send_signal(signal.SIGCONT)
-    ended(stopped)
+    ended([stopped])
     assert len(matched(begun, pool)) > 0
 
 
@@ -327,7 +311,7 @@ def test_what_failed_elsewhere_is_named_by_what_ranks_wait_for(
 
 def test_a_piece_that_a_killed_rank_left_here_and_not_there_is_done_again(begun: str, pool: Path) -> None:
     """Its mark was written here, and not sent: on other machines, it is not done."""
-    ended(driven(begun, pool, "0/1", after=2), -signal.SIGKILL)
+    ended([share(begun, pool, "0/1", after=2)], -signal.SIGKILL)
     (mark, *_) = sorted(place_of(begun).glob(".work/match-*/_done/*.json"))
     name = mark.relative_to(place_of(begun)).as_posix()
     Store(begun).delete([name])

@@ -89,7 +89,14 @@ def content(root: Path) -> dict[str, bytes]:
 
 
 def share(root: Path, case: Case, rank: str, after: int | str = "", sent: str = "SIGKILL", wait: float | str = "") -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tests.run.driver", root, case.stage, case.pool, rank, str(after), sent, str(wait)]
+    return driven(root, case.stage, case.pool, rank, after, sent, wait)
+
+
+def driven(
+    root: Path, stage: str, pool: Path, rank: str, after: int | str = "", sent: str = "SIGKILL", wait: float | str = ""
+) -> subprocess.Popen[str]:
+    """A rank's share of a stage, in a process of its own; see ``driver.py``."""
+    command = [sys.executable, "-m", "tests.run.driver", root, stage, pool, rank, str(after), sent, str(wait)]
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 
 
@@ -166,9 +173,13 @@ def test_who_makes_a_stage_is_alone_in_its_folder(case: Case, root: Path) -> Non
 @pytest.fixture
 def stopped(case: Case, root: Path) -> Iterator[subprocess.Popen[str]]:
     """Rank 1 of 2, which stands still with a piece of its share done and others left."""
-    driver = share(root, case, "1/2", after=1, sent="SIGSTOP")
+    yield from standing_still(share(root, case, "1/2", after=1, sent="SIGSTOP"))
+
+
+def standing_still(driver: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
+    """A rank that stops itself, once it has; it is killed in the end."""
     try:
-        eventually(lambda: psutil.Process(driver.pid).status() == psutil.STATUS_STOPPED, "rank 1 stands still")
+        eventually(lambda: psutil.Process(driver.pid).status() == psutil.STATUS_STOPPED, "the rank stands still")
         yield driver
     finally:
         driver.kill()

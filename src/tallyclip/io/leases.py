@@ -155,15 +155,12 @@ class Lease:
 
         Times are those of the store: when the object was written, and when this process last wrote its own.
         """
-        holder = self._read(name)
-        if holder.get("machine") == _machine():
-            return is_alive(int(str(holder.get("pid", 0))))
-        mine = self._store.look(self._name)
-        return mine is None or mine.written - about.written < SECONDS_OF_SILENCE
+        lives = _lives(self._read(name))
+        return self.written - about.written < SECONDS_OF_SILENCE if lives is None else lives
 
     @property
-    def since(self) -> float:
-        """When the folder was taken, or a little later, in seconds since 1970 by the store's clock."""
+    def written(self) -> float:
+        """When this process last wrote its object, in seconds since 1970 by the store's clock; 0 if that is gone."""
         mine = self._store.look(self._name)
         return 0.0 if mine is None else mine.written
 
@@ -175,9 +172,10 @@ class Lease:
         """
         first = self._store.read(name)
         holder = _parsed(first)
-        if holder.get("machine") == _machine():
-            if is_alive(int(str(holder.get("pid", 0)))):
-                raise self._in_use(name, holder)
+        lives = _lives(holder)
+        if lives:
+            raise self._in_use(name, holder)
+        if lives is False:
             return first
         who = f"process {holder.get('pid', '?')} on {holder.get('host', '?')}"
         since, said = time.monotonic(), False
@@ -233,8 +231,7 @@ class Turn(Lease):
             now = self._store.read(name)
             if now is None:
                 return None
-            holder = _parsed(now)
-            if holder.get("machine") == _machine() and not is_alive(int(str(holder.get("pid", 0)))):
+            if _lives(_parsed(now)) is False:
                 return now
             if now != latest:
                 latest, since = now, time.monotonic()
@@ -254,6 +251,11 @@ def _parsed(content: bytes | None) -> dict[str, object]:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _lives(holder: Mapping[str, object]) -> bool | None:
+    """Does a process live that has an object? None if it is on another machine, where that cannot be seen."""
+    return is_alive(int(str(holder.get("pid", 0)))) if holder.get("machine") == _machine() else None
 
 
 def _machine() -> str:

@@ -226,7 +226,7 @@ class Workspace:
         mirror.is_shared = self.role.shares
         if self.role.shares:
             sharing = Sharing(mirror.store, self.role.seat, self.kind.noun, self.progress.note)
-            self._lease, self.since = sharing, sharing.since
+            self._lease, self.since = sharing, sharing.written
             return
         self._lease = Lease(mirror.store, self.kind.noun, self.progress.note)
         mirror.take_up()
@@ -305,12 +305,10 @@ class Workspace:
         """Have the files that no stage has made, such as the log, on the store."""
         assert self._mirror is not None
         unsent = self._mirror.unsent(self.root, below=False)
-        if self.role.shares:  # then the log here is only what was done on this machine
-            for path in unsent:
-                if path.name in (LOG, EVENTS):
-                    self._mirror.store.write(path.name, merged(self._mirror.store.read(path.name) or b"", path.read_bytes()))
-            unsent = [path for path in unsent if path.name not in (LOG, EVENTS)]
-        self._mirror.send(unsent)
+        logs = [path for path in unsent if path.name in (LOG, EVENTS)] if self.role.shares else []
+        for path in logs:  # they are only of what was done on this machine
+            self._mirror.store.write(path.name, merged(self._mirror.store.read(path.name) or b"", path.read_bytes()))
+        self._mirror.send(path for path in unsent if path not in logs)
 
     # What is in it
 
